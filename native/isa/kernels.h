@@ -1,0 +1,133 @@
+// The table of inner loops that an instruction set provides. Everything else (shapes, padding, broadcasting, threads)
+// is written once, in ops/, and is free of instruction sets.
+//
+// Inside the engine an activation is an unsigned code u = int8 code + 128, so zero points here are unsigned as well.
+// A tensor is a matrix of rows (all dims but the last) by channels (the last dim), rows `pitch` bytes apart; pitch is
+// the channel count rounded up to 16 (to 4 up to 4 channels). Bytes between channels and pitch have no defined value.
+// A kernel may read up to 64 bytes past the end of any row it is given, and writes exactly the elements it is asked to.
+//
+// The scalar variant is the definition; every other variant equals it bit for bit. All float arithmetic is float32,
+// one rounding an operation (compile with -ffp-contract=off), conversions to integer round half to even.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace lowbit {
+
+// From an int32 accumulator to an output element of channel n:
+//   value = (float)(accumulator + bias[n]) * multiplier[n]
+//   code  = (int32)rint(min(max(value, low), high)) + zeroPoint          low, high: clamp bounds less the zero point
+//   out   = table ? table[code] : code
+// or, for a float32 output, min(max(value, low), high).
+// bias includes the correction -zeroPoint(input) * sum(filter); accumulator + bias wraps modulo 2^32 and its true value
+// always fits int32 (checked when a program is compiled). bias and multiplier are padded to a multiple of 64 entries.
+struct OutputStage {
+  const int32_t* bias;
+  const float* multiplier;
+  float low;
+  float high;
+  int32_t zeroPoint;     // unsigned code
+  const uint8_t* table;  // 256 unsigned codes by unsigned code, or nullptr
+};
+
+// out[m][n] = stage(sum over t < taps, k < depth of row(t, m)[k] * filter[n][t][k])
+// A 1x1 convolution of stride 1 and a linear layer have taps = 1, rows = nullptr and row m at base + m * rowStride.
+// Otherwise row(t, m) = rows[t * rowCount + m]: an indirect convolution; padded taps point to a row of zero points.
+struct GemmArgs {
+  const uint8_t* const* rows;
+  const uint8_t* base;
+  size_t rowStride;
+  int rowCount;
+  int taps;
+  int depth;
+  const void* packed;  // made by packGemm
+  int outputs;
+  const OutputStage* stage;
+  uint8_t* out;        // row m at out + m * outStride (bytes); null for a float output
+  float* floatOut;     // row m at floatOut + m * outStride (elements)
+  size_t outStride;
+};
+
+// out[m][c] = stage(sum over t < taps of row(t, m)[c] * filter[t][c]), row(t, m) = rows[t * rowCount + m]
+struct DepthwiseArgs {
+  const uint8_t* const* rows;
+  int rowCount;
+  int taps;
+  int channels;
+  const void* packed;  // made by packDepthwise
+  const OutputStage* stage;
+  uint8_t* out;
+  size_t outStride;
+};
+
+// value = (float)(a - zeroA) * multiplierA + (float)(b - zeroB) * multiplierB      (two products, one sum)
+// code as in OutputStage
+struct AddArgs {
+  int32_t zeroA;
+  int32_t zeroB;
+  float multiplierA;
+  float multiplierB;
+  float low;
+  float high;
+  int32_t zeroPoint;
+  const uint8_t* table;
+};
+
+// value = (float)((a - zeroA) * (b - zeroB)) * multiplier
+struct MulArgs {
+  int32_t zeroA;
+  int32_t zeroB;
+  float multiplier;
+  float low;
+  float high;
+  int32_t zeroPoint;
+  const uint8_t* table;
+};
+
+// value = (float)(q - zeroIn) * multiplier; code as in OutputStage, no table
+struct RescaleArgs {
+  int32_t zeroIn;
+  float multiplier;
+  float low;
+  float high;
+  int32_t zeroPoint;
+};
+
+struct Kernels {
+  const char* name;
+
+  // filter: int8 [outputs][taps][depth]. packed: 64-aligned.
+  size_t (*packedGemmBytes)(int outputs, int taps, int depth);
+  void (*packGemm)(const int8_t* filter, int outputs, int taps, int depth, void* packed);
+  void (*gemm)(const GemmArgs& args);
+
+  // filter: int8 [taps][channels].
+  size_t (*packedDepthwiseBytes)(int channels, int taps);
+  void (*packDepthwise)(const int8_t* filter, int channels, int taps, void* packed);
+  void (*depthwise)(const DepthwiseArgs& args);
+
+  // code = clamp(rint(x / scale) + zeroPoint, 0, 255), clamped as float before the conversion; NaN gives code 0.
+  void (*quantize)(const float* x, size_t count, float scale, int32_t zeroPoint, uint8_t* out);
+  // (float)(code - zeroPoint) * scale
+  void (*dequantize)(const uint8_t* codes, size_t count, float scale, int32_t zeroPoint, float* out);
+  void (*add)(const uint8_t* a, const uint8_t* b, size_t count, const AddArgs& args, uint8_t* out);
+  void (*mul)(const uint8_t* a, const uint8_t* b, size_t count, const MulArgs& args, uint8_t* out);
+  void (*rescale)(const uint8_t* in, size_t count, const RescaleArgs& args, uint8_t* out);
+  void (*lookup)(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out);
+  // Element-wise maximum of `rowCount` rows, clamped to codes [low, high].
+  void (*maxRows)(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out);
+  // sums[c] += sum of rows[r][c] (codes, not corrected for the zero point).
+  void (*sumRows)(const uint8_t* const* rows, int rowCount, int channels, int32_t* sums);
+  // (sums[c] - count * zeroIn) as the accumulator of `args`: the store of an average pool.
+  void (*rescaleSums)(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out);
+};
+
+// nullptr where the instruction set was not compiled in or this machine lacks it.
+const Kernels* scalarKernels();
+const Kernels* avx2Kernels();
+const Kernels* avx512vnniKernels();
+
+// The fastest table this machine can run, or the one that LOWBIT_ISA names; `error` tells why there is none.
+const Kernels* selectKernels(const char* override, const char** error);
+
+}  // namespace lowbit

@@ -1,0 +1,28 @@
+import type { DType, Sample } from '../graph/ir';
+
+/** What a source of samples is told about the model that it feeds. */
+export interface InputSpec {
+  /** The signature's name of the input. */
+  readonly name: string;
+  readonly dtype: DType;
+  /** -1: dynamic; undefined: unknown rank. */
+  readonly shape?: readonly number[];
+}
+
+/** Calibration or evaluation data: yields one batch at a time, so that memory does not grow with their number. */
+export type SampleSource = (inputs: readonly InputSpec[]) => AsyncIterable<Sample>;
+
+/** How an image file becomes a model input. */
+export interface ImageOptions {
+  /** Side of the square input in pixels; default: the model's own input size. */
+  imageSize?: number;
+  /** `center`: the short side is resized to imageSize / cropFraction and the centre is cut; `none`: stretched. */
+  crop?: 'center' | 'none';
+  /** Default 0.875 (224 of 256). */
+  cropFraction?: number;
+  /** Subtracted from 0..255 pixels, one number or one a channel (in the order of `color`). Default 127.5. */
+  mean?: number | readonly number[];
+  /** Divided by, after the mean. Default 127.5. */
+  std?: number | readonly number[];
+  color?: 'rgb' | 'bgr';
+}

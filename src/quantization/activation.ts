@@ -1,0 +1,74 @@
+/**
+ * Pointwise functions in the quantized domain: a function that only clamps becomes bounds on the output codes, any
+ * other one a table of 256 output codes by input code.
+ */
+import type { AffineParams } from './affine-params';
+
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+const relu6 = (x: number) => Math.min(Math.max(x, 0), 6);
+
+/** Real functions by the names used in attributes (lower case: TF.js lower-cases string attributes). */
+const FUNCTIONS = {
+  linear: (x: number) => x,
+  relu: (x: number) => Math.max(x, 0),
+  relu6,
+  sigmoid,
+  tanh: Math.tanh,
+  /** Howard et al. 2019 (MobileNetV3), section 5.2. */
+  hard_sigmoid: (x: number) => relu6(x + 3) / 6,
+  hard_swish: (x: number) => (x * relu6(x + 3)) / 6,
+  swish: (x: number) => x * sigmoid(x),
+  elu: (x: number) => (x >= 0 ? x : Math.expm1(x)),
+  softplus: (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+} as const;
+
+export type ActivationName = keyof typeof FUNCTIONS;
+
+export const ACTIVATION_NAMES = Object.keys(FUNCTIONS) as ActivationName[];
+
+const CLAMPS: Partial<Record<ActivationName, readonly [min: number, max: number]>> = {
+  linear: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  relu: [0, Number.POSITIVE_INFINITY],
+  relu6: [0, 6],
+};
+
+/** The real bounds of a function that only clamps; undefined for a function that needs a table. */
+export function clampBounds(name: ActivationName): readonly [min: number, max: number] | undefined {
+  return CLAMPS[name];
+}
+
+export function activationFunction(name: ActivationName): (x: number) => number {
+  return FUNCTIONS[name];
+}
+
+/** Rounds half to even, the one rounding rule of the numerics contract. */
+export function roundHalfToEven(x: number): number {
+  const floor = Math.floor(x);
+  const fraction = x - floor;
+  if (fraction !== 0.5) return fraction < 0.5 ? floor : floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** The int8 code of a real value: round(real / scale) + zeroPoint, clamped to [-128, 127]. */
+export function quantizeValue(real: number, { scale, zeroPoint }: AffineParams): number {
+  return Math.min(127, Math.max(-128, roundHalfToEven(real / scale) + zeroPoint));
+}
+
+/** Real bounds as bounds on int8 codes. */
+export function clampCodes(
+  [min, max]: readonly [min: number, max: number],
+  params: AffineParams,
+): { codeMin: number; codeMax: number } {
+  return { codeMin: quantizeValue(min, params), codeMax: quantizeValue(max, params) };
+}
+
+/**
+ * Tabulates a real function over the int8 codes.
+ *
+ * @returns 256 int8 codes of `output`, entry i for input code i - 128
+ */
+export function lookupTable(f: (x: number) => number, input: AffineParams, output: AffineParams): Int8Array {
+  return Int8Array.from({ length: 256 }, (_, i) =>
+    quantizeValue(f((i - 128 - input.zeroPoint) * input.scale), output),
+  );
+}

@@ -1,0 +1,47 @@
+/** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
+
+export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'wasm';
+
+export type TensorData = Float32Array | Int32Array;
+
+/** A compiled program: weights packed for the chosen ISA. Not shared between threads; freed by `dispose()`. */
+export interface CompiledProgram {
+  /**
+   * Plans (once per combination of input shapes; plans are cached) and returns the shapes of the outputs.
+   *
+   * @throws LowbitError 'invalid-shape' naming the op and the shapes
+   */
+  outputShapes(inputShapes: readonly (readonly number[])[]): number[][];
+  /**
+   * Runs the program on inputs of the given shapes.
+   *
+   * @param inputs float32 or int32 data by the program's input types, row-major
+   * @param outputs written in place, of the sizes that `outputShapes` tells
+   */
+  run(
+    inputShapes: readonly (readonly number[])[],
+    inputs: readonly TensorData[],
+    outputs: readonly TensorData[],
+  ): void;
+  /** Native memory held, in bytes: packed weights and the arenas of the cached plans. */
+  readonly memoryBytes: { weights: number; arena: number };
+  /** Frees the native memory now; further calls throw. Safe to call twice. */
+  dispose(): void;
+}
+
+export interface Engine {
+  readonly kind: 'native' | 'wasm';
+  /** The ISA in use. */
+  readonly isa: Isa;
+  /** ISAs that this machine can run, fastest last. */
+  readonly supportedIsas: readonly Isa[];
+  threads: number;
+  /**
+   * Validates a program completely and packs its weights.
+   *
+   * @param program words as `encodeProgram` makes them
+   * @param weights the blob that the program's offsets point into; not kept
+   * @throws LowbitError 'invalid-program' or 'unsupported-version'
+   */
+  compile(program: Int32Array, weights: Int32Array): CompiledProgram;
+}

@@ -1,0 +1,299 @@
+/**
+ * The quantized program: the narrow waist between the transformer and the engines.
+ *
+ * A program is a list of ops over numbered tensors, plus a blob of weights. It is encoded as little-endian 32-bit
+ * words, so that it travels through a TF.js weight manifest as an `int32` tensor. Floats are stored by their bits.
+ *
+ * ```
+ * header   magic 'LBPQ', format version, total words, tensors, ops, inputs, outputs, 0
+ * inputs   tensor ids          outputs  tensor ids
+ * tensor   dtype, rank, scale, zero point, dims[rank]                 (dim -1: known only when the program is planned)
+ * op       kind, record words, name bytes, name..., input count, ids..., output count, ids..., parameter words...
+ * ```
+ * Shapes of tensors follow from the shapes of the inputs; a dim that is not -1 is a promise that the engine checks.
+ * Activations are NHWC. Real value of an int8 code: (code - zeroPoint) * scale.
+ */
+
+export const PROGRAM_MAGIC = 0x5150424c;
+export const PROGRAM_FORMAT_VERSION = 1;
+
+/** Element types of program tensors. `int32` carries int8 codes across the TF.js border, one code an element. */
+export enum TensorType {
+  Float32 = 0,
+  Int8 = 1,
+  Int16 = 2,
+  Int32 = 3,
+}
+
+export enum OpKind {
+  Quantize = 1,
+  Dequantize = 2,
+  Cast = 3,
+  Conv2D = 4,
+  DepthwiseConv2D = 5,
+  Linear = 6,
+  MaxPool = 7,
+  AvgPool = 8,
+  Add = 9,
+  Mul = 10,
+  Concat = 11,
+  Reshape = 12,
+  Lookup = 13,
+}
+
+/** How the filter bytes of an op are stored; low-bit formats take further numbers. */
+export enum WeightFormat {
+  Int8 = 0,
+}
+
+export enum PaddingMode {
+  Explicit = 0,
+  Same = 1,
+  Valid = 2,
+}
+
+export interface TensorSpec {
+  type: TensorType;
+  /** -1 for a dimension that is known only when the program is planned (the batch, usually). */
+  shape: readonly number[];
+  /** Real units per step; 1 for float32. */
+  scale: number;
+  /** In [-128, 127]; 0 for float32. */
+  zeroPoint: number;
+}
+
+/**
+ * A pointwise function fused into the store of an op.
+ *
+ * Without a table, the result is requantized to the output tensor's scale and zero point and clamped to
+ * [codeMin, codeMax]. With a table, it is requantized to (preScale, preZeroPoint), clamped, and the code looked up:
+ * `table[code + 128]` is the int8 output code. An op with a float32 output clamps the real value to
+ * [realMin, realMax] instead and takes no table.
+ */
+export interface Activation {
+  codeMin?: number;
+  codeMax?: number;
+  /** Byte offset in the weights of 256 int8 codes. */
+  tableOffset?: number;
+  preScale?: number;
+  preZeroPoint?: number;
+  realMin?: number;
+  realMax?: number;
+}
+
+export interface Padding {
+  mode: PaddingMode;
+  top?: number;
+  bottom?: number;
+  left?: number;
+  right?: number;
+}
+
+export interface Window {
+  kernel: readonly [height: number, width: number];
+  strides: readonly [height: number, width: number];
+  dilations?: readonly [height: number, width: number];
+  padding: Padding;
+}
+
+/** Where a filter lies in the weights: byte offsets; bias (int32 at s_in * s_w[c]) and scales (float32) 4-aligned. */
+export interface FilterRef {
+  filterOffset: number;
+  /** Absent: no bias. */
+  biasOffset?: number;
+  /** One float32 per output channel. */
+  scaleOffset: number;
+  format: WeightFormat;
+}
+
+interface OpBase {
+  /** Name of the source node, for messages. */
+  name: string;
+  inputs: readonly number[];
+  output: number;
+}
+
+export type Op = OpBase &
+  (
+    | { kind: OpKind.Quantize | OpKind.Dequantize | OpKind.Cast }
+    /** Filter [outChannels, kernel h, kernel w, inChannels / groups]. Output int8 or float32. */
+    | {
+        kind: OpKind.Conv2D;
+        filter: FilterRef;
+        inChannels: number;
+        outChannels: number;
+        groups: number;
+        window: Window;
+        activation: Activation;
+      }
+    /** Filter [kernel h, kernel w, channels * multiplier]; output channel c * multiplier + j reads input channel c. */
+    | {
+        kind: OpKind.DepthwiseConv2D;
+        filter: FilterRef;
+        channels: number;
+        multiplier: number;
+        window: Window;
+        activation: Activation;
+      }
+    /** Filter [outFeatures, inFeatures], on the last axis. Output int8 or float32. */
+    | {
+        kind: OpKind.Linear;
+        filter: FilterRef;
+        inFeatures: number;
+        outFeatures: number;
+        activation: Activation;
+      }
+    /** Kernel [0, 0]: global. Scale and zero point of input and output are equal. */
+    | { kind: OpKind.MaxPool; window: Window; activation: Activation }
+    /** Kernel [0, 0]: global. Divides by the number of real (not padded) elements. */
+    | { kind: OpKind.AvgPool; window: Window; activation: Activation }
+    /** NumPy broadcasting. */
+    | { kind: OpKind.Add | OpKind.Mul; activation: Activation }
+    | { kind: OpKind.Concat; axis: number }
+    /** At most one -1, inferred. */
+    | { kind: OpKind.Reshape; shape: readonly number[] }
+    /** int8 -> int8 through a 256-entry table. */
+    | { kind: OpKind.Lookup; tableOffset: number }
+  );
+
+export interface Program {
+  tensors: TensorSpec[];
+  ops: Op[];
+  inputs: number[];
+  outputs: number[];
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+function floatBits(value: number): number {
+  scratch.setFloat32(0, value, true);
+  return scratch.getInt32(0, true);
+}
+
+/** Seven words: code min and max, table offset or -1, pre scale, pre zero point, real min and max. */
+function activationWords(a: Activation): number[] {
+  return [
+    a.codeMin ?? -128,
+    a.codeMax ?? 127,
+    a.tableOffset ?? -1,
+    floatBits(a.preScale ?? 1),
+    a.preZeroPoint ?? 0,
+    floatBits(a.realMin ?? Number.NEGATIVE_INFINITY),
+    floatBits(a.realMax ?? Number.POSITIVE_INFINITY),
+  ];
+}
+
+/** Eleven words: kernel h, w, strides h, w, dilations h, w, padding mode, top, bottom, left, right. */
+function windowWords(w: Window): number[] {
+  const p = w.padding;
+  const [dilationH, dilationW] = w.dilations ?? [1, 1];
+  return [
+    ...w.kernel,
+    ...w.strides,
+    dilationH,
+    dilationW,
+    p.mode,
+    p.top ?? 0,
+    p.bottom ?? 0,
+    p.left ?? 0,
+    p.right ?? 0,
+  ];
+}
+
+/** Four words: filter offset, bias offset or -1, scale offset, weight format. */
+function filterWords(f: FilterRef): number[] {
+  return [f.filterOffset, f.biasOffset ?? -1, f.scaleOffset, f.format];
+}
+
+function parameterWords(op: Op): number[] {
+  switch (op.kind) {
+    case OpKind.Quantize:
+    case OpKind.Dequantize:
+    case OpKind.Cast:
+      return [];
+    case OpKind.Conv2D:
+      return [
+        ...filterWords(op.filter),
+        op.inChannels,
+        op.outChannels,
+        op.groups,
+        ...windowWords(op.window),
+        ...activationWords(op.activation),
+      ];
+    case OpKind.DepthwiseConv2D:
+      return [
+        ...filterWords(op.filter),
+        op.channels,
+        op.multiplier,
+        ...windowWords(op.window),
+        ...activationWords(op.activation),
+      ];
+    case OpKind.Linear:
+      return [...filterWords(op.filter), op.inFeatures, op.outFeatures, ...activationWords(op.activation)];
+    case OpKind.MaxPool:
+    case OpKind.AvgPool:
+      return [...windowWords(op.window), ...activationWords(op.activation)];
+    case OpKind.Add:
+    case OpKind.Mul:
+      return activationWords(op.activation);
+    case OpKind.Concat:
+      return [op.axis];
+    case OpKind.Reshape:
+      return [op.shape.length, ...op.shape];
+    case OpKind.Lookup:
+      return [op.tableOffset];
+  }
+}
+
+function nameWords(name: string): number[] {
+  const bytes = new TextEncoder().encode(name);
+  const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  padded.set(bytes);
+  const view = new DataView(padded.buffer);
+  const words = [bytes.length];
+  for (let i = 0; i < padded.length; i += 4) words.push(view.getInt32(i, true));
+  return words;
+}
+
+/** Encodes a program as the 32-bit words that `Engine.compile` takes and an artefact stores. */
+export function encodeProgram(program: Program): Int32Array {
+  const words: number[] = [...program.inputs, ...program.outputs];
+  for (const t of program.tensors) {
+    words.push(t.type, t.shape.length, floatBits(t.scale), t.zeroPoint, ...t.shape);
+  }
+  for (const op of program.ops) {
+    const body = [...nameWords(op.name), op.inputs.length, ...op.inputs, 1, op.output, ...parameterWords(op)];
+    words.push(op.kind, body.length + 2, ...body);
+  }
+  const header = [
+    PROGRAM_MAGIC,
+    PROGRAM_FORMAT_VERSION,
+    words.length + 8,
+    program.tensors.length,
+    program.ops.length,
+    program.inputs.length,
+    program.outputs.length,
+    0,
+  ];
+  return Int32Array.from([...header, ...words]);
+}
+
+/** Collects the weights of a program: appends typed arrays 4-aligned and hands out their byte offsets. */
+export class WeightsBuilder {
+  private readonly parts: { offset: number; bytes: Uint8Array }[] = [];
+  private size = 0;
+
+  /** @returns the byte offset of the appended data */
+  append(data: Int8Array | Int32Array | Float32Array): number {
+    const offset = this.size;
+    this.parts.push({ offset, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    this.size = offset + Math.ceil(data.byteLength / 4) * 4;
+    return offset;
+  }
+
+  build(): Int32Array {
+    const bytes = new Uint8Array(this.size);
+    for (const part of this.parts) bytes.set(part.bytes, part.offset);
+    return new Int32Array(bytes.buffer);
+  }
+}
