@@ -1,0 +1,63 @@
+// The C ABI of the engine: all that a host (Node-API, WebAssembly) sees.
+#ifndef LOWBIT_H_
+#define LOWBIT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  LOWBIT_OK = 0,
+  LOWBIT_INVALID_PROGRAM = 1,
+  LOWBIT_UNSUPPORTED_VERSION = 2,
+  LOWBIT_INVALID_SHAPE = 3,
+  LOWBIT_INVALID_ARGUMENT = 4,
+  LOWBIT_OUT_OF_MEMORY = 5,
+} lowbit_code;
+
+typedef struct {
+  int32_t code;
+  char message[1024];  // UTF-8, one sentence or more, zero-terminated
+} lowbit_error;
+
+typedef struct lowbit_program lowbit_program;
+
+// Validates the encoded program (32-bit little-endian words) and packs its weights for the instruction set named
+// (null: the fastest, or the one LOWBIT_ISA names). Neither buffer is kept. Every function returns a lowbit_code and
+// fills `error` unless it is LOWBIT_OK. A handle is used by one thread at a time.
+int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* weights, size_t weight_bytes,
+                   const char* isa, lowbit_program** out, lowbit_error* error);
+
+// Shapes are written as words: for each tensor its rank, then its dims.
+// Plans the program for these input shapes, if it is not planned yet, and writes the output shapes.
+int lowbit_output_shapes(lowbit_program* program, const int32_t* input_shapes, size_t input_words,
+                         int32_t* output_shapes, size_t capacity_words, size_t* output_words,
+                         lowbit_error* error);
+
+// Runs on inputs of these shapes; buffers are dense and row-major, of the byte sizes that types and shapes imply.
+int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t input_words, const void* const* inputs,
+               const size_t* input_bytes, size_t input_count, void* const* outputs, const size_t* output_bytes,
+               size_t output_count, lowbit_error* error);
+
+// Bytes held: packed weights; arenas and scratch of the cached plans.
+void lowbit_memory(const lowbit_program* program, size_t* weights, size_t* arena);
+
+void lowbit_destroy(lowbit_program* program);
+
+// Threads of the pool that all programs of the process share; at least 1. Default: LOWBIT_NUM_THREADS or the number of
+// physical cores.
+int lowbit_threads(void);
+void lowbit_set_threads(int threads);
+
+// The instruction set that compile(null) takes, or null with `error` filled (LOWBIT_ISA names one that is not there).
+const char* lowbit_isa(lowbit_error* error);
+// Whether this machine can run the instruction set.
+int lowbit_supports(const char* isa);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

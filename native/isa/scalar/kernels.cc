@@ -1,0 +1,150 @@
+// The definition of every kernel, in the plainest code. Packed filters are the canonical bytes.
+#include "../kernels.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace lowbit {
+namespace {
+
+// NaN compares false and ends at `low`, as max(x, low) of the vector variants does.
+inline float clampFloat(float value, float low, float high) {
+  value = value > low ? value : low;
+  return value < high ? value : high;
+}
+
+inline uint8_t toCode(float value, float low, float high, int32_t zeroPoint, const uint8_t* table) {
+  const int32_t code = static_cast<int32_t>(std::nearbyintf(clampFloat(value, low, high))) + zeroPoint;
+  const uint8_t byte = static_cast<uint8_t>(code);
+  return table ? table[byte] : byte;
+}
+
+inline float stageValue(uint32_t accumulator, const OutputStage& stage, int channel) {
+  const int32_t sum = static_cast<int32_t>(accumulator + static_cast<uint32_t>(stage.bias[channel]));
+  return static_cast<float>(sum) * stage.multiplier[channel];
+}
+
+size_t packedGemmBytes(int outputs, int taps, int depth) {
+  return static_cast<size_t>(outputs) * taps * depth;
+}
+
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, void* packed) {
+  std::memcpy(packed, filter, packedGemmBytes(outputs, taps, depth));
+}
+
+void gemm(const GemmArgs& args) {
+  const OutputStage& stage = *args.stage;
+  for (int m = 0; m < args.rowCount; ++m) {
+    for (int n = 0; n < args.outputs; ++n) {
+      const int8_t* filter =
+          static_cast<const int8_t*>(args.packed) + static_cast<size_t>(n) * args.taps * args.depth;
+      uint32_t sum = 0;
+      for (int t = 0; t < args.taps; ++t, filter += args.depth) {
+        const uint8_t* row = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + m]
+                                       : args.base + static_cast<size_t>(m) * args.rowStride;
+        for (int k = 0; k < args.depth; ++k) sum += static_cast<uint32_t>(row[k] * filter[k]);
+      }
+      const float value = stageValue(sum, stage, n);
+      if (args.floatOut) {
+        args.floatOut[m * args.outStride + n] = clampFloat(value, stage.low, stage.high);
+      } else {
+        args.out[m * args.outStride + n] =
+            toCode(value, stage.low, stage.high, stage.zeroPoint, stage.table);
+      }
+    }
+  }
+}
+
+size_t packedDepthwiseBytes(int channels, int taps) { return static_cast<size_t>(channels) * taps; }
+
+void packDepthwise(const int8_t* filter, int channels, int taps, void* packed) {
+  std::memcpy(packed, filter, packedDepthwiseBytes(channels, taps));
+}
+
+void depthwise(const DepthwiseArgs& args) {
+  const OutputStage& stage = *args.stage;
+  const int8_t* filter = static_cast<const int8_t*>(args.packed);
+  for (int m = 0; m < args.rowCount; ++m) {
+    for (int c = 0; c < args.channels; ++c) {
+      uint32_t sum = 0;
+      for (int t = 0; t < args.taps; ++t) {
+        const uint8_t* row = args.rows[static_cast<size_t>(t) * args.rowCount + m];
+        sum += static_cast<uint32_t>(row[c] * filter[static_cast<size_t>(t) * args.channels + c]);
+      }
+      args.out[m * args.outStride + c] =
+          toCode(stageValue(sum, stage, c), stage.low, stage.high, stage.zeroPoint, stage.table);
+    }
+  }
+}
+
+void quantize(const float* x, size_t count, float scale, int32_t zeroPoint, uint8_t* out) {
+  const float low = static_cast<float>(-zeroPoint);
+  const float high = static_cast<float>(255 - zeroPoint);
+  for (size_t i = 0; i < count; ++i) out[i] = toCode(x[i] / scale, low, high, zeroPoint, nullptr);
+}
+
+void dequantize(const uint8_t* codes, size_t count, float scale, int32_t zeroPoint, float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(codes[i] - zeroPoint) * scale;
+}
+
+void add(const uint8_t* a, const uint8_t* b, size_t count, const AddArgs& args, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    const float left = static_cast<float>(a[i] - args.zeroA) * args.multiplierA;
+    const float right = static_cast<float>(b[i] - args.zeroB) * args.multiplierB;
+    out[i] = toCode(left + right, args.low, args.high, args.zeroPoint, args.table);
+  }
+}
+
+void mul(const uint8_t* a, const uint8_t* b, size_t count, const MulArgs& args, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    const float value = static_cast<float>((a[i] - args.zeroA) * (b[i] - args.zeroB)) * args.multiplier;
+    out[i] = toCode(value, args.low, args.high, args.zeroPoint, args.table);
+  }
+}
+
+void rescale(const uint8_t* in, size_t count, const RescaleArgs& args, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    const float value = static_cast<float>(in[i] - args.zeroIn) * args.multiplier;
+    out[i] = toCode(value, args.low, args.high, args.zeroPoint, nullptr);
+  }
+}
+
+void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = table[in[i]];
+}
+
+void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high,
+             uint8_t* out) {
+  for (int c = 0; c < channels; ++c) {
+    uint8_t best = low;
+    for (int r = 0; r < rowCount; ++r) best = rows[r][c] > best ? rows[r][c] : best;
+    out[c] = best < high ? best : high;
+  }
+}
+
+void sumRows(const uint8_t* const* rows, int rowCount, int channels, int32_t* sums) {
+  for (int r = 0; r < rowCount; ++r) {
+    for (int c = 0; c < channels; ++c) sums[c] += rows[r][c];
+  }
+}
+
+void rescaleSums(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args,
+                 uint8_t* out) {
+  for (int c = 0; c < channels; ++c) {
+    const float value = static_cast<float>(sums[c] - sumOfZeros) * args.multiplier;
+    out[c] = toCode(value, args.low, args.high, args.zeroPoint, nullptr);
+  }
+}
+
+constexpr Kernels kScalar = {
+    "scalar",  packedGemmBytes, packGemm, gemm,    packedDepthwiseBytes,
+    packDepthwise, depthwise,   quantize, dequantize, add,
+    mul,       rescale,         lookup,   maxRows, sumRows,
+    rescaleSums,
+};
+
+}  // namespace
+
+const Kernels* scalarKernels() { return &kScalar; }
+
+}  // namespace lowbit

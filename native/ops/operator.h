@@ -1,0 +1,85 @@
+// What an op is to the planner: a shape rule, a scratch size and a run. Inner loops come from the kernel table.
+#pragma once
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../isa/kernels.h"
+#include "../plan/program.h"
+#include "../plan/threads.h"
+
+namespace lowbit {
+
+// A tensor's memory during a run. Codes lie in rows `pitch` bytes apart; float32 and int32 data are dense.
+struct View {
+  uint8_t* data = nullptr;
+  const Shape* shape = nullptr;
+
+  size_t pitch() const { return rowPitch(shape->channels()); }
+  uint8_t* row(int64_t index) const { return data + static_cast<size_t>(index) * pitch(); }
+  float* floats() const { return reinterpret_cast<float*>(data); }
+  int32_t* ints() const { return reinterpret_cast<int32_t*>(data); }
+};
+
+struct RunContext {
+  const Kernels& kernels;
+  const ThreadPool::Lease& pool;
+  const View* inputs;
+  View output;
+  uint8_t* scratch;  // one block a thread
+  size_t scratchStride;
+
+  template <class T>
+  T* threadScratch(int thread) const {
+    return reinterpret_cast<T*>(scratch + static_cast<size_t>(thread) * scratchStride);
+  }
+};
+
+// 64-aligned bytes whose tail may be over-read by kernels.
+class PackedBytes {
+ public:
+  explicit PackedBytes(size_t bytes = 0) : bytes_(bytes), storage_(bytes + 2 * kAlignment) {}
+  uint8_t* data() {
+    return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(storage_.data()) + kAlignment - 1) &
+                                      ~(kAlignment - 1));
+  }
+  const uint8_t* data() const { return const_cast<PackedBytes*>(this)->data(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr uintptr_t kAlignment = 64;
+  size_t bytes_;
+  std::vector<uint8_t> storage_;
+};
+
+class Operator {
+ public:
+  explicit Operator(std::string label) : label_(std::move(label)) {}
+  virtual ~Operator() = default;
+
+  // The shape of the output; throws LOWBIT_INVALID_SHAPE.
+  virtual Shape outputShape(const std::vector<Shape>& inputs) const = 0;
+  // Bytes of scratch that each thread needs for these shapes.
+  virtual size_t scratchBytes(const std::vector<Shape>& /*inputs*/, const Shape& /*output*/) const { return 0; }
+  virtual void run(const RunContext& context) const = 0;
+  // Bytes of packed weights held.
+  virtual size_t packedBytes() const { return 0; }
+
+  // "QuantizedConv2D 'block_3/conv'", for messages.
+  const std::string& label() const { return label_; }
+
+ private:
+  std::string label_;
+};
+
+// Zero-corrected clamp bounds of an output, as the kernels take them.
+struct CodeRange {
+  float low;
+  float high;
+  CodeRange(int32_t codeMin, int32_t codeMax, int32_t zeroPoint)
+      : low(static_cast<float>(codeMin + 128 - zeroPoint)), high(static_cast<float>(codeMax + 128 - zeroPoint)) {}
+};
+
+inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace lowbit

@@ -1,0 +1,159 @@
+#include "threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+namespace lowbit {
+namespace {
+
+constexpr int kMaxThreads = 256;
+constexpr int kThreadBits = 16;
+constexpr uint64_t kThreadMask = (1u << kThreadBits) - 1;
+// How often an idle thread looks for work before it sleeps: some ten microseconds, the gap between two ops.
+constexpr int kSpins = 2000;
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Physical cores that this process may use; logical ones where the system does not tell.
+int physicalCores() {
+  int cores = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    std::set<std::string> siblings;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &allowed)) continue;
+      char path[96];
+      std::snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+      char list[64] = "";
+      if (FILE* file = std::fopen(path, "r")) {
+        if (!std::fgets(list, sizeof list, file)) list[0] = '\0';
+        std::fclose(file);
+      }
+      siblings.insert(list[0] ? std::string(list) : std::to_string(cpu));
+    }
+    cores = static_cast<int>(siblings.size());
+  }
+#elif defined(__APPLE__)
+  int count = 0;
+  size_t size = sizeof count;
+  if (sysctlbyname("hw.physicalcpu", &count, &size, nullptr, 0) == 0) cores = count;
+#endif
+  return std::clamp(cores, 1, kMaxThreads);
+}
+
+int defaultThreads() {
+  const char* text = std::getenv("LOWBIT_NUM_THREADS");
+  const int wanted = text ? std::atoi(text) : 0;
+  return wanted > 0 ? std::min(wanted, kMaxThreads) : physicalCores();
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  std::mutex lease;
+  std::atomic<int> wanted{defaultThreads()};
+  int started = 1;  // the calling thread counts; guarded by `lease`
+
+  // One job at a time: its number and, in the low 16 bits, how many threads take part. One word, so that a helper that
+  // wakes late never mixes two jobs; those that take part are waited for before the next job is posted.
+  std::mutex sleep;
+  std::condition_variable wake;
+  std::atomic<uint64_t> job{0};
+  std::atomic<int> running{0};
+  std::atomic<size_t> next{0};
+  size_t chunks = 0;
+  Lease::Task task = nullptr;
+  void* context = nullptr;
+
+  void work(int thread) {
+    for (size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+      task(context, chunk, thread);
+    }
+  }
+
+  void helper(int thread) {
+    uint64_t seen = 0;
+    for (;;) {
+      int spins = 0;
+      while (job.load(std::memory_order_acquire) == seen) {
+        if (++spins < kSpins) {
+          pause();
+          continue;
+        }
+        std::unique_lock<std::mutex> lock(sleep);
+        wake.wait(lock, [&] { return job.load(std::memory_order_acquire) != seen; });
+      }
+      seen = job.load(std::memory_order_acquire);
+      if (thread >= static_cast<int>(seen & kThreadMask)) continue;
+      work(thread);
+      running.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  // Returns how many threads there are; fewer than wanted where the system refuses to start one.
+  int start() {
+    const int count = wanted.load();
+    try {
+      for (; started < count; ++started) std::thread(&State::helper, this, started).detach();
+    } catch (const std::exception&) {
+    }
+    return std::min(started, count);
+  }
+};
+
+ThreadPool::ThreadPool() : state_(new State) {}
+
+ThreadPool& ThreadPool::shared() {
+  static ThreadPool* pool = new ThreadPool;
+  return *pool;
+}
+
+int ThreadPool::threads() const { return state_->wanted.load(); }
+
+void ThreadPool::setThreads(int threads) { state_->wanted = std::clamp(threads, 1, kMaxThreads); }
+
+ThreadPool::Lease::Lease(ThreadPool& pool)
+    : pool_(pool), held_(pool.threads() > 1 && pool.state_->lease.try_lock()), threads_(1) {
+  if (held_) threads_ = pool.state_->start();
+}
+
+ThreadPool::Lease::~Lease() {
+  if (held_) pool_.state_->lease.unlock();
+}
+
+void ThreadPool::Lease::dispatch(size_t chunks, Task task, void* context) const {
+  State& state = *pool_.state_;
+  state.task = task;
+  state.context = context;
+  state.chunks = chunks;
+  state.next.store(0, std::memory_order_relaxed);
+  state.running.store(threads_ - 1, std::memory_order_relaxed);
+  {
+    std::lock_guard<std::mutex> lock(state.sleep);
+    const uint64_t number = (state.job.load(std::memory_order_relaxed) >> kThreadBits) + 1;
+    state.job.store(number << kThreadBits | static_cast<uint64_t>(threads_), std::memory_order_release);
+  }
+  state.wake.notify_all();
+  state.work(0);
+  while (state.running.load(std::memory_order_acquire) > 0) pause();
+}
+
+}  // namespace lowbit

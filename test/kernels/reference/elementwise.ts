@@ -1,0 +1,86 @@
+import { type Activation, type Op, OpKind, type TensorSpec } from '../../../src/runtime/program';
+import { store, storeScale, toCode } from './requantize';
+import { indexOf, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
+
+/** NumPy broadcasting: shapes aligned at the last axis, 1 stretches. */
+function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a[axis - rank + a.length] ?? 1;
+    const right = b[axis - rank + b.length] ?? 1;
+    return left === 1 ? right : left;
+  });
+}
+
+/** The value of a broadcast tensor at a position of the larger shape. */
+function valueAt({ shape, values }: ReferenceTensor, position: readonly number[]): number {
+  const own = position.slice(position.length - shape.length);
+  return values[
+    indexOf(
+      shape,
+      own.map((p, axis) => (shape[axis] === 1 ? 0 : p)),
+    )
+  ]!;
+}
+
+/**
+ * Add: float32((a - zero) * float32(s_a / s_out)) + the same of b, one rounding each.
+ * Mul: (a - zero) * (b - zero), exact, times float32(s_a * s_b / s_out).
+ */
+export function binary(
+  op: { kind: OpKind.Add | OpKind.Mul; activation: Activation },
+  a: ReferenceTensor,
+  b: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const outputScale = storeScale(spec, op.activation);
+  const [scaleA, scaleB] = [scaleOf(a.spec), scaleOf(b.spec)];
+  const combine =
+    op.kind === OpKind.Add
+      ? (left: number, right: number) =>
+          Math.fround(
+            Math.fround(left * Math.fround(scaleA / outputScale)) +
+              Math.fround(right * Math.fround(scaleB / outputScale)),
+          )
+      : (left: number, right: number) =>
+          Math.fround(left * right * Math.fround((scaleA * scaleB) / outputScale));
+  const shape = broadcastShape(a.shape, b.shape);
+  const values = Array.from(positions(shape), (position) =>
+    combine(valueAt(a, position) - a.spec.zeroPoint, valueAt(b, position) - b.spec.zeroPoint),
+  );
+  return store(spec, shape, op.activation, weights, (index) => values[index]!);
+}
+
+export function lookup(
+  op: Extract<Op, { kind: OpKind.Lookup }>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  return makeTensor(
+    spec,
+    input.shape,
+    input.values.map((code) => weights[op.tableOffset + code + 128]!),
+  );
+}
+
+/** float32(x / scale), rounded; NaN gives the lowest code. */
+export function quantize(input: ReferenceTensor, spec: TensorSpec): ReferenceTensor {
+  const steps = input.values.map((x) => Math.fround(x / scaleOf(spec)));
+  return makeTensor(
+    spec,
+    input.shape,
+    steps.map((value) => toCode(value, spec.zeroPoint)),
+    steps,
+  );
+}
+
+export function dequantize(input: ReferenceTensor, spec: TensorSpec): ReferenceTensor {
+  const { zeroPoint } = input.spec;
+  return makeTensor(
+    spec,
+    input.shape,
+    input.values.map((code) => Math.fround((code - zeroPoint) * scaleOf(input.spec))),
+  );
+}

@@ -1,0 +1,123 @@
+/** Ops with a filter: sums of products in exact integers, one float32 multiplication per output element. */
+import type { FilterRef, Op, OpKind, TensorSpec } from '../../../src/runtime/program';
+import { store, storeScale } from './requantize';
+import { indexOf, isFloat, type ReferenceTensor, scaleOf } from './tensor';
+import { outputPositions, realTaps, windowAxes } from './window';
+
+type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
+
+interface Filter {
+  readonly weight: (index: number) => number;
+  readonly bias: (channel: number) => number;
+  readonly scale: (channel: number) => number;
+}
+
+function readFilter(ref: FilterRef, weights: Int8Array): Filter {
+  const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
+  const { filterOffset, biasOffset, scaleOffset } = ref;
+  return {
+    weight: (index) => weights[filterOffset + index]!,
+    bias: (channel) => (biasOffset === undefined ? 0 : view.getInt32(biasOffset + 4 * channel, true)),
+    scale: (channel) => view.getFloat32(scaleOffset + 4 * channel, true),
+  };
+}
+
+/** Turns accumulators into the output: accumulator * float32(s_in * s_w[channel] / s_out). */
+function storeAccumulators(
+  op: OpOf<OpKind.Conv2D | OpKind.DepthwiseConv2D | OpKind.Linear>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  shape: readonly number[],
+  weights: Int8Array,
+  accumulators: readonly number[],
+): ReferenceTensor {
+  const filter = readFilter(op.filter, weights);
+  const channels = shape.at(-1)!;
+  const inputScale = scaleOf(input.spec);
+  const outputScale = isFloat(spec) ? 1 : storeScale(spec, op.activation);
+  return store(spec, shape, op.activation, weights, (index) => {
+    const channel = index % channels;
+    const accumulator = accumulators[index]! + filter.bias(channel);
+    if (accumulator !== (accumulator | 0)) throw new Error(`accumulator ${accumulator} does not fit int32`);
+    const multiplier = Math.fround((inputScale * filter.scale(channel)) / outputScale);
+    return Math.fround(Math.fround(accumulator) * multiplier);
+  });
+}
+
+export function conv2d(
+  op: OpOf<OpKind.Conv2D>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const { weight } = readFilter(op.filter, weights);
+  const [rows, columns] = windowAxes(op.window, input.shape);
+  const groupInputs = op.inChannels / op.groups;
+  const groupOutputs = op.outChannels / op.groups;
+  const shape = [input.shape[0]!, rows.output, columns.output, op.outChannels];
+  const accumulators: number[] = [];
+  for (const { batch, y, x, channel } of outputPositions(shape)) {
+    const firstInput = Math.floor(channel / groupOutputs) * groupInputs;
+    let sum = 0;
+    for (const row of realTaps(rows, y)) {
+      for (const column of realTaps(columns, x)) {
+        const inputAt = indexOf(input.shape, [batch, row.at, column.at, firstInput]);
+        const filterAt = ((channel * rows.kernel + row.tap) * columns.kernel + column.tap) * groupInputs;
+        for (let k = 0; k < groupInputs; ++k) {
+          sum += (input.values[inputAt + k]! - input.spec.zeroPoint) * weight(filterAt + k);
+        }
+      }
+    }
+    accumulators.push(sum);
+  }
+  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+}
+
+export function depthwiseConv2d(
+  op: OpOf<OpKind.DepthwiseConv2D>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const { weight } = readFilter(op.filter, weights);
+  const [rows, columns] = windowAxes(op.window, input.shape);
+  const outChannels = op.channels * op.multiplier;
+  const shape = [input.shape[0]!, rows.output, columns.output, outChannels];
+  const accumulators: number[] = [];
+  for (const { batch, y, x, channel } of outputPositions(shape)) {
+    const inputChannel = Math.floor(channel / op.multiplier);
+    let sum = 0;
+    for (const row of realTaps(rows, y)) {
+      for (const column of realTaps(columns, x)) {
+        const code = input.values[indexOf(input.shape, [batch, row.at, column.at, inputChannel])]!;
+        const filterAt = (row.tap * columns.kernel + column.tap) * outChannels + channel;
+        sum += (code - input.spec.zeroPoint) * weight(filterAt);
+      }
+    }
+    accumulators.push(sum);
+  }
+  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+}
+
+export function linear(
+  op: OpOf<OpKind.Linear>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const { weight } = readFilter(op.filter, weights);
+  const shape = [...input.shape.slice(0, -1), op.outFeatures];
+  const rowCount = input.values.length / op.inFeatures;
+  const accumulators: number[] = [];
+  for (let row = 0; row < rowCount; ++row) {
+    for (let output = 0; output < op.outFeatures; ++output) {
+      let sum = 0;
+      for (let k = 0; k < op.inFeatures; ++k) {
+        const code = input.values[row * op.inFeatures + k]!;
+        sum += (code - input.spec.zeroPoint) * weight(output * op.inFeatures + k);
+      }
+      accumulators.push(sum);
+    }
+  }
+  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+}

@@ -1,0 +1,67 @@
+/**
+ * The quantized program in plain TypeScript: what every engine must compute, to the bit. It is written to be read
+ * beside the numerics contract, not to be fast: integers are exact, each float32 operation is one `Math.fround`.
+ */
+
+import type { TensorData } from '../../../src/runtime/engine';
+import { type Op, OpKind, type Program } from '../../../src/runtime/program';
+import { binary, dequantize, lookup, quantize } from './elementwise';
+import { conv2d, depthwiseConv2d, linear } from './filters';
+import { cast, concat, reshape } from './layout';
+import { avgPool, maxPool } from './pooling';
+import { makeTensor, type ReferenceTensor } from './tensor';
+
+function runOp(op: Op, tensors: ReferenceTensor[], program: Program, weights: Int8Array): ReferenceTensor {
+  const inputs = op.inputs.map((id) => tensors[id]!);
+  const input = inputs[0]!;
+  const spec = program.tensors[op.output]!;
+  switch (op.kind) {
+    case OpKind.Quantize:
+      return quantize(input, spec);
+    case OpKind.Dequantize:
+      return dequantize(input, spec);
+    case OpKind.Cast:
+      return cast(input, spec);
+    case OpKind.Conv2D:
+      return conv2d(op, input, spec, weights);
+    case OpKind.DepthwiseConv2D:
+      return depthwiseConv2d(op, input, spec, weights);
+    case OpKind.Linear:
+      return linear(op, input, spec, weights);
+    case OpKind.MaxPool:
+      return maxPool(op, input, spec);
+    case OpKind.AvgPool:
+      return avgPool(op, input, spec, weights);
+    case OpKind.Add:
+    case OpKind.Mul:
+      return binary(op, input, inputs[1]!, spec, weights);
+    case OpKind.Concat:
+      return concat(op, inputs, spec);
+    case OpKind.Reshape:
+      return reshape(op, input, spec);
+    case OpKind.Lookup:
+      return lookup(op, input, spec, weights);
+  }
+}
+
+/**
+ * Runs a program.
+ *
+ * @param weights the blob as `WeightsBuilder` makes it
+ * @param inputs codes (int32) or reals (float32), row-major, one array per program input
+ * @returns every tensor of the program by its number
+ */
+export function runReference(
+  program: Program,
+  weights: Int32Array,
+  inputs: readonly TensorData[],
+  inputShapes: readonly (readonly number[])[],
+): ReferenceTensor[] {
+  const bytes = new Int8Array(weights.buffer, weights.byteOffset, weights.byteLength);
+  const tensors: ReferenceTensor[] = [];
+  for (const [i, id] of program.inputs.entries()) {
+    tensors[id] = makeTensor(program.tensors[id]!, inputShapes[i]!, Array.from(inputs[i]!));
+  }
+  for (const op of program.ops) tensors[op.output] = runOp(op, tensors, program, bytes);
+  return tensors;
+}
