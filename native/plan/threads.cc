@@ -80,7 +80,7 @@ struct ThreadPool::State {
   std::atomic<int> running{0};
   std::atomic<size_t> next{0};
   size_t chunks = 0;
-  Lease::Task task = nullptr;
+  Task task = nullptr;
   void* context = nullptr;
 
   void work(int thread) {

@@ -10,6 +10,8 @@ class ThreadPool {
  public:
   static ThreadPool& shared();
 
+  using Task = void (*)(void* context, size_t chunk, int thread);
+
   int threads() const;
   void setThreads(int threads);
 
@@ -38,7 +40,6 @@ class ThreadPool {
     }
 
    private:
-    using Task = void (*)(void* context, size_t chunk, int thread);
     void dispatch(size_t chunks, Task task, void* context) const;
 
     ThreadPool& pool_;

@@ -137,7 +137,7 @@ void gemmTile(const GemmArgs& args, int m0, const int8_t* panel, int n0) {
   }
   for (int i = 0; i < MT; ++i) {
     const size_t row = (m0 + i) * args.outStride;
-    storeRow(*args.stage, accumulators[i], n0, args.outputs, args.out + row,
+    storeRow(*args.stage, accumulators[i], n0, args.outputs, args.out ? args.out + row : nullptr,
              args.floatOut ? args.floatOut + row : nullptr);
   }
 }

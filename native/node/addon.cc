@@ -1,0 +1,291 @@
+// The Node-API face of the C ABI. Errors become JavaScript errors with a `code`; src/runtime/native-engine.ts makes
+// LowbitErrors of them.
+#include <dlfcn.h>
+#include <node_api.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../include/lowbit.h"
+
+namespace {
+
+constexpr size_t kMaxTensors = 256;
+constexpr size_t kMaxShapeWords = kMaxTensors * 9;
+
+// A compiled program and the external memory that the garbage collector was told of.
+struct Handle {
+  lowbit_program* program;
+  int64_t reported;
+};
+
+napi_value throwError(napi_env env, const char* code, const char* message) {
+  napi_throw_error(env, code, message);
+  return nullptr;
+}
+
+napi_value throwError(napi_env env, const lowbit_error& error) {
+  static constexpr const char* kCodes[] = {"ok",            "invalid-program",  "unsupported-version",
+                                           "invalid-shape", "invalid-argument", "out-of-memory"};
+  return throwError(env, kCodes[error.code], error.message);
+}
+
+struct Bytes {
+  void* data = nullptr;
+  size_t size = 0;
+};
+
+size_t elementSize(napi_typedarray_type type) {
+  switch (type) {
+    case napi_int32_array:
+    case napi_uint32_array:
+    case napi_float32_array: return 4;
+    case napi_int16_array:
+    case napi_uint16_array: return 2;
+    case napi_float64_array:
+    case napi_bigint64_array:
+    case napi_biguint64_array: return 8;
+    default: return 1;
+  }
+}
+
+bool bytesOf(napi_env env, napi_value value, Bytes* out) {
+  bool isTypedArray = false;
+  napi_typedarray_type type;
+  size_t length;
+  if (napi_is_typedarray(env, value, &isTypedArray) != napi_ok || !isTypedArray ||
+      napi_get_typedarray_info(env, value, &type, &length, &out->data, nullptr, nullptr) != napi_ok) {
+    return false;
+  }
+  out->size = length * elementSize(type);
+  return true;
+}
+
+bool bytesOfList(napi_env env, napi_value list, std::vector<void*>* data, std::vector<size_t>* sizes) {
+  uint32_t count = 0;
+  if (napi_get_array_length(env, list, &count) != napi_ok || count > kMaxTensors) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value element;
+    Bytes bytes;
+    if (napi_get_element(env, list, i, &element) != napi_ok || !bytesOf(env, element, &bytes)) return false;
+    data->push_back(bytes.data);
+    sizes->push_back(bytes.size);
+  }
+  return true;
+}
+
+void destroy(Handle* handle) {
+  lowbit_destroy(handle->program);
+  handle->program = nullptr;
+}
+
+void finalize(napi_env env, void* data, void*) {
+  Handle* handle = static_cast<Handle*>(data);
+  int64_t total;
+  napi_adjust_external_memory(env, -handle->reported, &total);
+  destroy(handle);
+  delete handle;
+}
+
+void reportMemory(napi_env env, Handle* handle) {
+  size_t weights = 0, arena = 0;
+  if (handle->program) lowbit_memory(handle->program, &weights, &arena);
+  const int64_t bytes = static_cast<int64_t>(weights + arena);
+  if (bytes == handle->reported) return;
+  int64_t total;
+  napi_adjust_external_memory(env, bytes - handle->reported, &total);
+  handle->reported = bytes;
+}
+
+// Reads the arguments of a call whose first one is a handle that was not destroyed.
+template <size_t N>
+Handle* handleCall(napi_env env, napi_callback_info info, napi_value (&arguments)[N]) {
+  size_t count = N;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  if (count != N || napi_get_value_external(env, arguments[0], &data) != napi_ok) {
+    throwError(env, "invalid-argument", "Expected a compiled program.");
+    return nullptr;
+  }
+  Handle* handle = static_cast<Handle*>(data);
+  if (!handle->program) {
+    throwError(env, "invalid-argument", "The compiled program was disposed of.");
+    return nullptr;
+  }
+  return handle;
+}
+
+// compile(program: Int32Array, weights: typed array, isa: string | undefined): handle
+napi_value compile(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes program, weights;
+  if (!bytesOf(env, arguments[0], &program) || !bytesOf(env, arguments[1], &weights)) {
+    return throwError(env, "invalid-argument", "Expected the program and its weights as typed arrays.");
+  }
+  char isa[32];
+  size_t isaLength;
+  const bool hasIsa = napi_get_value_string_utf8(env, arguments[2], isa, sizeof isa, &isaLength) == napi_ok;
+  lowbit_error error;
+  lowbit_program* compiled = nullptr;
+  if (lowbit_compile(static_cast<const int32_t*>(program.data), program.size / 4,
+                     static_cast<const uint8_t*>(weights.data), weights.size, hasIsa ? isa : nullptr, &compiled,
+                     &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  Handle* handle = new Handle{compiled, 0};
+  napi_value external;
+  if (napi_create_external(env, handle, finalize, nullptr, &external) != napi_ok) {
+    destroy(handle);
+    delete handle;
+    return throwError(env, "out-of-memory", "Could not create a handle.");
+  }
+  reportMemory(env, handle);
+  return external;
+}
+
+// outputShapes(handle, shapes: Int32Array): Int32Array-like list of words
+napi_value outputShapes(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  Handle* handle = handleCall(env, info, arguments);
+  if (!handle) return nullptr;
+  Bytes shapes;
+  if (!bytesOf(env, arguments[1], &shapes)) return throwError(env, "invalid-argument", "Expected shape words.");
+  std::vector<int32_t> words(kMaxShapeWords);
+  size_t written = 0;
+  lowbit_error error;
+  if (lowbit_output_shapes(handle->program, static_cast<const int32_t*>(shapes.data), shapes.size / 4, words.data(),
+                           words.size(), &written, &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  reportMemory(env, handle);
+  napi_value list;
+  napi_create_array_with_length(env, written, &list);
+  for (size_t i = 0; i < written; ++i) {
+    napi_value word;
+    napi_create_int32(env, words[i], &word);
+    napi_set_element(env, list, static_cast<uint32_t>(i), word);
+  }
+  return list;
+}
+
+// run(handle, shapes: Int32Array, inputs: typed array[], outputs: typed array[])
+napi_value run(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  Handle* handle = handleCall(env, info, arguments);
+  if (!handle) return nullptr;
+  Bytes shapes;
+  std::vector<void*> inputs, outputs;
+  std::vector<size_t> inputBytes, outputBytes;
+  if (!bytesOf(env, arguments[1], &shapes) || !bytesOfList(env, arguments[2], &inputs, &inputBytes) ||
+      !bytesOfList(env, arguments[3], &outputs, &outputBytes)) {
+    return throwError(env, "invalid-argument", "Expected shape words and lists of typed arrays.");
+  }
+  lowbit_error error;
+  if (lowbit_run(handle->program, static_cast<const int32_t*>(shapes.data), shapes.size / 4, inputs.data(),
+                 inputBytes.data(), inputs.size(), outputs.data(), outputBytes.data(), outputs.size(),
+                 &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  reportMemory(env, handle);
+  return nullptr;
+}
+
+// memory(handle): [packed weights, arenas] in bytes
+napi_value memory(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  Handle* handle = handleCall(env, info, arguments);
+  if (!handle) return nullptr;
+  size_t sizes[2];
+  lowbit_memory(handle->program, &sizes[0], &sizes[1]);
+  napi_value list;
+  napi_create_array_with_length(env, 2, &list);
+  for (uint32_t i = 0; i < 2; ++i) {
+    napi_value size;
+    napi_create_double(env, static_cast<double>(sizes[i]), &size);
+    napi_set_element(env, list, i, size);
+  }
+  return list;
+}
+
+// dispose(handle)
+napi_value dispose(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  Handle* handle = handleCall(env, info, arguments);
+  if (!handle) return nullptr;
+  destroy(handle);
+  reportMemory(env, handle);
+  return nullptr;
+}
+
+// threads(): number
+napi_value threads(napi_env env, napi_callback_info) {
+  napi_value count;
+  napi_create_int32(env, lowbit_threads(), &count);
+  return count;
+}
+
+// setThreads(count)
+napi_value setThreads(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t wanted = 0;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  if (napi_get_value_int32(env, argument, &wanted) != napi_ok || wanted < 1) {
+    return throwError(env, "invalid-argument", "Expected a positive integer for threads.");
+  }
+  lowbit_set_threads(wanted);
+  return nullptr;
+}
+
+// isa(): string, the default one
+napi_value isa(napi_env env, napi_callback_info) {
+  lowbit_error error;
+  const char* name = lowbit_isa(&error);
+  if (!name) return throwError(env, error);
+  napi_value text;
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
+  return text;
+}
+
+// supports(isa: string): boolean
+napi_value supports(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  char name[32] = "";
+  size_t length;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  napi_get_value_string_utf8(env, argument, name, sizeof name, &length);
+  napi_value answer;
+  napi_get_boolean(env, name[0] != '\0' && lowbit_supports(name), &answer);
+  return answer;
+}
+
+// A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
+void stayLoaded() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&stayLoaded), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  stayLoaded();
+  static constexpr struct {
+    const char* name;
+    napi_callback function;
+  } kFunctions[] = {
+      {"compile", compile}, {"outputShapes", outputShapes}, {"run", run}, {"memory", memory},     {"dispose", dispose},
+      {"threads", threads}, {"setThreads", setThreads},     {"isa", isa}, {"supports", supports},
+  };
+  for (const auto& entry : kFunctions) {
+    napi_value function;
+    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function) != napi_ok ||
+        napi_set_named_property(env, exports, entry.name, function) != napi_ok) {
+      return nullptr;
+    }
+  }
+  return exports;
+}

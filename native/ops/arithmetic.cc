@@ -1,0 +1,182 @@
+// QuantizedAdd and QuantizedMul with NumPy broadcasting, and Lookup.
+#include <algorithm>
+
+#include "ops.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int64_t kChunkBytes = 16384;
+
+// Flat ranges of whole tensors of one shape: the bytes between channels and pitch are computed along.
+template <class Body>
+void forFlat(const RunContext& context, Body&& body) {
+  const int64_t bytes = context.output.shape->rows() * static_cast<int64_t>(context.output.pitch());
+  context.pool.parallelFor(static_cast<size_t>(ceilDiv(bytes, kChunkBytes)), [&](size_t chunk, int) {
+    const size_t first = chunk * kChunkBytes;
+    body(first, std::min<size_t>(kChunkBytes, bytes - first));
+  });
+}
+
+template <class Args>
+using BinaryKernel = void (*)(const uint8_t*, const uint8_t*, size_t, const Args&, uint8_t*);
+
+template <class Args>
+class Binary : public Operator {
+ public:
+  Binary(OpReader& reader, BinaryKernel<Args> Kernels::*kernel, const Args& args, std::vector<uint8_t> table)
+      : Operator(reader.label()), kernel_(kernel), args_(args), table_(std::move(table)) {
+    args_.table = table_.empty() ? nullptr : table_.data();
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    const Shape& a = inputs[0];
+    const Shape& b = inputs[1];
+    Shape out;
+    out.rank = std::max(a.rank, b.rank);
+    for (int i = 1; i <= out.rank; ++i) {
+      const int32_t da = i <= a.rank ? a.dims[a.rank - i] : 1;
+      const int32_t db = i <= b.rank ? b.dims[b.rank - i] : 1;
+      if (da != db && da != 1 && db != 1) {
+        fail(LOWBIT_INVALID_SHAPE, "%s: shapes %s and %s do not broadcast.", label().c_str(), a.toString().c_str(),
+             b.toString().c_str());
+      }
+      out.dims[out.rank - i] = std::max(da, db);
+    }
+    return out;
+  }
+
+  size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
+    return 2 * rowBytes(output);
+  }
+
+  void run(const RunContext& context) const override {
+    const View& a = context.inputs[0];
+    const View& b = context.inputs[1];
+    const auto kernel = context.kernels.*kernel_;
+    if (*a.shape == *b.shape) {
+      forFlat(context, [&](size_t first, size_t bytes) {
+        kernel(a.data + first, b.data + first, bytes, args_, context.output.data + first);
+      });
+      return;
+    }
+    const Shape& shape = *context.output.shape;
+    const int64_t rows = shape.rows();
+    const int64_t step = std::max<int64_t>(1, kChunkBytes / shape.channels());
+    context.pool.parallelFor(static_cast<size_t>(ceilDiv(rows, step)), [&](size_t chunk, int thread) {
+      uint8_t* spare = context.threadScratch<uint8_t>(thread);
+      const int64_t end = std::min(rows, static_cast<int64_t>(chunk + 1) * step);
+      for (int64_t row = static_cast<int64_t>(chunk) * step; row < end; ++row) {
+        const uint8_t* left = broadcastRow(a, shape, row, spare);
+        const uint8_t* right = broadcastRow(b, shape, row, spare + rowBytes(shape));
+        kernel(left, right, shape.channels(), args_, context.output.row(row));
+      }
+    });
+  }
+
+ private:
+  static size_t rowBytes(const Shape& shape) { return rowPitch(shape.channels()) + 64; }
+
+  // The row of `view` that lines up with row `row` of the output; spread over `spare` where it has one channel.
+  static const uint8_t* broadcastRow(const View& view, const Shape& out, int64_t row, uint8_t* spare) {
+    int64_t index = 0;
+    int64_t stride = 1;
+    for (int i = 2; i <= out.rank; ++i) {
+      const int32_t extent = out.dims[out.rank - i];
+      const int32_t own = i <= view.shape->rank ? view.shape->dims[view.shape->rank - i] : 1;
+      if (own != 1) index += row % extent * stride;
+      row /= extent;
+      stride *= own;
+    }
+    const uint8_t* data = view.row(index);
+    if (view.shape->channels() == out.channels()) return data;
+    std::memset(spare, data[0], out.channels());
+    return spare;
+  }
+
+  BinaryKernel<Args> Kernels::*kernel_;
+  Args args_;
+  std::vector<uint8_t> table_;
+};
+
+class Lookup : public Operator {
+ public:
+  Lookup(OpReader& reader, std::vector<uint8_t> table) : Operator(reader.label()), table_(std::move(table)) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
+
+  void run(const RunContext& context) const override {
+    forFlat(context, [&](size_t first, size_t bytes) {
+      context.kernels.lookup(context.inputs[0].data + first, bytes, table_.data(), context.output.data + first);
+    });
+  }
+
+ private:
+  std::vector<uint8_t> table_;
+};
+
+// Scale and zero point that the result is requantized to: the output's, or those before the table.
+struct Target {
+  double scale;
+  int32_t zeroPoint;
+  Target(const Activation& activation, const Tensor& output)
+      : scale(activation.table.empty() ? output.scale : activation.preScale),
+        zeroPoint(activation.table.empty() ? output.zeroPoint : activation.preZeroPoint) {}
+};
+
+float checkedMultiplier(const OpReader& reader, double multiplier) {
+  const float value = static_cast<float>(multiplier);
+  if (!std::isfinite(value)) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales, %g, exceeds the float32 range.",
+         reader.label().c_str(), multiplier);
+  }
+  return value;
+}
+
+void expectCodes(const OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  expectType(reader, "first input", a, TensorType::kInt8);
+  expectType(reader, "second input", b, TensorType::kInt8);
+  expectType(reader, "output", output, TensorType::kInt8);
+}
+
+}  // namespace
+
+std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  expectCodes(reader, a, b, output);
+  Activation activation = reader.activation();
+  const Target target(activation, output);
+  const CodeRange range(activation.codeMin, activation.codeMax, target.zeroPoint);
+  const AddArgs args{a.zeroPoint,
+                     b.zeroPoint,
+                     checkedMultiplier(reader, a.scale / target.scale),
+                     checkedMultiplier(reader, b.scale / target.scale),
+                     range.low,
+                     range.high,
+                     target.zeroPoint,
+                     nullptr};
+  return std::make_unique<Binary<AddArgs>>(reader, &Kernels::add, args, std::move(activation.table));
+}
+
+std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  expectCodes(reader, a, b, output);
+  Activation activation = reader.activation();
+  const Target target(activation, output);
+  const CodeRange range(activation.codeMin, activation.codeMax, target.zeroPoint);
+  const double product = static_cast<double>(a.scale) * static_cast<double>(b.scale);
+  const MulArgs args{a.zeroPoint,
+                     b.zeroPoint,
+                     checkedMultiplier(reader, product / target.scale),
+                     range.low,
+                     range.high,
+                     target.zeroPoint,
+                     nullptr};
+  return std::make_unique<Binary<MulArgs>>(reader, &Kernels::mul, args, std::move(activation.table));
+}
+
+std::unique_ptr<Operator> makeLookup(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectType(reader, "output", output, TensorType::kInt8);
+  return std::make_unique<Lookup>(reader, reader.table(reader.word()));
+}
+
+}  // namespace lowbit

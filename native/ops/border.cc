@@ -1,0 +1,158 @@
+// Ops at the border of a region: Quantize, Dequantize, Cast. Outside, data is dense; inside, codes lie in pitched rows.
+#include <algorithm>
+
+#include "ops.h"
+
+namespace lowbit {
+
+void expectType(const OpReader& reader, const char* what, const Tensor& tensor, TensorType type) {
+  static constexpr const char* kNames[] = {"float32", "int8", "int16", "int32"};
+  if (tensor.type != type) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what,
+         kNames[static_cast<int>(tensor.type)], kNames[static_cast<int>(type)]);
+  }
+}
+
+void expectSameQuantization(const OpReader& reader, const Tensor& input, const Tensor& output) {
+  if (input.type != output.type || input.scale != output.scale || input.zeroPoint != output.zeroPoint) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: input and output must have the same type, scale and zero point.",
+         reader.label().c_str());
+  }
+}
+
+namespace {
+
+// An element-wise op between dense data and pitched rows, in chunks of whole rows.
+class BorderOp : public Operator {
+ public:
+  explicit BorderOp(OpReader& reader) : Operator(reader.label()) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
+
+ protected:
+  static constexpr int64_t kChunkElements = 4096;
+
+  // Calls body(first row, rows, thread) for chunks of rows of about kChunkElements elements.
+  template <class Body>
+  static void forRows(const RunContext& context, const Shape& shape, Body&& body) {
+    const int64_t rows = shape.rows();
+    const int64_t step = std::max<int64_t>(1, kChunkElements / shape.channels());
+    context.pool.parallelFor(static_cast<size_t>(ceilDiv(rows, step)), [&](size_t chunk, int thread) {
+      const int64_t first = static_cast<int64_t>(chunk) * step;
+      body(first, std::min(step, rows - first), thread);
+    });
+  }
+
+  static size_t chunkElements(const Shape& shape) {
+    return static_cast<size_t>(std::max<int64_t>(kChunkElements, shape.channels()));
+  }
+};
+
+class Quantize : public BorderOp {
+ public:
+  Quantize(OpReader& reader, const Tensor& output)
+      : BorderOp(reader), scale_(output.scale), zeroPoint_(output.zeroPoint) {}
+
+  size_t scratchBytes(const std::vector<Shape>& inputs, const Shape&) const override {
+    return chunkElements(inputs[0]) + 64;
+  }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const size_t channels = input.shape->channels();
+    const size_t pitch = context.output.pitch();
+    forRows(context, *input.shape, [&](int64_t first, int64_t rows, int thread) {
+      const float* from = input.floats() + first * channels;
+      uint8_t* to = context.output.row(first);
+      if (pitch == channels) {
+        context.kernels.quantize(from, rows * channels, scale_, zeroPoint_, to);
+        return;
+      }
+      uint8_t* dense = context.threadScratch<uint8_t>(thread);
+      context.kernels.quantize(from, rows * channels, scale_, zeroPoint_, dense);
+      if (pitch == 4) {  // whole words: what lies between channels and pitch has no value to keep
+        for (int64_t r = 0; r < rows; ++r) std::memcpy(to + 4 * r, dense + r * channels, 4);
+      } else {
+        for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * pitch, dense + r * channels, channels);
+      }
+    });
+  }
+
+ private:
+  float scale_;
+  int32_t zeroPoint_;
+};
+
+class Dequantize : public BorderOp {
+ public:
+  Dequantize(OpReader& reader, const Tensor& input)
+      : BorderOp(reader), scale_(input.scale), zeroPoint_(input.zeroPoint) {}
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const size_t channels = input.shape->channels();
+    forRows(context, *input.shape, [&](int64_t first, int64_t rows, int) {
+      float* to = context.output.floats() + first * channels;
+      if (input.pitch() == channels) {
+        context.kernels.dequantize(input.row(first), rows * channels, scale_, zeroPoint_, to);
+        return;
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        context.kernels.dequantize(input.row(first + r), channels, scale_, zeroPoint_, to + r * channels);
+      }
+    });
+  }
+
+ private:
+  float scale_;
+  int32_t zeroPoint_;
+};
+
+// int32 elements carry int8 codes across the border: narrowing saturates to [-128, 127].
+class Cast : public BorderOp {
+ public:
+  Cast(OpReader& reader, bool narrow) : BorderOp(reader), narrow_(narrow) {}
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const size_t channels = input.shape->channels();
+    forRows(context, *input.shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) {
+        for (size_t c = 0; c < channels; ++c) {
+          if (narrow_) {
+            const int32_t code = std::clamp(input.ints()[r * channels + c], -128, 127);
+            context.output.row(r)[c] = static_cast<uint8_t>(code + 128);
+          } else {
+            context.output.ints()[r * channels + c] = input.row(r)[c] - 128;
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  bool narrow_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> makeQuantize(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kInt8);
+  return std::make_unique<Quantize>(reader, output);
+}
+
+std::unique_ptr<Operator> makeDequantize(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  return std::make_unique<Dequantize>(reader, input);
+}
+
+std::unique_ptr<Operator> makeCast(OpReader& reader, const Tensor& input, const Tensor& output) {
+  const bool narrow = input.type == TensorType::kInt32;
+  expectType(reader, "input", input, narrow ? TensorType::kInt32 : TensorType::kInt8);
+  expectType(reader, "output", output, narrow ? TensorType::kInt8 : TensorType::kInt32);
+  return std::make_unique<Cast>(reader, narrow);
+}
+
+}  // namespace lowbit

@@ -1,0 +1,343 @@
+// QuantizedConv2D, QuantizedDepthwise and QuantizedLinear.
+#include "ops.h"
+#include "weighted.h"
+#include "window.h"
+
+namespace lowbit {
+namespace {
+
+void checkWeighted(const OpReader& reader, const Tensor& input, const Tensor& output, bool mayBeFloat) {
+  const bool outputOk =
+      output.type == TensorType::kInt8 || (mayBeFloat && output.type == TensorType::kFloat32);
+  if (input.type != TensorType::kInt8 || !outputOk) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: expected an int8 input and an int8%s output.", reader.label().c_str(),
+         mayBeFloat ? " or float32" : "");
+  }
+}
+
+struct WeightSums {
+  std::vector<int64_t> sums;
+  std::vector<int64_t> magnitudes;
+
+  // Filter element i belongs to output channel channelOf(i).
+  template <class ChannelOf>
+  WeightSums(const int8_t* filter, int64_t count, int32_t channels, ChannelOf channelOf)
+      : sums(channels), magnitudes(channels) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t c = channelOf(i);
+      sums[c] += filter[i];
+      magnitudes[c] += std::abs(static_cast<int>(filter[i]));
+    }
+  }
+};
+
+// Convolution as a GEMM over rows of the input: direct for 1x1 kernels of stride 1, through pointers to the input rows
+// of each tap otherwise.
+class Convolution : public Operator {
+ public:
+  struct Geometry {
+    Window window;
+    int32_t inChannels, outChannels, groups;
+  };
+
+  // filter [outChannels][taps][inChannels / groups]
+  Convolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
+              const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+      : Operator(reader.label()),
+        geometry_(geometry),
+        toFloat_(output.type == TensorType::kFloat32),
+        stage_(makeStage(reader, geometry, filter, offsets, activation, input, output)),
+        zeroRow_(geometry.inChannels + 64, static_cast<uint8_t>(input.zeroPoint)) {
+    const int32_t groupOutputs = geometry.outChannels / geometry.groups;
+    const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
+    for (int32_t g = 0; g < geometry.groups; ++g) {
+      matrices_.emplace_back(kernels, filter + g * groupBytes, groupOutputs, taps(), depth());
+    }
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    const WindowPlan plan = planWindow(label(), geometry_.window, inputs[0]);
+    if (plan.channels != geometry_.inChannels) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input channels but the activation has %d.", label().c_str(),
+           geometry_.inChannels, plan.channels);
+    }
+    return outputOf(plan, geometry_.outChannels);
+  }
+
+  size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
+    return sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows();
+  }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const WindowPlan plan = planWindow(label(), geometry_.window, *input.shape);
+    const int64_t pixels = plan.pixels();
+    const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
+                        plan.outH == plan.inH && plan.outW == plan.inW;
+    const int64_t bytesPerRow = static_cast<int64_t>(taps()) * rowPitch(geometry_.inChannels);
+    const int64_t rows = chunkRows(pixels, bytesPerRow, maxRows(), context.pool.threads());
+    const int64_t rowChunks = ceilDiv(pixels, rows);
+    const size_t blocks = matrices_[0].blocks().size();
+    // Few rows: the blocks of outputs are chunks too.
+    const bool splitBlocks = rowChunks < 2 * context.pool.threads() && context.pool.threads() > 1;
+    const size_t chunks = static_cast<size_t>(rowChunks) * (splitBlocks ? blocks : 1);
+    context.pool.parallelFor(chunks, [&](size_t chunk, int thread) {
+      const int64_t first = static_cast<int64_t>(splitBlocks ? chunk / blocks : chunk) * rows;
+      const int count = static_cast<int>(std::min(rows, pixels - first));
+      const size_t firstBlock = splitBlocks ? chunk % blocks : 0;
+      const size_t lastBlock = splitBlocks ? firstBlock + 1 : blocks;
+      const uint8_t** pointers = nullptr;
+      if (!direct) {
+        pointers = context.threadScratch<const uint8_t*>(thread);
+        for (int m = 0; m < count; ++m) {
+          visitTaps(plan, geometry_.window, input, first + m, [&](int tap, const uint8_t* row) {
+            pointers[static_cast<size_t>(tap) * count + m] = row ? row : zeroRow_.data();
+          });
+        }
+      }
+      for (int32_t g = 0; g < geometry_.groups; ++g) {
+        if (g > 0 && pointers) {
+          for (size_t i = 0; i < static_cast<size_t>(taps()) * count; ++i) pointers[i] += depth();
+        }
+        for (size_t b = firstBlock; b < lastBlock; ++b) {
+          const PackedMatrix::Block& block = matrices_[g].blocks()[b];
+          const int32_t channel = g * (geometry_.outChannels / geometry_.groups) + block.first;
+          const OutputStage stage = stage_.from(channel);
+          GemmArgs args{};
+          args.rows = pointers;
+          args.base = input.row(first) + static_cast<size_t>(g) * depth();
+          args.rowStride = input.pitch();
+          args.rowCount = count;
+          args.taps = taps();
+          args.depth = depth();
+          args.packed = block.packed.data();
+          args.outputs = block.count;
+          args.stage = &stage;
+          if (toFloat_) {
+            args.floatOut = context.output.floats() + first * geometry_.outChannels + channel;
+            args.outStride = geometry_.outChannels;
+          } else {
+            args.out = context.output.row(first) + channel;
+            args.outStride = context.output.pitch();
+          }
+          context.kernels.gemm(args);
+        }
+      }
+    });
+  }
+
+  size_t packedBytes() const override {
+    size_t sum = 0;
+    for (const PackedMatrix& matrix : matrices_) sum += matrix.bytes();
+    return sum;
+  }
+
+ private:
+  int32_t taps() const { return geometry_.window.kernelH * geometry_.window.kernelW; }
+  int32_t depth() const { return geometry_.inChannels / geometry_.groups; }
+  // Bounds the pointers that a chunk needs.
+  int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), 36, 576); }
+
+  static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
+                                const Filter& offsets, const Activation& activation, const Tensor& input,
+                                const Tensor& output) {
+    const int64_t perOutput = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW *
+                              (geometry.inChannels / geometry.groups);
+    const WeightSums sums(filter, perOutput * geometry.outChannels, geometry.outChannels,
+                          [=](int64_t i) { return i / perOutput; });
+    return ChannelStage(reader, offsets, geometry.outChannels, input, output, activation, sums.sums,
+                        sums.magnitudes);
+  }
+
+  Geometry geometry_;
+  bool toFloat_;
+  ChannelStage stage_;
+  std::vector<uint8_t> zeroRow_;
+  std::vector<PackedMatrix> matrices_;
+};
+
+// One filter a channel, multiplier 1.
+class Depthwise : public Operator {
+ public:
+  // filter [taps][channels]
+  Depthwise(OpReader& reader, const Kernels& kernels, const Window& window, int32_t channels, const int8_t* filter,
+            const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+      : Operator(reader.label()),
+        window_(window),
+        channels_(channels),
+        stage_(makeStage(reader, channels, taps(), filter, offsets, activation, input, output)),
+        zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
+        packed_(kernels.packedDepthwiseBytes(channels, taps())) {
+    kernels.packDepthwise(filter, channels, taps(), packed_.data());
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    const WindowPlan plan = planWindow(label(), window_, inputs[0]);
+    if (plan.channels != channels_) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d channels but the activation has %d.", label().c_str(), channels_,
+           plan.channels);
+    }
+    return outputOf(plan, channels_);
+  }
+
+  size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
+    return sizeof(uint8_t*) * static_cast<size_t>(taps()) * kRows;
+  }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const WindowPlan plan = planWindow(label(), window_, *input.shape);
+    const int64_t pixels = plan.pixels();
+    const OutputStage stage = stage_.from(0);
+    context.pool.parallelFor(static_cast<size_t>(ceilDiv(pixels, kRows)), [&](size_t chunk, int thread) {
+      const int64_t first = static_cast<int64_t>(chunk) * kRows;
+      const int count = static_cast<int>(std::min<int64_t>(kRows, pixels - first));
+      const uint8_t** pointers = context.threadScratch<const uint8_t*>(thread);
+      for (int m = 0; m < count; ++m) {
+        visitTaps(plan, window_, input, first + m, [&](int tap, const uint8_t* row) {
+          pointers[static_cast<size_t>(tap) * count + m] = row ? row : zeroRow_.data();
+        });
+      }
+      DepthwiseArgs args{};
+      args.rows = pointers;
+      args.rowCount = count;
+      args.taps = taps();
+      args.channels = channels_;
+      args.packed = packed_.data();
+      args.stage = &stage;
+      args.out = context.output.row(first);
+      args.outStride = context.output.pitch();
+      context.kernels.depthwise(args);
+    });
+  }
+
+  size_t packedBytes() const override { return packed_.bytes(); }
+
+ private:
+  static constexpr int64_t kRows = 64;
+
+  int32_t taps() const { return window_.kernelH * window_.kernelW; }
+
+  static ChannelStage makeStage(OpReader& reader, int32_t channels, int32_t taps, const int8_t* filter,
+                                const Filter& offsets, const Activation& activation, const Tensor& input,
+                                const Tensor& output) {
+    const WeightSums sums(filter, static_cast<int64_t>(taps) * channels, channels,
+                          [=](int64_t i) { return i % channels; });
+    return ChannelStage(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes);
+  }
+
+  Window window_;
+  int32_t channels_;
+  ChannelStage stage_;
+  std::vector<uint8_t> zeroRow_;
+  PackedBytes packed_;
+};
+
+// A matrix product over the last axis: a 1x1 convolution whose pixels are all other axes.
+class Linear : public Operator {
+ public:
+  Linear(OpReader& reader, const Kernels& kernels, int32_t inFeatures, int32_t outFeatures, const int8_t* filter,
+         const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+      : Operator(reader.label()),
+        inFeatures_(inFeatures),
+        product_(reader, kernels, Convolution::Geometry{kPointwise, inFeatures, outFeatures, 1}, filter, offsets,
+                 activation, input, output),
+        outFeatures_(outFeatures) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    Shape shape = inputs[0];
+    if (shape.rank < 1 || shape.channels() != inFeatures_) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input features but the activation has shape %s.",
+           label().c_str(), inFeatures_, shape.toString().c_str());
+    }
+    shape.dims[shape.rank - 1] = outFeatures_;
+    return shape;
+  }
+
+  size_t scratchBytes(const std::vector<Shape>& inputs, const Shape& output) const override {
+    return product_.scratchBytes(inputs, output);
+  }
+
+  void run(const RunContext& context) const override {
+    const Shape pixels{4, {static_cast<int32_t>(context.inputs[0].shape->rows()), 1, 1, inFeatures_}};
+    const View input{context.inputs[0].data, &pixels};
+    product_.run(RunContext{context.kernels, context.pool, &input, context.output, context.scratch,
+                            context.scratchStride});
+  }
+
+  size_t packedBytes() const override { return product_.packedBytes(); }
+
+ private:
+  static constexpr Window kPointwise{1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0};
+  int32_t inFeatures_;
+  Convolution product_;
+  int32_t outFeatures_;
+};
+
+const int8_t* filterBytes(OpReader& reader, const Filter& filter, int64_t taps, int64_t depth, int64_t outputs) {
+  if (depth * outputs > kMaxElements || taps * depth * outputs > kMaxElements) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
+         static_cast<long long>(kMaxElements));
+  }
+  return reinterpret_cast<const int8_t*>(reader.bytes("filter", filter.offset, taps * depth * outputs));
+}
+
+constexpr int32_t kMaxChannels = 1 << 20;
+
+}  // namespace
+
+std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
+                                     const Tensor& output) {
+  checkWeighted(reader, input, output, true);
+  const Filter filter = reader.filter();
+  Convolution::Geometry geometry;
+  geometry.inChannels = reader.word("input channels", 1, kMaxChannels);
+  geometry.outChannels = reader.word("output channels", 1, kMaxChannels);
+  geometry.groups = reader.word("groups", 1, kMaxChannels);
+  geometry.window = reader.window(false);
+  const Activation activation = reader.activation();
+  if (geometry.inChannels % geometry.groups != 0 || geometry.outChannels % geometry.groups != 0) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %d groups do not divide %d input and %d output channels.",
+         reader.label().c_str(), geometry.groups, geometry.inChannels, geometry.outChannels);
+  }
+  const int64_t taps = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW;
+  const int8_t* bytes =
+      filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
+  return std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+}
+
+std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
+                                        const Tensor& output) {
+  checkWeighted(reader, input, output, false);
+  const Filter filter = reader.filter();
+  const int32_t channels = reader.word("channels", 1, kMaxChannels);
+  const int32_t multiplier = reader.word("channel multiplier", 1, kMaxChannels / channels);
+  const Window window = reader.window(false);
+  const Activation activation = reader.activation();
+  const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
+  const int32_t outputs = channels * multiplier;
+  const int8_t* bytes = filterBytes(reader, filter, taps, 1, outputs);
+  if (multiplier == 1) {
+    return std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, filter, activation, input, output);
+  }
+  // A grouped convolution, one input channel a group: [taps][outputs] becomes [outputs][taps].
+  std::vector<int8_t> transposed(static_cast<size_t>(taps) * outputs);
+  for (int64_t t = 0; t < taps; ++t) {
+    for (int32_t o = 0; o < outputs; ++o) transposed[o * taps + t] = bytes[t * outputs + o];
+  }
+  return std::make_unique<Convolution>(reader, kernels, Convolution::Geometry{window, channels, outputs, channels},
+                                       transposed.data(), filter, activation, input, output);
+}
+
+std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
+                                     const Tensor& output) {
+  checkWeighted(reader, input, output, true);
+  const Filter filter = reader.filter();
+  const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
+  const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
+  const Activation activation = reader.activation();
+  const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
+  return std::make_unique<Linear>(reader, kernels, inFeatures, outFeatures, bytes, filter, activation, input, output);
+}
+
+}  // namespace lowbit

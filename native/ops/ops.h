@@ -1,0 +1,29 @@
+// The factories of all ops: each reads its parameters, checks them and packs its weights.
+#pragma once
+#include <memory>
+
+#include "operator.h"
+#include "reader.h"
+
+namespace lowbit {
+
+std::unique_ptr<Operator> makeQuantize(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeDequantize(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeCast(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeConv2D(OpReader&, const Kernels&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeDepthwise(OpReader&, const Kernels&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeLinear(OpReader&, const Kernels&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeMaxPool(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeAvgPool(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeAdd(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeMul(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeConcat(OpReader&, const std::vector<Tensor>& inputs, const Tensor& output);
+std::unique_ptr<Operator> makeReshape(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeLookup(OpReader&, const Tensor& input, const Tensor& output);
+
+// Throws unless the tensor has the type.
+void expectType(const OpReader&, const char* what, const Tensor&, TensorType);
+// Throws unless scale and zero point of both tensors are equal.
+void expectSameQuantization(const OpReader&, const Tensor& input, const Tensor& output);
+
+}  // namespace lowbit

@@ -1,0 +1,81 @@
+// Sliding windows over the spatial axes of NHWC tensors.
+#pragma once
+#include <algorithm>
+
+#include "operator.h"
+#include "reader.h"
+
+namespace lowbit {
+
+// A window laid over a concrete input.
+struct WindowPlan {
+  int32_t batch, inH, inW, channels, outH, outW, kernelH, kernelW, top, left;
+
+  int taps() const { return kernelH * kernelW; }
+  int64_t pixels() const { return static_cast<int64_t>(batch) * outH * outW; }
+};
+
+// TensorFlow's SAME: the output covers the input, with the odd pixel of padding at the end.
+inline int32_t outputExtent(const std::string& label, const char* axis, int32_t in, int32_t kernel, int32_t stride,
+                            int32_t dilation, int32_t mode, int32_t before, int32_t after, int32_t* padBefore) {
+  const int64_t reach = static_cast<int64_t>(kernel - 1) * dilation + 1;
+  *padBefore = 0;
+  if (mode == 1) {
+    const int64_t out = ceilDiv(in, stride);
+    *padBefore = static_cast<int32_t>(std::max<int64_t>(0, (out - 1) * stride + reach - in) / 2);
+    return static_cast<int32_t>(out);
+  }
+  int64_t padded = in;
+  if (mode == 0) {
+    padded += before + after;
+    *padBefore = before;
+  }
+  if (padded < reach) {
+    fail(LOWBIT_INVALID_SHAPE, "%s: input %s %d (%lld with padding) is smaller than the kernel's reach of %lld.",
+         label.c_str(), axis, in, static_cast<long long>(padded), static_cast<long long>(reach));
+  }
+  return static_cast<int32_t>((padded - reach) / stride + 1);
+}
+
+inline WindowPlan planWindow(const std::string& label, const Window& w, const Shape& in) {
+  if (in.rank != 4) {
+    fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected [batch, height, width, channels].", label.c_str(),
+         in.toString().c_str());
+  }
+  WindowPlan plan{in.dims[0], in.dims[1], in.dims[2], in.dims[3], 1, 1, in.dims[1], in.dims[2], 0, 0};
+  if (w.global()) return plan;
+  plan.kernelH = w.kernelH;
+  plan.kernelW = w.kernelW;
+  plan.outH = outputExtent(label, "height", in.dims[1], w.kernelH, w.strideH, w.dilationH, w.mode, w.top, w.bottom,
+                           &plan.top);
+  plan.outW = outputExtent(label, "width", in.dims[2], w.kernelW, w.strideW, w.dilationW, w.mode, w.left, w.right,
+                           &plan.left);
+  return plan;
+}
+
+inline Shape outputOf(const WindowPlan& plan, int32_t channels) {
+  return Shape{4, {plan.batch, plan.outH, plan.outW, channels}};
+}
+
+// Calls visit(tap, row of the input or null where the tap is padding) for every tap of one output pixel.
+template <class Visit>
+void visitTaps(const WindowPlan& plan, const Window& w, const View& input, int64_t pixel, Visit&& visit) {
+  const int32_t outX = static_cast<int32_t>(pixel % plan.outW);
+  const int64_t rest = pixel / plan.outW;
+  const int32_t outY = static_cast<int32_t>(rest % plan.outH);
+  const int64_t image = rest / plan.outH;
+  const int64_t firstY = static_cast<int64_t>(outY) * w.strideH - plan.top;
+  const int64_t firstX = static_cast<int64_t>(outX) * w.strideW - plan.left;
+  int tap = 0;
+  for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
+    const int64_t y = firstY + static_cast<int64_t>(ky) * w.dilationH;
+    const bool rowInside = y >= 0 && y < plan.inH;
+    for (int32_t kx = 0; kx < plan.kernelW; ++kx, ++tap) {
+      const int64_t x = firstX + static_cast<int64_t>(kx) * w.dilationW;
+      const bool inside = rowInside && x >= 0 && x < plan.inW;
+      visit(tap, inside ? input.row((image * plan.inH + y) * plan.inW + x) : nullptr);
+    }
+  }
+}
+
+}  // namespace lowbit

@@ -1,0 +1,35 @@
+// A program laid out for concrete input shapes: all shapes, and one arena for everything between input and output.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "../ops/operator.h"
+#include "program.h"
+
+namespace lowbit {
+
+class Plan {
+ public:
+  // Throws LOWBIT_INVALID_SHAPE, LOWBIT_OUT_OF_MEMORY.
+  Plan(const Program& program, std::vector<Shape> inputShapes);
+
+  bool fits(const int32_t* shapeWords, size_t count) const;
+  const std::vector<Shape>& shapes() const { return shapes_; }
+  size_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
+
+  void run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs);
+
+ private:
+  std::vector<int32_t> inputWords_;
+  std::vector<Shape> shapes_;    // by tensor
+  PackedBytes arena_;
+  size_t scratchPerThread_ = 0;
+  PackedBytes scratch_;
+  std::vector<View> views_;      // by tensor
+  std::vector<View> arguments_;  // inputs of the step at hand
+};
+
+// Decodes "rank, dims..." for `count` tensors.
+std::vector<Shape> decodeShapes(const int32_t* words, size_t wordCount, size_t count);
+
+}  // namespace lowbit

@@ -1,0 +1,270 @@
+#include "program.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "../ops/ops.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int32_t kMagic = 0x5150424c;  // 'LBPQ'
+constexpr int32_t kVersion = 1;
+constexpr int32_t kHeaderWords = 8;
+constexpr int32_t kMaxNameBytes = 1024;
+
+enum Kind : int32_t {
+  kQuantize = 1,
+  kDequantize,
+  kCast,
+  kConv2D,
+  kDepthwise,
+  kLinear,
+  kMaxPool,
+  kAvgPool,
+  kAdd,
+  kMul,
+  kConcat,
+  kReshape,
+  kLookup,
+};
+
+const char* kindName(int32_t kind) {
+  static constexpr const char* kNames[] = {
+      "Quantize",         "Dequantize",       "Cast",         "QuantizedConv2D", "QuantizedDepthwise",
+      "QuantizedLinear",  "QuantizedMaxPool", "QuantizedAvgPool", "QuantizedAdd",    "QuantizedMul",
+      "QuantizedConcat",  "Reshape",          "Lookup",
+  };
+  return kind >= kQuantize && kind <= kLookup ? kNames[kind - 1] : nullptr;
+}
+
+// A cursor over the words of the whole program.
+class Words {
+ public:
+  Words(const int32_t* words, size_t count) : words_(words), count_(count) {}
+
+  size_t left() const { return count_ - next_; }
+
+  int32_t take(const char* what) {
+    require(1, what);
+    return words_[next_++];
+  }
+
+  const int32_t* take(size_t count, const char* what) {
+    require(count, what);
+    const int32_t* start = words_ + next_;
+    next_ += count;
+    return start;
+  }
+
+  // A count of things that take at least one word each.
+  size_t takeCount(const char* what) {
+    const int32_t value = take(what);
+    if (value < 0 || static_cast<size_t>(value) > count_) {
+      fail(LOWBIT_INVALID_PROGRAM, "The program is damaged: %d %s.", value, what);
+    }
+    return static_cast<size_t>(value);
+  }
+
+ private:
+  void require(size_t count, const char* what) {
+    if (left() < count) fail(LOWBIT_INVALID_PROGRAM, "The program is cut short: its %s are missing.", what);
+  }
+
+  const int32_t* words_;
+  size_t count_;
+  size_t next_ = 0;
+};
+
+Tensor decodeTensor(Words& words, size_t index) {
+  Tensor tensor;
+  const int32_t type = words.take("tensors");
+  if (type != 0 && type != 1 && type != 3) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has type %d, which this version does not know.", index, type);
+  }
+  tensor.type = static_cast<TensorType>(type);
+  tensor.declared.rank = words.take("tensors");
+  if (tensor.declared.rank < 0 || tensor.declared.rank > kMaxRank) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has rank %d, expected 0 to %d.", index, tensor.declared.rank, kMaxRank);
+  }
+  const int32_t scaleBits = words.take("tensors");
+  std::memcpy(&tensor.scale, &scaleBits, sizeof tensor.scale);
+  if (!(tensor.scale > 0) || std::isinf(tensor.scale)) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has scale %g, expected a positive number.", index,
+         static_cast<double>(tensor.scale));
+  }
+  const int32_t zeroPoint = words.take("tensors");
+  if (zeroPoint < -128 || zeroPoint > 127) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has zero point %d, expected -128 to 127.", index, zeroPoint);
+  }
+  tensor.zeroPoint = zeroPoint + 128;
+  int64_t known = 1;
+  for (int i = 0; i < tensor.declared.rank; ++i) {
+    const int32_t dim = words.take("tensors");
+    tensor.declared.dims[i] = dim;
+    if (dim < -1 || dim == 0) {
+      fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has shape %s: dimension %d is %d, expected -1 or at least 1.", index,
+           tensor.declared.toString().c_str(), i, dim);
+    }
+    if (dim > 0) known *= dim;
+    if (known > kMaxElements) {
+      fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has shape %s: more than %lld elements.", index,
+           tensor.declared.toString().c_str(), static_cast<long long>(kMaxElements));
+    }
+  }
+  return tensor;
+}
+
+std::string decodeName(Words& words) {
+  const int32_t bytes = words.take("op names");
+  if (bytes < 0 || bytes > kMaxNameBytes) {
+    fail(LOWBIT_INVALID_PROGRAM, "An op name has %d bytes, expected at most %d.", bytes, kMaxNameBytes);
+  }
+  const int32_t* start = words.take((static_cast<size_t>(bytes) + 3) / 4, "op names");
+  return std::string(reinterpret_cast<const char*>(start), static_cast<size_t>(bytes));
+}
+
+std::vector<int> decodeIds(Words& words, size_t tensors, const char* what) {
+  const size_t count = words.takeCount(what);
+  std::vector<int> ids(count);
+  for (int& id : ids) {
+    id = words.take(what);
+    if (id < 0 || static_cast<size_t>(id) >= tensors) {
+      fail(LOWBIT_INVALID_PROGRAM, "The program refers to tensor %d, but has %zu tensors.", id, tensors);
+    }
+  }
+  return ids;
+}
+
+std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Kernels& kernels,
+                                       const std::vector<Tensor>& inputs, const Tensor& output) {
+  const bool binary = kind == kAdd || kind == kMul;
+  const size_t expected = binary ? 2 : 1;
+  if (kind == kConcat ? inputs.empty() : inputs.size() != expected) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %zu.", reader.label().c_str(), inputs.size(),
+         expected);
+  }
+  switch (kind) {
+    case kQuantize: return makeQuantize(reader, inputs[0], output);
+    case kDequantize: return makeDequantize(reader, inputs[0], output);
+    case kCast: return makeCast(reader, inputs[0], output);
+    case kConv2D: return makeConv2D(reader, kernels, inputs[0], output);
+    case kDepthwise: return makeDepthwise(reader, kernels, inputs[0], output);
+    case kLinear: return makeLinear(reader, kernels, inputs[0], output);
+    case kMaxPool: return makeMaxPool(reader, inputs[0], output);
+    case kAvgPool: return makeAvgPool(reader, inputs[0], output);
+    case kAdd: return makeAdd(reader, inputs[0], inputs[1], output);
+    case kMul: return makeMul(reader, inputs[0], inputs[1], output);
+    case kConcat: return makeConcat(reader, inputs, output);
+    case kReshape: return makeReshape(reader, inputs[0], output);
+    default: return makeLookup(reader, inputs[0], output);
+  }
+}
+
+Step decodeStep(Words& words, const Program& program, WeightBlob weights, const Kernels& kernels,
+                std::vector<bool>& written) {
+  const int32_t kind = words.take("ops");
+  const int32_t recordWords = words.take("ops");
+  if (!kindName(kind)) {
+    fail(LOWBIT_INVALID_PROGRAM, "The program has an op of kind %d, which this version does not know.", kind);
+  }
+  if (recordWords < 2) fail(LOWBIT_INVALID_PROGRAM, "An op record has %d words.", recordWords);
+  const size_t bodyWords = static_cast<size_t>(recordWords) - 2;
+  Words body(words.take(bodyWords, "ops"), bodyWords);
+
+  const std::string label = std::string(kindName(kind)) + " '" + decodeName(body) + "'";
+  Step step;
+  step.inputs = decodeIds(body, program.tensors.size(), "op inputs");
+  const std::vector<int> outputs = decodeIds(body, program.tensors.size(), "op outputs");
+  if (outputs.size() != 1) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu outputs, expected 1.", label.c_str(), outputs.size());
+  }
+  step.output = outputs[0];
+  std::vector<Tensor> inputs;
+  for (int id : step.inputs) {
+    if (!written[id]) {
+      fail(LOWBIT_INVALID_PROGRAM, "%s: reads tensor %d before anything writes it.", label.c_str(), id);
+    }
+    inputs.push_back(program.tensors[id]);
+  }
+  if (written[step.output]) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: writes tensor %d, which is written already.", label.c_str(), step.output);
+  }
+  written[step.output] = true;
+
+  const size_t parameterWords = body.left();
+  OpReader reader(label, body.take(parameterWords, "parameters"), parameterWords, weights);
+  step.op = makeOperator(kind, reader, kernels, inputs, program.tensors[step.output]);
+  reader.end();
+  return step;
+}
+
+}  // namespace
+
+Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weightData, size_t weightBytes,
+                      const Kernels& kernels) {
+  if (wordCount < kHeaderWords || data[0] != kMagic) {
+    fail(LOWBIT_INVALID_PROGRAM, "This is not a quantized program; convert the model again.");
+  }
+  if (data[1] > kVersion) {
+    fail(LOWBIT_UNSUPPORTED_VERSION,
+         "The program has format version %d, but this engine reads up to version %d; install a newer tfjs-lowbit.",
+         data[1], kVersion);
+  }
+  if (data[1] < 1 || data[2] < kHeaderWords || static_cast<size_t>(data[2]) != wordCount) {
+    fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words, but its header tells version %d and %d words.", wordCount,
+         data[1], data[2]);
+  }
+  Words words(data, wordCount);
+  words.take(3, "header");
+  const size_t tensorCount = words.takeCount("tensors");
+  const size_t stepCount = words.takeCount("ops");
+  const size_t inputCount = words.takeCount("inputs");
+  const size_t outputCount = words.takeCount("outputs");
+  words.take("header");
+  if (inputCount == 0 || outputCount == 0) {
+    fail(LOWBIT_INVALID_PROGRAM, "The program has %zu inputs and %zu outputs, expected at least 1 of each.",
+         inputCount, outputCount);
+  }
+
+  Program program;
+  const int32_t* inputs = words.take(inputCount, "inputs");
+  const int32_t* outputs = words.take(outputCount, "outputs");
+  for (size_t i = 0; i < tensorCount; ++i) program.tensors.push_back(decodeTensor(words, i));
+
+  std::vector<bool> written(tensorCount);
+  auto checkBorder = [&](int32_t id, const char* what) {
+    if (id < 0 || static_cast<size_t>(id) >= tensorCount) {
+      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is not one of %zu.", what, id, tensorCount);
+    }
+    if (program.tensors[id].type == TensorType::kInt8) {
+      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is int8; only float32 and int32 cross the border.", what, id);
+    }
+  };
+  for (size_t i = 0; i < inputCount; ++i) {
+    checkBorder(inputs[i], "input");
+    if (written[inputs[i]]) fail(LOWBIT_INVALID_PROGRAM, "Tensor %d is an input twice.", inputs[i]);
+    written[inputs[i]] = true;
+    program.inputs.push_back(inputs[i]);
+  }
+  std::vector<bool> isInput = written;
+  for (size_t i = 0; i < stepCount; ++i) {
+    program.steps.push_back(decodeStep(words, program, WeightBlob{weightData, weightBytes}, kernels, written));
+    program.packedBytes += program.steps.back().op->packedBytes();
+  }
+  if (words.left() != 0) {
+    fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words after its last op.", words.left());
+  }
+  std::vector<bool> isOutput(tensorCount);
+  for (size_t i = 0; i < outputCount; ++i) {
+    checkBorder(outputs[i], "output");
+    if (!written[outputs[i]] || isInput[outputs[i]] || isOutput[outputs[i]]) {
+      fail(LOWBIT_INVALID_PROGRAM, "Output tensor %d must be written by one op and named once.", outputs[i]);
+    }
+    isOutput[outputs[i]] = true;
+    program.outputs.push_back(outputs[i]);
+  }
+  return program;
+}
+
+}  // namespace lowbit

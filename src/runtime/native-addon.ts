@@ -1,0 +1,45 @@
+/** Finds and loads the Node-API addon, build/lowbit.node in the package's root. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { LowbitError } from '../errors';
+
+/** What native/node/addon.cc exports; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
+export interface NativeAddon {
+  compile(program: Int32Array, weights: Int32Array, isa: string | undefined): unknown;
+  outputShapes(handle: unknown, shapes: Int32Array): number[];
+  run(handle: unknown, shapes: Int32Array, inputs: readonly unknown[], outputs: readonly unknown[]): void;
+  memory(handle: unknown): [weights: number, arena: number];
+  dispose(handle: unknown): void;
+  threads(): number;
+  setThreads(count: number): void;
+  isa(): string;
+  supports(isa: string): boolean;
+}
+
+function packageRoot(): string {
+  let folder = __dirname;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+/**
+ * Loads the addon.
+ *
+ * @throws LowbitError 'engine-unavailable' telling why it is not there and what to do
+ */
+export function loadNativeAddon(): NativeAddon {
+  const build = join(packageRoot(), 'build');
+  const path = process.env.LOWBIT_ADDON ?? join(build, 'lowbit.node');
+  try {
+    return require(path) as NativeAddon;
+  } catch (cause) {
+    const log = join(build, 'native-build-error.txt');
+    const reason = existsSync(log) ? readFileSync(log, 'utf8').trim() : (cause as Error).message;
+    throw new LowbitError(
+      'engine-unavailable',
+      `The native engine of tfjs-lowbit is not available: ${reason}\n` +
+        'It is built when the package is installed; with a C++ compiler on this machine, run `npm rebuild tfjs-lowbit`.',
+      { cause },
+    );
+  }
+}

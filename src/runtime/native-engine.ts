@@ -1,0 +1,121 @@
+/** The engine in Node.js: compiled programs run in the Node-API addon. */
+import { checkArgument, LowbitError, type LowbitErrorCode } from '../errors';
+import type { CompiledProgram, Engine, Isa, TensorData } from './engine';
+import { loadNativeAddon, type NativeAddon } from './native-addon';
+
+type Shapes = readonly (readonly number[])[];
+
+const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni'];
+
+/** Runs a call into the addon; its errors carry one of our codes. */
+function rethrow<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const { code, message } = error as { code?: LowbitErrorCode; message: string };
+    throw code === undefined ? error : new LowbitError(code, message);
+  }
+}
+
+function sameShapes(a: Shapes, b: Shapes): boolean {
+  return (
+    a.length === b.length &&
+    a.every((shape, i) => shape.length === b[i].length && shape.every((dim, j) => dim === b[i][j]))
+  );
+}
+
+function encodeShapes(shapes: Shapes): Int32Array {
+  for (const shape of shapes) {
+    for (const dim of shape) {
+      if (!Number.isInteger(dim) || dim < 0 || dim > 0x7fffffff) {
+        throw new LowbitError('invalid-shape', `Dimension ${dim} of input shape [${shape}] does not fit int32.`);
+      }
+    }
+  }
+  return Int32Array.from(shapes.flatMap((shape) => [shape.length, ...shape]));
+}
+
+function decodeShapes(words: readonly number[]): number[][] {
+  const shapes: number[][] = [];
+  for (let i = 0; i < words.length; i += words[i] + 1) shapes.push(words.slice(i + 1, i + 1 + words[i]));
+  return shapes;
+}
+
+class NativeProgram implements CompiledProgram {
+  private handle: unknown;
+  /** The shapes of the last call, which most often are those of the next. */
+  private last: { shapes: Shapes; words: Int32Array; outputs?: number[][] } = {
+    shapes: [],
+    words: new Int32Array(0),
+  };
+
+  constructor(
+    private readonly addon: NativeAddon,
+    program: Int32Array,
+    weights: Int32Array,
+    isa: Isa | undefined,
+  ) {
+    this.handle = rethrow(() => addon.compile(program, weights, isa));
+  }
+
+  outputShapes(inputShapes: Shapes): number[][] {
+    const call = this.callFor(inputShapes);
+    call.outputs ??= decodeShapes(rethrow(() => this.addon.outputShapes(this.live(), call.words)));
+    return call.outputs;
+  }
+
+  run(inputShapes: Shapes, inputs: readonly TensorData[], outputs: readonly TensorData[]): void {
+    const { words } = this.callFor(inputShapes);
+    rethrow(() => this.addon.run(this.live(), words, inputs, outputs));
+  }
+
+  get memoryBytes(): { weights: number; arena: number } {
+    const [weights, arena] = this.handle === undefined ? [0, 0] : this.addon.memory(this.handle);
+    return { weights, arena };
+  }
+
+  dispose(): void {
+    if (this.handle === undefined) return;
+    this.addon.dispose(this.handle);
+    this.handle = undefined;
+  }
+
+  private live(): unknown {
+    if (this.handle === undefined) {
+      throw new LowbitError('invalid-argument', 'The compiled program was disposed of.');
+    }
+    return this.handle;
+  }
+
+  private callFor(shapes: Shapes) {
+    if (!sameShapes(shapes, this.last.shapes)) {
+      this.last = { shapes: shapes.map((shape) => [...shape]), words: encodeShapes(shapes) };
+    }
+    return this.last;
+  }
+}
+
+/**
+ * Creates the engine on the native addon.
+ *
+ * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
+ * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that is not there
+ */
+export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
+  const addon = loadNativeAddon();
+  const isa = (options.isa ?? rethrow(() => addon.isa())) as Isa;
+  checkArgument(addon.supports(isa), 'isa', 'an instruction set of this machine', isa);
+  return {
+    kind: 'native',
+    isa,
+    supportedIsas: NATIVE_ISAS.filter((name) => addon.supports(name)),
+    get threads() {
+      return addon.threads();
+    },
+    set threads(count: number) {
+      checkArgument(Number.isInteger(count) && count > 0, 'threads', 'a positive integer', count);
+      addon.setThreads(count);
+    },
+    compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
+  };
+}
