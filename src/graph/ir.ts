@@ -18,6 +18,8 @@ export interface GraphNode {
   readonly name: string;
   readonly op: string;
   readonly inputs: readonly TensorRef[];
+  /** Nodes that must run first (`^name` in graph-model JSON); absent on nodes that a pass made. */
+  readonly controlInputs?: readonly string[];
   readonly attrs: Readonly<Record<string, RawAttr>>;
 }
 

@@ -16,9 +16,10 @@ export interface NativeAddon {
   supports(isa: string): boolean;
 }
 
+/** The nearest folder above with a package.json; the sources and dist/ lie at different depths. */
 function packageRoot(): string {
   let folder = __dirname;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
   return folder;
 }
 

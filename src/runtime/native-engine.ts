@@ -28,7 +28,10 @@ function encodeShapes(shapes: Shapes): Int32Array {
   for (const shape of shapes) {
     for (const dim of shape) {
       if (!Number.isInteger(dim) || dim < 0 || dim > 0x7fffffff) {
-        throw new LowbitError('invalid-shape', `Dimension ${dim} of input shape [${shape}] does not fit int32.`);
+        throw new LowbitError(
+          'invalid-shape',
+          `Dimension ${dim} of input shape [${shape}] does not fit int32.`,
+        );
       }
     }
   }

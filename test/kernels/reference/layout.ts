@@ -8,7 +8,7 @@ export function concat(
   inputs: readonly ReferenceTensor[],
   spec: TensorSpec,
 ): ReferenceTensor {
-  const { axis } = op;
+  const axis = op.axis < 0 ? op.axis + inputs[0]!.shape.length : op.axis;
   const shape = [...inputs[0]!.shape];
   shape[axis] = inputs.reduce((total, input) => total + input.shape[axis]!, 0);
   const values: number[] = Array(sizeOf(shape));

@@ -19,7 +19,7 @@ function windows(op: PoolOp, input: ReferenceTensor): { shape: number[]; codes: 
   return { shape, codes };
 }
 
-/** The largest code, clamped; padding takes no part. */
+/** The largest code, clamped; padding takes no part. A window of padding alone gives the least code. */
 export function maxPool(op: PoolOp, input: ReferenceTensor, spec: TensorSpec): ReferenceTensor {
   const { codeMin = -128, codeMax = 127 } = op.activation;
   const { shape, codes } = windows(op, input);
@@ -30,7 +30,7 @@ export function maxPool(op: PoolOp, input: ReferenceTensor, spec: TensorSpec): R
   );
 }
 
-/** sum of (code - zero point), times float32(s_in / (s_out * count of real elements)). */
+/** sum of (code - zero point), times float32(s_in / (s_out * count of real elements)); 0 for padding alone. */
 export function avgPool(
   op: PoolOp,
   input: ReferenceTensor,
@@ -41,7 +41,9 @@ export function avgPool(
   return store(spec, shape, op.activation, weights, (index) => {
     const window = codes[index]!;
     const sum = window.reduce((total, code) => total + code - input.spec.zeroPoint, 0);
-    const multiplier = Math.fround(scaleOf(input.spec) / (storeScale(spec, op.activation) * window.length));
+    const multiplier = Math.fround(
+      scaleOf(input.spec) / (storeScale(spec, op.activation) * Math.max(window.length, 1)),
+    );
     return Math.fround(Math.fround(sum) * multiplier);
   });
 }

@@ -4,17 +4,21 @@
  */
 
 import type { TensorData } from '../../../src/runtime/engine';
-import { type Op, OpKind, type Program } from '../../../src/runtime/program';
+import { type Op, OpKind, type Program, type TensorSpec } from '../../../src/runtime/program';
 import { binary, dequantize, lookup, quantize } from './elementwise';
 import { conv2d, depthwiseConv2d, linear } from './filters';
 import { cast, concat, reshape } from './layout';
 import { avgPool, maxPool } from './pooling';
 import { makeTensor, type ReferenceTensor } from './tensor';
 
-function runOp(op: Op, tensors: ReferenceTensor[], program: Program, weights: Int8Array): ReferenceTensor {
-  const inputs = op.inputs.map((id) => tensors[id]!);
+/** Runs one op on its inputs; `spec` tells the type, scale and zero point of the output, not its shape. */
+export function runOp(
+  op: Op,
+  inputs: readonly ReferenceTensor[],
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
   const input = inputs[0]!;
-  const spec = program.tensors[op.output]!;
   switch (op.kind) {
     case OpKind.Quantize:
       return quantize(input, spec);
@@ -62,6 +66,9 @@ export function runReference(
   for (const [i, id] of program.inputs.entries()) {
     tensors[id] = makeTensor(program.tensors[id]!, inputShapes[i]!, Array.from(inputs[i]!));
   }
-  for (const op of program.ops) tensors[op.output] = runOp(op, tensors, program, bytes);
+  for (const op of program.ops) {
+    const operands = op.inputs.map((id) => tensors[id]!);
+    tensors[op.output] = runOp(op, operands, program.tensors[op.output]!, bytes);
+  }
   return tensors;
 }

@@ -1,0 +1,28 @@
+import { OpKind } from '../src/runtime/program';
+import type { LowbitKernel } from './kernel';
+import { runWeighted, type WeightedAttrs } from './weighted';
+
+/** Filter shape [outFeatures, inFeatures]. */
+export type QuantizedLinearAttrs = WeightedAttrs;
+
+/**
+ * Matrix product of int8 codes with a filter, on the last axis.
+ *
+ * Inputs as QuantizedConv2D's: `x` int32 [..., inFeatures], `filterScale` and `bias` [outFeatures]. Output: int32 codes
+ * or float32 [..., outFeatures].
+ */
+export const quantizedLinear: LowbitKernel = {
+  name: 'QuantizedLinear',
+  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  run(call) {
+    const attrs = call.attrs as unknown as QuantizedLinearAttrs;
+    const [outFeatures, inFeatures] = attrs.filterShape;
+    return runWeighted(call, attrs, {
+      kernelName: 'QuantizedLinear',
+      kind: OpKind.Linear,
+      filterRank: 2,
+      outChannels: outFeatures,
+      fields: { inFeatures, outFeatures },
+    });
+  },
+};

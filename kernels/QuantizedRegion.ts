@@ -1,0 +1,28 @@
+import { currentEngine } from '../src/runtime/current-engine';
+import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgram } from './kernel';
+
+/**
+ * A whole quantized subgraph as one native program.
+ *
+ * Inputs: the activations `x0`, `x1`... (float32, of any shape that the program takes), `program` (int32, the words of
+ * `encodeProgram`) and `weights` (int32, the blob its offsets point into). Outputs: the program's, float32.
+ */
+export const quantizedRegion: LowbitKernel = {
+  name: 'QuantizedRegion',
+  inputNames: ['...x', 'program', 'weights'],
+  run(call: KernelCall) {
+    const { inputs, host, backend } = call;
+    const program = checkInput('QuantizedRegion', inputs, 'program', 'int32');
+    const weights = checkInput('QuantizedRegion', inputs, 'weights', 'int32');
+    const activations = Object.keys(inputs)
+      .filter((name) => name !== 'program' && name !== 'weights')
+      .map((name) => checkInput('QuantizedRegion', inputs, name, 'float32'));
+    const compiled = cachedProgram(call, program, '', () =>
+      currentEngine().compile(
+        host.read(backend, program) as Int32Array,
+        host.read(backend, weights) as Int32Array,
+      ),
+    );
+    return runProgram(call, compiled, activations, 'float32');
+  },
+};

@@ -1,0 +1,111 @@
+/** The kernels as typed functions of tensors. Codes are int32 tensors, one int8 code an element. */
+import * as tf from '@tensorflow/tfjs-core';
+import { checkArgument } from '../src/errors';
+import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
+import * as arithmetic from './QuantizedArithmetic';
+import { type QuantizedConcatAttrs, quantizedConcat as concatKernel } from './QuantizedConcat';
+import { type QuantizedConv2DAttrs, quantizedConv2D } from './QuantizedConv2D';
+import { type QuantizedDepthwiseAttrs, quantizedDepthwise as depthwiseKernel } from './QuantizedDepthwise';
+import { type QuantizedLinearAttrs, quantizedLinear as linearKernel } from './QuantizedLinear';
+import { type QuantizedLookupAttrs, quantizedLookup as lookupKernel } from './QuantizedLookup';
+import * as pool from './QuantizedPool';
+import { quantizedRegion as regionKernel } from './QuantizedRegion';
+
+/** A filter with its scales and bias, as the weighted kernels take them. */
+export interface QuantizedFilter {
+  /** int32: packed int8 bytes (see `packInt8`). */
+  filter: tf.Tensor;
+  /** float32, one an output channel. */
+  filterScale: tf.Tensor;
+  /** int32, one an output channel, at scale inputScale * filterScale. */
+  bias: tf.Tensor;
+}
+
+function run(name: string, inputs: tf.NamedTensorMap, attrs: object): tf.Tensor {
+  return tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
+}
+
+/**
+ * Packs int8 values four to an int32 word, as filters travel through TF.js.
+ *
+ * @returns int32 tensor [ceil(length / 4)]
+ */
+export function packInt8(values: Int8Array): tf.Tensor1D {
+  checkArgument(
+    Object.prototype.toString.call(values) === '[object Int8Array]',
+    'values',
+    'an Int8Array',
+    values,
+  );
+  const words = new Int32Array(Math.ceil(values.length / 4));
+  new Int8Array(words.buffer).set(values);
+  return tf.tensor1d(words, 'int32');
+}
+
+/** @see quantizedConv2D */
+export function quantizedConv2d(x: tf.Tensor, weights: QuantizedFilter, attrs: QuantizedConv2DAttrs): tf.Tensor {
+  return run(quantizedConv2D.name, { x, ...weights }, attrs);
+}
+
+export function quantizedDepthwise(
+  x: tf.Tensor,
+  weights: QuantizedFilter,
+  attrs: QuantizedDepthwiseAttrs,
+): tf.Tensor {
+  return run(depthwiseKernel.name, { x, ...weights }, attrs);
+}
+
+export function quantizedLinear(x: tf.Tensor, weights: QuantizedFilter, attrs: QuantizedLinearAttrs): tf.Tensor {
+  return run(linearKernel.name, { x, ...weights }, attrs);
+}
+
+export function quantizedMaxPool(x: tf.Tensor, attrs: pool.QuantizedPoolAttrs): tf.Tensor {
+  return run(pool.quantizedMaxPool.name, { x }, attrs);
+}
+
+export function quantizedAvgPool(x: tf.Tensor, attrs: pool.QuantizedPoolAttrs): tf.Tensor {
+  return run(pool.quantizedAvgPool.name, { x }, attrs);
+}
+
+export function quantizedAdd(a: tf.Tensor, b: tf.Tensor, attrs: arithmetic.QuantizedArithmeticAttrs): tf.Tensor {
+  return run(arithmetic.quantizedAdd.name, { a, b }, attrs);
+}
+
+export function quantizedMul(a: tf.Tensor, b: tf.Tensor, attrs: arithmetic.QuantizedArithmeticAttrs): tf.Tensor {
+  return run(arithmetic.quantizedMul.name, { a, b }, attrs);
+}
+
+export function quantizedConcat(tensors: readonly tf.Tensor[], attrs: QuantizedConcatAttrs): tf.Tensor {
+  checkArgument(tensors.length > 0, 'tensors', 'at least one tensor', 'none');
+  return run(concatKernel.name, Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), attrs);
+}
+
+export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.Tensor {
+  return run(lookupKernel.name, { x }, attrs);
+}
+
+/** float32 -> int32 codes. */
+export function quantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor {
+  return run(quantizeKernel.name, { x }, attrs);
+}
+
+/** int32 codes -> float32. */
+export function dequantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor {
+  return run(dequantizeKernel.name, { x }, attrs);
+}
+
+/**
+ * Runs a whole program.
+ *
+ * @param inputs float32 activations, by the program's inputs
+ * @param program int32 words of `encodeProgram`; the compiled program lives as long as this tensor
+ * @param weights int32, what `WeightsBuilder` built
+ */
+export function quantizedRegion(
+  inputs: readonly tf.Tensor[],
+  program: tf.Tensor,
+  weights: tf.Tensor,
+): tf.Tensor[] {
+  const named = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
+  return tf.engine().runKernel(regionKernel.name, { ...named, program, weights }) as unknown as tf.Tensor[];
+}

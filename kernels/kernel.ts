@@ -1,0 +1,69 @@
+import type { KernelBackend, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
+import { LowbitError } from '../src/errors';
+import type { CompiledProgram } from '../src/runtime/engine';
+import { programOfTensor } from '../src/runtime/program-cache';
+import { freeWithTensor } from './hosts/dispose';
+import type { Host } from './hosts/host';
+
+/** A kernel as TF.js calls it, plus the way to the bytes of the backend at hand. */
+export interface KernelCall {
+  inputs: NamedTensorInfoMap;
+  attrs: NamedAttrMap;
+  backend: KernelBackend;
+  host: Host;
+}
+
+/** A TF.js kernel that runs on every backend we have a host for. */
+export interface LowbitKernel {
+  /** Name of the TF.js kernel and of the graph op. */
+  readonly name: string;
+  /** Names of the inputs in the order of a graph node's; the last may be `...name`: all that are left. */
+  readonly inputNames: readonly string[];
+  run(call: KernelCall): TensorInfo | TensorInfo[];
+}
+
+/** Runs a compiled program on tensors of the backend at hand. */
+export function runProgram(
+  { backend, host }: KernelCall,
+  program: CompiledProgram,
+  inputs: readonly TensorInfo[],
+  outputType: 'float32' | 'int32',
+): TensorInfo[] {
+  const shapes = inputs.map((tensor) => tensor.shape);
+  const outputs = program.outputShapes(shapes).map((shape) => host.allocate(backend, [...shape], outputType));
+  program.run(
+    shapes,
+    inputs.map((tensor) => host.read(backend, tensor)),
+    outputs.map((output) => output.data()),
+  );
+  return outputs.map((output) => output.tensor);
+}
+
+/** The program compiled from a weight tensor; its native memory is freed when the tensor is disposed of. */
+export function cachedProgram(
+  { backend }: KernelCall,
+  weights: TensorInfo,
+  key: string,
+  compile: () => CompiledProgram,
+): CompiledProgram {
+  return programOfTensor(weights.dataId, key, compile, (free) =>
+    freeWithTensor(backend, weights.dataId, free),
+  );
+}
+
+/** Throws unless an input is there and has the dtype. */
+export function checkInput(
+  kernelName: string,
+  inputs: NamedTensorInfoMap,
+  name: string,
+  dtype: 'float32' | 'int32',
+): TensorInfo {
+  const tensor = inputs[name];
+  if (tensor === undefined || tensor.dtype !== dtype) {
+    throw new LowbitError(
+      'invalid-argument',
+      `${kernelName}: expected a ${dtype} tensor for input '${name}' but received ${tensor ? tensor.dtype : 'none'}.`,
+    );
+  }
+  return tensor;
+}

@@ -1,0 +1,94 @@
+/** Registers every kernel with TF.js, for all backends we have a host for, and as graph ops. */
+import * as converter from '@tensorflow/tfjs-converter';
+import * as core from '@tensorflow/tfjs-core';
+import { LowbitError } from '../src/errors';
+import { cpuHost } from './hosts/cpu';
+import type { Host } from './hosts/host';
+import { tensorflowHost } from './hosts/tensorflow';
+import { wasmHost } from './hosts/wasm';
+import type { LowbitKernel } from './kernel';
+import { dequantize, quantize } from './Quantize';
+import { quantizedAdd, quantizedMul } from './QuantizedArithmetic';
+import { quantizedConcat } from './QuantizedConcat';
+import { quantizedConv2D } from './QuantizedConv2D';
+import { quantizedDepthwise } from './QuantizedDepthwise';
+import { quantizedLinear } from './QuantizedLinear';
+import { quantizedLookup } from './QuantizedLookup';
+import { quantizedAvgPool, quantizedMaxPool } from './QuantizedPool';
+import { quantizedRegion } from './QuantizedRegion';
+
+export const KERNELS: readonly LowbitKernel[] = [
+  quantizedRegion,
+  quantizedConv2D,
+  quantizedDepthwise,
+  quantizedLinear,
+  quantizedMaxPool,
+  quantizedAvgPool,
+  quantizedAdd,
+  quantizedMul,
+  quantizedConcat,
+  quantizedLookup,
+  quantize,
+  dequantize,
+];
+
+const HOSTS: readonly Host[] = [cpuHost, wasmHost, tensorflowHost];
+const UNSUPPORTED_BACKENDS = ['webgl', 'webgpu'];
+
+/** The parts of TF.js that we register with: `@tensorflow/tfjs-core` and `-converter`, or the union package. */
+export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'engine'> &
+  Pick<typeof converter, 'registerOp'>;
+
+function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
+  const { name: kernelName } = kernel;
+  for (const host of HOSTS) {
+    if (tf.getKernel(kernelName, host.backendName) != null) continue;
+    const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) =>
+      kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
+    tf.registerKernel({ kernelName, backendName: host.backendName, kernelFunc });
+  }
+  for (const backendName of UNSUPPORTED_BACKENDS) {
+    if (tf.getKernel(kernelName, backendName) != null) continue;
+    const kernelFunc: core.KernelFunc = () => {
+      throw new LowbitError(
+        'unsupported-backend',
+        `${kernelName} does not run on the backend '${backendName}' yet; call tf.setBackend('wasm') or tf.setBackend('cpu').`,
+      );
+    };
+    tf.registerKernel({ kernelName, backendName, kernelFunc });
+  }
+}
+
+/** Names the inputs of a graph node: `['...x', 'program']` with three inputs gives x0, x1, program. */
+function nameInputs(inputNames: readonly string[], tensors: readonly core.Tensor[]): core.NamedTensorMap {
+  const named: core.NamedTensorMap = {};
+  let next = 0;
+  for (const name of inputNames) {
+    if (!name.startsWith('...')) {
+      named[name] = tensors[next++];
+      continue;
+    }
+    const rest = tensors.length - (inputNames.length - 1);
+    for (let i = 0; i < rest; i++) named[`${name.slice(3)}${i}`] = tensors[next++];
+  }
+  return named;
+}
+
+/**
+ * Registers kernels and graph ops with a TF.js instance. Importing the package does it for the instance that the
+ * package itself resolves; call it for any other one (a bundler's second copy, a global `tf` of a script tag).
+ */
+export function install(tf: TfInstance = { ...core, ...converter }): void {
+  for (const kernel of KERNELS) {
+    registerKernelOn(tf, kernel);
+    tf.registerOp(kernel.name, (node) =>
+      tf
+        .engine()
+        .runKernel(
+          kernel.name,
+          nameInputs(kernel.inputNames, node.inputs as core.Tensor[]),
+          kernel === quantizedRegion ? {} : (node.attrs as core.NamedAttrMap),
+        ),
+    );
+  }
+}

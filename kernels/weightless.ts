@@ -1,0 +1,32 @@
+/** What the kernels without a filter share. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { AffineParams } from '../src/quantization/affine-params';
+import { type OpKind, WeightsBuilder } from '../src/runtime/program';
+import { weightlessProgram } from '../src/runtime/program-cache';
+import { type KernelCall, runProgram } from './kernel';
+import { compileOneOp, programKey } from './one-op';
+
+interface Weightless {
+  kernelName: string;
+  kind: OpKind;
+  inputs: readonly { tensor: TensorInfo; params: AffineParams }[];
+  output: AffineParams;
+  outputRank: number;
+  /** The op's own fields; tables are appended to the weights. */
+  fields(weights: WeightsBuilder): object;
+}
+
+/** Runs a kernel of int32 codes to int32 codes. */
+export function runWeightless(call: KernelCall, op: Weightless): TensorInfo {
+  const tensors = op.inputs.map(({ tensor }) => tensor);
+  const program = weightlessProgram(programKey(op.kernelName, call.attrs, tensors), () => {
+    const weights = new WeightsBuilder();
+    const fields = op.fields(weights);
+    const inputs = op.inputs.map(({ tensor, params }) => ({ params, rank: tensor.shape.length }));
+    return compileOneOp(
+      { kind: op.kind, name: op.kernelName, inputs, output: op.output, outputRank: op.outputRank, fields },
+      weights,
+    );
+  });
+  return runProgram(call, program, tensors, 'int32')[0];
+}

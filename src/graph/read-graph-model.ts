@@ -1,0 +1,211 @@
+/** Reads a TF.js graph model (model.json and its shards) into the IR, validating it completely. */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { LowbitError } from '../errors';
+import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
+import { topologicalOrder } from './edit';
+import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
+import { readWeights } from './read-weights';
+
+type Json = Record<string, unknown>;
+
+function invalid(message: string, cause?: unknown): LowbitError {
+  return new LowbitError('invalid-model', message, { cause });
+}
+
+function isRecord(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Reads `node` or `node:index`. */
+export function parseRef(text: string): TensorRef {
+  const [node, index, ...rest] = text.split(':');
+  if (!node || rest.length > 0 || (index !== undefined && !/^\d+$/.test(index))) {
+    throw invalid(`Expected a tensor as 'node' or 'node:index' but found '${text}'.`);
+  }
+  return { node, index: index === undefined ? 0 : Number(index) };
+}
+
+function parseNode(value: unknown): GraphNode {
+  if (
+    !isRecord(value) ||
+    typeof value.name !== 'string' ||
+    value.name === '' ||
+    typeof value.op !== 'string'
+  ) {
+    throw invalid('The graph has a node without a name or an op.');
+  }
+  const { name, op } = value;
+  const input = value.input ?? [];
+  if (!Array.isArray(input) || !input.every((i) => typeof i === 'string')) {
+    throw invalid(`Node '${name}': expected a list of names for its inputs.`);
+  }
+  if (value.attr !== undefined && !isRecord(value.attr))
+    throw invalid(`Node '${name}': expected an object for attr.`);
+  const control = input.filter((i: string) => i.startsWith('^')).map((i: string) => i.slice(1));
+  return {
+    name,
+    op,
+    inputs: input.filter((i: string) => !i.startsWith('^')).map(parseRef),
+    ...(control.length > 0 && { controlInputs: control }),
+    attrs: (value.attr ?? {}) as Record<string, RawAttr>,
+  };
+}
+
+function parseNodes(topology: Json): Map<string, GraphNode> {
+  if (!Array.isArray(topology.node))
+    throw invalid("Expected a list of nodes in 'modelTopology.node' of model.json.");
+  const nodes = new Map<string, GraphNode>();
+  for (const entry of topology.node) {
+    const node = parseNode(entry);
+    if (nodes.has(node.name)) throw invalid(`Two nodes have the name '${node.name}'; names must be unique.`);
+    nodes.set(node.name, node);
+  }
+  for (const node of nodes.values()) {
+    for (const name of [...node.inputs.map((i) => i.node), ...(node.controlInputs ?? [])]) {
+      if (!nodes.has(name))
+        throw invalid(`Node '${node.name}' (${node.op}) reads '${name}', which is not in the graph.`);
+    }
+  }
+  return topologicalOrder(nodes);
+}
+
+function checkShape(what: string, shape: readonly number[] | undefined): void {
+  if (shape?.some((d) => !Number.isSafeInteger(d) || d < -1 || d === 0)) {
+    throw invalid(
+      `${what}: expected positive dimensions, or -1 for a dynamic one, but its shape is [${shape}].`,
+    );
+  }
+  const elements = shape?.reduce((product, d) => product * Math.abs(d), 1) ?? 0;
+  if (!Number.isSafeInteger(elements)) throw invalid(`${what}: its shape [${shape}] multiplies past 2^53.`);
+}
+
+function parseEntry(name: string, value: unknown, nodes: ReadonlyMap<string, GraphNode>): SignatureEntry {
+  const written = isRecord(value) ? value.name : undefined;
+  if (!isRecord(value) || typeof written !== 'string')
+    throw invalid(`Signature entry '${name}' names no tensor.`);
+  const ref = parseRef(written);
+  const node = nodes.get(ref.node);
+  if (!node) throw invalid(`Signature entry '${name}' refers to '${ref.node}', which is not in the graph.`);
+  const dtype = value.dtype === undefined ? (dtypeAttr(node, 'dtype') ?? 'float32') : parseDType(value.dtype);
+  if (!dtype) throw invalid(`Signature entry '${name}' has the unknown dtype '${String(value.dtype)}'.`);
+  const shape = parseShape(value.tensorShape) ?? shapeAttr(node, 'shape');
+  return { name, ref, dtype, ...(shape && { shape }) };
+}
+
+function parseEntries(value: unknown, nodes: ReadonlyMap<string, GraphNode>): SignatureEntry[] {
+  return Object.entries(isRecord(value) ? value : {}).map(([name, entry]) => parseEntry(name, entry, nodes));
+}
+
+function entryOf(node: GraphNode): SignatureEntry {
+  const dtype: DType = dtypeAttr(node, 'dtype') ?? dtypeAttr(node, 'T') ?? 'float32';
+  const shape = shapeAttr(node, 'shape');
+  return { name: node.name, ref: { node: node.name, index: 0 }, dtype, ...(shape && { shape }) };
+}
+
+/** Without a signature, TF.js feeds the placeholders and returns what nobody reads. */
+function deriveOutputs(nodes: ReadonlyMap<string, GraphNode>): SignatureEntry[] {
+  const read = new Set(
+    [...nodes.values()].flatMap((n) => [...n.inputs.map((i) => i.node), ...(n.controlInputs ?? [])]),
+  );
+  const sinks = [...nodes.values()].filter((n) => !read.has(n.name) && n.op !== 'Const' && n.op !== 'NoOp');
+  return sinks.filter((n) => !n.op.startsWith('Placeholder')).map(entryOf);
+}
+
+function checkFormat(model: Json): Json {
+  const topology = model.modelTopology;
+  const layers =
+    model.format === 'layers-model' ||
+    (isRecord(topology) && ('model_config' in topology || 'class_name' in topology));
+  if (layers) {
+    throw invalid(
+      'This is a layers model. This version of tfjs-lowbit converts graph models only; ' +
+        'make one with tensorflowjs_converter --output_format=tfjs_graph_model.',
+    );
+  }
+  if (!isRecord(topology)) throw invalid("model.json has no 'modelTopology': it is not a TF.js graph model.");
+  return topology;
+}
+
+function checkNotConverted(model: Json, nodes: ReadonlyMap<string, GraphNode>): void {
+  const metadata = isRecord(model.userDefinedMetadata) ? model.userDefinedMetadata : {};
+  const quantized = [...nodes.values()].find((n) => n.op === 'QuantizedRegion');
+  if (metadata.lowbit === undefined && !quantized) return;
+  throw new LowbitError(
+    'already-converted',
+    'This model was converted by tfjs-lowbit already; give the float model that it was made from.',
+  );
+}
+
+function checkConstants(
+  nodes: ReadonlyMap<string, GraphNode>,
+  constants: ReadonlyMap<string, Constant>,
+): void {
+  for (const node of nodes.values()) {
+    if (node.op === 'Const' && !constants.has(node.name)) {
+      throw invalid(`Const '${node.name}' has no weights in the weights manifest.`);
+    }
+  }
+}
+
+function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyMap<string, Constant>): Graph {
+  const { modelTopology, weightsManifest: _, ...source } = model;
+  const { node: __, ...topology } = modelTopology as Json;
+  const metadata = isRecord(model.userDefinedMetadata) ? model.userDefinedMetadata : {};
+  const signature = metadata.signature ?? model.signature;
+  const { inputs, outputs } = isRecord(signature) ? signature : {};
+  const named = parseEntries(inputs, nodes);
+  const results = parseEntries(outputs, nodes);
+  const graph: Graph = {
+    nodes,
+    // Weights without a node serve the model initializer, which is carried through unread.
+    constants: new Map(
+      [...weights].filter(
+        ([name]) => nodes.get(name)?.op === 'Const' || (source.modelInitializer && !nodes.has(name)),
+      ),
+    ),
+    inputs:
+      named.length > 0
+        ? named
+        : [...nodes.values()].filter((n) => n.op.startsWith('Placeholder')).map(entryOf),
+    outputs: results.length > 0 ? results : deriveOutputs(nodes),
+    source: { ...source, modelTopology: topology },
+  };
+  for (const input of graph.inputs) checkShape(`Input '${input.name}'`, input.shape);
+  if (graph.outputs.length === 0)
+    throw invalid('The graph has no output: no signature and no node that nobody reads.');
+  return graph;
+}
+
+/** The path behind a `file://` URL or a path. */
+export function toPath(location: string): string {
+  return location.startsWith('file://') ? fileURLToPath(location) : resolve(location);
+}
+
+/**
+ * Reads a graph model.
+ *
+ * @param location path or file URL of model.json
+ * @returns the graph, in topological order, with every weight expanded to float32, int32, bool or string
+ * @throws LowbitError 'io' if model.json cannot be read; 'invalid-model' or 'invalid-weights' naming the node, weight
+ *   or shard that is wrong; 'already-converted' for a model of this tool
+ */
+export async function readGraphModel(location: string): Promise<Graph> {
+  const path = toPath(location);
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw new LowbitError('io', `Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  });
+  let model: unknown;
+  try {
+    model = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`${path} is not valid JSON: ${(cause as Error).message}`, cause);
+  }
+  if (!isRecord(model)) throw invalid(`${path} is not a TF.js model: expected a JSON object.`);
+  const nodes = parseNodes(checkFormat(model));
+  checkNotConverted(model, nodes);
+  const weights = await readWeights(dirname(path), model.weightsManifest);
+  checkConstants(nodes, weights);
+  return assemble(model, nodes, weights);
+}

@@ -1,0 +1,270 @@
+/** Reads the weights of a model folder: manifest entries out of shard files, one weight at a time. */
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { basename, isAbsolute, join, normalize, sep } from 'node:path';
+import { getFloat16 } from '@petamoriken/float16';
+import { LowbitError } from '../errors';
+import type { Constant, DType } from './ir';
+
+type StoredDType = 'uint8' | 'uint16' | 'float16';
+
+interface WeightSpec {
+  name: string;
+  dtype: DType;
+  shape: number[];
+  elements: number;
+  quantization?: { dtype: StoredDType; scale: number; min: number };
+}
+
+interface Shard {
+  path: string;
+  bytes: number;
+}
+
+const BYTES: Readonly<Record<DType | StoredDType, number>> = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  complex64: 8,
+  uint8: 1,
+  uint16: 2,
+  float16: 2,
+  /** The length prefix, the least that a string takes. */
+  string: 4,
+};
+
+function invalid(message: string): LowbitError {
+  return new LowbitError('invalid-weights', message);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseQuantization(name: string, dtype: DType, value: unknown): WeightSpec['quantization'] {
+  if (value === undefined) return undefined;
+  if (!isRecord(value)) throw invalid(`Weight '${name}': expected an object for quantization.`);
+  const stored = value.dtype;
+  if (stored === 'float16') {
+    if (dtype !== 'float32')
+      throw invalid(`Weight '${name}': float16 storage needs dtype float32, not ${dtype}.`);
+    return { dtype: stored, scale: 1, min: 0 };
+  }
+  if (stored !== 'uint8' && stored !== 'uint16') {
+    throw invalid(
+      `Weight '${name}': expected uint8, uint16 or float16 quantization but found '${String(stored)}'.`,
+    );
+  }
+  if (dtype !== 'float32' && dtype !== 'int32') {
+    throw invalid(`Weight '${name}': ${stored} storage needs dtype float32 or int32, not ${dtype}.`);
+  }
+  const { scale, min } = value;
+  if (
+    typeof scale !== 'number' ||
+    typeof min !== 'number' ||
+    !Number.isFinite(scale) ||
+    !Number.isFinite(min)
+  ) {
+    throw invalid(`Weight '${name}': ${stored} storage needs finite numbers for scale and min.`);
+  }
+  return { dtype: stored, scale, min };
+}
+
+function parseSpec(entry: unknown): WeightSpec {
+  if (!isRecord(entry) || typeof entry.name !== 'string' || entry.name === '') {
+    throw invalid('The weights manifest has an entry without a name.');
+  }
+  const { name, dtype, shape } = entry;
+  if (
+    dtype !== 'float32' &&
+    dtype !== 'int32' &&
+    dtype !== 'bool' &&
+    dtype !== 'string' &&
+    dtype !== 'complex64'
+  ) {
+    throw invalid(
+      `Weight '${name}': expected dtype float32, int32, bool, string or complex64 but found '${String(dtype)}'.`,
+    );
+  }
+  if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0)) {
+    throw invalid(
+      `Weight '${name}': expected a shape of non-negative integers but found ${JSON.stringify(shape)}.`,
+    );
+  }
+  const elements = shape.reduce((product: number, d: number) => product * d, 1);
+  if (!Number.isSafeInteger(elements)) {
+    throw invalid(`Weight '${name}': its shape [${shape}] multiplies past 2^53.`);
+  }
+  if (elements === 0 && dtype === 'float32') {
+    throw invalid(`Weight '${name}': its shape [${shape}] has a dimension of size zero.`);
+  }
+  return { name, dtype, shape, elements, quantization: parseQuantization(name, dtype, entry.quantization) };
+}
+
+/** Rejects paths out of the model's folder: a model may come from anywhere. */
+async function openShards(folder: string, paths: unknown): Promise<Shard[]> {
+  if (!Array.isArray(paths)) throw invalid('The weights manifest has a group without a list of paths.');
+  const shards: Shard[] = [];
+  for (const path of paths) {
+    if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+      throw invalid(`Expected a file name in the weights manifest but found ${JSON.stringify(path)}.`);
+    }
+    const local = normalize(path);
+    if (isAbsolute(path) || /^[a-z]+:/i.test(path) || local.split(/[\\/]/).includes('..')) {
+      throw invalid(`Shard '${path}' lies outside the folder of the model; move it beside model.json.`);
+    }
+    const file = join(folder, local.split('/').join(sep));
+    const info = await stat(file).catch((cause) => {
+      throw new LowbitError(
+        'invalid-weights',
+        `Shard '${path}' cannot be read: it is missing from ${folder}.`,
+        { cause },
+      );
+    });
+    if (!info.isFile()) throw invalid(`Shard '${path}' is not a file.`);
+    shards.push({ path: file, bytes: info.size });
+  }
+  return shards;
+}
+
+/**
+ * Names the shard that does not have the size it should have. Converters fill every shard but the last to the same
+ * size, so a shard smaller than the largest is the one that was cut; otherwise it is the last.
+ */
+function sizeError(shards: readonly Shard[], expectedBytes: number): LowbitError {
+  const found = shards.reduce((sum, s) => sum + s.bytes, 0);
+  const largest = Math.max(0, ...shards.map((s) => s.bytes));
+  const cut = found < expectedBytes ? shards.slice(0, -1).find((s) => s.bytes < largest) : undefined;
+  const shard = cut ?? shards[shards.length - 1];
+  if (!shard) return invalid(`The weights manifest lists ${expectedBytes} bytes of weights but no shard.`);
+  const expected = cut ? largest : shard.bytes + expectedBytes - found;
+  const problem = found < expectedBytes ? 'is truncated' : 'is too long';
+  return invalid(
+    `Shard '${basename(shard.path)}' ${problem}: expected ${expected} bytes but found ${shard.bytes}. Download it again.`,
+  );
+}
+
+/** Sequential reads across the shards of one group, without holding a whole shard. */
+class ShardReader {
+  private index = 0;
+  private position = 0;
+  private handle: FileHandle | undefined;
+  remaining: number;
+
+  constructor(private readonly shards: readonly Shard[]) {
+    this.remaining = shards.reduce((sum, s) => sum + s.bytes, 0);
+  }
+
+  async read(bytes: number): Promise<Uint8Array> {
+    if (bytes > this.remaining) throw sizeError(this.shards, this.total + bytes - this.remaining);
+    const result = new Uint8Array(bytes);
+    let filled = 0;
+    while (filled < bytes) {
+      const shard = this.shards[this.index]!;
+      if (this.position === shard.bytes) {
+        await this.close();
+        this.index++;
+        this.position = 0;
+        continue;
+      }
+      this.handle ??= await open(shard.path, 'r');
+      const length = Math.min(bytes - filled, shard.bytes - this.position);
+      const { bytesRead } = await this.handle.read(result, filled, length, this.position);
+      if (bytesRead === 0) throw invalid(`Shard '${basename(shard.path)}' shrank while it was read.`);
+      filled += bytesRead;
+      this.position += bytesRead;
+    }
+    this.remaining -= bytes;
+    return result;
+  }
+
+  private get total(): number {
+    return this.shards.reduce((sum, s) => sum + s.bytes, 0);
+  }
+
+  async close(): Promise<void> {
+    await this.handle?.close();
+    this.handle = undefined;
+  }
+}
+
+/** One string after the other, each after its length (uint32); kept as they are stored. */
+async function readStrings(reader: ShardReader, spec: WeightSpec): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < spec.elements; i++) {
+    const prefix = await reader.read(4);
+    const length = new DataView(prefix.buffer).getUint32(0, true);
+    if (length > reader.remaining) {
+      throw invalid(
+        `Weight '${spec.name}': string ${i} says it has ${length} bytes, ${reader.remaining} are left.`,
+      );
+    }
+    parts.push(prefix, await reader.read(length));
+  }
+  return Buffer.concat(parts);
+}
+
+function dequantize(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Array {
+  const { dtype, scale, min } = spec.quantization!;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (dtype === 'float16')
+    return Float32Array.from({ length: spec.elements }, (_, i) => getFloat16(view, i * 2, true));
+  const code = dtype === 'uint8' ? (i: number) => bytes[i]! : (i: number) => view.getUint16(i * 2, true);
+  return spec.dtype === 'float32'
+    ? Float32Array.from({ length: spec.elements }, (_, i) => code(i) * scale + min)
+    : Int32Array.from({ length: spec.elements }, (_, i) => Math.round(code(i) * scale + min));
+}
+
+function decode(spec: WeightSpec, bytes: Uint8Array): Constant['values'] {
+  if (spec.quantization) return dequantize(spec, bytes);
+  if (spec.dtype === 'float32') return new Float32Array(bytes.buffer);
+  if (spec.dtype === 'int32') return new Int32Array(bytes.buffer);
+  return bytes;
+}
+
+function checkFinite(name: string, values: Float32Array): void {
+  const bad = values.findIndex((v) => !Number.isFinite(v));
+  if (bad >= 0) throw invalid(`Weight '${name}' is ${values[bad]} at index ${bad}; expected finite numbers.`);
+}
+
+async function readGroup(folder: string, group: unknown, constants: Map<string, Constant>): Promise<void> {
+  if (!isRecord(group) || !Array.isArray(group.weights)) {
+    throw invalid('The weights manifest has a group without a list of weights.');
+  }
+  const specs = group.weights.map(parseSpec);
+  const shards = await openShards(folder, group.paths);
+  const found = shards.reduce((sum, s) => sum + s.bytes, 0);
+  const expected = specs.reduce((sum, s) => sum + s.elements * BYTES[s.quantization?.dtype ?? s.dtype], 0);
+  const exact = specs.every((s) => s.dtype !== 'string');
+  if (exact ? found !== expected : found < expected) throw sizeError(shards, expected);
+  const reader = new ShardReader(shards);
+  try {
+    for (const spec of specs) {
+      if (constants.has(spec.name))
+        throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
+      const values =
+        spec.dtype === 'string'
+          ? await readStrings(reader, spec)
+          : decode(spec, await reader.read(spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype]));
+      if (values instanceof Float32Array) checkFinite(spec.name, values);
+      constants.set(spec.name, { dtype: spec.dtype, shape: spec.shape, values });
+    }
+    if (reader.remaining > 0) throw sizeError(shards, found - reader.remaining);
+  } finally {
+    await reader.close();
+  }
+}
+
+/**
+ * Reads all weights that a manifest lists. Sizes are checked against the files before anything is allocated.
+ *
+ * @param folder where model.json lies
+ * @param manifest `weightsManifest` of model.json
+ * @returns weights by name; uint8, uint16 and float16 storage expanded to float32 or int32, as TF.js does
+ * @throws LowbitError 'invalid-weights' naming the shard or the weight and what was expected
+ */
+export async function readWeights(folder: string, manifest: unknown): Promise<Map<string, Constant>> {
+  if (!Array.isArray(manifest)) throw invalid("Expected a list for 'weightsManifest' in model.json.");
+  const constants = new Map<string, Constant>();
+  for (const group of manifest) await readGroup(folder, group, constants);
+  return constants;
+}

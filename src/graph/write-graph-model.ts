@@ -1,0 +1,245 @@
+/** Writes the IR as a TF.js graph model: model.json and shards of at most 4 MiB, the same bytes for the same graph. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { getFloat16, setFloat16 } from '@petamoriken/float16';
+import type { io } from '@tensorflow/tfjs-core';
+import { LowbitError } from '../errors';
+import { dtypeName, shapeToJson } from './attrs';
+import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
+import { parseRef } from './read-graph-model';
+
+type Json = Record<string, unknown>;
+
+const SHARD_BYTES = 4 * 1024 * 1024;
+
+function nodeToJson(node: GraphNode): Json {
+  const inputs = [
+    ...node.inputs.map((i) => (i.index === 0 ? i.node : `${i.node}:${i.index}`)),
+    ...(node.controlInputs ?? []).map((name) => `^${name}`),
+  ];
+  return { name: node.name, op: node.op, ...(inputs.length > 0 && { input: inputs }), attr: node.attrs };
+}
+
+/** Entries that still mean what the source model wrote are written as it wrote them. */
+function signatureToJson(entries: readonly SignatureEntry[], original: unknown): Json {
+  const written: Json = {};
+  for (const { name, ref, dtype, shape } of entries) {
+    const before = (original as Record<string, Json> | undefined)?.[name];
+    const same = typeof before?.name === 'string' && parseRef(before.name).node === ref.node;
+    written[name] = same
+      ? before
+      : {
+          name: `${ref.node}:${ref.index}`,
+          dtype: dtypeName(dtype),
+          ...(shape && { tensorShape: shapeToJson(shape) }),
+        };
+  }
+  return written;
+}
+
+function signature(graph: Graph): Json {
+  const metadata = graph.source.userDefinedMetadata as Json | undefined;
+  const original = (metadata?.signature ?? graph.source.signature ?? {}) as Json;
+  return {
+    ...original,
+    inputs: signatureToJson(graph.inputs, original.inputs),
+    outputs: signatureToJson(graph.outputs, original.outputs),
+  };
+}
+
+function topology(graph: Graph): Json {
+  const original = (graph.source.modelTopology ?? {}) as Json;
+  // TF.js reads versions.producer of every graph model.
+  return { versions: {}, ...original, node: [...graph.nodes.values()].map(nodeToJson) };
+}
+
+function bytesOf(values: Constant['values']): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** Half precision, when it holds every value exactly. */
+function exactFloat16(values: Float32Array): Uint8Array | undefined {
+  const bytes = new Uint8Array(values.length * 2);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < values.length; i++) {
+    setFloat16(view, i * 2, values[i]!, true);
+    if (getFloat16(view, i * 2, true) !== values[i]) return undefined;
+  }
+  return bytes;
+}
+
+interface StoredWeight {
+  spec: io.WeightsManifestEntry;
+  bytes: Uint8Array;
+}
+
+function store(name: string, { dtype, shape, values }: Constant): StoredWeight {
+  const spec: io.WeightsManifestEntry = { name, shape: [...shape], dtype };
+  const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
+  if (half)
+    return {
+      spec: { ...spec, quantization: { dtype: 'float16' } as io.WeightsManifestEntry['quantization'] },
+      bytes: half,
+    };
+  return { spec, bytes: bytesOf(values) };
+}
+
+/** Every field of model.json but the weights. */
+function header(graph: Graph): Json {
+  const { signature: _, modelTopology: __, userDefinedMetadata, ...rest } = graph.source;
+  const written = signature(graph);
+  const metadata = userDefinedMetadata as Json | undefined;
+  return {
+    ...rest,
+    format: 'graph-model',
+    signature: written,
+    ...(metadata && {
+      userDefinedMetadata: { ...metadata, ...('signature' in metadata && { signature: written }) },
+    }),
+    modelTopology: topology(graph),
+  };
+}
+
+/** The graph for `tf.io.fromMemory`, its weights as they are. */
+export function toModelArtifacts(graph: Graph): io.ModelArtifacts {
+  const { modelTopology, format, signature: written, userDefinedMetadata } = header(graph);
+  const weights = [...graph.constants].map(([name, c]) => ({
+    spec: { name, shape: [...c.shape], dtype: c.dtype },
+    bytes: bytesOf(c.values),
+  }));
+  return {
+    modelTopology: modelTopology as Json,
+    format: format as string,
+    signature: written as io.ModelArtifacts['signature'],
+    userDefinedMetadata: userDefinedMetadata as io.ModelArtifacts['userDefinedMetadata'],
+    weightSpecs: weights.map((w) => w.spec),
+    weightData: weights.map((w) => w.bytes.slice().buffer as ArrayBuffer),
+  };
+}
+
+/** Cuts the weights, laid end to end, into shards. */
+function* shards(weights: readonly StoredWeight[]): Generator<Uint8Array> {
+  const total = weights.reduce((sum, w) => sum + w.bytes.length, 0);
+  let left = total;
+  let shard = new Uint8Array(Math.min(SHARD_BYTES, left));
+  let filled = 0;
+  for (const { bytes } of weights) {
+    for (let read = 0; read < bytes.length; ) {
+      const length = Math.min(bytes.length - read, shard.length - filled);
+      shard.set(bytes.subarray(read, read + length), filled);
+      read += length;
+      filled += length;
+      if (filled < shard.length) continue;
+      yield shard;
+      left -= filled;
+      shard = new Uint8Array(Math.min(SHARD_BYTES, left));
+      filled = 0;
+    }
+  }
+}
+
+async function isOurs(path: string): Promise<boolean> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')).userDefinedMetadata?.lowbit !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Only a folder that holds a model and nothing else may be replaced: other files in it are the user's. */
+async function checkReplaceable(folder: string, overwrite: boolean): Promise<boolean> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new LowbitError('io', `Cannot write to ${folder}: ${error.message}`, { cause: error });
+  });
+  if (!names) return false;
+  if (names.length === 0) return true;
+  const other = names.find((n) => n !== 'model.json' && !n.endsWith('.bin'));
+  if (other || !names.includes('model.json')) {
+    throw new LowbitError(
+      'io',
+      `The output folder ${folder} holds other files (${other ?? names[0]}); choose a new folder, or an older output.`,
+    );
+  }
+  if (!overwrite && !(await isOurs(join(folder, 'model.json')))) {
+    throw new LowbitError(
+      'io',
+      `The output folder ${folder} holds a model that tfjs-lowbit did not write; choose another folder or allow overwriting.`,
+    );
+  }
+  return true;
+}
+
+function checkAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new LowbitError('cancelled', 'Writing the model was cancelled; nothing was left behind.');
+}
+
+async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | undefined): Promise<number> {
+  const weights = [...graph.constants].map(([name, constant]) => store(name, constant));
+  const total = weights.reduce((sum, w) => sum + w.bytes.length, 0);
+  const count = Math.ceil(total / SHARD_BYTES);
+  const paths: string[] = [];
+  for (const shard of shards(weights)) {
+    checkAborted(signal);
+    paths.push(`group1-shard${paths.length + 1}of${count}.bin`);
+    await writeFile(join(folder, paths[paths.length - 1]!), shard);
+  }
+  const weightsManifest = [{ paths, weights: weights.map((w) => w.spec) }];
+  const model = Buffer.from(JSON.stringify({ ...header(graph), weightsManifest }));
+  await writeFile(join(folder, 'model.json'), model);
+  checkAborted(signal);
+  return total + model.length;
+}
+
+/** Puts a finished folder in the place of another; the old one is deleted only once the new one is there. */
+async function swap(finished: string, target: string): Promise<void> {
+  const old = `${finished}.old`;
+  await rename(target, old);
+  try {
+    await rename(finished, target);
+  } catch (error) {
+    await rename(old, target);
+    throw error;
+  }
+  await rm(old, { recursive: true });
+}
+
+/**
+ * Checks that `writeGraphModel` may write to a folder, so that a conversion can refuse before its work.
+ *
+ * @throws LowbitError 'io' if the folder holds anything but a model of ours (with `overwrite`: any model)
+ */
+export async function checkOutputFolder(folder: string, overwrite: boolean): Promise<void> {
+  await checkReplaceable(resolve(folder), overwrite);
+}
+
+/**
+ * Writes a graph model. The folder appears complete or not at all.
+ *
+ * @param folder created, or replaced when it holds a model of ours (with `overwrite`: any model) and nothing else
+ * @returns bytes written
+ * @throws LowbitError 'io' if it cannot be written, 'cancelled' on abort; neither leaves anything behind
+ */
+export async function writeGraphModel(
+  graph: Graph,
+  folder: string,
+  options: { overwrite?: boolean; signal?: AbortSignal } = {},
+): Promise<number> {
+  const target = resolve(folder);
+  const exists = await checkReplaceable(target, options.overwrite ?? false);
+  await mkdir(dirname(target), { recursive: true });
+  const temporary = join(dirname(target), `.${basename(target)}-${randomUUID()}`);
+  try {
+    await mkdir(temporary);
+    const bytes = await writeFiles(graph, temporary, options.signal);
+    if (exists) await swap(temporary, target);
+    else await rename(temporary, target);
+    return bytes;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    if (error instanceof LowbitError) throw error;
+    throw new LowbitError('io', `Cannot write ${target}: ${(error as Error).message}`, { cause: error });
+  }
+}

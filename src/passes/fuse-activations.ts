@@ -1,0 +1,43 @@
+/**
+ * Activation fusion: a clamp after a linear op is part of its store.
+ *
+ * Pattern: Relu, Relu6, or ClipByValue to [0, 6], after a linear op with constant weights.
+ * Replacement: TF.js's fused op, under the name of the activation. Other activations stay nodes of their own, because
+ * the range of their input must be observed; they are fused when the graph is quantized.
+ * Declines: another consumer of the linear op, an output in between, an earlier clamp.
+ */
+import { constantOf, GraphEditor } from '../graph/edit';
+import type { Graph, GraphNode } from '../graph/ir';
+import { type ClampName, foldableLinearOp, linearKind, writeLinearOp } from './linear-op';
+import { ChangeLog, type Pass } from './pass';
+
+function clampOf(graph: Graph, node: GraphNode): ClampName | undefined {
+  if (node.op === 'Relu' || node.op === 'Relu6') return node.op;
+  if (node.op !== 'ClipByValue') return undefined;
+  const [min, max] = [1, 2].map((i) => constantOf(graph, node.inputs[i])?.values[0]);
+  return min === 0 && max === 6 ? 'Relu6' : undefined;
+}
+
+export const fuseActivations: Pass = {
+  name: 'fuse-activations',
+  apply(graph: Graph) {
+    const log = new ChangeLog(this.name);
+    let current = graph;
+    for (const node of graph.nodes.values()) {
+      const activation = clampOf(graph, node);
+      const producer = activation && current.nodes.get(node.inputs[0]!.node)!;
+      if (!producer || !linearKind(producer)) continue;
+      const op = foldableLinearOp(current, node.inputs[0]!);
+      if (typeof op === 'string') {
+        log.declined(node.name, `not fused: ${op}`);
+        continue;
+      }
+      const editor = new GraphEditor(current);
+      editor.remove(op.node.name);
+      writeLinearOp(editor, node.name, { ...op, activation });
+      current = editor.finish();
+      log.rewrote(node.name, `fused ${node.op} into '${op.node.name}'`);
+    }
+    return { graph: current, changes: log.changes };
+  },
+};

@@ -1,0 +1,44 @@
+/** The rewrites that precede quantization, in order. */
+import type { Graph } from '../graph/ir';
+import { foldBatchNorm } from './fold-batch-norm';
+import { foldBias } from './fold-bias';
+import { foldConstants } from './fold-constants';
+import { foldPadding } from './fold-padding';
+import { fuseActivations } from './fuse-activations';
+import type { Change, Pass, PassResult } from './pass';
+import { removeDeadNodes } from './remove-dead-nodes';
+import { removeIdentities } from './remove-identities';
+import { splitActivations } from './split-activations';
+
+export const PIPELINE: readonly Pass[] = [
+  splitActivations,
+  foldConstants,
+  removeIdentities,
+  foldPadding,
+  foldBias,
+  foldBatchNorm,
+  fuseActivations,
+  removeDeadNodes,
+];
+
+/**
+ * Runs the pipeline until it changes nothing: a folded bias may uncover a batch norm, and that another bias. Every
+ * rewrite removes a node or splits one for good, so this ends.
+ *
+ * @returns the graph, every rewrite in order, and the reasons of the last round for what was left alone
+ */
+export function optimize(graph: Graph): PassResult {
+  const rewrites: Change[] = [];
+  let current = graph;
+  for (;;) {
+    const round: Change[] = [];
+    for (const pass of PIPELINE) {
+      const result = pass.apply(current);
+      current = result.graph;
+      round.push(...result.changes);
+    }
+    const rewrote = round.filter((c) => c.action === 'rewrote');
+    rewrites.push(...rewrote);
+    if (rewrote.length === 0) return { graph: current, changes: [...rewrites, ...round] };
+  }
+}

@@ -1,0 +1,60 @@
+/** Concatenation, and ops that only rename dimensions. */
+import { constantOf, output, refKey } from '../../graph/edit';
+import { OpKind } from '../../runtime/program';
+import type { Matcher } from './quantizable';
+
+const RENAMES = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
+
+/** Whether a reshape keeps the batch: same first dimension, and everything behind it known. */
+function keepsBatch(from: readonly number[], to: readonly number[]): boolean {
+  const size = (shape: readonly number[]) => shape.slice(1).reduce((p, d) => p * d, 1);
+  return (
+    from[0] === to[0] && !from.slice(1).includes(-1) && !to.slice(1).includes(-1) && size(from) === size(to)
+  );
+}
+
+export const matchReshape: Matcher = (node, { shapes }) => {
+  if (!RENAMES.has(node.op)) return undefined;
+  const input = node.inputs[0]!;
+  const from = shapes.get(refKey(input));
+  const to = shapes.get(refKey(output(node.name)));
+  if (!from || !to) return 'its shape is not known';
+  if (!keepsBatch(from, to)) return 'it does not keep the batch';
+  return {
+    activations: [input],
+    layout: true,
+    lower(builder, store) {
+      const codes = builder.read(input);
+      const result = builder.result(store.result, builder.paramsOf(codes));
+      builder.op({
+        kind: OpKind.Reshape,
+        name: node.name,
+        inputs: [codes],
+        output: result,
+        shape: [-1, ...to.slice(1)],
+      });
+    },
+  };
+};
+
+export const matchConcat: Matcher = (node, { graph, shapes }) => {
+  if (node.op !== 'ConcatV2') return undefined;
+  const parts = node.inputs.slice(0, -1);
+  const axis = constantOf(graph, node.inputs.at(-1))?.values[0];
+  const rank = shapes.get(refKey(output(node.name)))?.length;
+  if (axis === undefined || rank === undefined) return 'its axis or its shape is not known';
+  if (parts.some((p) => constantOf(graph, p))) return 'it concatenates a constant';
+  return {
+    activations: parts,
+    lower(builder, store) {
+      const inputs = parts.map((p) => builder.read(p));
+      builder.op({
+        kind: OpKind.Concat,
+        name: node.name,
+        inputs,
+        output: builder.result(store.result),
+        axis: axis < 0 ? axis + rank : axis,
+      });
+    },
+  };
+};

@@ -1,0 +1,90 @@
+/** Functions of one real number: activations, and arithmetic with a scalar constant. */
+import { numberAttr } from '../../graph/attrs';
+import { constantOf, output, refKey } from '../../graph/edit';
+import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
+import type { Matcher, Quantizable } from './quantizable';
+
+const NAMED: Readonly<Record<string, ActivationName>> = {
+  Relu: 'relu',
+  Relu6: 'relu6',
+  Sigmoid: 'sigmoid',
+  Tanh: 'tanh',
+  Elu: 'elu',
+  Softplus: 'softplus',
+};
+
+/** Klambauer et al. 2017, equation 2. */
+const SELU_SCALE = 1.0507009873554805;
+const SELU_ALPHA = 1.6732632423543772;
+
+/** TensorFlow's default. */
+const DEFAULT_LEAKY_ALPHA = 0.2;
+
+const ARITHMETIC: Readonly<Record<string, (a: number, b: number) => number>> = {
+  Add: (a, b) => a + b,
+  AddV2: (a, b) => a + b,
+  Sub: (a, b) => a - b,
+  Mul: (a, b) => a * b,
+  RealDiv: (a, b) => a / b,
+  Maximum: Math.max,
+  Minimum: Math.min,
+};
+
+/** The function of two numbers behind an element-wise op. */
+export function arithmetic(node: GraphNode): ((a: number, b: number) => number) | undefined {
+  return ARITHMETIC[node.op];
+}
+
+function scalar(graph: Graph, ref: TensorRef | undefined): number | undefined {
+  const constant = constantOf(graph, ref);
+  return constant?.dtype === 'float32' && constant.values.length === 1 ? constant.values[0] : undefined;
+}
+
+function unary(node: GraphNode, graph: Graph): Quantizable['pointwise'] {
+  const name = NAMED[node.op];
+  if (name) return { f: activationFunction(name), clamp: clampBounds(name) };
+  switch (node.op) {
+    case 'LeakyRelu': {
+      const alpha = numberAttr(node, 'alpha') ?? DEFAULT_LEAKY_ALPHA;
+      return { f: (x) => (x < 0 ? alpha * x : x) };
+    }
+    case 'Selu':
+      return { f: (x) => SELU_SCALE * (x < 0 ? SELU_ALPHA * Math.expm1(x) : x) };
+    case 'Neg':
+      return { f: (x) => -x };
+    case 'Abs':
+      return { f: Math.abs };
+    case 'ClipByValue': {
+      const min = scalar(graph, node.inputs[1]);
+      const max = scalar(graph, node.inputs[2]);
+      if (min === undefined || max === undefined) return undefined;
+      return { f: (x) => Math.min(Math.max(x, min), max), clamp: [min, max] };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function withScalar(
+  node: GraphNode,
+  graph: Graph,
+): { input: TensorRef; f: (x: number) => number } | undefined {
+  const f = arithmetic(node);
+  const [a, b] = node.inputs;
+  const [left, right] = [scalar(graph, a), scalar(graph, b)];
+  if (!f || (left === undefined) === (right === undefined)) return undefined;
+  return right !== undefined ? { input: a!, f: (x) => f(x, right) } : { input: b!, f: (x) => f(left!, x) };
+}
+
+export const matchPointwise: Matcher = (node, { graph, shapes }) => {
+  const pointwise = unary(node, graph);
+  if (pointwise) return { activations: [node.inputs[0]!], pointwise };
+  const match = withScalar(node, graph);
+  if (!match) return undefined;
+  const rank = shapes.get(refKey(match.input))?.length;
+  if (rank === undefined || rank !== shapes.get(refKey(output(node.name)))?.length) {
+    return 'the shape of its input is not known, or its constant adds dimensions';
+  }
+  return { activations: [match.input], pointwise: { f: match.f } };
+};

@@ -1,0 +1,81 @@
+/** Max pooling, average pooling, and the mean over height and width (a global average pool). */
+import { boolAttr, intsAttr, stringAttr } from '../../graph/attrs';
+import { constantOf, output, refKey } from '../../graph/edit';
+import type { GraphNode, TensorRef } from '../../graph/ir';
+import { OpKind, PaddingMode, type Window } from '../../runtime/program';
+import type { Facts, Matcher, Quantizable } from './quantizable';
+import { windowOf } from './window';
+
+const GLOBAL: Window = { kernel: [0, 0], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
+
+function rankOf({ shapes }: Facts, ref: TensorRef): number | undefined {
+  return shapes.get(refKey(ref))?.length;
+}
+
+function pool(node: GraphNode, window: Window): Quantizable {
+  const from = node.inputs[0]!;
+  const average = node.op === 'AvgPool';
+  return {
+    activations: [from],
+    lower(builder, store) {
+      const input = builder.read(from);
+      const result = average
+        ? builder.result(store.result)
+        : builder.result(store.result, builder.paramsOf(input));
+      const kind = average ? OpKind.AvgPool : OpKind.MaxPool;
+      builder.op({ kind, name: node.name, inputs: [input], output: result, window, activation: {} });
+    },
+  };
+}
+
+function mean(node: GraphNode, facts: Facts): Quantizable | string {
+  const from = node.inputs[0]!;
+  const axes = Array.from(constantOf(facts.graph, node.inputs[1])?.values ?? [], (a) => (a < 0 ? a + 4 : a));
+  if (rankOf(facts, from) !== 4 || axes.sort().join() !== '1,2')
+    return 'it is not a mean over height and width';
+  const channels = facts.shapes.get(refKey(from))![3]!;
+  if (channels < 0) return 'the shape of its input is not known';
+  const keepDims = boolAttr(node, 'keep_dims');
+  return {
+    activations: [from],
+    lower(builder, store) {
+      const inputs = [builder.read(from)];
+      const common = {
+        kind: OpKind.AvgPool as const,
+        name: node.name,
+        inputs,
+        window: GLOBAL,
+        activation: {},
+      };
+      if (keepDims) {
+        builder.op({ ...common, output: builder.result(store.result) });
+        return;
+      }
+      const params = builder.params(store.result);
+      const pooled = builder.temporary([builder.shape(from)[0]!, 1, 1, channels], params);
+      builder.op({ ...common, output: pooled });
+      builder.op({
+        kind: OpKind.Reshape,
+        name: node.name,
+        inputs: [pooled],
+        output: builder.result(store.result),
+        shape: [-1, channels],
+      });
+    },
+  };
+}
+
+export const matchPooling: Matcher = (node, facts) => {
+  if (node.op === 'Mean') return mean(node, facts);
+  if (node.op !== 'MaxPool' && node.op !== 'AvgPool') return undefined;
+  if ((stringAttr(node, 'data_format') ?? 'NHWC').toUpperCase() !== 'NHWC')
+    return 'its data format is not NHWC';
+  if (rankOf(facts, output(node.name)) !== 4) return 'the shape of its input is not known';
+  const [batch, height, width, channels] = intsAttr(node, 'ksize');
+  if (batch !== 1 || channels !== 1) return 'it pools over the batch or the channels';
+  const window = windowOf(node, [height!, width!]);
+  if (typeof window === 'string') return window;
+  return window.padding.mode === PaddingMode.Explicit
+    ? 'TF.js pools know no explicit padding'
+    : pool(node, window);
+};

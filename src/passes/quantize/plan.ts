@@ -1,0 +1,202 @@
+/**
+ * The plan of a quantization: which nodes go into which region, what each stores, and which tensors must be observed to
+ * know the scales. Nodes that stay float have their reason here.
+ */
+import { dtypeAttr } from '../../graph/attrs';
+import { output, refKey } from '../../graph/edit';
+import { inferShapes, type Shapes } from '../../graph/infer-shapes';
+import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { matchElementwise } from './match-elementwise';
+import { matchConcat, matchReshape } from './match-layout';
+import { matchPointwise } from './match-pointwise';
+import { matchPooling } from './match-pooling';
+import { matchWeighted } from './match-weighted';
+import { type Chain, findChains } from './pointwise-chains';
+import type { Store } from './program-builder';
+import type { Facts, Matcher, Quantizable } from './quantizable';
+import { outlineRegions, regionOutputs } from './regions';
+
+/** The first that speaks for a node decides. */
+const MATCHERS: readonly Matcher[] = [
+  matchWeighted,
+  matchPooling,
+  matchPointwise,
+  matchElementwise,
+  matchReshape,
+  matchConcat,
+];
+
+/** A step of a region's program: an op with its store, or a table over an earlier tensor. */
+export type Step =
+  | {
+      readonly kind: 'op';
+      readonly node: GraphNode;
+      readonly quantizable: Quantizable;
+      readonly store: Store;
+    }
+  | {
+      readonly kind: 'lookup';
+      readonly from: TensorRef;
+      readonly to: TensorRef;
+      readonly f: (x: number) => number;
+    };
+
+export interface Region {
+  readonly nodes: readonly GraphNode[];
+  readonly inputs: readonly TensorRef[];
+  readonly outputs: readonly TensorRef[];
+  readonly steps: readonly Step[];
+  /** Tensors whose ranges the program needs. */
+  readonly observed: readonly TensorRef[];
+}
+
+export interface QuantizationPlan {
+  readonly regions: readonly Region[];
+  readonly shapes: Shapes;
+  /** Why a node stays float, by name. */
+  readonly float: ReadonlyMap<string, string>;
+}
+
+const ONCE = new Set(['Softmax', 'LogSoftmax']);
+
+function isSource(node: GraphNode): boolean {
+  return node.op === 'Const' || node.op.startsWith('Placeholder');
+}
+
+/** The dtype of a node's result, as far as its attributes or its inputs tell. */
+function resultTypes(graph: Graph): Map<string, DType> {
+  const types = new Map<string, DType>();
+  for (const node of graph.nodes.values()) {
+    const declared = dtypeAttr(node, node.op === 'Cast' ? 'DstT' : node.op === 'Shape' ? 'out_type' : 'T');
+    const source =
+      graph.constants.get(node.name)?.dtype ?? graph.inputs.find((i) => i.ref.node === node.name)?.dtype;
+    const inherited = node.inputs[0] ? types.get(node.inputs[0].node) : undefined;
+    types.set(node.name, source ?? declared ?? (node.op === 'Shape' ? 'int32' : inherited) ?? 'float32');
+  }
+  return types;
+}
+
+/** Nodes of which another output than the first is read. */
+function severalOutputs(graph: Graph): Set<string> {
+  const refs = [...[...graph.nodes.values()].flatMap((n) => n.inputs), ...graph.outputs.map((o) => o.ref)];
+  return new Set(refs.filter((r) => r.index > 0).map((r) => r.node));
+}
+
+function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string {
+  if (ONCE.has(node.op)) return 'computed once, in float';
+  if (type !== 'float32') return `its data is ${type}`;
+  for (const matcher of MATCHERS) {
+    const result = matcher(node, facts);
+    if (result !== undefined) return result;
+  }
+  return `${node.op} has no quantized form`;
+}
+
+interface Demands {
+  /** Tensors that exist as codes, each with the chain that makes it of another, if any. */
+  readonly needed: ReadonlyMap<string, { ref: TensorRef; chain?: Chain }>;
+  /** How often a tensor is read. */
+  readonly reads: ReadonlyMap<string, number>;
+}
+
+/** Works backwards from the outputs: what is in the middle of a chain is never computed. */
+function findDemands(
+  region: readonly GraphNode[],
+  outputs: readonly TensorRef[],
+  candidates: ReadonlyMap<string, Quantizable>,
+): Demands {
+  const inside = new Set(region.map((n) => n.name));
+  const chains = findChains(region, candidates);
+  const needed = new Map<string, { ref: TensorRef; chain?: Chain }>();
+  const reads = new Map<string, number>();
+  const queue = [...outputs];
+  for (const ref of outputs) needed.set(refKey(ref), { ref });
+  for (let ref = queue.pop(); ref; ref = queue.pop()) {
+    if (!inside.has(ref.node)) continue;
+    const chain = chains.get(refKey(ref));
+    if (chain) needed.set(refKey(ref), { ref, chain });
+    for (const read of chain ? [chain.root] : candidates.get(ref.node)!.activations) {
+      const key = refKey(read);
+      reads.set(key, (reads.get(key) ?? 0) + 1);
+      if (needed.has(key)) continue;
+      needed.set(key, { ref: read });
+      queue.push(read);
+    }
+  }
+  return { needed, reads };
+}
+
+function planRegion(
+  graph: Graph,
+  nodes: readonly GraphNode[],
+  candidates: ReadonlyMap<string, Quantizable>,
+): Region {
+  const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
+  const leaving = new Set(outputs.map(refKey));
+  const inside = new Set(nodes.map((n) => n.name));
+  const { needed, reads } = findDemands(nodes, outputs, candidates);
+  const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
+
+  const fusesInto = (chain: Chain): boolean => {
+    const root = candidates.get(chain.root.node);
+    const key = refKey(chain.root);
+    return inside.has(chain.root.node) && root?.fuses === true && reads.get(key) === 1 && !leaving.has(key);
+  };
+  const fused = new Set(
+    [...needed.values()].flatMap(({ chain }) => (chain && fusesInto(chain) ? [refKey(chain.root)] : [])),
+  );
+
+  const steps: Step[] = [];
+  const observed = new Map(inputs.map((ref) => [refKey(ref), ref]));
+  for (const { name } of nodes) {
+    const ref = output(name);
+    const key = refKey(ref);
+    const need = needed.get(key);
+    if (!need || fused.has(key)) continue;
+    const { chain } = need;
+    observed.set(key, ref);
+    if (chain && !fused.has(refKey(chain.root))) {
+      steps.push({ kind: 'lookup', from: chain.root, to: ref, f: chain.f });
+      continue;
+    }
+    const node = graph.nodes.get(chain ? chain.root.node : name)!;
+    const quantizable = candidates.get(node.name)!;
+    const float =
+      quantizable.storesFloat === true &&
+      leaving.has(key) &&
+      !reads.has(key) &&
+      (!chain || chain.clamp !== undefined);
+    if (chain) observed.set(refKey(chain.root), chain.root);
+    steps.push({
+      kind: 'op',
+      node,
+      quantizable,
+      store: {
+        result: ref,
+        float,
+        ...(chain && { fused: { before: chain.root, f: chain.f, clamp: chain.clamp } }),
+      },
+    });
+  }
+  return { nodes, inputs, outputs, steps, observed: [...observed.values()] };
+}
+
+/** Plans the quantization of an optimized graph, without any data. */
+export function planQuantization(graph: Graph): QuantizationPlan {
+  const shapes = inferShapes(graph);
+  const types = resultTypes(graph);
+  const several = severalOutputs(graph);
+  const candidates = new Map<string, Quantizable>();
+  const float = new Map<string, string>();
+  for (const node of graph.nodes.values()) {
+    if (isSource(node)) continue;
+    const result = several.has(node.name)
+      ? 'more than its first output is read'
+      : match(node, { graph, shapes }, types.get(node.name)!);
+    if (typeof result === 'string') float.set(node.name, result);
+    else candidates.set(node.name, result);
+  }
+  const { regions, left } = outlineRegions(graph, candidates);
+  for (const [name, reason] of left) float.set(name, reason);
+  return { regions: regions.map((nodes) => planRegion(graph, nodes, candidates)), shapes, float };
+}

@@ -1,0 +1,186 @@
+/** Builds the quantized program of one region: tensors with their scales, ops, and the weights they point into. */
+import { refKey } from '../../graph/edit';
+import type { Shapes } from '../../graph/infer-shapes';
+import type { TensorRef } from '../../graph/ir';
+import { clampCodes, lookupTable } from '../../quantization/activation';
+import { chooseAffine, type QuantizedFilter, type Range } from '../../quantization/affine';
+import type { AffineParams } from '../../quantization/affine-params';
+import {
+  type Activation,
+  type FilterRef,
+  type Op,
+  OpKind,
+  type Program,
+  type TensorSpec,
+  TensorType,
+  WeightFormat,
+  WeightsBuilder,
+} from '../../runtime/program';
+
+/** Where an op puts its result, and the pointwise function on the way there. */
+export interface Store {
+  readonly result: TensorRef;
+  readonly fused?: {
+    /** The tensor before the function, whose range the codes that index the table cover. */
+    readonly before: TensorRef;
+    readonly f: (x: number) => number;
+    readonly clamp?: readonly [min: number, max: number];
+  };
+  /** The result is stored as real values (float32). */
+  readonly float: boolean;
+}
+
+/** The engine's limit for names in a program. */
+const MAX_NAME_CHARACTERS = 250;
+
+const SATURATION_STEPS = 1024;
+
+const UNBOUNDED = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
+
+function intersect(a: readonly [number, number], b: readonly [number, number]): readonly [number, number] {
+  return [Math.max(a[0], b[0]), Math.min(a[1], b[1])];
+}
+
+/** Drops the ends of a range on which f is constant: codes spent there would all look up the same result. */
+export function withoutSaturation(f: (x: number) => number, { min, max }: Range): Range {
+  const at = (i: number) => min + ((max - min) * i) / SATURATION_STEPS;
+  let first = 0;
+  let last = SATURATION_STEPS;
+  while (first < last && f(at(first + 1)) === f(min)) first++;
+  while (last > first && f(at(last - 1)) === f(max)) last--;
+  return { min: at(first), max: at(last) };
+}
+
+export class ProgramBuilder {
+  readonly weights = new WeightsBuilder();
+  private readonly tensors: TensorSpec[] = [];
+  private readonly ops: Op[] = [];
+  private readonly inputs: number[] = [];
+  private readonly outputs: number[] = [];
+  private readonly codes = new Map<string, number>();
+  private readonly reals = new Map<string, number>();
+
+  constructor(
+    private readonly shapes: Shapes,
+    private readonly ranges: ReadonlyMap<string, Range>,
+  ) {}
+
+  /** Affine parameters of a tensor, from its calibrated range. */
+  params(ref: TensorRef): AffineParams {
+    return chooseAffine(this.range(ref));
+  }
+
+  private range(ref: TensorRef): Range {
+    return this.ranges.get(refKey(ref))!;
+  }
+
+  shape(ref: TensorRef): readonly number[] {
+    return this.shapes.get(refKey(ref))!;
+  }
+
+  /** The id of a tensor of codes that was lowered before. */
+  read(ref: TensorRef): number {
+    return this.codes.get(refKey(ref))!;
+  }
+
+  paramsOf(id: number): AffineParams {
+    const { scale, zeroPoint } = this.tensors[id]!;
+    return { scale, zeroPoint };
+  }
+
+  private tensor(spec: TensorSpec): number {
+    return this.tensors.push(spec) - 1;
+  }
+
+  /** A tensor of codes that no node of the graph stands for. */
+  temporary(shape: readonly number[], params: AffineParams): number {
+    return this.tensor({ type: TensorType.Int8, shape, ...params });
+  }
+
+  private realTensor(ref: TensorRef): number {
+    const id = this.tensor({ type: TensorType.Float32, shape: this.shape(ref), scale: 1, zeroPoint: 0 });
+    this.reals.set(refKey(ref), id);
+    return id;
+  }
+
+  /** Declares the tensor of codes of a node's result, with parameters other than its range's if an op needs them. */
+  result(ref: TensorRef, params = this.params(ref)): number {
+    const id = this.tensor({ type: TensorType.Int8, shape: this.shape(ref), ...params });
+    this.codes.set(refKey(ref), id);
+    return id;
+  }
+
+  op(op: Op): void {
+    this.ops.push({ ...op, name: op.name.slice(0, MAX_NAME_CHARACTERS) });
+  }
+
+  /** A float32 input of the region, quantized. */
+  input(ref: TensorRef): void {
+    const real = this.realTensor(ref);
+    this.inputs.push(real);
+    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: this.result(ref) });
+  }
+
+  /** A float32 output of the region: as its op stored it, or dequantized. */
+  output(ref: TensorRef): void {
+    const stored = this.reals.get(refKey(ref));
+    if (stored !== undefined) {
+      this.outputs.push(stored);
+      return;
+    }
+    const codes = this.read(ref);
+    const real = this.realTensor(ref);
+    this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: real });
+    this.outputs.push(real);
+  }
+
+  /** Looks up f of one tensor's codes as another's. */
+  lookup(from: TensorRef, to: TensorRef, f: (x: number) => number): void {
+    const input = this.read(from);
+    const table = lookupTable(f, this.paramsOf(input), this.params(to));
+    const tableOffset = this.weights.append(table);
+    this.op({ kind: OpKind.Lookup, name: to.node, inputs: [input], output: this.result(to), tableOffset });
+  }
+
+  /**
+   * Declares the tensor that a store writes and the activation on the way.
+   *
+   * @param own bounds that the op itself clamps to
+   */
+  store(
+    store: Store,
+    own: readonly [number, number] = UNBOUNDED,
+  ): { output: number; activation: Activation } {
+    const { fused, result } = store;
+    const bounds = fused?.clamp ? intersect(own, fused.clamp) : own;
+    if (store.float) {
+      return { output: this.realTensor(result), activation: { realMin: bounds[0], realMax: bounds[1] } };
+    }
+    const params = this.params(result);
+    const output = this.result(result);
+    if (!fused || fused.clamp) return { output, activation: clampCodes(bounds, params) };
+    const before = chooseAffine(withoutSaturation(fused.f, this.range(fused.before)));
+    return {
+      output,
+      activation: {
+        ...clampCodes(own, before),
+        tableOffset: this.weights.append(lookupTable(fused.f, before, params)),
+        preScale: before.scale,
+        preZeroPoint: before.zeroPoint,
+      },
+    };
+  }
+
+  filter({ codes, bias, scales }: QuantizedFilter): FilterRef {
+    return {
+      filterOffset: this.weights.append(codes),
+      ...(bias && { biasOffset: this.weights.append(bias) }),
+      scaleOffset: this.weights.append(scales),
+      format: WeightFormat.Int8,
+    };
+  }
+
+  build(): Program {
+    return { tensors: this.tensors, ops: this.ops, inputs: this.inputs, outputs: this.outputs };
+  }
+}

@@ -1,0 +1,30 @@
+import type { Shapes } from '../../graph/infer-shapes';
+import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import type { ProgramBuilder, Store } from './program-builder';
+
+/** What is known of the graph while nodes are matched. */
+export interface Facts {
+  readonly graph: Graph;
+  readonly shapes: Shapes;
+}
+
+/** A node that has a form in the quantized program. */
+export interface Quantizable {
+  /** Tensors that it reads as int8 codes. */
+  readonly activations: readonly TensorRef[];
+  /** Multiplies by weights: what a region must have to be worth its borders. */
+  readonly weighted?: boolean;
+  /** Only renames dimensions: free in float, so it does not end a region. */
+  readonly layout?: boolean;
+  /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
+  readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
+  /** May take a following pointwise function into its store. */
+  readonly fuses?: boolean;
+  /** May store real values instead of codes. */
+  readonly storesFloat?: boolean;
+  /** Appends its ops to a program; absent for a pointwise function. */
+  lower?(builder: ProgramBuilder, store: Store): void;
+}
+
+/** A quantizable node, the reason why it is none, or undefined for a node that the matcher does not speak for. */
+export type Matcher = (node: GraphNode, facts: Facts) => Quantizable | string | undefined;

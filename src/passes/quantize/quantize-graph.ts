@@ -1,0 +1,89 @@
+/**
+ * Quantization: every planned region becomes one node that runs a program.
+ *
+ * A region's node reads the region's float32 inputs and two int32 constants, the program and its weights. Outputs of
+ * the model keep their names through an Identity each: TF.js confuses two signature outputs of one node.
+ */
+import { attr } from '../../graph/attrs';
+import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
+import type { Graph, TensorRef } from '../../graph/ir';
+import type { Range } from '../../quantization/affine';
+import { encodeProgram, type Program } from '../../runtime/program';
+import { removeDeadNodes } from '../remove-dead-nodes';
+import type { QuantizationPlan, Region } from './plan';
+import { ProgramBuilder } from './program-builder';
+
+function lower(
+  region: Region,
+  plan: QuantizationPlan,
+  ranges: ReadonlyMap<string, Range>,
+): { program: Program; weights: Int32Array } {
+  const builder = new ProgramBuilder(plan.shapes, ranges);
+  for (const input of region.inputs) builder.input(input);
+  for (const step of region.steps) {
+    if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
+    else step.quantizable.lower!(builder, step.store);
+  }
+  for (const ref of region.outputs) builder.output(ref);
+  return { program: builder.build(), weights: builder.weights.build() };
+}
+
+/**
+ * Makes a region's readers read its node instead, and takes its own nodes away.
+ *
+ * @returns where the region's outputs are now
+ */
+function replaceRegion(
+  editor: GraphEditor,
+  kept: ReadonlySet<string>,
+  region: Region,
+  name: string,
+): [string, TensorRef][] {
+  for (const node of region.nodes) editor.remove(node.name);
+  const moved: [string, TensorRef][] = [];
+  region.outputs.forEach((ref, index) => {
+    const to = output(name, index);
+    if (kept.has(ref.node)) {
+      editor.setNode({ name: ref.node, op: 'Identity', inputs: [to], attrs: { T: attr.dtype('float32') } });
+    } else {
+      editor.replaceUses(ref, to);
+      moved.push([refKey(ref), to]);
+    }
+  });
+  return moved;
+}
+
+/**
+ * Lowers the regions of a plan.
+ *
+ * @param ranges observed range of every tensor that the plan's regions observe, by `node:index`
+ */
+export function quantizeGraph(
+  graph: Graph,
+  plan: QuantizationPlan,
+  ranges: ReadonlyMap<string, Range>,
+): Graph {
+  const editor = new GraphEditor(graph);
+  const kept = outputNodes(graph);
+  const moved = new Map<string, TensorRef>();
+  plan.regions.forEach((region, index) => {
+    const name = editor.freeName(`lowbit/region_${index}`);
+    const { program, weights } = lower(region, plan, ranges);
+    const constants = [
+      [`${name}/program`, encodeProgram(program)],
+      [`${name}/weights`, weights],
+    ] as const;
+    const refs = constants.map(([constant, values]) =>
+      editor.addConstant(constant, { dtype: 'int32', shape: [values.length], values }),
+    );
+    const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
+    editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...refs], attrs: {} });
+    for (const [key, ref] of replaceRegion(editor, kept, region, name)) moved.set(key, ref);
+  });
+  return removeDeadNodes.apply(editor.finish()).graph;
+}
+
+/** Every tensor that must be observed before a plan can be carried out. */
+export function observedTensors(plan: QuantizationPlan) {
+  return [...new Map(plan.regions.flatMap((r) => r.observed).map((ref) => [refKey(ref), ref])).values()];
+}

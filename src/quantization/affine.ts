@@ -1,0 +1,110 @@
+/** Affine INT8: the parameters of activations from their range, and weights with a scale a channel. */
+import { LowbitError } from '../errors';
+import { roundHalfToEven } from './activation';
+import type { AffineParams } from './affine-params';
+
+/** Observed bounds of a tensor's real values. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Ranges narrower than this hold nothing but zeros: a scale from them would leave the normal float32 numbers. */
+const SMALLEST_RANGE = 2 ** -60;
+
+/**
+ * Chooses the affine INT8 parameters of a tensor from its observed range.
+ *
+ * @param range observed bounds of the real values; widened to include 0, so that zero padding is exact
+ * @returns scale (> 0, a float32 number, real units per step) and zeroPoint (integer in [-128, 127])
+ * @throws LowbitError 'invalid-range' if either bound is NaN or infinite, or the bounds are swapped
+ * @see Jacob et al. 2018, section 2.1
+ */
+export function chooseAffine(range: Range): AffineParams {
+  if (!Number.isFinite(range.min) || !Number.isFinite(range.max) || range.min > range.max) {
+    throw new LowbitError(
+      'invalid-range',
+      `Expected finite bounds, min <= max, but found [${range.min}, ${range.max}].`,
+    );
+  }
+  const min = Math.min(range.min, 0);
+  const max = Math.max(range.max, 0);
+  if (max - min < SMALLEST_RANGE) return { scale: 1, zeroPoint: 0 };
+  const scale = Math.fround((max - min) / 255);
+  return { scale, zeroPoint: Math.min(127, Math.max(-128, roundHalfToEven(-128 - min / scale))) };
+}
+
+export interface QuantizedFilter {
+  /** In [-127, 127], in the order of the values given. */
+  readonly codes: Int8Array;
+  /** Real units per step, one an output channel. */
+  readonly scales: Float32Array;
+  /** At inputScale * scales[c]. */
+  readonly bias?: Int32Array;
+}
+
+/** A channel this much weaker than the strongest of its layer keeps a scale of this fraction of the layer's. */
+const WEAKEST_CHANNEL = 2 ** -24;
+
+/** Room for the bias and for the products in an int32 accumulator, half each. */
+const HALF_ACCUMULATOR = 2 ** 30 - 1;
+
+/** Rounding adds up to half a code a weight to a sum of codes; this share leaves room for it. */
+const DEPTH_SHARE = 0.5;
+
+/** The largest distance of an activation code from its zero point. */
+const LARGEST_ACTIVATION = 255;
+
+function channelMaxima(values: Float32Array, channel: (i: number) => number, channels: number): Float64Array {
+  const maxima = new Float64Array(channels);
+  for (let i = 0; i < values.length; i++) {
+    const c = channel(i);
+    maxima[c] = Math.max(maxima[c]!, Math.abs(values[i]!));
+  }
+  return maxima;
+}
+
+function channelSums(values: Float32Array, channel: (i: number) => number, channels: number): Float64Array {
+  const sums = new Float64Array(channels);
+  for (let i = 0; i < values.length; i++) sums[channel(i)]! += Math.abs(values[i]!);
+  return sums;
+}
+
+/**
+ * Quantizes the weights of a layer symmetrically, with one scale an output channel: max |w| / 127.
+ *
+ * A scale is widened where the bias would not fit int32 at inputScale * scale, where the accumulator could overflow
+ * for the layer's depth, and where a channel is dead (all but zero): its scale must stay a normal float32 number.
+ *
+ * @param values real weights
+ * @param channel output channel of each flat index of `values`
+ * @param bias real bias, one a channel
+ * @param inputScale scale of the activation that the weights multiply
+ * @see Krishnamoorthi 2018, section 3.1 (symmetric, per channel)
+ */
+export function quantizeFilter(
+  values: Float32Array,
+  channel: (i: number) => number,
+  channels: number,
+  bias: Float32Array | undefined,
+  inputScale: number,
+): QuantizedFilter {
+  const maxima = channelMaxima(values, channel, channels);
+  const sums = channelSums(values, channel, channels);
+  const weakest = Math.max(...maxima) * WEAKEST_CHANNEL || 1;
+  const scales = Float32Array.from(maxima, (max, c) => {
+    const forWeights = Math.max(max, weakest) / 127;
+    const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;
+    const forDepth = (sums[c]! * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
+    return Math.max(forWeights, forBias, forDepth);
+  });
+  const codes = Int8Array.from(values, (v, i) =>
+    Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]!))),
+  );
+  if (!bias) return { codes, scales };
+  return {
+    codes,
+    scales,
+    bias: Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c]!))),
+  };
+}

@@ -1,0 +1,300 @@
+/** Draws random ops with random data for kernel tests. Extremes come up as often as ordinary values. */
+import type { AffineParams } from '../../src/quantization/affine-params';
+import {
+  type Activation,
+  type FilterRef,
+  OpKind,
+  PaddingMode,
+  type TensorSpec,
+  TensorType,
+  WeightFormat,
+  type Window,
+} from '../../src/runtime/program';
+import { sizeOf } from '../kernels/reference/tensor';
+import { realTaps, windowAxes } from '../kernels/reference/window';
+import { type CaseBuilder, FLOAT32, int8, type OpDraft, type OutputSpec } from './case-builder';
+import type { Random } from './random';
+
+/**
+ * What the numbers of a case are like: `uniform` over all codes; `extreme`: only the ends, so that sums saturate;
+ * `small`: sums of a few steps, which with scales that are powers of two often fall halfway between two codes.
+ */
+const STYLES = ['uniform', 'extreme', 'small'] as const;
+type Style = (typeof STYLES)[number];
+
+/** A builder with the random choices that hold for the whole case. */
+export class Drawer {
+  private readonly style: Style;
+
+  /** @param plain only int8 outputs, without clamps and tables: what other libraries have as well */
+  constructor(
+    readonly builder: CaseBuilder,
+    readonly random: Random,
+    private readonly plain = false,
+  ) {
+    this.style = random.pick(STYLES);
+  }
+
+  /** A zero point, one of the extremes half of the time. */
+  private zeroPoint(): number {
+    return this.random.chance(0.5) ? this.random.pick([-128, 0, 127]) : this.random.int(-128, 127);
+  }
+
+  private scaleNear(scale: number): number {
+    return this.style === 'small' ? 2 ** Math.round(Math.log2(scale)) : Math.fround(scale);
+  }
+
+  params(): AffineParams {
+    return { scale: this.scaleNear(2 ** this.random.real(-6, 2)), zeroPoint: this.zeroPoint() };
+  }
+
+  private codeValues(count: number, { zeroPoint }: AffineParams): Int32Array {
+    if (this.style === 'uniform') return this.random.ints(count, -128, 127);
+    if (this.style === 'extreme') return this.random.ints(count, 0, 1).map((bit) => (bit ? 127 : -128));
+    return this.random.ints(count, -3, 3).map((step) => Math.min(127, Math.max(-128, zeroPoint + step)));
+  }
+
+  /** An input of int8 codes. */
+  codes(shape: readonly number[], params = this.params()): number {
+    return this.builder.codes(shape, this.codeValues(sizeOf(shape), params), params);
+  }
+
+  private weightValues(count: number): Int8Array {
+    if (this.style === 'uniform') return Int8Array.from(this.random.ints(count, -127, 127));
+    if (this.style === 'extreme')
+      return Int8Array.from(this.random.ints(count, 0, 1), (bit) => (bit ? 127 : -127));
+    return Int8Array.from(this.random.ints(count, -1, 1));
+  }
+
+  /**
+   * Appends a random filter and its bias and scales.
+   *
+   * @param weightAt index of weight `tap` of output channel `channel` in the filter's own order
+   */
+  private filter(
+    channels: number,
+    taps: number,
+    weightAt: (channel: number, tap: number) => number,
+  ): FilterRef {
+    const { random, builder } = this;
+    const filter = this.weightValues(channels * taps);
+    const scales = Float32Array.from({ length: channels }, () => this.scaleNear(2 ** random.real(-9, -4)));
+    const bias = Int32Array.from({ length: channels }, (_, channel) => {
+      let magnitude = 0;
+      for (let tap = 0; tap < taps; ++tap) magnitude += Math.abs(filter[weightAt(channel, tap)]!);
+      const room = 2 ** 31 - 1 - 255 * magnitude;
+      const limit = this.style === 'extreme' && random.chance(0.2) ? room : Math.min(room, 50 * taps);
+      return random.chance(0.3) ? limit * random.pick([-1, 1]) : random.int(-limit, limit);
+    });
+    return {
+      filterOffset: builder.weights.append(filter),
+      biasOffset: random.chance(0.8) ? builder.weights.append(bias) : undefined,
+      scaleOffset: builder.weights.append(scales),
+      format: WeightFormat.Int8,
+    };
+  }
+
+  /** A window that fits an input of `shape`, and in which every position sees a real element if `needsReal`. */
+  window(shape: readonly number[], needsReal: boolean): Window {
+    const { random } = this;
+    for (;;) {
+      const kernel = [random.int(1, 5), random.int(1, 5)] as const;
+      const dilations = random.chance(0.7) ? undefined : ([random.int(1, 3), random.int(1, 3)] as const);
+      const pad = (axis: 0 | 1) => random.int(0, (kernel[axis] - 1) * (dilations?.[axis] ?? 1) + 1);
+      const window: Window = {
+        kernel,
+        strides: [random.int(1, 4), random.int(1, 4)],
+        dilations,
+        padding: random.chance(0.4)
+          ? { mode: PaddingMode.Explicit, top: pad(0), bottom: pad(0), left: pad(1), right: pad(1) }
+          : { mode: random.pick([PaddingMode.Same, PaddingMode.Valid]) },
+      };
+      if (fits(window, shape, needsReal)) return window;
+    }
+  }
+
+  /** A clamp, a table, both or neither; `params` bring the results to about the range of int8. */
+  private activation(params: AffineParams, tables: boolean): { activation: Activation; spec: OutputSpec } {
+    const { random } = this;
+    const clamp = this.clamp();
+    if (this.plain || !tables || random.chance(0.6)) return { activation: clamp, spec: int8(params) };
+    const table = Int8Array.from(random.ints(256, -128, 127));
+    const activation = {
+      ...clamp,
+      tableOffset: this.builder.weights.append(table),
+      preScale: params.scale,
+      preZeroPoint: params.zeroPoint,
+    };
+    return { activation, spec: int8(this.params()) };
+  }
+
+  private clamp(): Activation {
+    if (this.plain || this.random.chance(0.5)) return {};
+    const [codeMin, codeMax] = [this.random.int(-128, 127), this.random.int(-128, 127)].sort((a, b) => a - b);
+    return { codeMin, codeMax };
+  }
+
+  /**
+   * Adds an op whose results are requantized, with an output scale that fits what it computes.
+   *
+   * @param float whether the output may be float32
+   */
+  private requantized(
+    make: (activation: Activation) => OpDraft,
+    { float = false, tables = true }: { float?: boolean; tables?: boolean } = {},
+  ): number {
+    const { random, builder } = this;
+    const reals = builder.preview(make({}), int8({ scale: 1, zeroPoint: 0 })).unrounded;
+    const range = reals.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
+    if (float && !this.plain && random.chance(0.2)) {
+      const [realMin, realMax] = [random.real(-range, range), random.real(-range, range)].sort(
+        (a, b) => a - b,
+      );
+      return builder.apply(make(random.chance(0.5) ? {} : { realMin, realMax }), FLOAT32);
+    }
+    const scale = this.scaleNear(range / random.pick([3, 60, 120, 250, 1000]));
+    const { activation, spec } = this.activation({ scale, zeroPoint: this.zeroPoint() }, tables);
+    return builder.apply(make(activation), spec);
+  }
+
+  conv2d(
+    input: number,
+    { outChannels = 0, groups = 0, window = undefined as Window | undefined } = {},
+  ): number {
+    const { random, builder } = this;
+    const inChannels = builder.shape(input)[3]!;
+    const divisors = Array.from({ length: inChannels }, (_, i) => i + 1).filter((d) => inChannels % d === 0);
+    groups ||= random.chance(0.6) ? 1 : random.pick(divisors);
+    outChannels ||= groups * random.int(1, Math.ceil(24 / groups));
+    window ??= this.window(builder.shape(input), false);
+    const taps = (window.kernel[0] * window.kernel[1] * inChannels) / groups;
+    const filter = this.filter(outChannels, taps, (channel, tap) => channel * taps + tap);
+    return this.requantized(
+      (activation) => ({
+        kind: OpKind.Conv2D,
+        inputs: [input],
+        filter,
+        inChannels,
+        outChannels,
+        groups,
+        window,
+        activation,
+      }),
+      { float: true },
+    );
+  }
+
+  depthwiseConv2d(input: number, { multiplier = 0, window = undefined as Window | undefined } = {}): number {
+    const { random, builder } = this;
+    const channels = builder.shape(input)[3]!;
+    multiplier ||= random.chance(0.6) ? 1 : random.int(2, 4);
+    window ??= this.window(builder.shape(input), false);
+    const outChannels = channels * multiplier;
+    const taps = window.kernel[0] * window.kernel[1];
+    const filter = this.filter(outChannels, taps, (channel, tap) => tap * outChannels + channel);
+    return this.requantized((activation) => ({
+      kind: OpKind.DepthwiseConv2D,
+      inputs: [input],
+      filter,
+      channels,
+      multiplier,
+      window,
+      activation,
+    }));
+  }
+
+  linear(input: number, outFeatures = this.random.int(1, 40)): number {
+    const inFeatures = this.builder.shape(input).at(-1)!;
+    const filter = this.filter(outFeatures, inFeatures, (channel, tap) => channel * inFeatures + tap);
+    return this.requantized(
+      (activation) => ({ kind: OpKind.Linear, inputs: [input], filter, inFeatures, outFeatures, activation }),
+      { float: true },
+    );
+  }
+
+  private poolWindow(input: number): Window {
+    if (this.random.chance(0.2)) {
+      return { kernel: [0, 0], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
+    }
+    return this.window(this.builder.shape(input), this.plain);
+  }
+
+  maxPool(input: number, window = this.poolWindow(input)): number {
+    const spec = int8(this.builder.spec(input));
+    const activation = this.clamp();
+    return this.builder.apply({ kind: OpKind.MaxPool, inputs: [input], window, activation }, spec);
+  }
+
+  avgPool(input: number, window = this.poolWindow(input)): number {
+    return this.requantized((activation) => ({ kind: OpKind.AvgPool, inputs: [input], window, activation }), {
+      tables: false,
+    });
+  }
+
+  binary(kind: OpKind.Add | OpKind.Mul, a: number, b: number): number {
+    return this.requantized((activation) => ({ kind, inputs: [a, b], activation }));
+  }
+
+  concat(inputs: readonly number[], axis: number): number {
+    const draft: OpDraft = { kind: OpKind.Concat, inputs, axis };
+    const one = this.builder.spec(inputs[0]!);
+    if (this.random.chance(0.3)) return this.builder.apply(draft, int8(one));
+    return this.requantized(() => draft, { tables: false });
+  }
+
+  reshape(input: number, shape: readonly number[]): number {
+    const spec: TensorSpec = this.builder.spec(input);
+    return this.builder.apply({ kind: OpKind.Reshape, inputs: [input], shape }, spec);
+  }
+
+  lookup(input: number): number {
+    const table = Int8Array.from(this.random.ints(256, -128, 127));
+    const tableOffset = this.builder.weights.append(table);
+    return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, int8(this.params()));
+  }
+
+  /** Float32 values around the range that `params` can tell apart, with a few that no code stands for. */
+  private realValues(count: number, { scale, zeroPoint }: AffineParams): Float32Array {
+    const { random } = this;
+    const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, -3e38, 1e-45, -0];
+    return Float32Array.from({ length: count }, () => {
+      if (random.chance(0.05)) return random.pick(odd);
+      const step = random.real(-140, 140) - zeroPoint;
+      return scale * (random.chance(0.2) ? Math.round(step) + 0.5 : step);
+    });
+  }
+
+  quantized(shape: readonly number[]): number {
+    const params = this.params();
+    const input = this.builder.reals(shape, this.realValues(sizeOf(shape), params));
+    return this.builder.apply({ kind: OpKind.Quantize, inputs: [input] }, int8(params));
+  }
+
+  /** Brings a float32 tensor of moderate values back to codes. */
+  requantizeReals(input: number): number {
+    const range = this.builder.tensors[input]!.values.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
+    const params = { scale: this.scaleNear(range / 120), zeroPoint: this.zeroPoint() };
+    return this.builder.apply({ kind: OpKind.Quantize, inputs: [input] }, int8(params));
+  }
+
+  dequantize(input: number): number {
+    return this.builder.apply({ kind: OpKind.Dequantize, inputs: [input] }, FLOAT32);
+  }
+
+  isFloat(id: number): boolean {
+    return this.builder.spec(id).type === TensorType.Float32;
+  }
+}
+
+function fits(window: Window, shape: readonly number[], needsReal: boolean): boolean {
+  const { mode } = window.padding;
+  const [dilationH, dilationW] = window.dilations ?? [1, 1];
+  const { top = 0, bottom = 0, left = 0, right = 0 } = window.padding;
+  const tall = (window.kernel[0] - 1) * dilationH + 1 > shape[1]! + top + bottom;
+  const wide = (window.kernel[1] - 1) * dilationW + 1 > shape[2]! + left + right;
+  if (mode !== PaddingMode.Same && (tall || wide)) return false;
+  const sees = windowAxes(window, shape).map((axis) =>
+    Array.from({ length: axis.output }, (_, at) => realTaps(axis, at).length > 0).every(Boolean),
+  );
+  return !needsReal || sees.every(Boolean);
+}

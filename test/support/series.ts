@@ -1,0 +1,88 @@
+/** Random programs of one op, by op. */
+import { OpKind } from '../../src/runtime/program';
+import type { Drawer } from './draw';
+import type { Random } from './random';
+
+export interface Series {
+  readonly label: string;
+  /** Adds the inputs and the op. @returns the output tensor of the op */
+  readonly draw: (drawer: Drawer, random: Random) => number;
+}
+
+/** NHWC; most images are small, most channel counts no multiple of a vector. */
+export function imageShape(random: Random, channels = random.int(1, 20)): number[] {
+  return [random.int(1, 3), random.int(1, 12), random.int(1, 12), channels];
+}
+
+export function anyShape(random: Random): number[] {
+  const shape = Array.from({ length: random.int(1, 4) }, () => random.int(1, 9));
+  shape[shape.length - 1] = random.int(1, 70);
+  return shape;
+}
+
+/** Two shapes that broadcast together; equal ones a quarter of the time. */
+function broadcastShapes(random: Random): [number[], number[]] {
+  const shape = anyShape(random);
+  if (random.chance(0.25)) return [shape, shape];
+  const shrink = (by: number) => shape.map((dim) => (random.chance(0.25) ? 1 : dim)).slice(random.int(0, by));
+  const [a, b] = [shrink(0), shrink(shape.length - 1)];
+  return random.chance(0.5) ? [a, b] : [b, a];
+}
+
+function drawConcat(drawer: Drawer, random: Random): number {
+  const shape = Array.from({ length: random.int(1, 4) }, () => random.int(1, 8));
+  const axis = random.int(0, shape.length - 1);
+  const inputs = Array.from({ length: random.int(1, 4) }, () =>
+    drawer.codes(shape.map((dim, i) => (i === axis ? random.int(1, 20) : dim))),
+  );
+  return drawer.concat(inputs, random.chance(0.2) ? axis - shape.length : axis);
+}
+
+/** The divisors of the element count in random order make the new shape. */
+function drawReshape(drawer: Drawer, random: Random): number {
+  const from = [random.int(1, 3), random.int(1, 4), random.int(1, 4), random.int(1, 24)];
+  let rest = from.reduce((a, b) => a * b, 1);
+  const to: number[] = [];
+  while (to.length < 3) {
+    const divisors = Array.from({ length: rest }, (_, i) => i + 1).filter((d) => rest % d === 0);
+    to.push(random.pick(divisors));
+    rest /= to.at(-1)!;
+  }
+  to.splice(random.int(0, 3), 0, rest);
+  if (random.chance(0.5)) to[random.int(0, 3)] = -1;
+  return drawer.reshape(drawer.codes(from), to);
+}
+
+const binarySeries = (kind: OpKind.Add | OpKind.Mul): Series => ({
+  label: OpKind[kind],
+  draw: (drawer, random) => {
+    const [a, b] = broadcastShapes(random);
+    return drawer.binary(kind, drawer.codes(a), drawer.codes(b));
+  },
+});
+
+/** The ops that requantize or compare codes: those that other libraries have as well. */
+export const ARITHMETIC_SERIES: readonly Series[] = [
+  { label: 'Conv2D', draw: (drawer, random) => drawer.conv2d(drawer.codes(imageShape(random))) },
+  {
+    label: 'DepthwiseConv2D',
+    draw: (drawer, random) => drawer.depthwiseConv2d(drawer.codes(imageShape(random))),
+  },
+  { label: 'Linear', draw: (drawer, random) => drawer.linear(drawer.codes(anyShape(random))) },
+  { label: 'MaxPool', draw: (drawer, random) => drawer.maxPool(drawer.codes(imageShape(random))) },
+  { label: 'AvgPool', draw: (drawer, random) => drawer.avgPool(drawer.codes(imageShape(random))) },
+  binarySeries(OpKind.Add),
+  binarySeries(OpKind.Mul),
+  { label: 'Concat', draw: drawConcat },
+];
+
+export const ALL_SERIES: readonly Series[] = [
+  ...ARITHMETIC_SERIES,
+  { label: 'Quantize', draw: (drawer, random) => drawer.quantized(anyShape(random)) },
+  {
+    label: 'Dequantize',
+    draw: (drawer, random) => drawer.dequantize(drawer.codes(anyShape(random))),
+  },
+  { label: 'Reshape', draw: drawReshape },
+  { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
+];
