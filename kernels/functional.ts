@@ -3,11 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/errors';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
-import { type QuantizedConcatAttrs, quantizedConcat as concatKernel } from './QuantizedConcat';
+import { quantizedConcat as concatKernel, type QuantizedConcatAttrs } from './QuantizedConcat';
 import { type QuantizedConv2DAttrs, quantizedConv2D } from './QuantizedConv2D';
-import { type QuantizedDepthwiseAttrs, quantizedDepthwise as depthwiseKernel } from './QuantizedDepthwise';
-import { type QuantizedLinearAttrs, quantizedLinear as linearKernel } from './QuantizedLinear';
-import { type QuantizedLookupAttrs, quantizedLookup as lookupKernel } from './QuantizedLookup';
+import { quantizedDepthwise as depthwiseKernel, type QuantizedDepthwiseAttrs } from './QuantizedDepthwise';
+import { quantizedLinear as linearKernel, type QuantizedLinearAttrs } from './QuantizedLinear';
+import { quantizedLookup as lookupKernel, type QuantizedLookupAttrs } from './QuantizedLookup';
 import * as pool from './QuantizedPool';
 import { quantizedRegion as regionKernel } from './QuantizedRegion';
 
@@ -43,7 +43,11 @@ export function packInt8(values: Int8Array): tf.Tensor1D {
 }
 
 /** @see quantizedConv2D */
-export function quantizedConv2d(x: tf.Tensor, weights: QuantizedFilter, attrs: QuantizedConv2DAttrs): tf.Tensor {
+export function quantizedConv2d(
+  x: tf.Tensor,
+  weights: QuantizedFilter,
+  attrs: QuantizedConv2DAttrs,
+): tf.Tensor {
   return run(quantizedConv2D.name, { x, ...weights }, attrs);
 }
 
@@ -55,7 +59,11 @@ export function quantizedDepthwise(
   return run(depthwiseKernel.name, { x, ...weights }, attrs);
 }
 
-export function quantizedLinear(x: tf.Tensor, weights: QuantizedFilter, attrs: QuantizedLinearAttrs): tf.Tensor {
+export function quantizedLinear(
+  x: tf.Tensor,
+  weights: QuantizedFilter,
+  attrs: QuantizedLinearAttrs,
+): tf.Tensor {
   return run(linearKernel.name, { x, ...weights }, attrs);
 }
 
@@ -67,11 +75,19 @@ export function quantizedAvgPool(x: tf.Tensor, attrs: pool.QuantizedPoolAttrs): 
   return run(pool.quantizedAvgPool.name, { x }, attrs);
 }
 
-export function quantizedAdd(a: tf.Tensor, b: tf.Tensor, attrs: arithmetic.QuantizedArithmeticAttrs): tf.Tensor {
+export function quantizedAdd(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: arithmetic.QuantizedArithmeticAttrs,
+): tf.Tensor {
   return run(arithmetic.quantizedAdd.name, { a, b }, attrs);
 }
 
-export function quantizedMul(a: tf.Tensor, b: tf.Tensor, attrs: arithmetic.QuantizedArithmeticAttrs): tf.Tensor {
+export function quantizedMul(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: arithmetic.QuantizedArithmeticAttrs,
+): tf.Tensor {
   return run(arithmetic.quantizedMul.name, { a, b }, attrs);
 }
 

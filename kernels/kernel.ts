@@ -2,6 +2,7 @@ import type { KernelBackend, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from
 import { LowbitError } from '../src/errors';
 import type { CompiledProgram } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
+import { timedRun } from '../src/runtime/run-timer';
 import { freeWithTensor } from './hosts/dispose';
 import type { Host } from './hosts/host';
 
@@ -31,11 +32,9 @@ export function runProgram(
 ): TensorInfo[] {
   const shapes = inputs.map((tensor) => tensor.shape);
   const outputs = program.outputShapes(shapes).map((shape) => host.allocate(backend, [...shape], outputType));
-  program.run(
-    shapes,
-    inputs.map((tensor) => host.read(backend, tensor)),
-    outputs.map((output) => output.data()),
-  );
+  const from = inputs.map((tensor) => host.read(backend, tensor));
+  const to = outputs.map((output) => output.data());
+  timedRun(() => program.run(shapes, from, to));
   return outputs.map((output) => output.tensor);
 }
 

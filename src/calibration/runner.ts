@@ -122,7 +122,7 @@ function addToHash(hash: Hash, name: string, { shape, values }: DenseTensor): vo
 /** Samples in a batch: the first dimension of the first input that has a dynamic one. */
 function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
   const batched = inputs.find((i) => i.shape?.[0] === -1);
-  return batched ? sample[batched.name]!.shape[0]! : 1;
+  return batched ? sample[batched.name].shape[0] : 1;
 }
 
 /** A float graph loaded into TF.js on the current backend. */
@@ -142,7 +142,7 @@ class FloatModel {
   ): Promise<void> {
     const feeds = Object.fromEntries(
       inputs.map(({ name, ref, dtype }) => {
-        const { values, shape } = sample[name]!;
+        const { values, shape } = sample[name];
         return [refKey(ref), tf.tensor(values, [...shape], dtype)];
       }),
     );
@@ -150,7 +150,7 @@ class FloatModel {
     try {
       results = await this.execute(feeds, refs.map(refKey));
       results.forEach((tensor, i) => {
-        visit(refs[i]!, tensor);
+        visit(refs[i], tensor);
       });
     } finally {
       tf.dispose([...results, ...Object.values(feeds)]);
@@ -205,7 +205,7 @@ async function observeAll(
     for await (const sample of source(graph.inputs)) {
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
-      for (const { name } of graph.inputs) addToHash(hash, name, sample[name]!);
+      for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
       await model.run(sample, graph.inputs, refs, (ref, tensor) =>
         observe(observers.get(refKey(ref))!, graph, ref, tensor),
       );

@@ -54,7 +54,7 @@ export function topologicalOrder(nodes: ReadonlyMap<string, GraphNode>): Map<str
     const stack = [frame(start)];
     const open = new Set([start.name]);
     while (stack.length > 0) {
-      const top = stack[stack.length - 1]!;
+      const top = stack[stack.length - 1];
       if (order.has(top.node.name)) {
         open.delete(stack.pop()!.node.name);
         continue;

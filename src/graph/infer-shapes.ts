@@ -60,8 +60,8 @@ function windowShape(node: GraphNode, input: Shape, kernel: readonly number[], c
   const spatial = [1, 2].map((axis) => {
     const pads = [explicit[axis * 2] ?? 0, explicit[axis * 2 + 1] ?? 0] as const;
     return windowOutput(
-      input[axis]!,
-      kernel[axis - 1]!,
+      input[axis],
+      kernel[axis - 1],
       strides[axis] ?? 1,
       dilations[axis] ?? 1,
       padding,
@@ -71,7 +71,7 @@ function windowShape(node: GraphNode, input: Shape, kernel: readonly number[], c
   if (spatial.some((d) => d === 0 || d < -1)) {
     throw invalid(node, `its ${kernel[0]}x${kernel[1]} window does not fit an input of shape [${input}].`);
   }
-  return [input[0]!, ...spatial, channels];
+  return [input[0], ...spatial, channels];
 }
 
 function isNhwc(node: GraphNode): boolean {
@@ -86,7 +86,7 @@ const convolution: Rule = (node, known) => {
     throw invalid(node, `expected a filter of four positive dimensions but its shape is [${filter}].`);
   }
   const [kernelH, kernelW, inChannels, last] = filter as [number, number, number, number];
-  if (input.length === 4 && input[3]! >= 0 && inChannels >= 0 && input[3] !== inChannels) {
+  if (input.length === 4 && input[3] >= 0 && inChannels >= 0 && input[3] !== inChannels) {
     throw invalid(node, `its filter has ${inChannels} input channels but its input has ${input[3]}.`);
   }
   const channels = node.op.includes('Depthwise') ? inChannels * last : last;
@@ -177,9 +177,9 @@ const concat: Rule = (node, known) => {
   const axis = valuesOf(known, node.inputs.at(-1))?.[0];
   if (!first || axis === undefined || shapes.some((s) => s?.length !== first.length)) return undefined;
   const at = axis < 0 ? axis + first.length : axis;
-  const sizes = shapes.map((s) => s![at]!);
+  const sizes = shapes.map((s) => s![at]);
   const total = sizes.includes(-1) ? -1 : sizes.reduce((sum, d) => sum + d, 0);
-  return first.map((d, i) => (i === at ? total : Math.max(...shapes.map((s) => s![i]!), d)));
+  return first.map((d, i) => (i === at ? total : Math.max(...shapes.map((s) => s![i]), d)));
 };
 
 const sumOfAll: Rule = (node, known) => {
@@ -196,7 +196,7 @@ const transposedConvolution: Rule = (node, known) => {
 const pad: Rule = (node, known) => {
   const input = shapeOf(known, node.inputs[0]);
   const pads = valuesOf(known, node.inputs[1]);
-  return input && pads ? input.map((d, i) => (d < 0 ? -1 : d + pads[i * 2]! + pads[i * 2 + 1]!)) : undefined;
+  return input && pads ? input.map((d, i) => (d < 0 ? -1 : d + pads[i * 2] + pads[i * 2 + 1])) : undefined;
 };
 
 const transpose: Rule = (node, known) => {
@@ -208,7 +208,7 @@ const transpose: Rule = (node, known) => {
 const resize: Rule = (node, known) => {
   const input = shapeOf(known, node.inputs[0]);
   const size = valuesOf(known, node.inputs[1]);
-  return input && [input[0]!, size?.[0] ?? -1, size?.[1] ?? -1, input[3]!];
+  return input && [input[0], size?.[0] ?? -1, size?.[1] ?? -1, input[3]];
 };
 
 const stridedSlice: Rule = (node, known) => {
@@ -223,8 +223,8 @@ const stridedSlice: Rule = (node, known) => {
     if (mask('shrink_axis_mask', i)) return undefined;
     if (size < 0 || stride < 1) return -1;
     const at = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, 0), size);
-    const from = mask('begin_mask', i) ? 0 : at(begin[i]!);
-    const to = mask('end_mask', i) ? size : at(end[i]!);
+    const from = mask('begin_mask', i) ? 0 : at(begin[i]);
+    const to = mask('end_mask', i) ? size : at(end[i]);
     return Math.max(0, Math.ceil((to - from) / stride));
   });
   return sizes.filter((d): d is number => d !== undefined);

@@ -1,6 +1,6 @@
 /** Reads a TF.js graph model (model.json and its shards) into the IR, validating it completely. */
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LowbitError } from '../errors';
 import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
@@ -181,6 +181,16 @@ function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyM
 /** The path behind a `file://` URL or a path. */
 export function toPath(location: string): string {
   return location.startsWith('file://') ? fileURLToPath(location) : resolve(location);
+}
+
+/** Bytes of a model on disk: model.json and the shards that it lists. */
+export async function modelBytes(location: string): Promise<number> {
+  const path = toPath(location);
+  const text = await readFile(path, 'utf8');
+  const manifest = JSON.parse(text).weightsManifest as { paths: string[] }[];
+  const shards = manifest.flatMap((group) => group.paths).map((shard) => stat(join(dirname(path), shard)));
+  const sizes = (await Promise.all(shards)).map((info) => info.size);
+  return sizes.reduce((sum, size) => sum + size, Buffer.byteLength(text));
 }
 
 /**

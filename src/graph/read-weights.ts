@@ -159,7 +159,7 @@ class ShardReader {
     const result = new Uint8Array(bytes);
     let filled = 0;
     while (filled < bytes) {
-      const shard = this.shards[this.index]!;
+      const shard = this.shards[this.index];
       if (this.position === shard.bytes) {
         await this.close();
         this.index++;
@@ -208,7 +208,7 @@ function dequantize(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Ar
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (dtype === 'float16')
     return Float32Array.from({ length: spec.elements }, (_, i) => getFloat16(view, i * 2, true));
-  const code = dtype === 'uint8' ? (i: number) => bytes[i]! : (i: number) => view.getUint16(i * 2, true);
+  const code = dtype === 'uint8' ? (i: number) => bytes[i] : (i: number) => view.getUint16(i * 2, true);
   return spec.dtype === 'float32'
     ? Float32Array.from({ length: spec.elements }, (_, i) => code(i) * scale + min)
     : Int32Array.from({ length: spec.elements }, (_, i) => Math.round(code(i) * scale + min));
@@ -226,16 +226,34 @@ function checkFinite(name: string, values: Float32Array): void {
   if (bad >= 0) throw invalid(`Weight '${name}' is ${values[bad]} at index ${bad}; expected finite numbers.`);
 }
 
-async function readGroup(folder: string, group: unknown, constants: Map<string, Constant>): Promise<void> {
+interface Group {
+  specs: WeightSpec[];
+  shards: Shard[];
+  bytes: number;
+}
+
+/** One group of the manifest, its sizes checked against its files. */
+async function openGroup(folder: string, group: unknown): Promise<Group> {
   if (!isRecord(group) || !Array.isArray(group.weights)) {
     throw invalid('The weights manifest has a group without a list of weights.');
   }
   const specs = group.weights.map(parseSpec);
   const shards = await openShards(folder, group.paths);
-  const found = shards.reduce((sum, s) => sum + s.bytes, 0);
+  const bytes = shards.reduce((sum, s) => sum + s.bytes, 0);
   const expected = specs.reduce((sum, s) => sum + s.elements * BYTES[s.quantization?.dtype ?? s.dtype], 0);
   const exact = specs.every((s) => s.dtype !== 'string');
-  if (exact ? found !== expected : found < expected) throw sizeError(shards, expected);
+  if (exact ? bytes !== expected : bytes < expected) throw sizeError(shards, expected);
+  return { specs, shards, bytes };
+}
+
+function listGroups(manifest: unknown): unknown[] {
+  if (!Array.isArray(manifest))
+    throw invalid("Expected a list of groups in 'weightsManifest' of model.json.");
+  return manifest;
+}
+
+async function readGroup(folder: string, group: unknown, constants: Map<string, Constant>): Promise<void> {
+  const { specs, shards, bytes } = await openGroup(folder, group);
   const reader = new ShardReader(shards);
   try {
     for (const spec of specs) {
@@ -248,7 +266,7 @@ async function readGroup(folder: string, group: unknown, constants: Map<string, 
       if (values instanceof Float32Array) checkFinite(spec.name, values);
       constants.set(spec.name, { dtype: spec.dtype, shape: spec.shape, values });
     }
-    if (reader.remaining > 0) throw sizeError(shards, found - reader.remaining);
+    if (reader.remaining > 0) throw sizeError(shards, bytes - reader.remaining);
   } finally {
     await reader.close();
   }
@@ -263,8 +281,36 @@ async function readGroup(folder: string, group: unknown, constants: Map<string, 
  * @throws LowbitError 'invalid-weights' naming the shard or the weight and what was expected
  */
 export async function readWeights(folder: string, manifest: unknown): Promise<Map<string, Constant>> {
-  if (!Array.isArray(manifest)) throw invalid("Expected a list for 'weightsManifest' in model.json.");
   const constants = new Map<string, Constant>();
-  for (const group of manifest) await readGroup(folder, group, constants);
+  for (const group of listGroups(manifest)) await readGroup(folder, group, constants);
   return constants;
+}
+
+/**
+ * Reads the shards as they are, for TF.js to decode: every group's shards one after the other, in one buffer.
+ *
+ * @throws LowbitError 'invalid-weights' as `readWeights`
+ */
+export async function readRawWeights(folder: string, manifest: unknown): Promise<ArrayBuffer> {
+  const groups: Group[] = [];
+  for (const group of listGroups(manifest)) groups.push(await openGroup(folder, group));
+  const data = new Uint8Array(groups.reduce((sum, group) => sum + group.bytes, 0));
+  let offset = 0;
+  for (const { shards } of groups) {
+    for (const shard of shards) {
+      const handle = await open(shard.path, 'r');
+      try {
+        let filled = 0;
+        while (filled < shard.bytes) {
+          const { bytesRead } = await handle.read(data, offset + filled, shard.bytes - filled, filled);
+          if (bytesRead === 0) throw invalid(`Shard '${basename(shard.path)}' shrank while it was read.`);
+          filled += bytesRead;
+        }
+      } finally {
+        await handle.close();
+      }
+      offset += shard.bytes;
+    }
+  }
+  return data.buffer;
 }

@@ -63,7 +63,7 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length * 2);
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < values.length; i++) {
-    setFloat16(view, i * 2, values[i]!, true);
+    setFloat16(view, i * 2, values[i], true);
     if (getFloat16(view, i * 2, true) !== values[i]) return undefined;
   }
   return bytes;
@@ -184,7 +184,7 @@ async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | un
   for (const shard of shards(weights)) {
     checkAborted(signal);
     paths.push(`group1-shard${paths.length + 1}of${count}.bin`);
-    await writeFile(join(folder, paths[paths.length - 1]!), shard);
+    await writeFile(join(folder, paths[paths.length - 1]), shard);
   }
   const weightsManifest = [{ paths, weights: weights.map((w) => w.spec) }];
   const model = Buffer.from(JSON.stringify({ ...header(graph), weightsManifest }));

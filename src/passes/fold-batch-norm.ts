@@ -36,8 +36,8 @@ export function batchNormAffine(graph: Graph, node: GraphNode): ChannelAffine | 
   const [gamma, beta, mean, variance] = parameters.map((p) => perChannel(p, channels));
   if (!gamma || !beta || !mean || !variance || boolAttr(node, 'is_training')) return undefined;
   const epsilon = numberAttr(node, 'epsilon') ?? DEFAULT_EPSILON;
-  const scale = Float64Array.from(gamma, (g, c) => g / Math.sqrt(variance[c]! + epsilon));
-  return { scale, shift: Float64Array.from(beta, (b, c) => b - mean[c]! * scale[c]!) };
+  const scale = Float64Array.from(gamma, (g, c) => g / Math.sqrt(variance[c] + epsilon));
+  return { scale, shift: Float64Array.from(beta, (b, c) => b - mean[c] * scale[c]) };
 }
 
 /** The tensor that a node scales and the constant it scales it by. */
@@ -69,8 +69,8 @@ function affineOf(graph: Graph, node: GraphNode, op: LinearOp): ChannelAffine | 
 
 function apply(op: LinearOp, { scale, shift }: ChannelAffine): LinearOp {
   const channel = filterChannel(op);
-  const values = Float32Array.from(op.filter.values, (v, i) => v * scale[channel(i)]!);
-  const bias = Float32Array.from(shift, (s, c) => (op.bias?.[c] ?? 0) * scale[c]! + s);
+  const values = Float32Array.from(op.filter.values, (v, i) => v * scale[channel(i)]);
+  const bias = Float32Array.from(shift, (s, c) => (op.bias?.[c] ?? 0) * scale[c] + s);
   const plain = !op.bias && bias.every((b) => b === 0);
   return { ...op, filter: { ...op.filter, values }, ...(!plain && { bias }) };
 }

@@ -34,7 +34,7 @@ const elements = (shape: readonly number[]) => shape.reduce((p, d) => p * d, 1);
 
 function strides(shape: readonly number[]): number[] {
   const result = new Array<number>(shape.length).fill(1);
-  for (let i = shape.length - 2; i >= 0; i--) result[i] = result[i + 1]! * shape[i + 1]!;
+  for (let i = shape.length - 2; i >= 0; i--) result[i] = result[i + 1] * shape[i + 1];
   return result;
 }
 
@@ -46,8 +46,8 @@ function gather(source: Constant, shape: readonly number[], steps: readonly numb
   for (let i = 0; i < values.length; i++) {
     let at = 0;
     for (let axis = 0; axis < shape.length; axis++)
-      at += (Math.floor(i / own[axis]!) % shape[axis]!) * steps[axis]!;
-    values[i] = source.values[at]!;
+      at += (Math.floor(i / own[axis]) % shape[axis]) * steps[axis];
+    values[i] = source.values[at];
   }
   return values;
 }
@@ -55,7 +55,7 @@ function gather(source: Constant, shape: readonly number[], steps: readonly numb
 function broadcastTo(source: Constant, shape: readonly number[]): Constant['values'] {
   const own = strides(source.shape);
   const offset = shape.length - source.shape.length;
-  const steps = shape.map((_, axis) => ((source.shape[axis - offset] ?? 1) === 1 ? 0 : own[axis - offset]!));
+  const steps = shape.map((_, axis) => ((source.shape[axis - offset] ?? 1) === 1 ? 0 : own[axis - offset]));
   return gather(source, shape, steps);
 }
 
@@ -76,7 +76,7 @@ function binary(f: (a: number, b: number) => number, a: Constant, b: Constant): 
   const size = elements(shape);
   if (size > Math.max(a.values.length, b.values.length, MAX_GROWN_ELEMENTS)) return undefined;
   const [x, y] = [broadcastTo(a, shape), broadcastTo(b, shape)];
-  return { dtype: 'float32', shape, values: Float32Array.from({ length: size }, (_, i) => f(x[i]!, y[i]!)) };
+  return { dtype: 'float32', shape, values: Float32Array.from({ length: size }, (_, i) => f(x[i], y[i])) };
 }
 
 function cast(node: GraphNode, x: Constant): Constant | undefined {
@@ -123,14 +123,14 @@ function fold(node: GraphNode, [x, y]: readonly Constant[]): Constant | undefine
       if (!y || x.dtype === 'string' || x.dtype === 'complex64') return undefined;
       const own = strides(x.shape);
       const order = Array.from(y.values);
-      const shape = order.map((axis) => x.shape[axis]!);
+      const shape = order.map((axis) => x.shape[axis]);
       return {
         ...x,
         shape,
         values: gather(
           x,
           shape,
-          order.map((axis) => own[axis]!),
+          order.map((axis) => own[axis]),
         ),
       };
     }

@@ -58,7 +58,7 @@ export const foldPadding: Pass = {
           explicit_paddings: attr.ints(total),
         };
         const [, ...rest] = reader.inputs;
-        editor.setNode({ name, op: reader.op, inputs: [node.inputs[0]!, ...rest], attrs });
+        editor.setNode({ name, op: reader.op, inputs: [node.inputs[0], ...rest], attrs });
         log.rewrote(node.name, `folded into '${name}'`);
       }
     }

@@ -25,9 +25,9 @@ export const fuseActivations: Pass = {
     let current = graph;
     for (const node of graph.nodes.values()) {
       const activation = clampOf(graph, node);
-      const producer = activation && current.nodes.get(node.inputs[0]!.node)!;
+      const producer = activation && current.nodes.get(node.inputs[0].node)!;
       if (!producer || !linearKind(producer)) continue;
-      const op = foldableLinearOp(current, node.inputs[0]!);
+      const op = foldableLinearOp(current, node.inputs[0]);
       if (typeof op === 'string') {
         log.declined(node.name, `not fused: ${op}`);
         continue;

@@ -48,7 +48,7 @@ export function linearKind(node: GraphNode): LinearKind | undefined {
 function outputChannels(kind: LinearKind, shape: readonly number[], transposed: boolean): number | undefined {
   if (kind === 'matmul') return shape.length === 2 ? shape[transposed ? 0 : 1] : undefined;
   if (shape.length !== 4) return undefined;
-  return kind === 'conv' ? shape[3] : shape[2]! * shape[3]!;
+  return kind === 'conv' ? shape[3] : shape[2] * shape[3];
 }
 
 /** A vector of one value a channel, from a constant that broadcasts along all other axes. */
@@ -57,7 +57,7 @@ export function perChannel(constant: Constant | undefined, channels: number): Fl
   const { shape, values } = constant;
   if (shape.slice(0, -1).some((d) => d !== 1)) return undefined;
   if (values.length === channels) return values as Float32Array;
-  return values.length === 1 ? new Float32Array(channels).fill(values[0]!) : undefined;
+  return values.length === 1 ? new Float32Array(channels).fill(values[0]) : undefined;
 }
 
 /** Why a node is not a linear op with constant weights, or the linear op. */
@@ -73,7 +73,7 @@ export function readLinearOp(graph: Pick<Graph, 'constants'>, node: GraphNode): 
   const transposed = boolAttr(node, 'transpose_b');
   const channels = outputChannels(kind, filter.shape, transposed);
   if (channels === undefined) return `its weights have rank ${filter.shape.length}`;
-  const op = { kind, node, input: node.inputs[0]!, filterName: filterRef.node, filter, transposed, channels };
+  const op = { kind, node, input: node.inputs[0], filterName: filterRef.node, filter, transposed, channels };
   const [first, second, ...more] = stringsAttr(node, 'fused_ops').filter((s) => s !== '');
   if (first === undefined) return op;
   const bias = perChannel(constantOf(graph, node.inputs[2]), channels);
@@ -91,7 +91,7 @@ export function filterChannel(
 ): (i: number) => number {
   const { channels } = op;
   if (op.kind === 'matmul' && op.transposed) {
-    const depth = op.filter.shape[1]!;
+    const depth = op.filter.shape[1];
     return (i) => Math.floor(i / depth);
   }
   return (i) => i % channels;

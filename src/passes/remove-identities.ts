@@ -28,7 +28,7 @@ export const removeIdentities: Pass = {
     for (const { name } of graph.nodes.values()) {
       const node = editor.nodes.get(name)!;
       if (!IDENTITIES.has(node.op) || kept.has(name)) continue;
-      editor.replaceUses(output(name), node.inputs[0]!);
+      editor.replaceUses(output(name), node.inputs[0]);
       editor.remove(name);
       log.rewrote(name, `removed ${node.op}`);
     }

@@ -39,7 +39,7 @@ export const splitActivations: Pass = {
         inputs: node.inputs.slice(0, 3),
         attrs: { ...attrs, fused_ops: attr.strings(['BiasAdd']), num_args: attr.int(1) },
       });
-      const slope = activation === 'Prelu' ? [node.inputs[3]!] : [];
+      const slope = activation === 'Prelu' ? [node.inputs[3]] : [];
       editor.setNode({
         name: node.name,
         op: activation,

@@ -59,14 +59,14 @@ function channelMaxima(values: Float32Array, channel: (i: number) => number, cha
   const maxima = new Float64Array(channels);
   for (let i = 0; i < values.length; i++) {
     const c = channel(i);
-    maxima[c] = Math.max(maxima[c]!, Math.abs(values[i]!));
+    maxima[c] = Math.max(maxima[c], Math.abs(values[i]));
   }
   return maxima;
 }
 
 function channelSums(values: Float32Array, channel: (i: number) => number, channels: number): Float64Array {
   const sums = new Float64Array(channels);
-  for (let i = 0; i < values.length; i++) sums[channel(i)]! += Math.abs(values[i]!);
+  for (let i = 0; i < values.length; i++) sums[channel(i)] += Math.abs(values[i]);
   return sums;
 }
 
@@ -95,16 +95,16 @@ export function quantizeFilter(
   const scales = Float32Array.from(maxima, (max, c) => {
     const forWeights = Math.max(max, weakest) / 127;
     const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;
-    const forDepth = (sums[c]! * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
+    const forDepth = (sums[c] * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
     return Math.max(forWeights, forBias, forDepth);
   });
   const codes = Int8Array.from(values, (v, i) =>
-    Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]!))),
+    Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]))),
   );
   if (!bias) return { codes, scales };
   return {
     codes,
     scales,
-    bias: Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c]!))),
+    bias: Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c]))),
   };
 }

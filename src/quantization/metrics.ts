@@ -7,8 +7,8 @@ export function signalToNoise(reference: Values, approximation: Values): number 
   let signal = 0;
   let noise = 0;
   for (let i = 0; i < reference.length; i++) {
-    signal += reference[i]! ** 2;
-    noise += (reference[i]! - approximation[i]!) ** 2;
+    signal += reference[i] ** 2;
+    noise += (reference[i] - approximation[i]) ** 2;
   }
   return noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise);
 }
@@ -19,9 +19,9 @@ export function cosineSimilarity(a: Values, b: Values): number {
   let squaresA = 0;
   let squaresB = 0;
   for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    squaresA += a[i]! ** 2;
-    squaresB += b[i]! ** 2;
+    dot += a[i] * b[i];
+    squaresA += a[i] ** 2;
+    squaresB += b[i] ** 2;
   }
   if (squaresA === 0 && squaresB === 0) return 1;
   return dot / Math.sqrt(squaresA * squaresB || 1);
@@ -31,6 +31,6 @@ export function cosineSimilarity(a: Values, b: Values): number {
 export function maxError(reference: Values, approximation: Values): number {
   let error = 0;
   for (let i = 0; i < reference.length; i++)
-    error = Math.max(error, Math.abs(reference[i]! - approximation[i]!));
+    error = Math.max(error, Math.abs(reference[i] - approximation[i]));
   return error;
 }

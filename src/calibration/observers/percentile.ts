@@ -29,7 +29,7 @@ export class PercentileObserver implements Observer {
     this.cover(range.min, range.max);
     for (const value of values) {
       if (value === 0) continue;
-      this.counts[Math.floor((value - this.low) / this.width)]!++;
+      this.counts[Math.floor((value - this.low) / this.width)]++;
       this.total++;
     }
   }
@@ -47,7 +47,7 @@ export class PercentileObserver implements Observer {
   private double(side: 1 | -1): void {
     const merged = new Float64Array(BINS);
     const offset = side < 0 ? BINS / 2 : 0;
-    for (let i = 0; i < BINS; i++) merged[offset + (i >> 1)]! += this.counts[i]!;
+    for (let i = 0; i < BINS; i++) merged[offset + (i >> 1)] += this.counts[i];
     if (side < 0) this.low -= this.width * BINS;
     this.width *= 2;
     this.counts = merged;
@@ -67,7 +67,7 @@ export class PercentileObserver implements Observer {
   private binsWithin(outside: number, start: number, step: 1 | -1): number {
     let left = outside;
     for (let bins = 0; bins < BINS; bins++) {
-      const count = this.counts[start + step * bins]!;
+      const count = this.counts[start + step * bins];
       if (count > left) return bins + left / count;
       left -= count;
     }

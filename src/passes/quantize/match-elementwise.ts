@@ -85,11 +85,11 @@ function binary(node: GraphNode, facts: Facts): Quantizable | string {
 
 export const matchElementwise: Matcher = (node, facts) => {
   const shape = facts.shapes.get(refKey(output(node.name)));
-  const channels = shape?.length === 4 ? shape[3]! : 0;
+  const channels = shape?.length === 4 ? shape[3] : 0;
   if (BATCH_NORMS.has(node.op)) {
     const affine = batchNormAffine(facts.graph, node);
     return affine && affine.scale.length === channels
-      ? channelAffine(node, node.inputs[0]!, affine)
+      ? channelAffine(node, node.inputs[0], affine)
       : 'its parameters are not constant vectors';
   }
   if (!['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv'].includes(node.op)) return undefined;

@@ -15,7 +15,7 @@ function keepsBatch(from: readonly number[], to: readonly number[]): boolean {
 
 export const matchReshape: Matcher = (node, { shapes }) => {
   if (!RENAMES.has(node.op)) return undefined;
-  const input = node.inputs[0]!;
+  const input = node.inputs[0];
   const from = shapes.get(refKey(input));
   const to = shapes.get(refKey(output(node.name)));
   if (!from || !to) return 'its shape is not known';

@@ -79,7 +79,7 @@ function withScalar(
 
 export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   const pointwise = unary(node, graph);
-  if (pointwise) return { activations: [node.inputs[0]!], pointwise };
+  if (pointwise) return { activations: [node.inputs[0]], pointwise };
   const match = withScalar(node, graph);
   if (!match) return undefined;
   const rank = shapes.get(refKey(match.input))?.length;

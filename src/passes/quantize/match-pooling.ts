@@ -13,7 +13,7 @@ function rankOf({ shapes }: Facts, ref: TensorRef): number | undefined {
 }
 
 function pool(node: GraphNode, window: Window): Quantizable {
-  const from = node.inputs[0]!;
+  const from = node.inputs[0];
   const average = node.op === 'AvgPool';
   return {
     activations: [from],
@@ -29,11 +29,11 @@ function pool(node: GraphNode, window: Window): Quantizable {
 }
 
 function mean(node: GraphNode, facts: Facts): Quantizable | string {
-  const from = node.inputs[0]!;
+  const from = node.inputs[0];
   const axes = Array.from(constantOf(facts.graph, node.inputs[1])?.values ?? [], (a) => (a < 0 ? a + 4 : a));
   if (rankOf(facts, from) !== 4 || axes.sort().join() !== '1,2')
     return 'it is not a mean over height and width';
-  const channels = facts.shapes.get(refKey(from))![3]!;
+  const channels = facts.shapes.get(refKey(from))![3];
   if (channels < 0) return 'the shape of its input is not known';
   const keepDims = boolAttr(node, 'keep_dims');
   return {
@@ -52,7 +52,7 @@ function mean(node: GraphNode, facts: Facts): Quantizable | string {
         return;
       }
       const params = builder.params(store.result);
-      const pooled = builder.temporary([builder.shape(from)[0]!, 1, 1, channels], params);
+      const pooled = builder.temporary([builder.shape(from)[0], 1, 1, channels], params);
       builder.op({ ...common, output: pooled });
       builder.op({
         kind: OpKind.Reshape,

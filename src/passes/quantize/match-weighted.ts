@@ -2,6 +2,7 @@
 import { refKey } from '../../graph/edit';
 import { clampBounds } from '../../quantization/activation';
 import { quantizeFilter } from '../../quantization/affine';
+import { signalToNoise } from '../../quantization/metrics';
 import { OpKind } from '../../runtime/program';
 import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
 import type { ProgramBuilder, Store } from './program-builder';
@@ -16,7 +17,7 @@ function reorder(op: LinearOp): Float32Array {
   const perChannel = values.length / channels;
   return Float32Array.from(
     values,
-    (_, i) => values[(i % perChannel) * channels + Math.floor(i / perChannel)]!,
+    (_, i) => values[(i % perChannel) * channels + Math.floor(i / perChannel)],
   );
 }
 
@@ -29,7 +30,11 @@ function programChannel(op: LinearOp): (i: number) => number {
 function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   const input = builder.read(op.input);
   const { scale } = builder.paramsOf(input);
-  const quantized = quantizeFilter(reorder(op), programChannel(op), op.channels, op.bias, scale);
+  const weights = reorder(op);
+  const channel = programChannel(op);
+  const quantized = quantizeFilter(weights, channel, op.channels, op.bias, scale);
+  const restored = Float32Array.from(quantized.codes, (code, i) => code * quantized.scales[channel(i)]);
+  builder.weightFidelity.set(op.node.name, signalToNoise(weights, restored));
   const filter = builder.filter(quantized);
   const bounds = clampBounds(
     op.activation === 'Relu6' ? 'relu6' : op.activation === 'Relu' ? 'relu' : 'linear',
@@ -61,7 +66,7 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
   if (rank !== expected)
     return rank === undefined ? 'the shape of its input is not known' : `its input has rank ${rank}`;
   if (kind !== 'matmul') {
-    const window = windowOf(node, [op.filter.shape[0]!, op.filter.shape[1]!]);
+    const window = windowOf(node, [op.filter.shape[0], op.filter.shape[1]]);
     if (typeof window === 'string') return window;
   }
   return {

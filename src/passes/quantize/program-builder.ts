@@ -57,6 +57,8 @@ export class ProgramBuilder {
   private readonly ops: Op[] = [];
   private readonly inputs: number[] = [];
   private readonly outputs: number[] = [];
+  /** Signal-to-noise of the quantized weights, in dB, by node. */
+  readonly weightFidelity = new Map<string, number>();
   private readonly codes = new Map<string, number>();
   private readonly reals = new Map<string, number>();
 
@@ -84,7 +86,7 @@ export class ProgramBuilder {
   }
 
   paramsOf(id: number): AffineParams {
-    const { scale, zeroPoint } = this.tensors[id]!;
+    const { scale, zeroPoint } = this.tensors[id];
     return { scale, zeroPoint };
   }
 

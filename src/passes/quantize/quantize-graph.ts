@@ -8,16 +8,12 @@ import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
 import type { Range } from '../../quantization/affine';
-import { encodeProgram, type Program } from '../../runtime/program';
+import { encodeProgram } from '../../runtime/program';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import type { QuantizationPlan, Region } from './plan';
 import { ProgramBuilder } from './program-builder';
 
-function lower(
-  region: Region,
-  plan: QuantizationPlan,
-  ranges: ReadonlyMap<string, Range>,
-): { program: Program; weights: Int32Array } {
+function lower(region: Region, plan: QuantizationPlan, ranges: ReadonlyMap<string, Range>): ProgramBuilder {
   const builder = new ProgramBuilder(plan.shapes, ranges);
   for (const input of region.inputs) builder.input(input);
   for (const step of region.steps) {
@@ -25,7 +21,7 @@ function lower(
     else step.quantizable.lower!(builder, step.store);
   }
   for (const ref of region.outputs) builder.output(ref);
-  return { program: builder.build(), weights: builder.weights.build() };
+  return builder;
 }
 
 /**
@@ -53,6 +49,12 @@ function replaceRegion(
   return moved;
 }
 
+export interface QuantizedGraph {
+  readonly graph: Graph;
+  /** Signal-to-noise of the quantized weights, in dB, by weighted node. */
+  readonly weightFidelity: ReadonlyMap<string, number>;
+}
+
 /**
  * Lowers the regions of a plan.
  *
@@ -62,16 +64,18 @@ export function quantizeGraph(
   graph: Graph,
   plan: QuantizationPlan,
   ranges: ReadonlyMap<string, Range>,
-): Graph {
+): QuantizedGraph {
   const editor = new GraphEditor(graph);
   const kept = outputNodes(graph);
   const moved = new Map<string, TensorRef>();
+  const weightFidelity = new Map<string, number>();
   plan.regions.forEach((region, index) => {
     const name = editor.freeName(`lowbit/region_${index}`);
-    const { program, weights } = lower(region, plan, ranges);
+    const builder = lower(region, plan, ranges);
+    for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const constants = [
-      [`${name}/program`, encodeProgram(program)],
-      [`${name}/weights`, weights],
+      [`${name}/program`, encodeProgram(builder.build())],
+      [`${name}/weights`, builder.weights.build()],
     ] as const;
     const refs = constants.map(([constant, values]) =>
       editor.addConstant(constant, { dtype: 'int32', shape: [values.length], values }),
@@ -80,7 +84,7 @@ export function quantizeGraph(
     editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...refs], attrs: {} });
     for (const [key, ref] of replaceRegion(editor, kept, region, name)) moved.set(key, ref);
   });
-  return removeDeadNodes.apply(editor.finish()).graph;
+  return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };
 }
 
 /** Every tensor that must be observed before a plan can be carried out. */

@@ -29,7 +29,7 @@ export function windowOf(node: GraphNode, kernel: readonly [height: number, widt
     return 'its strides or dilations are not positive';
   return {
     kernel,
-    strides: [strides[1]!, strides[2]!],
+    strides: [strides[1], strides[2]],
     dilations: [dilations[1] ?? 1, dilations[2] ?? 1],
     padding,
   };

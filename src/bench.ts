@@ -1,0 +1,118 @@
+/** Times a converted model, and a float one beside it, interleaved in one run. */
+import * as tf from '@tensorflow/tfjs-core';
+import { checkArgument } from './errors';
+import { ModelSession, median, syntheticSample } from './evaluation/session';
+import { importBackend, withBackend } from './runtime/backends';
+import { engineInfo, getThreads, setThreads } from './runtime/current-engine';
+import { onNativeRun } from './runtime/run-timer';
+
+export interface BenchOptions {
+  /** Path or file URL of the converted model's model.json. */
+  model: string;
+  /** The same of a float model to time beside it. */
+  float?: string;
+  /** Numbers of threads to time with. Default: the current one. The float model always runs on one. */
+  threads?: readonly number[];
+  /** Timed predictions. Default 100. */
+  runs?: number;
+  /** Size of a dynamic batch dimension. Default 1. */
+  batch?: number;
+}
+
+/** Milliseconds. */
+export interface Timing {
+  median: number;
+  min: number;
+}
+
+export interface BenchReport {
+  results: {
+    threads: number;
+    /** A prediction: tensors in, data out. */
+    model: Timing;
+    /** Median of what a prediction spends outside native code: TF.js, our kernels' JavaScript, float ops left. */
+    javascriptOverhead: number;
+    float?: Timing;
+    /** float.median / model.median */
+    speedup?: number;
+  }[];
+  runs: number;
+  batch: number;
+  isa: string;
+  backend: string;
+  versions: { node: string; tfjs: string };
+}
+
+const WARM_UP = 5;
+
+function timing(times: readonly number[]): Timing {
+  return { median: median(times), min: Math.min(...times) };
+}
+
+/** One prediction on tensors that are there already, and the part of it spent in native code. */
+function timeOnce(session: ModelSession, feeds: tf.NamedTensorMap): { total: number; native: number } {
+  let native = 0;
+  onNativeRun((milliseconds) => {
+    native += milliseconds;
+  });
+  const start = performance.now();
+  session.execute(feeds);
+  const total = performance.now() - start;
+  onNativeRun();
+  return { total, native };
+}
+
+/**
+ * @returns medians, per number of threads, on pseudo-random input
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument'
+ */
+export async function bench(options: BenchOptions): Promise<BenchReport> {
+  const { runs = 100, batch = 1 } = options;
+  checkArgument(Number.isInteger(runs) && runs > 0, 'runs', 'a positive integer', runs);
+  checkArgument(Number.isInteger(batch) && batch > 0, 'batch', 'a positive integer', batch);
+  const backend = await importBackend();
+  return withBackend(backend, async () => {
+    const model = await ModelSession.load(options.model);
+    const float = options.float === undefined ? undefined : await ModelSession.load(options.float);
+    const sample = syntheticSample(model.inputs, batch);
+    const feeds = model.feed(sample);
+    const userThreads = getThreads();
+    const results: BenchReport['results'] = [];
+    try {
+      for (const threads of options.threads ?? [userThreads]) {
+        setThreads(threads);
+        const times = { model: [] as number[], overhead: [] as number[], float: [] as number[] };
+        for (let run = -WARM_UP; run < runs; run++) {
+          const ours = timeOnce(model, feeds);
+          const theirs = float === undefined ? undefined : timeOnce(float, feeds);
+          if (run < 0) continue;
+          times.model.push(ours.total);
+          times.overhead.push(ours.total - ours.native);
+          if (theirs !== undefined) times.float.push(theirs.total);
+        }
+        results.push({
+          threads,
+          model: timing(times.model),
+          javascriptOverhead: median(times.overhead),
+          ...(float !== undefined && {
+            float: timing(times.float),
+            speedup: median(times.float) / median(times.model),
+          }),
+        });
+      }
+    } finally {
+      setThreads(userThreads);
+      tf.dispose(feeds);
+      model.dispose();
+      float?.dispose();
+    }
+    return {
+      results,
+      runs,
+      batch,
+      isa: engineInfo().isa,
+      backend: `${backend} ${tf.version_core}`,
+      versions: { node: process.version, tfjs: tf.version_core },
+    };
+  });
+}

@@ -1,0 +1,41 @@
+import { Command } from 'commander';
+import { type BenchOptions, type BenchReport, bench } from '../bench';
+import {
+  type CommonOptions,
+  milliseconds,
+  positiveInteger,
+  positiveIntegers,
+  runCommand,
+  table,
+  withCommonOptions,
+} from './command';
+
+function print({ results, ...report }: BenchReport): string {
+  const rows = results.map(({ threads, model, javascriptOverhead, float, speedup }) => [
+    threads,
+    milliseconds(model.median),
+    milliseconds(model.min),
+    milliseconds(javascriptOverhead),
+    float ? milliseconds(float.median) : '-',
+    speedup ? `${speedup.toFixed(2)}x` : '-',
+  ]);
+  const head = ['threads', 'median', 'min', 'outside native code', 'float (1 thread)', 'speedup'];
+  return [
+    table(head, rows),
+    `${report.isa}, ${report.runs} runs, batch ${report.batch}, float on ${report.backend}, Node.js ${report.versions.node}`,
+  ].join('\n');
+}
+
+export function benchCommand(): Command {
+  const command = new Command('bench')
+    .description('time a converted model, and a float one beside it')
+    .requiredOption('--model <model.json>', 'the converted model')
+    .option('--float <model.json>', 'a float model to time in the same run')
+    .option('--threads <numbers>', 'numbers of threads to try, separated by commas', positiveIntegers)
+    .option('--runs <number>', 'timed predictions', positiveInteger, 100)
+    .option('--batch <number>', 'size of a dynamic batch', positiveInteger, 1);
+  return withCommonOptions(
+    command,
+    'tfjs-lowbit bench --model int8/model.json --float float/model.json --threads 1,2',
+  ).action((options: BenchOptions & CommonOptions) => runCommand(options, () => bench(options), print));
+}

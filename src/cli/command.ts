@@ -1,0 +1,153 @@
+/** What the commands share: output, progress, cancelling, errors. */
+import { SingleBar } from 'cli-progress';
+import Table from 'cli-table3';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ImageOptions } from '../calibration/source';
+import { LowbitError } from '../errors';
+
+export interface CommonOptions {
+  json?: boolean;
+  verbose?: boolean;
+}
+
+const CANCELLED = 130;
+
+/** Adds `--json` and `--verbose`, and an example to the help. */
+export function withCommonOptions(command: Command, example: string): Command {
+  return command
+    .option('--json', 'print the result as JSON')
+    .option('--verbose', 'print the stack of an error')
+    .addHelpText('after', `\nExample:\n  ${example}`);
+}
+
+export interface ImageCliOptions {
+  imageSize?: number;
+  crop?: 'center' | 'none';
+  mean?: number[];
+  std?: number[];
+  color?: 'rgb' | 'bgr';
+}
+
+export function withImageOptions(command: Command): Command {
+  return command
+    .option(
+      '--image-size <pixels>',
+      'side of the square input (default: what the model says)',
+      positiveInteger,
+    )
+    .addOption(
+      new Option('--crop <how>', 'center: resize the short side and cut the centre; none: stretch')
+        .choices(['center', 'none'])
+        .default('center'),
+    )
+    .option('--mean <numbers>', 'subtracted from pixels of 0..255, one number or three', numbers, [127.5])
+    .option('--std <numbers>', 'divided by after the mean, one number or three', numbers, [127.5])
+    .addOption(new Option('--color <order>', 'order of the channels').choices(['rgb', 'bgr']).default('rgb'));
+}
+
+export function imageOptions({ imageSize, crop, mean, std, color }: ImageCliOptions): ImageOptions {
+  const spread = (values?: number[]) => (values?.length === 1 ? values[0] : values);
+  return { imageSize, crop, mean: spread(mean), std: spread(std), color };
+}
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Expected a positive integer.');
+  return value;
+}
+
+export function integer(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value)) throw new InvalidArgumentError('Expected an integer.');
+  return value;
+}
+
+export function numbers(text: string): number[] {
+  const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (!values.every(Number.isFinite) || (values.length !== 1 && values.length !== 3)) {
+    throw new InvalidArgumentError('Expected one number or three, separated by commas.');
+  }
+  return values;
+}
+
+export function positiveIntegers(text: string): number[] {
+  return text.split(',').map(positiveInteger);
+}
+
+/** A progress bar on stderr; nothing where that is no terminal. */
+export class Progress {
+  private readonly bar = new SingleBar({
+    format: '{stage} [{bar}] {value}/{total}',
+    stream: process.stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+  });
+  private stage: string | undefined;
+
+  update(stage: string, done: number, total: number | undefined): void {
+    if (stage !== this.stage) {
+      if (this.stage !== undefined) this.bar.stop();
+      this.bar.start(total ?? done, 0, { stage });
+      this.stage = stage;
+    }
+    if (total !== undefined) this.bar.setTotal(total);
+    this.bar.update(done);
+  }
+
+  stop(): void {
+    if (this.stage !== undefined) this.bar.stop();
+    this.stage = undefined;
+  }
+}
+
+/**
+ * Runs a command: the result on stdout, as `print` shows it or as JSON; errors on stderr, one line; Ctrl-C cancels.
+ * The exit code is 0 on success only.
+ */
+export async function runCommand<T>(
+  options: CommonOptions,
+  body: (context: { progress: Progress; signal: AbortSignal }) => Promise<T>,
+  print: (result: T) => string,
+): Promise<void> {
+  const controller = new AbortController();
+  const cancel = () => controller.abort();
+  process.once('SIGINT', cancel);
+  process.once('SIGTERM', cancel);
+  const progress = new Progress();
+  try {
+    const result = await body({ progress, signal: controller.signal });
+    progress.stop();
+    process.stdout.write(`${options.json ? JSON.stringify(result, jsonNumber, 2) : print(result)}\n`);
+  } catch (error) {
+    progress.stop();
+    const { message, stack } = error as Error;
+    process.stderr.write(`tfjs-lowbit: ${options.verbose ? stack : message}\n`);
+    process.exitCode = error instanceof LowbitError && error.code === 'cancelled' ? CANCELLED : 1;
+  } finally {
+    process.removeListener('SIGINT', cancel);
+    process.removeListener('SIGTERM', cancel);
+  }
+}
+
+/** JSON has no infinity: a signal without noise is written as the string 'Infinity'. */
+function jsonNumber(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+}
+
+export function table(head: string[], rows: (string | number)[][]): string {
+  const result = new Table({ head, style: { head: [], border: [] } });
+  result.push(...rows);
+  return result.toString();
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}
+
+export function milliseconds(value: number): string {
+  return `${value.toFixed(value < 1 ? 3 : 2)} ms`;
+}
+
+export function percent(value: number): string {
+  return `${value.toFixed(2)} %`;
+}

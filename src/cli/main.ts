@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import '../index';
+import { Command } from 'commander';
+import { VERSION } from '../version';
+import { benchCommand } from './bench';
+import { compareCommand } from './compare';
+import { convertCommand } from './convert';
+import { inspectCommand } from './inspect';
+
+new Command('tfjs-lowbit')
+  .description('Convert TensorFlow.js models to INT8 and see what it gains')
+  .version(VERSION)
+  .addCommand(convertCommand())
+  .addCommand(inspectCommand())
+  .addCommand(compareCommand())
+  .addCommand(benchCommand())
+  .parseAsync();

@@ -1,0 +1,218 @@
+/** Conversion of a float TF.js graph model into one whose quantized regions run as native INT8 programs. */
+import { dirname, resolve } from 'node:path';
+import { type CalibrationProvenance, calibrate } from './calibration/runner';
+import type { SampleSource } from './calibration/source';
+import { checkArgument, LowbitError } from './errors';
+import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
+import { countMacs } from './graph/count-macs';
+import type { Graph } from './graph/ir';
+import { modelBytes, readGraphModel, toPath } from './graph/read-graph-model';
+import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
+import type { Change } from './passes/pass';
+import { optimize } from './passes/pipeline';
+import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
+import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { VERSION } from './version';
+
+export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'quantize' | 'write';
+
+export interface ConvertProgress {
+  stage: ConvertStage;
+  done: number;
+  total: number;
+}
+
+export interface ConvertOptions {
+  /** Path or file URL of the float model's model.json. */
+  input: string;
+  /** Folder for the converted model. */
+  output: string;
+  /** Representative samples, prepared as the model takes them. */
+  calibration: SampleSource;
+  /** How ranges follow from the observed values. Default `percentile`. */
+  calibrationMethod?: 'percentile' | 'minmax';
+  /** Share of values to keep between zero and either bound, in percent. Default 99.99. */
+  percentile?: number;
+  /** How many samples to use at most. Default 128. */
+  samples?: number;
+  /** Replace an output folder that holds a model other than one of ours. Default false. */
+  overwrite?: boolean;
+  onProgress?(progress: ConvertProgress): void;
+  /** Aborts the conversion; nothing is left behind. */
+  signal?: AbortSignal;
+}
+
+/** A node of the optimized graph and where it runs. */
+export interface NodeRecord {
+  readonly name: string;
+  readonly op: string;
+  /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
+  readonly weightSignalToNoise?: number;
+  /** Why a node stays float. */
+  readonly reason?: string;
+}
+
+export interface ConvertReport {
+  /** Folder of the converted model. */
+  readonly output: string;
+  readonly quantized: readonly NodeRecord[];
+  readonly float: readonly NodeRecord[];
+  /** How many native programs the quantized nodes became. */
+  readonly regions: number;
+  /** What the passes before quantization did, and what they declined. */
+  readonly changes: readonly Change[];
+  /** Model files on disk. */
+  readonly bytes: { readonly before: number; readonly after: number };
+  /** Multiply-accumulates for one sample. */
+  readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
+  readonly calibration: CalibrationProvenance;
+  readonly warnings: readonly string[];
+}
+
+const DEFAULT_SAMPLES = 128;
+const DEFAULT_PERCENTILE = 99.99;
+
+function checkOptions(options: ConvertOptions): void {
+  const { input, output, calibration, samples, percentile, calibrationMethod } = options;
+  checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
+  checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
+  checkArgument(typeof calibration === 'function', 'calibration', 'a source of samples', calibration);
+  const wholeSamples = samples === undefined || (Number.isInteger(samples) && samples > 0);
+  checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
+  const share = percentile === undefined || (percentile > 50 && percentile <= 100);
+  checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
+  const known = calibrationMethod === undefined || ['percentile', 'minmax'].includes(calibrationMethod);
+  checkArgument(known, 'calibrationMethod', "'percentile' or 'minmax'", calibrationMethod);
+  if (resolve(output) === dirname(toPath(input))) {
+    throw new LowbitError(
+      'invalid-argument',
+      `The output folder ${output} is the folder of the input model; choose another.`,
+    );
+  }
+}
+
+/** Splits the nodes of the optimized graph by where they run; constants and placeholders run nowhere. */
+function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap<string, number>) {
+  const quantized = plan.regions.flatMap((region) =>
+    region.nodes.map(({ name, op }): NodeRecord => {
+      const decibels = fidelity.get(name);
+      return decibels === undefined
+        ? { name, op }
+        : { name, op, weightSignalToNoise: Math.round(decibels * 10) / 10 };
+    }),
+  );
+  const float = [...plan.float].map(
+    ([name, reason]): NodeRecord => ({ name, op: graph.nodes.get(name)!.op, reason }),
+  );
+  return { quantized, float };
+}
+
+function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['macs'] {
+  const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
+    [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
+  const total = sum(graph.nodes.values());
+  const int8 = sum(plan.regions.flatMap((r) => r.nodes));
+  return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
+}
+
+/** What `userDefinedMetadata.lowbit` tells about a converted model. No times: the same input gives the same bytes. */
+function withMetadata(
+  graph: Graph,
+  records: ReturnType<typeof nodeRecords>,
+  calibration: CalibrationProvenance,
+): Graph {
+  const lowbit = {
+    formatVersion: ARTEFACT_FORMAT_VERSION,
+    toolVersion: VERSION,
+    scheme: 'int8: activations per tensor, affine; weights per output channel, symmetric',
+    calibration,
+    layers: [
+      ...records.quantized.map((record) => ({ ...record, precision: 'int8' })),
+      ...records.float.map((record) => ({ ...record, precision: 'float32' })),
+    ],
+  };
+  const { userDefinedMetadata, ...source } = graph.source;
+  return {
+    ...graph,
+    source: {
+      ...source,
+      convertedBy: `tfjs-lowbit v${VERSION}`,
+      userDefinedMetadata: { ...(userDefinedMetadata as object | undefined), lowbit },
+    },
+  };
+}
+
+function requireRegions(plan: QuantizationPlan): void {
+  if (plan.regions.length > 0) return;
+  const reasons = [...new Set(plan.float.values())].slice(0, 5).join('; ');
+  throw new LowbitError(
+    'invalid-model',
+    `Nothing in this model can be quantized: ${reasons || 'it has no ops'}.`,
+  );
+}
+
+/**
+ * Converts a float graph model to INT8.
+ *
+ * @returns what was quantized, what stays float and why, and the sizes
+ * @throws LowbitError 'invalid-argument' for a wrong option; 'io', 'invalid-model', 'invalid-weights' or
+ *   'already-converted' for the input model; 'invalid-shape' or 'invalid-range' for calibration data that does not fit;
+ *   'cancelled' on abort. The output folder is complete or untouched.
+ *
+ * @example
+ * const report = await convert({
+ *   input: 'mobilenet/model.json',
+ *   output: 'mobilenet-int8',
+ *   calibration: imageFolder('photos', { mean: 127.5, std: 127.5 }),
+ * });
+ */
+export async function convert(options: ConvertOptions): Promise<ConvertReport> {
+  checkOptions(options);
+  const {
+    samples = DEFAULT_SAMPLES,
+    percentile = DEFAULT_PERCENTILE,
+    calibrationMethod,
+    overwrite = false,
+    signal,
+  } = options;
+  const report = (stage: ConvertStage, done: number, total: number) => {
+    if (signal?.aborted)
+      throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
+    options.onProgress?.({ stage, done, total });
+  };
+  report('read', 0, 1);
+  await checkOutputFolder(options.output, overwrite);
+  const source = await readGraphModel(options.input);
+  report('optimize', 0, 1);
+  const { graph, changes } = optimize(source);
+  const plan = planQuantization(graph);
+  requireRegions(plan);
+  const { ranges, provenance } = await calibrate(graph, observedTensors(plan), options.calibration, {
+    method: calibrationMethod,
+    percentile,
+    samples,
+    signal,
+    onProgress: (done, total) => report('calibrate', done, total),
+  });
+  report('quantize', 0, 1);
+  const quantized = quantizeGraph(graph, plan, ranges);
+  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  report('write', 0, 1);
+  const after = await writeGraphModel(withMetadata(quantized.graph, records, provenance), options.output, {
+    overwrite,
+    signal,
+  });
+  const few = provenance.samples < samples && options.samples !== undefined;
+  return {
+    output: resolve(options.output),
+    ...records,
+    regions: plan.regions.length,
+    changes,
+    bytes: { before: await modelBytes(options.input), after },
+    macs: macsOf(graph, plan),
+    calibration: provenance,
+    warnings: few
+      ? [`The calibration data has ${provenance.samples} samples, fewer than the ${samples} asked for.`]
+      : [],
+  };
+}

@@ -1,0 +1,28 @@
+/** The process that measures one model: `node --expose-gc memory-child.js model.json backend` prints a MemoryUse. */
+import '../index';
+import * as tf from '@tensorflow/tfjs-core';
+import { importBackend } from '../runtime/backends';
+import { ModelSession, syntheticSample } from './session';
+
+const PREDICTIONS = 10;
+
+async function main(location: string, backend: string): Promise<void> {
+  await importBackend();
+  await tf.setBackend(backend);
+  // One small op, so that what the backend itself takes is there before.
+  tf.tidy(() => tf.add(tf.scalar(1), tf.scalar(1)).dataSync());
+  globalThis.gc?.();
+  const before = process.memoryUsage.rss();
+  const session = await ModelSession.load(location);
+  const sample = syntheticSample(session.inputs);
+  for (let i = 0; i < PREDICTIONS; i++) session.predict(sample);
+  globalThis.gc?.();
+  const resident = process.memoryUsage.rss() - before;
+  const peak = process.resourceUsage().maxRSS * 1024 - before;
+  console.log(JSON.stringify({ resident, peak }));
+}
+
+main(process.argv[2], process.argv[3]).catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

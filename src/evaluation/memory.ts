@@ -1,0 +1,35 @@
+/** Memory that loading and running a model takes, measured in a process of its own. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { LowbitError } from '../errors';
+
+export interface MemoryUse {
+  /** Growth of the resident set from before loading to after some predictions and a garbage collection, in bytes. */
+  readonly resident: number;
+  /** The same to the highest point in between. */
+  readonly peak: number;
+}
+
+/**
+ * @param location model.json
+ * @param backend TF.js backend that the model runs on
+ * @throws LowbitError 'io' with what the process said, if it failed
+ */
+export async function measureMemory(location: string, backend: string): Promise<MemoryUse> {
+  const script = join(__dirname, 'memory-child.js');
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--expose-gc',
+      script,
+      location,
+      backend,
+    ]);
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as MemoryUse;
+  } catch (cause) {
+    const { stderr, message } = cause as { stderr?: string; message: string };
+    throw new LowbitError('io', `Measuring the memory of ${location} failed: ${stderr?.trim() || message}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,114 @@
+/** A graph model, float or converted, loaded for evaluation on the current backend. */
+import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import type { InputSpec } from '../calibration/source';
+import { LowbitError } from '../errors';
+import type { DenseTensor, Sample } from '../graph/ir';
+import { fileSystem } from '../io/file-system';
+
+interface Signature {
+  inputs?: Record<string, { dtype?: string; tensorShape?: { dim?: { size: string }[] } }>;
+  outputs?: Record<string, unknown>;
+}
+
+export interface Output {
+  name: string;
+  shape: number[];
+  values: Float32Array;
+}
+
+export class ModelSession {
+  private constructor(
+    readonly location: string,
+    private readonly model: GraphModel,
+    readonly inputs: readonly InputSpec[],
+    readonly outputNames: readonly string[],
+  ) {}
+
+  /** @throws LowbitError of the file loader */
+  static async load(location: string): Promise<ModelSession> {
+    const model = await loadGraphModel(fileSystem(location) as unknown as string);
+    const signature = (model.modelSignature ?? {}) as Signature;
+    const shapes = new Map(model.inputs.map(({ name, shape }) => [name, shape]));
+    const names = Object.keys(signature.inputs ?? {});
+    const inputs = (names.length > 0 ? names : model.inputNodes).map((name, i): InputSpec => {
+      const dims = signature.inputs?.[name]?.tensorShape?.dim;
+      const shape = dims?.map(({ size }) => Number(size)) ?? shapes.get(name) ?? model.inputs[i]?.shape;
+      return { name, dtype: (model.inputs[i]?.dtype ?? 'float32') as InputSpec['dtype'], shape };
+    });
+    const outputs = Object.keys(signature.outputs ?? {});
+    return new ModelSession(location, model, inputs, outputs.length > 0 ? outputs : model.outputNodes);
+  }
+
+  /** Copies a sample into tensors of the current backend. */
+  feed(sample: Sample): tf.NamedTensorMap {
+    return Object.fromEntries(
+      this.inputs.map(({ name }) => {
+        const data: DenseTensor | undefined = sample[name];
+        if (data === undefined) {
+          throw new LowbitError('invalid-argument', `The samples have no tensor for input '${name}'.`);
+        }
+        return [name, tf.tensor(data.values, [...data.shape], data.dtype)];
+      }),
+    );
+  }
+
+  /** Runs the model to the end, outputs read back. */
+  execute(feeds: tf.NamedTensorMap): Output[] {
+    const results = this.model.execute(feeds, [...this.outputNames]);
+    return (Array.isArray(results) ? results : [results]).map((tensor, i) => {
+      const values = Float32Array.from(tensor.dataSync());
+      tensor.dispose();
+      return { name: this.outputNames[i], shape: tensor.shape, values };
+    });
+  }
+
+  predict(sample: Sample): Output[] {
+    const feeds = this.feed(sample);
+    try {
+      return this.execute(feeds);
+    } finally {
+      tf.dispose(feeds);
+    }
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+}
+
+/**
+ * A sample of pseudo-random values in [-1, 1) for a model, the same every time.
+ *
+ * @throws LowbitError 'invalid-argument' where a dimension other than the batch is dynamic
+ */
+export function syntheticSample(inputs: readonly InputSpec[], batch = 1): Sample {
+  let state = 1;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Knuth and Lewis's linear congruential generator
+    return state / 2 ** 31 - 1;
+  };
+  return Object.fromEntries(
+    inputs.map(({ name, shape, dtype }) => {
+      const dims = shape?.map((dim, i) => (i === 0 && dim === -1 ? batch : dim));
+      if (dims === undefined || dims.some((dim) => dim < 1) || dtype !== 'float32') {
+        throw new LowbitError(
+          'invalid-argument',
+          `Input '${name}' is ${dtype} of shape [${shape ?? 'unknown'}]: only float32 inputs of a fixed size can be made up.`,
+        );
+      }
+      const count = dims.reduce((product, dim) => product * dim, 1);
+      return [
+        name,
+        { dtype: 'float32' as const, shape: dims, values: Float32Array.from({ length: count }, next) },
+      ];
+    }),
+  );
+}
+
+/** The middle value (the mean of the two middle ones) of unsorted numbers. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}

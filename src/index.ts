@@ -1,0 +1,56 @@
+/**
+ * Importing this package registers the quantized kernels with TF.js, so that `tf.loadGraphModel` and `model.predict`
+ * run a converted model; its exports convert, inspect and compare models.
+ */
+import { install } from '../kernels/register';
+import { registerFileSystemRouter } from './io/file-system';
+
+install();
+registerFileSystemRouter();
+
+export {
+  dequantize,
+  packInt8,
+  type QuantizedFilter,
+  quantize,
+  quantizedAdd,
+  quantizedAvgPool,
+  quantizedConcat,
+  quantizedConv2d,
+  quantizedDepthwise,
+  quantizedLinear,
+  quantizedLookup,
+  quantizedMaxPool,
+  quantizedMul,
+  quantizedRegion,
+} from '../kernels/functional';
+export type { QuantizeAttrs } from '../kernels/Quantize';
+export type { QuantizedArithmeticAttrs } from '../kernels/QuantizedArithmetic';
+export type { QuantizedConcatAttrs } from '../kernels/QuantizedConcat';
+export type { QuantizedConv2DAttrs } from '../kernels/QuantizedConv2D';
+export type { QuantizedDepthwiseAttrs } from '../kernels/QuantizedDepthwise';
+export type { QuantizedLinearAttrs } from '../kernels/QuantizedLinear';
+export type { QuantizedLookupAttrs } from '../kernels/QuantizedLookup';
+export type { QuantizedPoolAttrs } from '../kernels/QuantizedPool';
+export { install, type TfInstance } from '../kernels/register';
+export { type BenchOptions, type BenchReport, bench } from './bench';
+export { imageFolder } from './calibration/data/image-folder';
+export { npyFile } from './calibration/data/npy';
+export { openSamples } from './calibration/data/open-samples';
+export type { ImageOptions, InputSpec, SampleSource } from './calibration/source';
+export { type CompareOptions, type CompareReport, compare } from './compare';
+export { type ConvertOptions, type ConvertReport, convert } from './convert';
+export { LowbitError, type LowbitErrorCode } from './errors';
+export type { DenseTensor, Sample } from './graph/ir';
+export { type InspectReport, inspect } from './inspect';
+export { fileSystem, releaseArtifacts } from './io/file-system';
+export { engineInfo, getThreads, setThreads } from './runtime/current-engine';
+export type { Activation, FilterRef, Op, Padding, Program, TensorSpec, Window } from './runtime/program';
+export {
+  encodeProgram,
+  OpKind,
+  PaddingMode,
+  TensorType,
+  WeightFormat,
+  WeightsBuilder,
+} from './runtime/program';
