@@ -1,0 +1,250 @@
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
+import * as lowbit from '../../kernels/functional';
+import { install } from '../../kernels/register';
+import type { LowbitError } from '../../src/errors';
+
+install();
+
+/** Codes drawn from a small generator, in [-128, 127]. */
+function codes(shape: number[], seed: number): tf.Tensor {
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  let state = seed;
+  const values = Int32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 24) - 128;
+  });
+  return tf.tensor(values, shape, 'int32');
+}
+
+function real(x: tf.Tensor, scale: number, zeroPoint: number): tf.Tensor {
+  return tf.mul(tf.sub(tf.cast(x, 'float32'), zeroPoint), scale);
+}
+
+/** Largest difference in steps of `scale`. */
+async function stepsApart(a: tf.Tensor, b: tf.Tensor, scale: number): Promise<number> {
+  expect(a.shape).toEqual(b.shape);
+  return (await tf.max(tf.abs(tf.sub(a, b))).data())[0] / scale;
+}
+
+const input = { inputScale: 0.02, inputZeroPoint: 5 };
+const output = { outputScale: 0.05, outputZeroPoint: -7 };
+const range = (t: tf.Tensor) => tf.clipByValue(t, (-128 + 7) * 0.05, (127 + 7) * 0.05); // what the output codes can hold
+
+/** A filter [out, ...] of packed codes with its scales, bias and real values. */
+function makeFilter(shape: number[], outChannels: number, channelAxis: 0 | 'last') {
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  const raw = Int8Array.from({ length: count }, (_, i) => ((i * 37 + 11) % 255) - 127);
+  const scales = Float32Array.from({ length: outChannels }, (_, c) => 0.001 * (1 + (c % 5)));
+  const bias = Int32Array.from({ length: outChannels }, (_, c) => (c - 2) * 100);
+  const scaleShape = channelAxis === 0 ? [outChannels, ...shape.slice(1).map(() => 1)] : undefined;
+  const scaleTensor = tf.tensor1d(scales);
+  const spread = scaleShape
+    ? tf.reshape(scaleTensor, scaleShape)
+    : tf.reshape(scaleTensor, [1, 1, ...shape.slice(2)]);
+  return {
+    weights: { filter: lowbit.packInt8(raw), filterScale: scaleTensor, bias: tf.tensor1d(bias, 'int32') },
+    filter: tf.mul(tf.tensor(Float32Array.from(raw), shape), spread),
+    bias: tf.mul(tf.tensor1d(Float32Array.from(bias)), tf.mul(scaleTensor, input.inputScale)),
+  };
+}
+
+describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
+  beforeAll(async () => {
+    await tf.setBackend(backend);
+  });
+
+  const near = async (ours: tf.Tensor, theirs: tf.Tensor, steps = 0.51) => {
+    const back = lowbit.dequantize(ours, { scale: output.outputScale, zeroPoint: output.outputZeroPoint });
+    expect(await stepsApart(back, range(theirs), output.outputScale)).toBeLessThanOrEqual(steps);
+  };
+
+  test('QuantizedConv2D equals a float convolution of the same real values', async () => {
+    const x = codes([2, 9, 8, 6], 1);
+    const { weights, filter, bias } = makeFilter([5, 3, 3, 6], 5, 0);
+    for (const pad of ['same', 'valid'] as const) {
+      const ours = lowbit.quantizedConv2d(x, weights, {
+        ...input,
+        ...output,
+        filterShape: [5, 3, 3, 6],
+        strides: [2, 1],
+        pad,
+        activation: 'relu6',
+      });
+      const conv = tf.conv2d(
+        real(x, 0.02, 5) as tf.Tensor4D,
+        tf.transpose(filter, [1, 2, 3, 0]) as tf.Tensor4D,
+        [2, 1],
+        pad,
+      );
+      await near(ours, tf.relu6(tf.add(conv, bias)));
+    }
+  });
+
+  test('QuantizedConv2D without an output scale gives float32', async () => {
+    const x = codes([1, 5, 5, 4], 2);
+    const { weights, filter, bias } = makeFilter([3, 3, 3, 2], 3, 0);
+    const grouped = () =>
+      lowbit.quantizedConv2d(x, weights, {
+        ...input,
+        filterShape: [3, 3, 3, 2],
+        strides: [1, 1],
+        pad: 'same',
+        groups: 2,
+      });
+    expect(grouped).toThrow(/2 groups do not divide 4 input and 3 output channels/);
+    const ours = lowbit.quantizedConv2d(tf.slice(x, [0, 0, 0, 0], [1, 5, 5, 2]), weights, {
+      ...input,
+      filterShape: [3, 3, 3, 2],
+      strides: [1, 1],
+      dilations: [2, 2],
+      pad: 'same',
+    });
+    expect(ours.dtype).toBe('float32');
+    const part = real(tf.slice(x, [0, 0, 0, 0], [1, 5, 5, 2]), 0.02, 5) as tf.Tensor4D;
+    const conv = tf.conv2d(
+      part,
+      tf.transpose(filter, [1, 2, 3, 0]) as tf.Tensor4D,
+      1,
+      'same',
+      'NHWC',
+      [2, 2],
+    );
+    expect(await stepsApart(ours, tf.add(conv, bias), 1)).toBeLessThan(1e-3);
+  });
+
+  test.each([1, 2])('QuantizedDepthwise with multiplier %d', async (multiplier) => {
+    const x = codes([1, 7, 6, 5], 3);
+    const shape = [3, 3, 5, multiplier];
+    const { weights, filter, bias } = makeFilter(shape, 5 * multiplier, 'last');
+    const ours = lowbit.quantizedDepthwise(x, weights, {
+      ...input,
+      ...output,
+      filterShape: shape,
+      strides: [1, 1],
+      pad: 'same',
+      activation: 'relu',
+    });
+    const conv = tf.depthwiseConv2d(real(x, 0.02, 5) as tf.Tensor4D, filter as tf.Tensor4D, 1, 'same');
+    await near(ours, tf.relu(tf.add(conv, bias)));
+  });
+
+  test('QuantizedLinear with a sigmoid through a table', async () => {
+    const x = codes([3, 40], 4);
+    const { weights, filter, bias } = makeFilter([7, 40], 7, 0);
+    const ours = lowbit.quantizedLinear(x, weights, {
+      ...input,
+      filterShape: [7, 40],
+      activation: 'sigmoid',
+      preScale: 0.1,
+      preZeroPoint: 0,
+      outputScale: 1 / 256,
+      outputZeroPoint: -128,
+    });
+    const product = tf.add(
+      tf.matMul(real(x, 0.02, 5) as tf.Tensor2D, filter as tf.Tensor2D, false, true),
+      bias,
+    );
+    const back = lowbit.dequantize(ours, { scale: 1 / 256, zeroPoint: -128 });
+    // Half a step of the table's input, at a slope of at most 1/4, and half a step of its output.
+    expect(await stepsApart(back, tf.sigmoid(product), 1)).toBeLessThan(0.05 / 4 + 1 / 256);
+  });
+
+  test('pools, sums, products, concatenations and lookups', async () => {
+    const x = codes([2, 6, 5, 20], 5);
+    const y = codes([2, 6, 5, 20], 6);
+    const poolAttrs = {
+      ...input,
+      filterSize: [3, 2] as [number, number],
+      strides: [2, 2] as [number, number],
+      pad: 'same' as const,
+    };
+    const rx = real(x, 0.02, 5);
+    const ry = real(y, 0.03, -9);
+    const most = lowbit.quantizedMaxPool(x, poolAttrs);
+    expect(
+      await stepsApart(real(most, 0.02, 5), tf.maxPool(rx as tf.Tensor4D, [3, 2], [2, 2], 'same'), 0.02),
+    ).toBeLessThan(1e-3);
+    await near(
+      lowbit.quantizedAvgPool(x, { ...poolAttrs, ...output }),
+      tf.avgPool(rx as tf.Tensor4D, [3, 2], [2, 2], 'same'),
+    );
+    await near(
+      lowbit.quantizedAvgPool(x, { ...poolAttrs, ...output, filterSize: [0, 0] }),
+      tf.mean(rx, [1, 2], true),
+    );
+    const scales = { aScale: 0.02, aZeroPoint: 5, bScale: 0.03, bZeroPoint: -9, ...output };
+    await near(lowbit.quantizedAdd(x, y, scales), tf.add(rx, ry));
+    const row = tf.slice(y, [0, 0, 0, 0], [2, 1, 1, 20]);
+    await near(lowbit.quantizedMul(x, row, scales), tf.mul(rx, real(row, 0.03, -9)));
+    await near(
+      lowbit.quantizedConcat([x, y], {
+        axis: -1,
+        inputScales: [0.02, 0.03],
+        inputZeroPoints: [5, -9],
+        ...output,
+      }),
+      tf.concat([rx, ry], 3),
+    );
+    await near(lowbit.quantizedLookup(x, { activation: 'tanh', ...input, ...output }), tf.tanh(rx));
+  });
+
+  test('Quantize rounds half to even and saturates', async () => {
+    const x = tf.tensor1d([-1000, -0.75, -0.25, 0.25, 0.75, 1.25, 1000, Number.NaN]);
+    const q = lowbit.quantize(x, { scale: 0.5, zeroPoint: 3 });
+    expect(Array.from(await q.data())).toEqual([-128, 1, 3, 3, 5, 5, 127, -128]);
+  });
+
+  test('errors name the kernel and what is wrong', () => {
+    const x = codes([1, 4, 4, 3], 7);
+    const { weights } = makeFilter([5, 3, 3, 6], 5, 0);
+    const attrs = {
+      ...input,
+      ...output,
+      filterShape: [5, 3, 3, 6],
+      strides: [1, 1] as [number, number],
+      pad: 'same' as const,
+    };
+    const attempt = (run: () => unknown): LowbitError => {
+      try {
+        run();
+      } catch (error) {
+        return error as LowbitError;
+      }
+      throw new Error('expected an error');
+    };
+    const channels = attempt(() => lowbit.quantizedConv2d(x, weights, attrs));
+    expect(channels.code).toBe('invalid-shape');
+    expect(channels.message).toMatch(/QuantizedConv2D.*6 input channels but the activation has 3/);
+    expect(attempt(() => lowbit.quantizedConv2d(tf.cast(x, 'float32'), weights, attrs)).message).toMatch(
+      /expected a int32 tensor for input 'x' but received float32/,
+    );
+    expect(
+      attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, filterShape: [500, 3, 3, 3] })).message,
+    ).toMatch(/the filter has \d+ elements, but filter shape .* needs/);
+    expect(
+      attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, activation: 'nope' as 'relu' })).message,
+    ).toMatch(/activation/);
+  });
+
+  test('tensors are neither leaked nor left behind', () => {
+    const x = codes([1, 8, 8, 16], 8);
+    const { weights } = makeFilter([16, 1, 1, 16], 16, 0);
+    const run = () =>
+      lowbit
+        .quantizedConv2d(x, weights, {
+          ...input,
+          ...output,
+          filterShape: [16, 1, 1, 16],
+          strides: [1, 1],
+          pad: 'same',
+        })
+        .dispose();
+    run();
+    const before = tf.memory();
+    for (let i = 0; i < 1000; i++) run();
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(tf.memory().numBytes).toBe(before.numBytes);
+  });
+});
