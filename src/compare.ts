@@ -1,6 +1,5 @@
 /** Compares a converted model with its float original: accuracy, agreement, latency, memory. */
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { imageInput, listImages, readImage } from './calibration/data/image-folder';
 import { readLabels } from './calibration/data/labels';
@@ -9,7 +8,7 @@ import { checkArgument, LowbitError } from './errors';
 import { type MemoryUse, measureMemory } from './evaluation/memory';
 import { ModelSession, median, type Output } from './evaluation/session';
 import type { Sample } from './graph/ir';
-import { toPath } from './graph/read-graph-model';
+import { modelBytes, toPath } from './graph/read-graph-model';
 import { importBackend, withBackend } from './runtime/backends';
 import { engineInfo } from './runtime/current-engine';
 
@@ -131,20 +130,6 @@ class Tally {
       })),
     };
   }
-}
-
-/** Bytes of model.json and the shards it lists. */
-export async function modelBytes(location: string): Promise<number> {
-  const path = toPath(location);
-  const { weightsManifest = [] } = JSON.parse(await readFile(path, 'utf8')) as {
-    weightsManifest?: { paths: string[] }[];
-  };
-  const files = [
-    path,
-    ...weightsManifest.flatMap(({ paths }) => paths.map((file) => join(dirname(path), file))),
-  ];
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function openItems(

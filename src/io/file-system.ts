@@ -10,14 +10,14 @@ import { readRawWeights } from '../graph/read-weights';
 
 function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
   const metadata = model.userDefinedMetadata as
-    | { lowbit?: { formatVersion?: unknown; tool?: unknown } }
+    | { lowbit?: { formatVersion?: unknown; toolVersion?: unknown } }
     | undefined;
   const version = metadata?.lowbit?.formatVersion;
   if (typeof version !== 'number' || version <= ARTEFACT_FORMAT_VERSION) return;
   throw new LowbitError(
     'unsupported-version',
-    `${path} was written by ${metadata?.lowbit?.tool ?? 'a newer tfjs-lowbit'} in format version ${version}; this ` +
-      `version reads up to ${ARTEFACT_FORMAT_VERSION}. Install that version, or convert the model again with this one.`,
+    `${path} was written by tfjs-lowbit ${metadata?.lowbit?.toolVersion ?? '(unknown version)'} in format version ${version}; this ` +
+      `version reads up to ${ARTEFACT_FORMAT_VERSION}. Install a newer tfjs-lowbit, or convert the model again with this one.`,
   );
 }
 

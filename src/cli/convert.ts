@@ -1,0 +1,77 @@
+import { Command, Option } from 'commander';
+import { openSamples } from '../calibration/data/open-samples';
+import { type ConvertReport, convert } from '../convert';
+import {
+  type CommonOptions,
+  type ImageCliOptions,
+  imageOptions,
+  megabytes,
+  percent,
+  positiveInteger,
+  runCommand,
+  table,
+  withCommonOptions,
+  withImageOptions,
+} from './command';
+
+interface Options extends CommonOptions, ImageCliOptions {
+  input: string;
+  output: string;
+  calibration: string;
+  calibrationMethod: 'percentile' | 'minmax';
+  samples?: number;
+  overwrite?: boolean;
+}
+
+function print(report: ConvertReport): string {
+  const { quantized, float, bytes, macs, calibration } = report;
+  const summary = table(
+    ['', ''],
+    [
+      ['nodes in INT8', `${quantized.length}, in ${report.regions} region(s)`],
+      ['nodes left float', float.length],
+      ['multiply-accumulates in INT8', percent(macs.percent)],
+      ['size before', megabytes(bytes.before)],
+      ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
+      ['calibration', `${calibration.samples} samples, ${calibration.method}`],
+      ['written to', report.output],
+    ],
+  );
+  const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
+  return [
+    summary,
+    ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
+    ...report.warnings.map((warning) => `warning: ${warning}`),
+  ].join('\n');
+}
+
+export function convertCommand(): Command {
+  const command = new Command('convert')
+    .description('convert a float graph model to INT8')
+    .requiredOption('--input <model.json>', 'the float model')
+    .requiredOption('--output <folder>', 'where the converted model goes')
+    .requiredOption('--calibration <path>', 'representative data: a folder of images or a .npy file')
+    .addOption(
+      new Option('--calibration-method <method>', 'how ranges follow from the observed values')
+        .choices(['percentile', 'minmax'])
+        .default('percentile'),
+    )
+    .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)
+    .option('--overwrite', 'replace an output folder that holds another model');
+  return withCommonOptions(
+    withImageOptions(command),
+    'tfjs-lowbit convert --input mobilenet/model.json --output mobilenet-int8 --calibration photos --image-size 224',
+  ).action((options: Options) =>
+    runCommand(
+      options,
+      async ({ progress, signal }) =>
+        convert({
+          ...options,
+          calibration: await openSamples(options.calibration, imageOptions(options)),
+          signal,
+          onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
+        }),
+      print,
+    ),
+  );
+}
