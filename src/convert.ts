@@ -1,6 +1,6 @@
 /** Conversion of a float TF.js graph model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
-import { type CalibrationProvenance, calibrate } from './calibration/runner';
+import { type CalibrationMethod, type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
 import { checkArgument, LowbitError } from './errors';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
@@ -29,9 +29,12 @@ export interface ConvertOptions {
   output: string;
   /** Representative samples, prepared as the model takes them. */
   calibration: SampleSource;
-  /** How ranges follow from the observed values. Default `percentile`. */
-  calibrationMethod?: 'percentile' | 'minmax';
-  /** Share of values to keep between zero and either bound, in percent. Default 99.99. */
+  /**
+   * How ranges follow from the observed values: all of them, all but a share at either end, or with the least squared
+   * error. Default `mse`.
+   */
+  calibrationMethod?: CalibrationMethod;
+  /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
   percentile?: number;
   /** How many samples to use at most. Default 128. */
   samples?: number;
@@ -69,9 +72,6 @@ export interface ConvertReport {
   readonly warnings: readonly string[];
 }
 
-const DEFAULT_SAMPLES = 128;
-const DEFAULT_PERCENTILE = 99.99;
-
 function checkOptions(options: ConvertOptions): void {
   const { input, output, calibration, samples, percentile, calibrationMethod } = options;
   checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
@@ -81,8 +81,9 @@ function checkOptions(options: ConvertOptions): void {
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
   checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
-  const known = calibrationMethod === undefined || ['percentile', 'minmax'].includes(calibrationMethod);
-  checkArgument(known, 'calibrationMethod', "'percentile' or 'minmax'", calibrationMethod);
+  const known =
+    calibrationMethod === undefined || ['minmax', 'percentile', 'mse'].includes(calibrationMethod);
+  checkArgument(known, 'calibrationMethod', "'minmax', 'percentile' or 'mse'", calibrationMethod);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
       'invalid-argument',
@@ -168,13 +169,7 @@ function requireRegions(plan: QuantizationPlan): void {
  */
 export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   checkOptions(options);
-  const {
-    samples = DEFAULT_SAMPLES,
-    percentile = DEFAULT_PERCENTILE,
-    calibrationMethod,
-    overwrite = false,
-    signal,
-  } = options;
+  const { samples, percentile, calibrationMethod, overwrite = false, signal } = options;
   const report = (stage: ConvertStage, done: number, total: number) => {
     if (signal?.aborted)
       throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
@@ -187,7 +182,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   const { graph, changes } = optimize(source);
   const plan = planQuantization(graph);
   requireRegions(plan);
-  const { ranges, provenance } = await calibrate(graph, observedTensors(plan), options.calibration, {
+  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), options.calibration, {
     method: calibrationMethod,
     percentile,
     samples,
@@ -195,14 +190,14 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
     onProgress: (done, total) => report('calibrate', done, total),
   });
   report('quantize', 0, 1);
-  const quantized = quantizeGraph(graph, plan, ranges);
+  const quantized = quantizeGraph(graph, plan, observations);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
   report('write', 0, 1);
   const after = await writeGraphModel(withMetadata(quantized.graph, records, provenance), options.output, {
     overwrite,
     signal,
   });
-  const few = provenance.samples < samples && options.samples !== undefined;
+  const few = samples !== undefined && provenance.samples < samples;
   return {
     output: resolve(options.output),
     ...records,

@@ -4,17 +4,22 @@ import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../errors';
 import { refKey } from '../graph/edit';
-import type { DenseTensor, Graph, Sample, SignatureEntry, TensorRef } from '../graph/ir';
+import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry, TensorRef } from '../graph/ir';
 import { toModelArtifacts } from '../graph/write-graph-model';
-import type { Range } from '../quantization/affine';
+import type { Observations, ObservedTensor } from './observations';
+import { ChannelMeanObserver } from './observers/channel-mean';
+import { MeanSquaredErrorObserver } from './observers/mean-squared-error';
 import { MinMaxObserver } from './observers/min-max';
 import type { Observer } from './observers/observer';
 import { PercentileObserver } from './observers/percentile';
 import type { SampleSource } from './source';
 
+/** Bounds of all values; bounds that leave out a share at either end; bounds with the least squared error. */
+export type CalibrationMethod = 'minmax' | 'percentile' | 'mse';
+
 export interface CalibrationOptions {
-  /** Default `percentile`. */
-  method?: 'percentile' | 'minmax';
+  /** How ranges follow from the observed values. Default `mse`. */
+  method?: CalibrationMethod;
   /** Share of values to keep between zero and either bound, in percent. Default 99.99. */
   percentile?: number;
   /** How many samples to use at most. Default 128. */
@@ -34,14 +39,16 @@ export interface CalibrationProvenance {
   readonly runtime: string;
 }
 
-export interface Calibration {
-  /** Range of every observed tensor, by `node:index`. */
-  readonly ranges: ReadonlyMap<string, Range>;
+export interface Calibration extends Observations {
   readonly provenance: CalibrationProvenance;
 }
 
-const DEFAULT_SAMPLES = 128;
-const DEFAULT_PERCENTILE = 99.99;
+type Settings = CalibrationOptions & Required<Pick<CalibrationOptions, 'method' | 'percentile' | 'samples'>>;
+
+/** Options without those that were given as undefined. */
+function defined(options: CalibrationOptions): CalibrationOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
 
 function isBackendMissing(error: unknown): boolean {
   return (
@@ -138,7 +145,7 @@ class FloatModel {
     sample: Sample,
     inputs: readonly SignatureEntry[],
     refs: readonly TensorRef[],
-    visit: (ref: TensorRef, tensor: tf.Tensor) => void,
+    visit: (tensor: tf.Tensor, index: number) => void,
   ): Promise<void> {
     const feeds = Object.fromEntries(
       inputs.map(({ name, ref, dtype }) => {
@@ -149,9 +156,7 @@ class FloatModel {
     let results: tf.Tensor[] = [];
     try {
       results = await this.execute(feeds, refs.map(refKey));
-      results.forEach((tensor, i) => {
-        visit(refs[i], tensor);
-      });
+      results.forEach(visit);
     } finally {
       tf.dispose([...results, ...Object.values(feeds)]);
     }
@@ -172,32 +177,50 @@ class FloatModel {
   }
 }
 
-function observe(observer: Observer, graph: Graph, ref: TensorRef, tensor: tf.Tensor): void {
-  const values = tensor.dataSync() as Float32Array;
-  const bad = values.findIndex((v) => !Number.isFinite(v));
-  if (bad >= 0) {
-    const { op } = graph.nodes.get(ref.node)!;
-    throw new LowbitError(
-      'invalid-range',
-      `${op} '${ref.node}' computes ${values[bad]} (element ${bad}) on the calibration data; check the model and the data.`,
-    );
+function newObserver(method: CalibrationMethod, percentile: number): Observer {
+  if (method === 'minmax') return new MinMaxObserver();
+  return method === 'mse' ? new MeanSquaredErrorObserver() : new PercentileObserver(percentile);
+}
+
+/** The observers of one tensor. */
+class TensorWatch {
+  readonly range: Observer;
+  readonly mean?: ChannelMeanObserver;
+
+  constructor(
+    private readonly node: GraphNode,
+    channels: number | undefined,
+    range: Observer,
+  ) {
+    this.range = range;
+    if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
   }
-  observer.observe(values);
+
+  observe(tensor: tf.Tensor): void {
+    const values = tensor.dataSync() as Float32Array;
+    for (let i = 0; i < values.length; i++) {
+      if (Number.isFinite(values[i])) continue;
+      throw new LowbitError(
+        'invalid-range',
+        `${this.node.op} '${this.node.name}' computes ${values[i]} (element ${i}) on the calibration data; check the model and the data.`,
+      );
+    }
+    this.range.observe(values);
+    this.mean?.observe(values);
+  }
 }
 
 async function observeAll(
   graph: Graph,
-  refs: readonly TensorRef[],
+  tensors: readonly ObservedTensor[],
   source: SampleSource,
-  options: CalibrationOptions,
+  options: Settings,
 ) {
-  const { method = 'percentile', percentile = DEFAULT_PERCENTILE, samples = DEFAULT_SAMPLES } = options;
-  const observers = new Map<string, Observer>(
-    refs.map((ref) => [
-      refKey(ref),
-      method === 'minmax' ? new MinMaxObserver() : new PercentileObserver(percentile),
-    ]),
+  const watches = tensors.map(
+    ({ ref, channels }) =>
+      new TensorWatch(graph.nodes.get(ref.node)!, channels, newObserver(options.method, options.percentile)),
   );
+  const refs = tensors.map((t) => t.ref);
   const hash = createHash('sha256');
   const model = await FloatModel.load(graph);
   let seen = 0;
@@ -206,44 +229,47 @@ async function observeAll(
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
       for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
-      await model.run(sample, graph.inputs, refs, (ref, tensor) =>
-        observe(observers.get(refKey(ref))!, graph, ref, tensor),
-      );
+      await model.run(sample, graph.inputs, refs, (tensor, i) => watches[i].observe(tensor));
       seen += samplesIn(sample, graph.inputs);
-      options.onProgress?.(Math.min(seen, samples), samples);
-      if (seen >= samples) break;
+      options.onProgress?.(Math.min(seen, options.samples), options.samples);
+      if (seen >= options.samples) break;
     }
   } finally {
     model.dispose();
   }
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
-  const ranges = new Map([...observers].map(([key, observer]) => [key, observer.range()!]));
-  return { ranges, seen, sha256: hash.digest('hex') };
+  const keys = refs.map(refKey);
+  const ranges = new Map(watches.map(({ range }, i) => [keys[i], range.range()!]));
+  const means = new Map(watches.flatMap(({ mean }, i) => (mean ? [[keys[i], mean.means()] as const] : [])));
+  return { ranges, means, seen, sha256: hash.digest('hex') };
 }
 
 /**
  * Observes tensors of a float graph on calibration data.
  *
  * @param graph the optimized float graph
- * @param refs float32 tensors to observe
+ * @param tensors float32 tensors to observe
  * @param source yields samples one at a time
  * @throws LowbitError 'invalid-range' naming the node whose values are NaN or infinite; 'invalid-shape' or
  *   'invalid-argument' for data that does not fit the inputs; 'cancelled' on abort
  */
 export async function calibrate(
   graph: Graph,
-  refs: readonly TensorRef[],
+  tensors: readonly ObservedTensor[],
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
+  const settings = { method: 'mse' as const, percentile: 99.99, samples: 128, ...defined(options) };
   const backend = await importBackend();
-  const { ranges, seen, sha256 } = await withBackend(backend, () => observeAll(graph, refs, source, options));
-  const { method = 'percentile', percentile = DEFAULT_PERCENTILE } = options;
+  const { ranges, means, seen, sha256 } = await withBackend(backend, () =>
+    observeAll(graph, tensors, source, settings),
+  );
   return {
     ranges,
+    means,
     provenance: {
-      method: method === 'percentile' ? `percentile ${percentile}` : method,
+      method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
       samples: seen,
       sha256,
       runtime: `tfjs ${tf.version_core} ${backend}`,

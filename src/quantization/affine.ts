@@ -39,8 +39,6 @@ export interface QuantizedFilter {
   readonly codes: Int8Array;
   /** Real units per step, one an output channel. */
   readonly scales: Float32Array;
-  /** At inputScale * scales[c]. */
-  readonly bias?: Int32Array;
 }
 
 /** A channel this much weaker than the strongest of its layer keeps a scale of this fraction of the layer's. */
@@ -101,10 +99,10 @@ export function quantizeFilter(
   const codes = Int8Array.from(values, (v, i) =>
     Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]))),
   );
-  if (!bias) return { codes, scales };
-  return {
-    codes,
-    scales,
-    bias: Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c]))),
-  };
+  return { codes, scales };
+}
+
+/** The bias of a layer as its accumulator holds it: int32 at inputScale * scales[c]. */
+export function quantizeBias(bias: ArrayLike<number>, scales: Float32Array, inputScale: number): Int32Array {
+  return Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c])));
 }

@@ -1,7 +1,7 @@
 /** Sums and products of two activations, and a scale and shift a channel that could not be folded into weights. */
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
-import { quantizeFilter } from '../../quantization/affine';
+import { quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { OpKind, PaddingMode, type Window } from '../../runtime/program';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
@@ -20,7 +20,7 @@ function channelAffine(node: GraphNode, from: TensorRef, { scale, shift }: Chann
       const weights = Float32Array.from(scale);
       const inputScale = builder.paramsOf(input).scale;
       const quantized = quantizeFilter(weights, (i) => i, channels, Float32Array.from(shift), inputScale);
-      const filter = builder.filter(quantized);
+      const filter = builder.filter(quantized, quantizeBias(shift, quantized.scales, inputScale));
       builder.op({
         kind: OpKind.DepthwiseConv2D,
         name: node.name,

@@ -1,9 +1,10 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { refKey } from '../../graph/edit';
 import { clampBounds } from '../../quantization/activation';
-import { quantizeFilter } from '../../quantization/affine';
+import { quantizeBias, quantizeFilter } from '../../quantization/affine';
+import { biasCorrection } from '../../quantization/bias-correction';
 import { signalToNoise } from '../../quantization/metrics';
-import { OpKind } from '../../runtime/program';
+import { type FilterRef, OpKind } from '../../runtime/program';
 import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
 import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher } from './quantizable';
@@ -27,15 +28,34 @@ function programChannel(op: LinearOp): (i: number) => number {
   return (i) => Math.floor(i / perChannel);
 }
 
-function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
-  const input = builder.read(op.input);
-  const { scale } = builder.paramsOf(input);
+/** The input channel of each weight in the program's order. */
+function inputChannel(op: LinearOp): (i: number) => number {
+  const [, , inChannels, last] = op.filter.shape;
+  if (op.kind === 'depthwise') return (i) => Math.floor(i / last) % inChannels;
+  const channels = op.kind === 'conv' ? inChannels : op.filter.values.length / op.channels;
+  return (i) => i % channels;
+}
+
+/** Quantizes weights and bias; the bias makes up for what rounding the weights does to the mean output. */
+function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: number): FilterRef {
   const weights = reorder(op);
   const channel = programChannel(op);
-  const quantized = quantizeFilter(weights, channel, op.channels, op.bias, scale);
-  const restored = Float32Array.from(quantized.codes, (code, i) => code * quantized.scales[channel(i)]);
+  const filter = quantizeFilter(weights, channel, op.channels, op.bias, inputScale);
+  const restored = Float32Array.from(filter.codes, (code, i) => code * filter.scales[channel(i)]);
   builder.weightFidelity.set(op.node.name, signalToNoise(weights, restored));
-  const filter = builder.filter(quantized);
+  const means = builder.channelMeans(op.input);
+  const correction = means && biasCorrection(weights, filter, channel, inputChannel(op), means);
+  if (!op.bias && !correction) return builder.filter(filter);
+  const bias = Float64Array.from(
+    { length: op.channels },
+    (_, c) => (op.bias?.[c] ?? 0) + (correction?.[c] ?? 0),
+  );
+  return builder.filter(filter, quantizeBias(bias, filter.scales, inputScale));
+}
+
+function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
+  const input = builder.read(op.input);
+  const filter = quantizeWeights(op, builder, builder.paramsOf(input).scale);
   const bounds = clampBounds(
     op.activation === 'Relu6' ? 'relu6' : op.activation === 'Relu' ? 'relu' : 'linear',
   );

@@ -1,4 +1,5 @@
 /** Builds the quantized program of one region: tensors with their scales, ops, and the weights they point into. */
+import type { Observations } from '../../calibration/observations';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { TensorRef } from '../../graph/ir';
@@ -64,7 +65,7 @@ export class ProgramBuilder {
 
   constructor(
     private readonly shapes: Shapes,
-    private readonly ranges: ReadonlyMap<string, Range>,
+    private readonly observations: Observations,
   ) {}
 
   /** Affine parameters of a tensor, from its calibrated range. */
@@ -73,7 +74,12 @@ export class ProgramBuilder {
   }
 
   private range(ref: TensorRef): Range {
-    return this.ranges.get(refKey(ref))!;
+    return this.observations.ranges.get(refKey(ref))!;
+  }
+
+  /** Mean of every channel of a tensor over the calibration data, if it was observed. */
+  channelMeans(ref: TensorRef): Float64Array | undefined {
+    return this.observations.means.get(refKey(ref));
   }
 
   shape(ref: TensorRef): readonly number[] {
@@ -173,7 +179,7 @@ export class ProgramBuilder {
     };
   }
 
-  filter({ codes, bias, scales }: QuantizedFilter): FilterRef {
+  filter({ codes, scales }: QuantizedFilter, bias?: Int32Array): FilterRef {
     return {
       filterOffset: this.weights.append(codes),
       ...(bias && { biasOffset: this.weights.append(bias) }),

@@ -4,17 +4,17 @@
  * A region's node reads the region's float32 inputs and two int32 constants, the program and its weights. Outputs of
  * the model keep their names through an Identity each: TF.js confuses two signature outputs of one node.
  */
+import type { Observations, ObservedTensor } from '../../calibration/observations';
 import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
-import type { Range } from '../../quantization/affine';
 import { encodeProgram } from '../../runtime/program';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import type { QuantizationPlan, Region } from './plan';
 import { ProgramBuilder } from './program-builder';
 
-function lower(region: Region, plan: QuantizationPlan, ranges: ReadonlyMap<string, Range>): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, ranges);
+function lower(region: Region, plan: QuantizationPlan, observations: Observations): ProgramBuilder {
+  const builder = new ProgramBuilder(plan.shapes, observations);
   for (const input of region.inputs) builder.input(input);
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
@@ -58,12 +58,12 @@ export interface QuantizedGraph {
 /**
  * Lowers the regions of a plan.
  *
- * @param ranges observed range of every tensor that the plan's regions observe, by `node:index`
+ * @param observations range of every tensor that the plan's regions observe, channel means of those that weights multiply
  */
 export function quantizeGraph(
   graph: Graph,
   plan: QuantizationPlan,
-  ranges: ReadonlyMap<string, Range>,
+  observations: Observations,
 ): QuantizedGraph {
   const editor = new GraphEditor(graph);
   const kept = outputNodes(graph);
@@ -71,7 +71,7 @@ export function quantizeGraph(
   const weightFidelity = new Map<string, number>();
   plan.regions.forEach((region, index) => {
     const name = editor.freeName(`lowbit/region_${index}`);
-    const builder = lower(region, plan, ranges);
+    const builder = lower(region, plan, observations);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const constants = [
       [`${name}/program`, encodeProgram(builder.build())],
@@ -88,6 +88,15 @@ export function quantizeGraph(
 }
 
 /** Every tensor that must be observed before a plan can be carried out. */
-export function observedTensors(plan: QuantizationPlan) {
-  return [...new Map(plan.regions.flatMap((r) => r.observed).map((ref) => [refKey(ref), ref])).values()];
+export function observedTensors(plan: QuantizationPlan): ObservedTensor[] {
+  const tensors = new Map<string, ObservedTensor>();
+  for (const region of plan.regions) {
+    for (const ref of region.observed) tensors.set(refKey(ref), { ref });
+    for (const step of region.steps) {
+      if (step.kind !== 'op' || !step.quantizable.weighted) continue;
+      const [ref] = step.quantizable.activations;
+      tensors.set(refKey(ref), { ref, channels: plan.shapes.get(refKey(ref))?.at(-1) });
+    }
+  }
+  return [...tensors.values()];
 }

@@ -1,0 +1,74 @@
+import type { Range } from '../../quantization/affine';
+
+const BINS = 8192;
+
+/**
+ * Counts of the non-zero values seen, in equal bins whose range grows.
+ *
+ * The histogram covers [low, low + bins * width), zero included. A value beyond it doubles the width towards its side by
+ * adding neighbouring bins: counts stay exact, and the bins stay at least half as fine as the final range allows.
+ * Zeros are left out: they are exact in any affine code, and a rectified tensor is mostly zeros.
+ */
+export class Histogram {
+  private bins = new Float64Array(BINS);
+  private origin = 0;
+  private binWidth = 0;
+  private min = Number.POSITIVE_INFINITY;
+  private max = Number.NEGATIVE_INFINITY;
+
+  /** @param values finite numbers */
+  add(values: Float32Array): void {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value < this.min) this.min = value;
+      if (value > this.max) this.max = value;
+    }
+    if (values.length === 0) return;
+    this.cover();
+    const { bins, origin } = this;
+    const perUnit = this.binWidth === 0 ? 0 : 1 / this.binWidth;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value !== 0) bins[Math.min(Math.floor((value - origin) * perUnit), BINS - 1)]++;
+    }
+  }
+
+  private cover(): void {
+    if (this.binWidth === 0) {
+      this.origin = Math.min(this.min, 0);
+      this.binWidth = (Math.max(this.max, 0) - this.origin) / BINS;
+    }
+    if (this.binWidth === 0) return;
+    while (this.min < this.origin) this.double(-1);
+    while (this.max > this.origin + this.binWidth * BINS) this.double(1);
+  }
+
+  private double(side: 1 | -1): void {
+    const merged = new Float64Array(BINS);
+    const offset = side < 0 ? BINS / 2 : 0;
+    for (let i = 0; i < BINS; i++) merged[offset + (i >> 1)] += this.bins[i];
+    if (side < 0) this.origin -= this.binWidth * BINS;
+    this.binWidth *= 2;
+    this.bins = merged;
+  }
+
+  /** The bounds of all values, zeros included; undefined before there was one. */
+  get range(): Range | undefined {
+    return this.min <= this.max ? { min: this.min, max: this.max } : undefined;
+  }
+
+  /** Non-zero values in each bin, lowest first. */
+  get counts(): Float64Array {
+    return this.bins;
+  }
+
+  /** Lower edge of the first bin. */
+  get low(): number {
+    return this.origin;
+  }
+
+  /** Width of a bin; 0 if all values are zero. */
+  get width(): number {
+    return this.binWidth;
+  }
+}
