@@ -29,10 +29,7 @@ export interface ConvertOptions {
   output: string;
   /** Representative samples, prepared as the model takes them. */
   calibration: SampleSource;
-  /**
-   * How ranges follow from the observed values: all of them, all but a share at either end, or with the least squared
-   * error. Default `mse`.
-   */
+  /** How ranges follow from the observed values: all of them, or all but a share at either end. Default `percentile`. */
   calibrationMethod?: CalibrationMethod;
   /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
   percentile?: number;
@@ -81,9 +78,8 @@ function checkOptions(options: ConvertOptions): void {
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
   checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
-  const known =
-    calibrationMethod === undefined || ['minmax', 'percentile', 'mse'].includes(calibrationMethod);
-  checkArgument(known, 'calibrationMethod', "'minmax', 'percentile' or 'mse'", calibrationMethod);
+  const known = calibrationMethod === undefined || ['minmax', 'percentile'].includes(calibrationMethod);
+  checkArgument(known, 'calibrationMethod', "'minmax' or 'percentile'", calibrationMethod);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
       'invalid-argument',

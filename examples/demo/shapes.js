@@ -1,9 +1,19 @@
 // The demo's data: pictures of ten shapes, of any size, place, angle and colour, before a gradient, under noise and
 // behind an occluding bar. Drawn from a seed: the same seed gives the same pictures everywhere.
-'use strict';
 
 const SIZE = 64;
-const CLASSES = ['circle', 'triangle', 'square', 'pentagon', 'hexagon', 'star', 'cross', 'ring', 'crescent', 'bar'];
+const CLASSES = [
+  'circle',
+  'triangle',
+  'square',
+  'pentagon',
+  'hexagon',
+  'star',
+  'cross',
+  'ring',
+  'crescent',
+  'bar',
+];
 
 /** Pseudo-random numbers in [0, 1): mulberry32. */
 function makeRandom(seed) {
@@ -46,20 +56,16 @@ const INSIDE = [
 /** Draws one picture into `pixels` from `offset`: SIZE x SIZE x 3 numbers in [-1, 1]. */
 function draw(label, random, pixels, offset) {
   const between = (low, high) => low + (high - low) * random();
-  const color = () => [random(), random(), random()];
-  let [ink, from, to] = [color(), color(), color()];
-  // The shape has to stand out from what is behind it.
-  while (Math.abs(ink[0] + ink[1] + ink[2] - (from[0] + from[1] + from[2] + to[0] + to[1] + to[2]) / 2) < 0.35) {
-    [ink, from, to] = [color(), color(), color()];
-  }
-  const radius = between(9, 26);
+  const color = (low, high) => [between(low, high), between(low, high), between(low, high)];
+  const [ink, from, to] = [color(0.55, 1), color(0, 0.4), color(0, 0.4)];
+  const radius = between(12, 26);
   const centerX = between(radius * 0.8, SIZE - radius * 0.8);
   const centerY = between(radius * 0.8, SIZE - radius * 0.8);
   const angle = between(0, 2 * Math.PI);
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const slope = between(0, 2 * Math.PI);
-  const noise = between(0.05, 0.3);
-  const occlusion = { at: between(0, SIZE), width: between(0, 8), steep: between(-1, 1), ink: color() };
+  const noise = between(0.05, 0.25);
+  const occlusion = { at: between(0, SIZE), width: between(0, 4), steep: between(-1, 1), ink: color(0, 1) };
   const inside = INSIDE[label];
   for (let y = 0; y < SIZE; y++) {
     for (let x = 0; x < SIZE; x++) {
@@ -86,7 +92,9 @@ function makeShapes(count, seed) {
   const random = makeRandom(seed);
   const pixels = new Float32Array(count * SIZE * SIZE * 3);
   const labels = Int32Array.from({ length: count }, (_, i) => i % CLASSES.length);
-  labels.forEach((label, i) => draw(label, random, pixels, i * SIZE * SIZE * 3));
+  labels.forEach((label, i) => {
+    draw(label, random, pixels, i * SIZE * SIZE * 3);
+  });
   return { pixels, labels };
 }
 

@@ -4,7 +4,6 @@
 //
 // The network is a small MobileNetV2: inverted residual blocks with batch normalization and ReLU6. The WebAssembly
 // backend computes convolutions fast but lacks their gradients, so those are written here from operations it has.
-'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -14,9 +13,9 @@ require('@tensorflow/tfjs-layers'); // brings the gradients
 const { CLASSES, SIZE, makeRandom, makeShapes } = require('./shapes.js');
 
 const SEED = 20;
-const TRAIN = 3200;
+const TRAIN = 2400;
 const VALIDATE = 500;
-const EPOCHS = 5;
+const EPOCHS = 6;
 const BATCH = 16;
 const PEAK_LEARNING_RATE = 3e-3;
 const EPSILON = 1e-3;
@@ -67,8 +66,24 @@ function interleaveZeros(x) {
 function overTaps(x, dy, reduce) {
   const [n, h, w, channels] = x.shape;
   const rows = n * (h + 2) * (w + 2);
-  const frame = tf.reshape(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), [rows, channels]);
-  const gradient = tf.reshape(tf.pad(dy, [[0, 0], [0, 2], [0, 2], [0, 0]]), [rows, dy.shape[3]]);
+  const frame = tf.reshape(
+    tf.pad(x, [
+      [0, 0],
+      [1, 1],
+      [1, 1],
+      [0, 0],
+    ]),
+    [rows, channels],
+  );
+  const gradient = tf.reshape(
+    tf.pad(dy, [
+      [0, 0],
+      [0, 2],
+      [0, 2],
+      [0, 0],
+    ]),
+    [rows, dy.shape[3]],
+  );
   return Array.from({ length: 9 }, (_, t) => {
     const shift = Math.floor(t / 3) * (w + 2) + (t % 3);
     return tf.tidy(() =>
@@ -90,7 +105,16 @@ function alignGradient(dy, stride) {
   if (stride === 1) return dy;
   const wide = interleaveZeros(dy);
   const [n, h, w, c] = wide.shape;
-  return tf.slice(tf.pad(wide, [[0, 0], [1, 0], [1, 0], [0, 0]]), [0, 0, 0, 0], [n, h, w, c]);
+  return tf.slice(
+    tf.pad(wide, [
+      [0, 0],
+      [1, 0],
+      [1, 0],
+      [0, 0],
+    ]),
+    [0, 0, 0, 0],
+    [n, h, w, c],
+  );
 }
 
 const depthwise = (x, filter, stride) =>
@@ -101,7 +125,13 @@ const depthwise = (x, filter, stride) =>
       const wide = alignGradient(dy, stride);
       return [
         tf.depthwiseConv2d(wide, tf.reverse(filter, [0, 1]), 1, 'same'),
-        tf.reshape(tf.concat(overTaps(x, wide, (view, gradient) => sumRows(tf.mul(view, gradient))), 0), filter.shape),
+        tf.reshape(
+          tf.concat(
+            overTaps(x, wide, (view, gradient) => sumRows(tf.mul(view, gradient))),
+            0,
+          ),
+          filter.shape,
+        ),
       ];
     };
     return { value, gradFunc };
@@ -112,7 +142,9 @@ const stem = (x, filter) =>
   tf.customGrad((x, filter, save) => {
     save([x, filter]);
     const gradFunc = (dy, [x, filter]) => {
-      const parts = overTaps(x, alignGradient(dy, 2), (view, gradient) => tf.matMul(view, gradient, true, false));
+      const parts = overTaps(x, alignGradient(dy, 2), (view, gradient) =>
+        tf.matMul(view, gradient, true, false),
+      );
       return [tf.zerosLike(x), tf.reshape(tf.concat(parts, 0), filter.shape)];
     };
     return { value: tf.conv2d(x, filter, 2, 'same'), gradFunc };
@@ -133,7 +165,11 @@ const normalize = (x, gamma, beta, mean, inverse) =>
       const dBeta = sumRows(dy);
       const dGamma = sumRows(tf.mul(dy, standard));
       const centred = tf.sub(tf.sub(dy, tf.div(dBeta, rows)), tf.mul(standard, tf.div(dGamma, rows)));
-      return [tf.mul(centred, tf.mul(inverse, gamma)), tf.reshape(dGamma, gamma.shape), tf.reshape(dBeta, gamma.shape)];
+      return [
+        tf.mul(centred, tf.mul(inverse, gamma)),
+        tf.reshape(dGamma, gamma.shape),
+        tf.reshape(dBeta, gamma.shape),
+      ];
     };
     return { value: tf.add(tf.mul(standard, gamma), beta), gradFunc };
   })(x, gamma, beta);
@@ -166,8 +202,12 @@ function network(images, training) {
     const name = `block_${i + 1}`;
     const inputs = x.shape[3];
     const inner = inputs * EXPANSION;
-    let y = tf.relu6(bn(pointwise(x, variable(`${name}/expand`, [inputs, inner], inputs)), `${name}/expand/bn`));
-    y = tf.relu6(bn(depthwise(y, variable(`${name}/depthwise`, [3, 3, inner, 1], 9), stride), `${name}/depthwise/bn`));
+    let y = tf.relu6(
+      bn(pointwise(x, variable(`${name}/expand`, [inputs, inner], inputs)), `${name}/expand/bn`),
+    );
+    y = tf.relu6(
+      bn(depthwise(y, variable(`${name}/depthwise`, [3, 3, inner, 1], 9), stride), `${name}/depthwise/bn`),
+    );
     y = bn(pointwise(y, variable(`${name}/project`, [inner, channels], inner)), `${name}/project/bn`);
     x = inputs === channels && stride === 1 ? tf.add(x, y) : y;
   });
@@ -234,14 +274,17 @@ function train() {
     const start = Date.now();
     for (let step = 0; step < steps; step++) {
       const progress = (epoch * steps + step) / (EPOCHS * steps);
-      optimizer.learningRate = PEAK_LEARNING_RATE * Math.min(1, progress * 20 + 0.05) * 0.5 * (1 + Math.cos(Math.PI * progress));
+      optimizer.learningRate =
+        PEAK_LEARNING_RATE * Math.min(1, progress * 20 + 0.05) * 0.5 * (1 + Math.cos(Math.PI * progress));
       sum += tf.tidy(() => {
         const { images, labels } = batchOf(data, order.slice(step * BATCH, (step + 1) * BATCH));
         return optimizer.minimize(() => crossEntropy(network(images, true), labels), true).dataSync()[0];
       });
     }
     const seconds = ((Date.now() - start) / 1000).toFixed(0);
-    console.log(`epoch ${epoch + 1}: loss ${(sum / steps).toFixed(3)}, held-out accuracy ${accuracy(held).toFixed(3)} (${seconds} s)`);
+    console.log(
+      `epoch ${epoch + 1}: loss ${(sum / steps).toFixed(3)}, held-out accuracy ${accuracy(held).toFixed(3)} (${seconds} s)`,
+    );
   }
 }
 
@@ -252,7 +295,11 @@ class GraphWriter {
   bytes = [];
 
   constant(name, shape, values, dtype = 'float32') {
-    this.nodes.push({ name, op: 'Const', attr: { dtype: { type: dtype === 'int32' ? 'DT_INT32' : 'DT_FLOAT' } } });
+    this.nodes.push({
+      name,
+      op: 'Const',
+      attr: { dtype: { type: dtype === 'int32' ? 'DT_INT32' : 'DT_FLOAT' } },
+    });
     this.weights.push({ name, shape, dtype });
     this.bytes.push(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
     return name;
@@ -270,7 +317,12 @@ class GraphWriter {
 
   convolution(op, name, x, filterShape, stride) {
     const list = (...values) => ({ list: { i: values.map(String) } });
-    const attr = { strides: list(1, stride, stride, 1), padding: text('SAME'), data_format: text('NHWC'), dilations: list(1, 1, 1, 1) };
+    const attr = {
+      strides: list(1, stride, stride, 1),
+      padding: text('SAME'),
+      data_format: text('NHWC'),
+      dilations: list(1, 1, 1, 1),
+    };
     return this.node(op, `${name}/${op}`, [x, this.variable(name, filterShape)], attr);
   }
 
@@ -282,7 +334,12 @@ class GraphWriter {
       this.constant(`${name}/moving_mean`, mean.shape, mean.dataSync()),
       this.constant(`${name}/moving_variance`, variance.shape, variance.dataSync()),
     ];
-    const attr = { U: { type: 'DT_FLOAT' }, epsilon: { f: EPSILON }, is_training: { b: false }, data_format: text('NHWC') };
+    const attr = {
+      U: { type: 'DT_FLOAT' },
+      epsilon: { f: EPSILON },
+      is_training: { b: false },
+      data_format: text('NHWC'),
+    };
     return this.node('FusedBatchNormV3', `${name}/FusedBatchNormV3`, [x, ...inputs], attr);
   }
 
@@ -302,15 +359,23 @@ function tensorShape(...dims) {
 function exportModel(folder) {
   const graph = new GraphWriter();
   const inputShape = tensorShape(-1, SIZE, SIZE, 3);
-  graph.nodes.push({ name: 'image', op: 'Placeholder', attr: { dtype: { type: 'DT_FLOAT' }, shape: { shape: inputShape } } });
-  const unit = (op, name, x, shape, stride = 1) => graph.batchNorm(`${name}/bn`, graph.convolution(op, name, x, shape, stride));
+  graph.nodes.push({
+    name: 'image',
+    op: 'Placeholder',
+    attr: { dtype: { type: 'DT_FLOAT' }, shape: { shape: inputShape } },
+  });
+  const unit = (op, name, x, shape, stride = 1) =>
+    graph.batchNorm(`${name}/bn`, graph.convolution(op, name, x, shape, stride));
   let x = graph.relu6('stem', unit('Conv2D', 'stem', 'image', undefined, 2));
   let channels = STEM;
   BLOCKS.forEach(([outputs, stride], i) => {
     const name = `block_${i + 1}`;
     const inner = channels * EXPANSION;
     let y = graph.relu6(`${name}/expand`, unit('Conv2D', `${name}/expand`, x, [1, 1, channels, inner]));
-    y = graph.relu6(`${name}/depthwise`, unit('DepthwiseConv2dNative', `${name}/depthwise`, y, undefined, stride));
+    y = graph.relu6(
+      `${name}/depthwise`,
+      unit('DepthwiseConv2dNative', `${name}/depthwise`, y, undefined, stride),
+    );
     y = unit('Conv2D', `${name}/project`, y, [1, 1, inner, outputs]);
     x = channels === outputs && stride === 1 ? graph.node('AddV2', `${name}/add`, [x, y]) : y;
     channels = outputs;
@@ -322,7 +387,9 @@ function exportModel(folder) {
     transpose_a: { b: false },
     transpose_b: { b: false },
   });
-  x = graph.node('BiasAdd', 'classifier/BiasAdd', [x, graph.variable('classifier/bias')], { data_format: text('NHWC') });
+  x = graph.node('BiasAdd', 'classifier/BiasAdd', [x, graph.variable('classifier/bias')], {
+    data_format: text('NHWC'),
+  });
   graph.node('Softmax', 'probabilities', [x]);
 
   const entry = (name, shape) => ({ name: `${name}:0`, dtype: 'DT_FLOAT', tensorShape: shape });

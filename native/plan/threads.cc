@@ -20,8 +20,7 @@ namespace lowbit {
 namespace {
 
 constexpr int kMaxThreads = 256;
-constexpr int kThreadBits = 16;
-constexpr uint64_t kThreadMask = (1u << kThreadBits) - 1;
+constexpr uint32_t kClosed = 1u << 31;
 // How often an idle thread looks for work before it sleeps: some ten microseconds, the gap between two ops.
 constexpr int kSpins = 2000;
 
@@ -72,14 +71,16 @@ struct ThreadPool::State {
   std::atomic<int> wanted{defaultThreads()};
   int started = 1;  // the calling thread counts; guarded by `lease`
 
-  // One job at a time: its number and, in the low 16 bits, how many threads take part. One word, so that a helper that
-  // wakes late never mixes two jobs; those that take part are waited for before the next job is posted.
+  // One job at a time, in the fields at the end. A helper enters through the gate, which counts those inside and carries
+  // a closed bit: the caller opens it when the fields are set and closes it when the chunks are gone, and then waits for
+  // those inside alone. A helper that the system has not woken in time is not waited for.
   std::mutex sleep;
   std::condition_variable wake;
-  std::atomic<uint64_t> job{0};
-  std::atomic<int> running{0};
+  std::atomic<uint64_t> job{0};  // a number, to tell that there is a new one
+  std::atomic<uint32_t> gate{kClosed};
   std::atomic<size_t> next{0};
   size_t chunks = 0;
+  int participants = 0;
   Task task = nullptr;
   void* context = nullptr;
 
@@ -102,9 +103,8 @@ struct ThreadPool::State {
         wake.wait(lock, [&] { return job.load(std::memory_order_acquire) != seen; });
       }
       seen = job.load(std::memory_order_acquire);
-      if (thread >= static_cast<int>(seen & kThreadMask)) continue;
-      work(thread);
-      running.fetch_sub(1, std::memory_order_release);
+      if (!(gate.fetch_add(1, std::memory_order_acq_rel) & kClosed) && thread < participants) work(thread);
+      gate.fetch_sub(1, std::memory_order_release);
     }
   }
 
@@ -144,16 +144,23 @@ void ThreadPool::Lease::dispatch(size_t chunks, Task task, void* context) const 
   state.task = task;
   state.context = context;
   state.chunks = chunks;
+  state.participants = threads_;
   state.next.store(0, std::memory_order_relaxed);
-  state.running.store(threads_ - 1, std::memory_order_relaxed);
+  state.gate.fetch_and(~kClosed, std::memory_order_release);
   {
     std::lock_guard<std::mutex> lock(state.sleep);
-    const uint64_t number = (state.job.load(std::memory_order_relaxed) >> kThreadBits) + 1;
-    state.job.store(number << kThreadBits | static_cast<uint64_t>(threads_), std::memory_order_release);
+    state.job.fetch_add(1, std::memory_order_release);
   }
   state.wake.notify_all();
   state.work(0);
-  while (state.running.load(std::memory_order_acquire) > 0) pause();
+  state.gate.fetch_or(kClosed, std::memory_order_acq_rel);
+  for (int spins = 0; state.gate.load(std::memory_order_acquire) != kClosed; ++spins) {
+    if (spins < kSpins) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
 }
 
 }  // namespace lowbit

@@ -6,19 +6,19 @@ import { LowbitError } from '../errors';
 import { refKey } from '../graph/edit';
 import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry, TensorRef } from '../graph/ir';
 import { toModelArtifacts } from '../graph/write-graph-model';
+import { importBackend, withBackend } from '../runtime/backends';
 import type { Observations, ObservedTensor } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
-import { MeanSquaredErrorObserver } from './observers/mean-squared-error';
 import { MinMaxObserver } from './observers/min-max';
 import type { Observer } from './observers/observer';
 import { PercentileObserver } from './observers/percentile';
 import type { SampleSource } from './source';
 
-/** Bounds of all values; bounds that leave out a share at either end; bounds with the least squared error. */
-export type CalibrationMethod = 'minmax' | 'percentile' | 'mse';
+/** Bounds of all values, or bounds that leave out a share at either end. */
+export type CalibrationMethod = 'minmax' | 'percentile';
 
 export interface CalibrationOptions {
-  /** How ranges follow from the observed values. Default `mse`. */
+  /** How ranges follow from the observed values. Default `percentile`. */
   method?: CalibrationMethod;
   /** Share of values to keep between zero and either bound, in percent. Default 99.99. */
   percentile?: number;
@@ -48,47 +48,6 @@ type Settings = CalibrationOptions & Required<Pick<CalibrationOptions, 'method' 
 /** Options without those that were given as undefined. */
 function defined(options: CalibrationOptions): CalibrationOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function isBackendMissing(error: unknown): boolean {
-  return (
-    (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' ||
-    (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND'
-  );
-}
-
-/** Imports the WebAssembly backend, or else the plain JavaScript one. */
-async function importBackend(): Promise<'wasm' | 'cpu'> {
-  try {
-    await import('@tensorflow/tfjs-backend-wasm');
-    return 'wasm';
-  } catch (error) {
-    if (!isBackendMissing(error)) throw error;
-  }
-  try {
-    await import('@tensorflow/tfjs-backend-cpu');
-    return 'cpu';
-  } catch (error) {
-    if (!isBackendMissing(error)) throw error;
-    throw new LowbitError(
-      'unsupported-backend',
-      'Calibration runs the float model in TF.js and needs a backend: npm install @tensorflow/tfjs-backend-wasm.',
-      { cause: error },
-    );
-  }
-}
-
-/** Runs something on a backend and gives the user's own back afterwards. */
-async function withBackend<T>(name: string, body: () => Promise<T>): Promise<T> {
-  const previous = tf.getBackend();
-  if (!(await tf.setBackend(name))) {
-    throw new LowbitError('unsupported-backend', `The TF.js backend '${name}' could not be initialized.`);
-  }
-  try {
-    return await body();
-  } finally {
-    if (previous && previous !== name) await tf.setBackend(previous);
-  }
 }
 
 function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: number): void {
@@ -178,8 +137,7 @@ class FloatModel {
 }
 
 function newObserver(method: CalibrationMethod, percentile: number): Observer {
-  if (method === 'minmax') return new MinMaxObserver();
-  return method === 'mse' ? new MeanSquaredErrorObserver() : new PercentileObserver(percentile);
+  return method === 'minmax' ? new MinMaxObserver() : new PercentileObserver(percentile);
 }
 
 /** The observers of one tensor. */
@@ -260,7 +218,7 @@ export async function calibrate(
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
-  const settings = { method: 'mse' as const, percentile: 99.99, samples: 128, ...defined(options) };
+  const settings = { method: 'percentile' as const, percentile: 99.99, samples: 128, ...defined(options) };
   const backend = await importBackend();
   const { ranges, means, seen, sha256 } = await withBackend(backend, () =>
     observeAll(graph, tensors, source, settings),

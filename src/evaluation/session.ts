@@ -57,7 +57,7 @@ export class ModelSession {
   execute(feeds: tf.NamedTensorMap): Output[] {
     const results = this.model.execute(feeds, [...this.outputNames]);
     return (Array.isArray(results) ? results : [results]).map((tensor, i) => {
-      const values = Float32Array.from(tensor.dataSync());
+      const values = tensor.dataSync() as Float32Array;
       tensor.dispose();
       return { name: this.outputNames[i], shape: tensor.shape, values };
     });

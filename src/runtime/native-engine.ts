@@ -62,6 +62,7 @@ class NativeProgram implements CompiledProgram {
   }
 
   outputShapes(inputShapes: Shapes): number[][] {
+    this.live();
     const call = this.callFor(inputShapes);
     call.outputs ??= decodeShapes(rethrow(() => this.addon.outputShapes(this.live(), call.words)));
     return call.outputs;
