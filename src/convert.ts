@@ -35,6 +35,11 @@ export interface ConvertOptions {
   percentile?: number;
   /** How many samples to use at most. Default 128. */
   samples?: number;
+  /**
+   * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
+   * every intermediate. The results are the same. Default true.
+   */
+  regions?: boolean;
   /** Replace an output folder that holds a model other than one of ours. Default false. */
   overwrite?: boolean;
   onProgress?(progress: ConvertProgress): void;
@@ -186,7 +191,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
     onProgress: (done, total) => report('calibrate', done, total),
   });
   report('quantize', 0, 1);
-  const quantized = quantizeGraph(graph, plan, observations);
+  const quantized = quantizeGraph(graph, plan, observations, { regions: options.regions ?? true });
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
   report('write', 0, 1);
   const after = await writeGraphModel(withMetadata(quantized.graph, records, provenance), options.output, {

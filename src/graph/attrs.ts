@@ -109,5 +109,6 @@ export const attr = {
   int: (value: number): RawAttr => ({ i: String(value) }),
   ints: (values: readonly number[]): RawAttr => ({ list: { i: values.map(String) } }),
   float: (value: number): RawAttr => ({ f: value }),
+  floats: (values: readonly number[]): RawAttr => ({ list: { f: [...values] } }),
   dtype: (dtype: DType): RawAttr => ({ type: dtypeName(dtype) }),
 };

@@ -1,7 +1,8 @@
 /** Finds and loads the Node-API addon, build/lowbit.node in the package's root. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { LowbitError } from '../errors';
+import { packageRoot } from '../package-root';
 
 /** What native/node/addon.cc exports; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
 export interface NativeAddon {
@@ -16,13 +17,6 @@ export interface NativeAddon {
   supports(isa: string): boolean;
 }
 
-/** The nearest folder above with a package.json; the sources and dist/ lie at different depths. */
-function packageRoot(): string {
-  let folder = __dirname;
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-  return folder;
-}
-
 /**
  * Loads the addon.
  *
@@ -35,7 +29,9 @@ export function loadNativeAddon(): NativeAddon {
     return require(path) as NativeAddon;
   } catch (cause) {
     const log = join(build, 'native-build-error.txt');
-    const reason = existsSync(log) ? readFileSync(log, 'utf8').trim() : (cause as Error).message;
+    const reason = existsSync(log)
+      ? readFileSync(log, 'utf8').trim()
+      : (cause as Error).message.split('\n')[0];
     throw new LowbitError(
       'engine-unavailable',
       `The native engine of tfjs-lowbit is not available: ${reason}\n` +

@@ -5,7 +5,7 @@ import { forEachCase } from '../support/random';
 import { everyIsa, expectReference } from '../support/run-engine';
 import { ALL_SERIES } from '../support/series';
 
-const CASES = 300;
+const CASES = 200;
 
 test.each(ALL_SERIES)('$label equals the reference on every instruction set', async ({ label, draw }) => {
   const engines = everyIsa();

@@ -152,7 +152,9 @@ export class Drawer {
       );
       return builder.apply(make(random.chance(0.5) ? {} : { realMin, realMax }), FLOAT32);
     }
-    const scale = this.scaleNear(range / random.pick([3, 60, 120, 250, 1000]));
+    const steps = random.pick([3, 60, 120, 250, 1000]);
+    // Long chains of products would run out of float32.
+    const scale = this.scaleNear(Math.min(Math.max(range / steps, 2 ** -20), 2 ** 20));
     const { activation, spec } = this.activation({ scale, zeroPoint: this.zeroPoint() }, tables);
     return builder.apply(make(activation), spec);
   }

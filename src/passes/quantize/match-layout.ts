@@ -22,7 +22,7 @@ export const matchReshape: Matcher = (node, { shapes }) => {
   if (!keepsBatch(from, to)) return 'it does not keep the batch';
   return {
     activations: [input],
-    layout: true,
+    floatAtEnd: 'it only renames dimensions, after the last quantized op',
     lower(builder, store) {
       const codes = builder.read(input);
       const result = builder.result(store.result, builder.paramsOf(codes));

@@ -14,6 +14,9 @@ const NAMED: Readonly<Record<string, ActivationName>> = {
   Softplus: 'softplus',
 };
 
+/** Functions whose small results tell apart (probabilities): 256 codes are too few for an output of the model. */
+const SQUASHING = new Set(['Sigmoid', 'Tanh', 'Softplus']);
+
 /** Klambauer et al. 2017, equation 2. */
 const SELU_SCALE = 1.0507009873554805;
 const SELU_ALPHA = 1.6732632423543772;
@@ -79,7 +82,12 @@ function withScalar(
 
 export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   const pointwise = unary(node, graph);
-  if (pointwise) return { activations: [node.inputs[0]], pointwise };
+  if (pointwise) {
+    const floatAtEnd = SQUASHING.has(node.op)
+      ? 'its result is no longer quantized: computed in float'
+      : undefined;
+    return { activations: [node.inputs[0]], pointwise, floatAtEnd };
+  }
   const match = withScalar(node, graph);
   if (!match) return undefined;
   const rank = shapes.get(refKey(match.input))?.length;

@@ -14,8 +14,8 @@ export interface Quantizable {
   readonly activations: readonly TensorRef[];
   /** Multiplies by weights: what a region must have to be worth its borders. */
   readonly weighted?: boolean;
-  /** Only renames dimensions: free in float, so it does not end a region. */
-  readonly layout?: boolean;
+  /** Why it is better computed in float where nothing quantized reads it: it does not end a region. */
+  readonly floatAtEnd?: string;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
   readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
   /** May take a following pointwise function into its store. */

@@ -8,8 +8,9 @@ import type { Observations, ObservedTensor } from '../../calibration/observation
 import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
-import { encodeProgram } from '../../runtime/program';
+import { encodeProgram, type Program } from '../../runtime/program';
 import { removeDeadNodes } from '../remove-dead-nodes';
+import { expandProgram } from './expand-program';
 import type { QuantizationPlan, Region } from './plan';
 import { ProgramBuilder } from './program-builder';
 
@@ -24,6 +25,22 @@ function lower(region: Region, plan: QuantizationPlan, observations: Observation
   return builder;
 }
 
+/** One node for a whole program, reading two constants beside the inputs: the program's words and its weights. */
+function regionNode(
+  editor: GraphEditor,
+  program: Program,
+  weights: Int32Array,
+  inputs: readonly TensorRef[],
+  region: string,
+): TensorRef[] {
+  const name = editor.freeName(region);
+  const constant = (what: string, values: Int32Array) =>
+    editor.addConstant(`${name}/${what}`, { dtype: 'int32', shape: [values.length], values });
+  const constants = [constant('program', encodeProgram(program)), constant('weights', weights)];
+  editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs: {} });
+  return program.outputs.map((_, index) => output(name, index));
+}
+
 /**
  * Makes a region's readers read its node instead, and takes its own nodes away.
  *
@@ -33,12 +50,12 @@ function replaceRegion(
   editor: GraphEditor,
   kept: ReadonlySet<string>,
   region: Region,
-  name: string,
+  results: readonly TensorRef[],
 ): [string, TensorRef][] {
   for (const node of region.nodes) editor.remove(node.name);
   const moved: [string, TensorRef][] = [];
   region.outputs.forEach((ref, index) => {
-    const to = output(name, index);
+    const to = results[index];
     if (kept.has(ref.node)) {
       editor.setNode({ name: ref.node, op: 'Identity', inputs: [to], attrs: { T: attr.dtype('float32') } });
     } else {
@@ -58,31 +75,26 @@ export interface QuantizedGraph {
 /**
  * Lowers the regions of a plan.
  *
+ * @param options.regions one node a region, or (false) one a quantized op
  * @param observations range of every tensor that the plan's regions observe, channel means of those that weights multiply
  */
 export function quantizeGraph(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
+  options: { regions: boolean } = { regions: true },
 ): QuantizedGraph {
   const editor = new GraphEditor(graph);
   const kept = outputNodes(graph);
   const moved = new Map<string, TensorRef>();
   const weightFidelity = new Map<string, number>();
   plan.regions.forEach((region, index) => {
-    const name = editor.freeName(`lowbit/region_${index}`);
     const builder = lower(region, plan, observations);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
-    const constants = [
-      [`${name}/program`, encodeProgram(builder.build())],
-      [`${name}/weights`, builder.weights.build()],
-    ] as const;
-    const refs = constants.map(([constant, values]) =>
-      editor.addConstant(constant, { dtype: 'int32', shape: [values.length], values }),
-    );
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
-    editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...refs], attrs: {} });
-    for (const [key, ref] of replaceRegion(editor, kept, region, name)) moved.set(key, ref);
+    const emit = options.regions ? regionNode : expandProgram;
+    const results = emit(editor, builder.build(), builder.weights.build(), inputs, `lowbit/region_${index}`);
+    for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
   return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };
 }

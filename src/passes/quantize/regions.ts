@@ -55,13 +55,13 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   return [...groups.values()];
 }
 
-/** Nodes at a region's end that only rename dimensions: outside, the op before them can store float32 itself. */
-function withoutLayoutEnds(graph: Graph, region: readonly GraphNode[], candidates: Candidates): GraphNode[] {
+/** Takes off a region's end what is better computed in float: the op before it can store float32 itself. */
+function withoutFloatEnds(graph: Graph, region: readonly GraphNode[], candidates: Candidates): GraphNode[] {
   const readers = consumers(graph);
   const kept = new Set(region.map((n) => n.name));
   for (const node of region.toReversed()) {
     const inside = readers.get(node.name)?.some((n) => kept.has(n.name));
-    if (candidates.get(node.name)!.layout && !inside) kept.delete(node.name);
+    if (candidates.get(node.name)!.floatAtEnd && !inside) kept.delete(node.name);
   }
   return region.filter((n) => kept.has(n.name));
 }
@@ -78,16 +78,13 @@ export function outlineRegions(graph: Graph, candidates: Candidates): Outline {
   const left = new Map<string, string>();
   const regions: GraphNode[][] = [];
   for (const group of components(graph, candidates)) {
-    const region = withoutLayoutEnds(graph, group, candidates);
+    const region = withoutFloatEnds(graph, group, candidates);
     const worth = region.some((n) => candidates.get(n.name)!.weighted);
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
-    for (const node of group) {
-      if (kept.has(node.name)) continue;
-      left.set(
-        node.name,
-        worth ? 'it only renames dimensions, after the last quantized op' : 'no weighted op is next to it',
-      );
+    for (const { name } of group) {
+      if (!kept.has(name))
+        left.set(name, worth ? candidates.get(name)!.floatAtEnd! : 'no weighted op is next to it');
     }
   }
   return { regions, left };

@@ -1,6 +1,6 @@
 import { type Activation, type Op, OpKind, type TensorSpec } from '../../../src/runtime/program';
 import { store, storeScale, toCode } from './requantize';
-import { indexOf, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
+import { makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
 
 /** NumPy broadcasting: shapes aligned at the last axis, 1 stretches. */
 function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
@@ -12,15 +12,15 @@ function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
   });
 }
 
-/** The value of a broadcast tensor at a position of the larger shape. */
-function valueAt({ shape, values }: ReferenceTensor, position: readonly number[]): number {
-  const own = position.slice(position.length - shape.length);
-  return values[
-    indexOf(
-      shape,
-      own.map((p, axis) => (shape[axis] === 1 ? 0 : p)),
-    )
-  ]!;
+/** Elements from one step to the next along each axis of the output; 0 where the tensor is stretched. */
+function broadcastStrides({ shape }: ReferenceTensor, rank: number): number[] {
+  const strides: number[] = Array(rank).fill(0);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; --axis) {
+    if (shape[axis] !== 1) strides[axis + rank - shape.length] = stride;
+    stride *= shape[axis]!;
+  }
+  return strides;
 }
 
 /**
@@ -46,9 +46,17 @@ export function binary(
       : (left: number, right: number) =>
           Math.fround(left * right * Math.fround((scaleA * scaleB) / outputScale));
   const shape = broadcastShape(a.shape, b.shape);
-  const values = Array.from(positions(shape), (position) =>
-    combine(valueAt(a, position) - a.spec.zeroPoint, valueAt(b, position) - b.spec.zeroPoint),
-  );
+  const stridesA = broadcastStrides(a, shape.length);
+  const stridesB = broadcastStrides(b, shape.length);
+  const values: number[] = [];
+  for (const position of positions(shape)) {
+    let [atA, atB] = [0, 0];
+    for (const [axis, p] of position.entries()) {
+      atA += p * stridesA[axis]!;
+      atB += p * stridesB[axis]!;
+    }
+    values.push(combine(a.values[atA]! - a.spec.zeroPoint, b.values[atB]! - b.spec.zeroPoint));
+  }
   return store(spec, shape, op.activation, weights, (index) => values[index]!);
 }
 

@@ -1,0 +1,276 @@
+/**
+ * A program as graph nodes, one named kernel an op, for seeing every intermediate: codes travel as int32 tensors, and
+ * the results are the program's to the bit. What the kernels have no attribute for, tables and odd clamps, becomes
+ * stock TF.js ops on the codes, which compute the same.
+ */
+import { attr } from '../../graph/attrs';
+import { type GraphEditor, output } from '../../graph/edit';
+import type { Constant, RawAttr, TensorRef } from '../../graph/ir';
+import { clampBounds, clampCodes } from '../../quantization/activation';
+import {
+  type Activation,
+  type FilterRef,
+  type Op,
+  OpKind,
+  PaddingMode,
+  type Program,
+  type TensorSpec,
+  TensorType,
+  type Window,
+} from '../../runtime/program';
+
+type Attrs = Record<string, RawAttr>;
+
+const PADS = { [PaddingMode.Same]: 'same', [PaddingMode.Valid]: 'valid', [PaddingMode.Explicit]: 'explicit' };
+
+const TABLE_ENTRIES = 256;
+
+function windowAttrs({ strides, dilations, padding }: Window): Attrs {
+  const { mode, top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  return {
+    strides: attr.ints(strides),
+    dilations: attr.ints(dilations ?? [1, 1]),
+    pad: attr.string(PADS[mode]),
+    ...(mode === PaddingMode.Explicit && { explicitPads: attr.ints([top, bottom, left, right]) }),
+  };
+}
+
+function affineAttrs(prefix: string, { scale, zeroPoint }: Pick<TensorSpec, 'scale' | 'zeroPoint'>): Attrs {
+  return { [`${prefix}Scale`]: attr.float(scale), [`${prefix}ZeroPoint`]: attr.int(zeroPoint) };
+}
+
+/** The activation that clamps codes of this quantization to these bounds, if one of the kernels' does. */
+function clampName(codeMin: number, codeMax: number, params: TensorSpec): string | undefined {
+  return (['linear', 'relu', 'relu6'] as const).find((name) => {
+    const codes = clampCodes(clampBounds(name)!, params);
+    return codes.codeMin === codeMin && codes.codeMax === codeMax;
+  });
+}
+
+class Expansion {
+  private readonly refs = new Map<number, TensorRef>();
+
+  constructor(
+    private readonly editor: GraphEditor,
+    private readonly program: Program,
+    private readonly weights: Int32Array,
+  ) {}
+
+  run(inputs: readonly TensorRef[]): TensorRef[] {
+    this.program.inputs.forEach((id, i) => {
+      this.refs.set(id, inputs[i]);
+    });
+    for (const op of this.program.ops) this.refs.set(op.output, this.expand(op));
+    return this.program.outputs.map((id) => this.refs.get(id)!);
+  }
+
+  private spec(id: number): TensorSpec {
+    return this.program.tensors[id];
+  }
+
+  private node(name: string, op: string, inputs: readonly TensorRef[], attrs: Attrs): TensorRef {
+    const free = this.editor.freeName(`${name}/${op}`);
+    this.editor.setNode({ name: free, op, inputs, attrs });
+    return output(free);
+  }
+
+  private constant(
+    name: string,
+    values: Int32Array | Float32Array,
+    shape: readonly number[] = [values.length],
+  ): TensorRef {
+    const dtype = values instanceof Float32Array ? 'float32' : 'int32';
+    return this.editor.addConstant(name, { dtype, shape, values } as Constant);
+  }
+
+  private words(offset: number, bytes: number): Int32Array {
+    return this.weights.slice(offset / 4, offset / 4 + Math.ceil(bytes / 4));
+  }
+
+  private expand(op: Op): TensorRef {
+    const inputs = op.inputs.map((id) => this.refs.get(id)!);
+    const [input] = op.inputs.map((id) => this.spec(id));
+    const result = this.spec(op.output);
+    switch (op.kind) {
+      case OpKind.Quantize:
+        return this.node(op.name, 'Quantize', inputs, {
+          scale: attr.float(result.scale),
+          zeroPoint: attr.int(result.zeroPoint),
+        });
+      case OpKind.Dequantize:
+        return this.node(op.name, 'Dequantize', inputs, {
+          scale: attr.float(input.scale),
+          zeroPoint: attr.int(input.zeroPoint),
+        });
+      case OpKind.Conv2D: {
+        const shape = [op.outChannels, ...op.window.kernel, op.inChannels / op.groups];
+        const attrs = { ...windowAttrs(op.window), groups: attr.int(op.groups) };
+        return this.weighted(op, 'QuantizedConv2D', inputs[0], shape, op.outChannels, attrs);
+      }
+      case OpKind.DepthwiseConv2D: {
+        const shape = [...op.window.kernel, op.channels, op.multiplier];
+        const channels = op.channels * op.multiplier;
+        return this.weighted(op, 'QuantizedDepthwise', inputs[0], shape, channels, windowAttrs(op.window));
+      }
+      case OpKind.Linear:
+        return this.weighted(
+          op,
+          'QuantizedLinear',
+          inputs[0],
+          [op.outFeatures, op.inFeatures],
+          op.outFeatures,
+          {},
+        );
+      case OpKind.MaxPool:
+      case OpKind.AvgPool:
+        return this.node(
+          op.name,
+          op.kind === OpKind.MaxPool ? 'QuantizedMaxPool' : 'QuantizedAvgPool',
+          inputs,
+          {
+            ...windowAttrs(op.window),
+            filterSize: attr.ints(op.window.kernel),
+            ...affineAttrs('input', input),
+            ...affineAttrs('output', result),
+          },
+        );
+      case OpKind.Add:
+      case OpKind.Mul: {
+        const [a, b] = op.inputs.map((id) => this.spec(id));
+        const operands = { ...affineAttrs('a', a), ...affineAttrs('b', b) };
+        return this.activated(op.name, result, op.activation, (attrs) =>
+          this.node(op.name, op.kind === OpKind.Add ? 'QuantizedAdd' : 'QuantizedMul', inputs, {
+            ...operands,
+            ...attrs,
+          }),
+        );
+      }
+      case OpKind.Concat: {
+        const parts = op.inputs.map((id) => this.spec(id));
+        return this.node(op.name, 'QuantizedConcat', inputs, {
+          axis: attr.int(op.axis),
+          inputScales: attr.floats(parts.map((p) => p.scale)),
+          inputZeroPoints: attr.ints(parts.map((p) => p.zeroPoint)),
+          ...affineAttrs('output', result),
+        });
+      }
+      case OpKind.Reshape:
+        return this.node(
+          op.name,
+          'Reshape',
+          [inputs[0], this.constant(`${op.name}/shape`, Int32Array.from(op.shape))],
+          {},
+        );
+      case OpKind.Lookup:
+        return this.lookup(op.name, inputs[0], op.tableOffset);
+      case OpKind.Cast:
+        return inputs[0];
+    }
+  }
+
+  private weighted(
+    op: Op & { filter: FilterRef; activation: Activation },
+    kernel: string,
+    x: TensorRef,
+    shape: readonly number[],
+    channels: number,
+    attrs: Attrs,
+  ): TensorRef {
+    const { filterOffset, scaleOffset, biasOffset } = op.filter;
+    const size = shape.reduce((product, d) => product * d, 1);
+    const filter = this.constant(`${op.name}/filter`, this.words(filterOffset, size));
+    const scales = this.constant(
+      `${op.name}/filterScale`,
+      new Float32Array(this.words(scaleOffset, 4 * channels).buffer),
+    );
+    const zeros = new Int32Array(channels);
+    const bias = this.constant(
+      `${op.name}/bias`,
+      biasOffset === undefined ? zeros : this.words(biasOffset, 4 * channels),
+    );
+    const fixed = {
+      ...attrs,
+      filterShape: attr.ints(shape),
+      ...affineAttrs('input', this.spec(op.inputs[0])),
+    };
+    const result = this.spec(op.output);
+    const emit = (more: Attrs) =>
+      this.node(op.name, kernel, [x, filter, scales, bias], { ...fixed, ...more });
+    return result.type === TensorType.Float32
+      ? this.clampedReal(op.name, op.activation, emit)
+      : this.activated(op.name, result, op.activation, emit);
+  }
+
+  /** A kernel that stores real values, and the clamp after it. */
+  private clampedReal(
+    name: string,
+    { realMin, realMax }: Activation,
+    emit: (attrs: Attrs) => TensorRef,
+  ): TensorRef {
+    const bounds = [realMin ?? Number.NEGATIVE_INFINITY, realMax ?? Number.POSITIVE_INFINITY];
+    const known = (['linear', 'relu', 'relu6'] as const).find((n) =>
+      clampBounds(n)!.every((b, i) => b === bounds[i]),
+    );
+    if (known) return emit({ activation: attr.string(known) });
+    const [min, max] = bounds.map((b, i) => this.constant(`${name}/bound_${i}`, Float32Array.of(b), []));
+    return this.node(name, 'ClipByValue', [emit({}), min, max], { T: attr.dtype('float32') });
+  }
+
+  /** A kernel that stores codes, and what its activation needs beyond a clamp that it knows. */
+  private activated(
+    name: string,
+    result: TensorSpec,
+    activation: Activation,
+    emit: (attrs: Attrs) => TensorRef,
+  ): TensorRef {
+    const { tableOffset, preScale = 1, preZeroPoint = 0, codeMin = -128, codeMax = 127 } = activation;
+    const before =
+      tableOffset === undefined ? result : { ...result, scale: preScale, zeroPoint: preZeroPoint };
+    const known = clampName(codeMin, codeMax, before);
+    const codes = emit({
+      ...affineAttrs('output', before),
+      ...(known && { activation: attr.string(known) }),
+    });
+    const clamped = known ? codes : this.clampedCodes(name, codes, codeMin, codeMax);
+    return tableOffset === undefined ? clamped : this.lookup(name, clamped, tableOffset);
+  }
+
+  private clampedCodes(name: string, codes: TensorRef, min: number, max: number): TensorRef {
+    const bound = (value: number) => this.constant(`${name}/bound`, Int32Array.of(value), []);
+    const type = { T: attr.dtype('int32') };
+    return this.node(
+      name,
+      'Minimum',
+      [this.node(name, 'Maximum', [codes, bound(min)], type), bound(max)],
+      type,
+    );
+  }
+
+  private lookup(name: string, codes: TensorRef, tableOffset: number): TensorRef {
+    const bytes = this.words(tableOffset, TABLE_ENTRIES);
+    const table = this.constant(`${name}/table`, Int32Array.from(new Int8Array(bytes.buffer)));
+    const half = this.constant(`${name}/offset`, Int32Array.of(TABLE_ENTRIES / 2), []);
+    const axis = this.constant(`${name}/axis`, Int32Array.of(0), []);
+    const type = { T: attr.dtype('int32') };
+    const index = this.node(name, 'AddV2', [codes, half], type);
+    return this.node(name, 'GatherV2', [table, index, axis], {
+      Tparams: attr.dtype('int32'),
+      batch_dims: attr.int(0),
+    });
+  }
+}
+
+/**
+ * Adds the nodes of a program to a graph.
+ *
+ * @param inputs the float32 tensors that the program reads
+ * @returns the float32 tensors that it computes
+ */
+export function expandProgram(
+  editor: GraphEditor,
+  program: Program,
+  weights: Int32Array,
+  inputs: readonly TensorRef[],
+): TensorRef[] {
+  return new Expansion(editor, program, weights).run(inputs);
+}

@@ -1,0 +1,246 @@
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import sharp from 'sharp';
+import { TINY_SIZE, temporaryFolder, writeTinyModel } from '../support/tiny-model';
+
+const MAIN = resolve(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
+
+function cli(...args: string[]): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+}
+
+let float: string;
+let images: string;
+let labels: string;
+let output: string;
+
+/** Coloured squares, one picture a file. */
+async function writeImages(folder: string, count: number): Promise<void> {
+  mkdirSync(join(folder, 'sub'), { recursive: true });
+  for (let i = 0; i < count; i++) {
+    const background = { r: (i * 67) % 256, g: (i * 131) % 256, b: (i * 199) % 256 };
+    const file = join(folder, i % 2 === 0 ? '.' : 'sub', `image-${i}.png`);
+    await sharp({ create: { width: 20, height: 14, channels: 3, background } })
+      .png()
+      .toFile(file);
+  }
+}
+
+beforeAll(async () => {
+  float = writeTinyModel();
+  images = join(temporaryFolder(), 'images');
+  await writeImages(images, 8);
+  labels = join(dirname(images), 'labels.json');
+  writeFileSync(
+    labels,
+    JSON.stringify({ 'images/image-0.png': 1, 'images/sub/image-1.png': { index: 2, name: 'two' } }),
+  );
+  output = join(temporaryFolder(), 'int8');
+});
+
+const convertArgs = (to: string, ...more: string[]) => [
+  'convert',
+  '--input',
+  float,
+  '--output',
+  to,
+  '--calibration',
+  images,
+  ...more,
+];
+
+describe('tfjs-lowbit', () => {
+  test.each(['convert', 'inspect', 'compare', 'bench'])('%s --help has an example', (command) => {
+    const { status, stdout } = cli(command, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(new RegExp(`Example:\\n {2}tfjs-lowbit ${command} `));
+  });
+
+  test('convert prints a summary on stdout and writes a model', () => {
+    const { status, stdout, stderr } = cli(...convertArgs(output));
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/nodes in INT8 +│ 4, in 1 region/);
+    expect(stdout).toMatch(/probabilities +│ Softmax +│ computed once, in float/);
+    expect(readdirSync(output)).toContain('model.json');
+  });
+
+  test('convert --json tells the same', () => {
+    const { status, stdout } = cli(
+      ...convertArgs(output, '--json', '--calibration-method', 'minmax', '--samples', '4'),
+    );
+    const report = JSON.parse(stdout);
+    expect(status).toBe(0);
+    expect(report.calibration).toMatchObject({ method: 'minmax', samples: 4 });
+    expect(report.float).toEqual([expect.objectContaining({ name: 'probabilities', op: 'Softmax' })]);
+    expect(report.bytes.before).toBeGreaterThan(0);
+  });
+
+  test('converting twice gives the same bytes', () => {
+    const again = join(temporaryFolder(), 'again');
+    cli(...convertArgs(output));
+    cli(...convertArgs(again));
+    for (const file of readdirSync(output)) {
+      expect(readFileSync(join(again, file)).equals(readFileSync(join(output, file)))).toBe(true);
+    }
+  });
+
+  test('inspect tells ops and what can be quantized', () => {
+    const { status, stdout } = cli('inspect', float, '--json');
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report.quantizable.macsPercent).toBe(100);
+    const convolution = report.ops.find(({ op }: { op: string }) => op === '_FusedConv2D');
+    expect(convolution).toMatchObject({ nodes: 1, macs: TINY_SIZE * TINY_SIZE * 27 * 6 });
+    expect(cli('inspect', float).stdout).toMatch(/INT8 takes 100.00 % of the multiply-accumulates/);
+  });
+
+  test('compare tells accuracy, agreement, noise, latency and memory', () => {
+    cli(...convertArgs(output));
+    const { status, stdout, stderr } = cli(
+      'compare',
+      '--float',
+      float,
+      '--lowbit',
+      join(output, 'model.json'),
+      '--images',
+      images,
+      '--labels',
+      labels,
+      '--json',
+    );
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report.samples).toBe(8);
+    expect(report.top1.labelled).toBe(2);
+    expect(report.agreement).toBeGreaterThanOrEqual(75);
+    expect(report.outputs.map(({ name }: { name: string }) => name)).toEqual(['probabilities', 'logits']);
+    expect(report.outputs[1].signalToNoise).toBeGreaterThan(20);
+    expect(report.latency.lowbit).toBeGreaterThan(0);
+    expect(report.memory.lowbit.peak).toBeGreaterThanOrEqual(report.memory.lowbit.resident);
+  });
+
+  test('bench tells medians for each number of threads', () => {
+    cli(...convertArgs(output));
+    const { status, stdout } = cli(
+      'bench',
+      '--model',
+      join(output, 'model.json'),
+      '--float',
+      float,
+      '--threads',
+      '1,2',
+      '--runs',
+      '5',
+      '--batch',
+      '2',
+      '--json',
+    );
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report.results.map(({ threads }: { threads: number }) => threads)).toEqual([1, 2]);
+    expect(report.results[0].model.median).toBeGreaterThan(report.results[0].javascriptOverhead);
+    expect(report.results[0].speedup).toBeGreaterThan(0);
+  });
+});
+
+describe('failures exit with 1, say why on stderr, and leave nothing behind', () => {
+  const cases: [string, () => string[], RegExp][] = [
+    ['no such model', () => ['inspect', '/no/such/model.json'], /Cannot read .*model\.json/],
+    ['unknown option', () => ['inspect', '--frobnicate'], /unknown option '--frobnicate'/],
+    ['missing option', () => ['convert', '--input', float], /required option '--output <folder>'/],
+    [
+      'wrong number',
+      () => convertArgs(join(temporaryFolder(), 'x'), '--samples', '-3'),
+      /Expected a positive integer/,
+    ],
+    [
+      'empty image folder',
+      () => [
+        'convert',
+        '--input',
+        float,
+        '--output',
+        join(temporaryFolder(), 'x'),
+        '--calibration',
+        temporaryFolder(),
+      ],
+      /holds no image/,
+    ],
+    [
+      'already converted',
+      () => [
+        'convert',
+        '--input',
+        join(output, 'model.json'),
+        '--output',
+        join(temporaryFolder(), 'x'),
+        '--calibration',
+        images,
+      ],
+      /was converted by tfjs-lowbit already/,
+    ],
+  ];
+  test.each(cases)('%s', (_name, args, message) => {
+    cli(...convertArgs(output));
+    const { status, stdout, stderr } = cli(...args());
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at /);
+  });
+
+  test('a truncated shard', () => {
+    const broken = writeTinyModel();
+    truncateSync(join(dirname(broken), 'group1-shard1of1.bin'), 100);
+    const to = join(temporaryFolder(), 'out');
+    const { status, stderr } = cli('convert', '--input', broken, '--output', to, '--calibration', images);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/Shard 'group1-shard1of1.bin' is truncated: expected \d+ bytes but found 100/);
+    expect(readdirSync(dirname(to))).toEqual([]);
+  });
+
+  test('an image that does not decode', () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'broken.png'), 'not a picture');
+    const { status, stderr } = cli(
+      'convert',
+      '--input',
+      float,
+      '--output',
+      join(folder, 'out'),
+      '--calibration',
+      folder,
+    );
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/Cannot decode the image .*broken\.png/);
+  });
+
+  test('Ctrl-C', async () => {
+    const many = join(temporaryFolder(), 'many');
+    await writeImages(many, 300);
+    const to = join(temporaryFolder(), 'out');
+    const child = spawn(process.execPath, [
+      MAIN,
+      'convert',
+      '--input',
+      float,
+      '--output',
+      to,
+      '--calibration',
+      many,
+      '--samples',
+      '300',
+    ]);
+    // Interrupt it when it is at work: its process title does not tell, so shortly after it has started.
+    await new Promise((wait) => setTimeout(wait, 1200));
+    child.kill('SIGINT');
+    const code = await new Promise((done) => child.once('exit', done));
+    expect([130, 0]).toContain(code);
+    if (code === 130) expect(existsSync(to)).toBe(false);
+    const left = readdirSync(dirname(to));
+    expect(left).toEqual(code === 0 ? ['out'] : []);
+  });
+});
