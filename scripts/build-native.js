@@ -5,7 +5,6 @@
 //   node scripts/build-native.js --sanitize   AddressSanitizer and UndefinedBehaviorSanitizer
 //
 // $CXX chooses the compiler, $CXXFLAGS adds flags. Only what changed is compiled again.
-'use strict';
 
 const { execFile, execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -26,7 +25,10 @@ const ISA_FOLDERS = {
   avx512vnni: {
     arch: 'x64',
     // The compiler's own AVX-512 headers set off its warnings about uninitialized values.
-    flags: '-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -Wno-uninitialized -Wno-maybe-uninitialized'.split(' '),
+    flags:
+      '-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -Wno-uninitialized -Wno-maybe-uninitialized'.split(
+        ' ',
+      ),
   },
 };
 
@@ -58,7 +60,11 @@ function listSources() {
 
 function newestHeader() {
   const headers = fs.readdirSync(nativeDir, { recursive: true }).filter((file) => file.endsWith('.h'));
-  return Math.max(...[...headers.map((file) => path.join(nativeDir, file)), __filename].map((file) => fs.statSync(file).mtimeMs));
+  return Math.max(
+    ...[...headers.map((file) => path.join(nativeDir, file)), __filename].map(
+      (file) => fs.statSync(file).mtimeMs,
+    ),
+  );
 }
 
 async function build() {
@@ -67,7 +73,9 @@ async function build() {
   }
   const compiler = findCompiler();
   const flags = [
-    ...'-std=c++17 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -DNAPI_VERSION=8 -pthread'.split(' '),
+    ...'-std=c++17 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -DNAPI_VERSION=8 -pthread'.split(
+      ' ',
+    ),
     ...(sanitize ? ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'] : []),
     ...(process.env.CXXFLAGS ?? '').split(/\s+/).filter(Boolean),
     `-I${require('node-api-headers').include_dir}`,
@@ -81,7 +89,8 @@ async function build() {
     objects.push(object);
     fs.mkdirSync(path.dirname(object), { recursive: true });
     const time = fs.existsSync(object) ? fs.statSync(object).mtimeMs : 0;
-    if (time < headersTime || time < fs.statSync(path.join(nativeDir, source.file)).mtimeMs) stale.push({ ...source, object });
+    if (time < headersTime || time < fs.statSync(path.join(nativeDir, source.file)).mtimeMs)
+      stale.push({ ...source, object });
   }
   const run = promisify(execFile);
   const workers = Array.from({ length: os.availableParallelism() }, async () => {
@@ -92,7 +101,8 @@ async function build() {
   await Promise.all(workers);
 
   const addon = path.join(buildDir, 'lowbit.node');
-  const link = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
+  const link =
+    process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
   const sanitizers = sanitize ? ['-fsanitize=address,undefined'] : [];
   await run(compiler, [...objects, ...link, ...sanitizers, '-pthread', '-o', `${addon}.partial`]);
   fs.renameSync(`${addon}.partial`, addon);

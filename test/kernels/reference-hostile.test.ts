@@ -1,0 +1,456 @@
+/** Programs, weights and shapes that nobody should trust: each is refused with a message, or computes what it says. */
+import { LowbitError, type LowbitErrorCode } from '../../src/errors';
+import type { Engine } from '../../src/runtime/engine';
+import {
+  encodeProgram,
+  type Op,
+  OpKind,
+  PaddingMode,
+  type Program,
+  TensorType,
+  WeightFormat,
+  WeightsBuilder,
+} from '../../src/runtime/program';
+import { CaseBuilder, type KernelCase } from '../support/case-builder';
+import { Drawer } from '../support/draw';
+import { forEachCase, type Random } from '../support/random';
+import { everyIsa } from '../support/run-engine';
+import { ALL_SERIES } from '../support/series';
+import { sizeOf } from './reference/tensor';
+
+const engines = everyIsa();
+const engine = engines.at(-1)!;
+
+type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
+
+const CONV: OpOf<OpKind.Conv2D> = {
+  kind: OpKind.Conv2D,
+  name: 'block/conv',
+  inputs: [1],
+  output: 2,
+  filter: { filterOffset: 0, biasOffset: 72, scaleOffset: 80, format: WeightFormat.Int8 },
+  inChannels: 4,
+  outChannels: 2,
+  groups: 1,
+  window: { kernel: [3, 3], strides: [1, 1], padding: { mode: PaddingMode.Same } },
+  activation: {},
+};
+
+interface Parts {
+  program: Program;
+  conv: OpOf<OpKind.Conv2D>;
+  bias: Int32Array;
+  scales: Float32Array;
+}
+
+/** A right program, input (int32) -> cast -> conv -> cast -> output, for tests to break. */
+function makeParts(): Parts {
+  const conv = structuredClone(CONV);
+  const code = { scale: 0.5, zeroPoint: 3 };
+  return {
+    conv,
+    bias: Int32Array.of(5, -5),
+    scales: Float32Array.of(0.25, 0.125),
+    program: {
+      tensors: [
+        { type: TensorType.Int32, shape: [-1, 5, 5, 4], ...code },
+        { type: TensorType.Int8, shape: [-1, 5, 5, 4], ...code },
+        { type: TensorType.Int8, shape: [-1, 5, 5, 2], ...code },
+        { type: TensorType.Int32, shape: [-1, 5, 5, 2], ...code },
+      ],
+      ops: [
+        { kind: OpKind.Cast, name: 'in', inputs: [0], output: 1 },
+        conv,
+        { kind: OpKind.Cast, name: 'out', inputs: [2], output: 3 },
+      ],
+      inputs: [0],
+      outputs: [3],
+    },
+  };
+}
+
+function weightsOf({ bias, scales }: Parts): Int32Array {
+  const weights = new WeightsBuilder();
+  weights.append(new Int8Array(72).fill(127));
+  weights.append(bias);
+  weights.append(scales);
+  return weights.build();
+}
+
+function compileParts(change: (parts: Parts) => void = () => {}) {
+  const parts = makeParts();
+  change(parts);
+  return engine.compile(encodeProgram(parts.program), weightsOf(parts));
+}
+
+function expectRefusal(call: () => unknown, code: LowbitErrorCode, message: RegExp): void {
+  let error: unknown;
+  try {
+    call();
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error).toBeInstanceOf(LowbitError);
+  expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+}
+
+test('the program that the others are made from is right', () => {
+  compileParts().dispose();
+});
+
+describe('compile refuses', () => {
+  test.each<[string, (words: Int32Array) => Int32Array, LowbitErrorCode, RegExp]>([
+    ['no words', () => new Int32Array(0), 'invalid-program', /not a quantized program/],
+    ['another magic number', (w) => w.with(0, 1), 'invalid-program', /not a quantized program/],
+    ['a newer format', (w) => w.with(1, 2), 'unsupported-version', /version 2.*install a newer tfjs-lowbit/],
+    ['format version 0', (w) => w.with(1, 0), 'invalid-program', /version 0/],
+    ['another length than the header tells', (w) => w.with(2, 7), 'invalid-program', /words/],
+    ['a negative number of tensors', (w) => w.with(3, -1), 'invalid-program', /-1 tensors/],
+    ['2^31 - 1 tensors', (w) => w.with(3, 2 ** 31 - 1), 'invalid-program', /2147483647 tensors/],
+    ['more ops than there are', (w) => w.with(4, 4), 'invalid-program', /cut short/],
+    ['fewer ops than there are', (w) => w.with(4, 2), 'invalid-program', /words after its last op/],
+    ['no inputs', (w) => w.with(5, 0), 'invalid-program', /0 inputs/],
+    ['no outputs', (w) => w.with(6, 0), 'invalid-program', /0 outputs/],
+    ['an unknown kind of op', (w) => w.with(w.indexOf(OpKind.Conv2D, 42), 99), 'invalid-program', /kind 99/],
+    ['an input id that is negative', (w) => w.with(8, -1), 'invalid-program', /-1/],
+    ['an output id past the tensors', (w) => w.with(9, 4), 'invalid-program', /4/],
+  ])('%s', (_, change, code, message) => {
+    const words = change(encodeProgram(makeParts().program));
+    expectRefusal(() => engine.compile(words, weightsOf(makeParts())), code, message);
+  });
+
+  test('a program cut off at any word', () => {
+    const words = encodeProgram(makeParts().program);
+    for (let length = 0; length < words.length; ++length) {
+      const cut = words.slice(0, length);
+      expectRefusal(() => engine.compile(cut, weightsOf(makeParts())), 'invalid-program', /./);
+      if (length >= 8) cut[2] = length;
+      expectRefusal(() => engine.compile(cut, weightsOf(makeParts())), 'invalid-program', /./);
+    }
+  });
+
+  test('weights cut off at any word', () => {
+    const words = encodeProgram(makeParts().program);
+    const weights = weightsOf(makeParts());
+    for (let length = 0; length < weights.length; ++length) {
+      const cut = weights.slice(0, length);
+      expectRefusal(() => engine.compile(words, cut), 'invalid-program', /'block\/conv'.*needs \d+ bytes/);
+    }
+  });
+
+  const tensor = (id: number, change: Partial<Program['tensors'][number]>) => (parts: Parts) => {
+    Object.assign(parts.program.tensors[id]!, change);
+  };
+  const op = (change: Partial<OpOf<OpKind.Conv2D>>) => (parts: Parts) => {
+    Object.assign(parts.conv, change);
+  };
+  const window = (change: Partial<typeof CONV.window>) => op({ window: { ...CONV.window, ...change } });
+  const filter = (change: Partial<typeof CONV.filter>) => op({ filter: { ...CONV.filter, ...change } });
+  const replace = (index: number, other: Op) => (parts: Parts) => {
+    parts.program.ops[index] = other;
+  };
+  const named = /'block\/conv'/.source;
+
+  test.each<[string, (parts: Parts) => void, RegExp]>([
+    ['a scale that is NaN', tensor(1, { scale: Number.NaN }), /Tensor 1.*scale.*nan/i],
+    ['a scale of 0', tensor(1, { scale: 0 }), /Tensor 1.*scale 0/],
+    ['a negative scale', tensor(1, { scale: -1 }), /Tensor 1.*scale -1/],
+    ['an infinite scale', tensor(1, { scale: Number.POSITIVE_INFINITY }), /Tensor 1.*scale inf/],
+    ['a zero point of 128', tensor(1, { zeroPoint: 128 }), /Tensor 1.*zero point 128/],
+    ['a zero point of -129', tensor(1, { zeroPoint: -129 }), /Tensor 1.*zero point -129/],
+    ['an unknown type', tensor(1, { type: 9 as TensorType }), /Tensor 1.*type 9/],
+    ['rank 9', tensor(1, { shape: [1, 1, 1, 1, 1, 1, 1, 1, 1] }), /Tensor 1.*rank 9/],
+    ['an empty dimension', tensor(1, { shape: [-1, 0, 5, 4] }), /Tensor 1.*dimension 1 is 0/],
+    ['a dimension of -2', tensor(1, { shape: [-2, 5, 5, 4] }), /Tensor 1.*dimension 0 is -2/],
+    ['shapes past 2^31', tensor(1, { shape: [65536, 65536] }), /Tensor 1.*more than/],
+    ['shapes past 2^53', tensor(1, { shape: [2 ** 27, 2 ** 27, 2] }), /Tensor 1.*more than/],
+    ['shapes past 2^64', tensor(1, { shape: Array(8).fill(2 ** 31 - 1) }), /Tensor 1.*more than/],
+    ['int8 at the border', tensor(0, { type: TensorType.Int8 }), /input tensor 0 is int8/],
+    ['a convolution of int32', op({ inputs: [0] }), new RegExp(`${named}.*int8`)],
+    ['an op that reads what is not written', op({ inputs: [3] }), new RegExp(`${named}: reads tensor 3`)],
+    ['an op that writes its input', op({ output: 1 }), new RegExp(`${named}: writes tensor 1`)],
+    ['an op with an input too many', op({ inputs: [1, 1] }), new RegExp(`${named}.*2 inputs`)],
+    ['an op without inputs', op({ inputs: [] }), new RegExp(`${named}.*0 inputs`)],
+    ['an op with an unknown tensor', op({ inputs: [44] }), /44/],
+    ['an op name of 5000 letters', op({ name: 'x'.repeat(5000) }), /name has 5000 bytes/],
+    ['an input named twice', ({ program }) => program.inputs.push(0), /Tensor 0 is an input twice/],
+    ['an output named twice', ({ program }) => program.outputs.push(3), /Output tensor 3/],
+    ['an output that is an input', ({ program }) => program.outputs.push(0), /Output tensor 0/],
+    [
+      'a filter past the weights',
+      filter({ filterOffset: 80 }),
+      new RegExp(`${named}: filter needs 72 bytes`),
+    ],
+    ['a negative filter offset', filter({ filterOffset: -4 }), new RegExp(`${named}: filter`)],
+    ['a misaligned bias', filter({ biasOffset: 70 }), new RegExp(`${named}: bias`)],
+    ['misaligned scales', filter({ scaleOffset: 78 }), new RegExp(`${named}: filter scales`)],
+    ['an unknown weight format', filter({ format: 7 as WeightFormat }), /weight format 7/],
+    ['no groups', op({ groups: 0 }), new RegExp(`${named}: groups is 0`)],
+    ['groups that do not divide', op({ groups: 3 }), new RegExp(`${named}: 3 groups`)],
+    ['2^31 - 1 channels', op({ outChannels: 2 ** 31 - 1 }), new RegExp(`${named}: output channels`)],
+    ['a kernel of 0', window({ kernel: [0, 0] }), new RegExp(`${named}: kernel height is 0`)],
+    ['a kernel of 2^15 x 2^15', window({ kernel: [32768, 32768] }), new RegExp(`${named}: kernel`)],
+    ['a stride of 0', window({ strides: [1, 0] }), new RegExp(`${named}: stride width is 0`)],
+    ['a dilation of -1', window({ dilations: [-1, 1] }), new RegExp(`${named}: dilation height is -1`)],
+    [
+      'negative padding',
+      window({ padding: { mode: PaddingMode.Explicit, left: -1 } }),
+      new RegExp(`${named}: padding left is -1`),
+    ],
+    [
+      'an unknown padding mode',
+      window({ padding: { mode: 5 as PaddingMode } }),
+      new RegExp(`${named}: padding mode is 5`),
+    ],
+    [
+      'an empty range of codes',
+      op({ activation: { codeMin: 4, codeMax: 3 } }),
+      new RegExp(`${named}: greatest`),
+    ],
+    [
+      'a code of 200',
+      op({ activation: { codeMax: 200 } }),
+      new RegExp(`${named}: greatest output code is 200`),
+    ],
+    [
+      'a table past the weights',
+      op({ activation: { tableOffset: 0 } }),
+      new RegExp(`${named}: activation table`),
+    ],
+    ['a table scale of NaN', op({ activation: { preScale: Number.NaN } }), new RegExp(`${named}.*NaN`)],
+    [
+      'a bound of NaN',
+      op({ activation: { realMin: Number.NaN } }),
+      new RegExp(`${named}: least output is NaN`),
+    ],
+    [
+      'a bias that may overflow',
+      ({ bias }) => bias.fill(2 ** 31 - 1),
+      new RegExp(`${named}.*overflow int32`),
+    ],
+    ['a bias of -2^31', ({ bias }) => bias.fill(-(2 ** 31)), new RegExp(`${named}.*overflow int32`)],
+    [
+      'a filter scale of NaN',
+      ({ scales }) => scales.fill(Number.NaN),
+      new RegExp(`${named}: filter scale 0`),
+    ],
+    ['a filter scale of 0', ({ scales }) => scales.fill(0, 1), new RegExp(`${named}: filter scale 1 is 0`)],
+    [
+      'a negative filter scale',
+      ({ scales }) => scales.fill(-1),
+      new RegExp(`${named}: filter scale 0 is -1`),
+    ],
+    ['an infinite filter scale', ({ scales }) => scales.fill(1 / 0), new RegExp(`${named}: filter scale 0`)],
+    [
+      'a float32 output of a pool',
+      replace(1, {
+        kind: OpKind.MaxPool,
+        name: 'pool',
+        inputs: [1],
+        output: 3,
+        window: CONV.window,
+        activation: {},
+      }),
+      /'pool'.*int32.*int8/,
+    ],
+    [
+      'a max pool between two scales',
+      (parts) => {
+        tensor(2, { scale: 0.25 })(parts);
+        const pool = { kind: OpKind.MaxPool, name: 'pool', inputs: [1], output: 2 } as const;
+        replace(1, { ...pool, window: CONV.window, activation: {} })(parts);
+      },
+      /'pool'.*same type, scale and zero point/,
+    ],
+    [
+      'a reshape to an empty shape',
+      replace(1, { kind: OpKind.Reshape, name: 'flat', inputs: [1], output: 2, shape: [0, 4] }),
+      /'flat'.*\[0, 4\]|'flat'.*\[0\]/,
+    ],
+    [
+      'a reshape with two unknown dimensions',
+      replace(1, { kind: OpKind.Reshape, name: 'flat', inputs: [1], output: 2, shape: [-1, -1] }),
+      /'flat'.*at most one -1/,
+    ],
+    [
+      'a concat along axis 8',
+      replace(1, { kind: OpKind.Concat, name: 'join', inputs: [1], output: 2, axis: 8 }),
+      /'join': axis is 8/,
+    ],
+    [
+      'an add of one tensor',
+      replace(1, { kind: OpKind.Add, name: 'sum', inputs: [1], output: 2, activation: {} }),
+      /'sum'.*1 inputs/,
+    ],
+    [
+      'a lookup without a table',
+      replace(1, { kind: OpKind.Lookup, name: 'table', inputs: [1], output: 2, tableOffset: -1 }),
+      /'table'.*offset -1/,
+    ],
+  ])('%s', (_, change, message) => {
+    expectRefusal(() => compileParts(change), 'invalid-program', message);
+  });
+
+  test('a ratio of scales past float32', () => {
+    const change = (parts: Parts) => {
+      tensor(1, { scale: 1e38 })(parts);
+      tensor(2, { scale: 1e-38 })(parts);
+    };
+    expectRefusal(() => compileParts(change), 'invalid-program', /'block\/conv'.*float32 range/);
+  });
+});
+
+describe('planning refuses', () => {
+  test.each<[string, number[][], LowbitErrorCode, RegExp]>([
+    ['another rank', [[5, 5, 4]], 'invalid-shape', /\[5, 5, 4\], expected \[-1, 5, 5, 4\]/],
+    ['another size', [[1, 5, 6, 4]], 'invalid-shape', /\[1, 5, 6, 4\], expected \[-1, 5, 5, 4\]/],
+    ['an empty batch', [[0, 5, 5, 4]], 'invalid-shape', /dimension 0 is 0/],
+    ['a negative batch', [[-1, 5, 5, 4]], 'invalid-shape', /-1/],
+    ['a batch of NaN', [[Number.NaN, 5, 5, 4]], 'invalid-shape', /NaN/],
+    ['half a batch', [[0.5, 5, 5, 4]], 'invalid-shape', /0\.5/],
+    ['a batch of 2^31', [[2 ** 31, 5, 5, 4]], 'invalid-shape', /2147483648/],
+    ['a batch of 2^53', [[2 ** 53, 5, 5, 4]], 'invalid-shape', /9007199254740992/],
+    ['more elements than int32 counts', [[2 ** 30, 5, 5, 4]], 'invalid-shape', /more than/],
+    ['rank 9', [[1, 1, 1, 1, 1, 1, 1, 1, 1]], 'invalid-shape', /rank 9/],
+    ['no shapes', [], 'invalid-argument', /1 inputs/],
+    ['two shapes', [[1, 5, 5, 4], [1]], 'invalid-argument', /1 inputs/],
+  ])('%s', (_, shapes, code, message) => {
+    const compiled = compileParts();
+    expectRefusal(() => compiled.outputShapes(shapes), code, message);
+    expect(compiled.outputShapes([[2, 5, 5, 4]])).toEqual([[2, 5, 5, 2]]);
+    compiled.dispose();
+  });
+
+  test('shapes that break what an intermediate tensor promised', () => {
+    const compiled = compileParts(({ program }) => {
+      program.tensors[2]!.shape = [-1, 5, 5, 3];
+    });
+    expectRefusal(
+      () => compiled.outputShapes([[1, 5, 5, 4]]),
+      'invalid-shape',
+      /'block\/conv'.*\[1, 5, 5, 2\], expected \[-1, 5, 5, 3\]/,
+    );
+    compiled.dispose();
+  });
+
+  test('a filter that does not fit its input', () => {
+    const compiled = compileParts(({ program, conv }) => {
+      for (const { shape } of program.tensors) (shape as number[]).fill(-1);
+      conv.window = { ...CONV.window, padding: { mode: PaddingMode.Valid } };
+    });
+    expectRefusal(() => compiled.outputShapes([[1, 5, 5, 6]]), 'invalid-shape', /4 input channels.*has 6/);
+    expectRefusal(() => compiled.outputShapes([[1, 2, 5, 4]]), 'invalid-shape', /height 2.*reach of 3/);
+    expect(compiled.outputShapes([[1, 3, 5, 4]])).toEqual([[1, 1, 3, 2]]);
+    compiled.dispose();
+  });
+});
+
+describe('running refuses', () => {
+  const shape = [[1, 5, 5, 4]];
+  const input = new Int32Array(100);
+  const output = new Int32Array(50);
+
+  test.each<[string, Int32Array[], Int32Array[], RegExp]>([
+    ['an input too short', [new Int32Array(99)], [output], /input 0 has 396 bytes, expected 400/],
+    ['an input too long', [new Int32Array(101)], [output], /input 0 has 404 bytes, expected 400/],
+    ['an output too short', [input], [new Int32Array(49)], /output 0 has 196 bytes, expected 200/],
+    ['no inputs', [], [output], /1 inputs, but 0/],
+    ['no outputs', [input], [], /1 outputs, but 0/],
+    ['an output too many', [input], [output, output], /1 outputs, but 2/],
+  ])('%s', (_, inputs, outputs, message) => {
+    const compiled = compileParts();
+    expectRefusal(() => compiled.run(shape, inputs, outputs), 'invalid-argument', message);
+    compiled.run(shape, [input], [output]);
+    compiled.dispose();
+  });
+
+  test('a program that was disposed of, twice', () => {
+    const compiled = compileParts();
+    compiled.dispose();
+    compiled.dispose();
+    expectRefusal(() => compiled.run(shape, [input], [output]), 'invalid-argument', /disposed/);
+    expectRefusal(() => compiled.outputShapes(shape), 'invalid-argument', /disposed/);
+    expect(compiled.memoryBytes).toEqual({ weights: 0, arena: 0 });
+  });
+});
+
+/** Values that break checks: ends of ranges, float bits of NaN and infinity, lengths off by one. */
+function mutate(words: Int32Array, random: Random): Int32Array {
+  const at = random.int(0, words.length - 1);
+  const result = words.slice();
+  switch (random.int(0, 5)) {
+    case 0:
+      result[at] = random.pick([
+        -1,
+        0,
+        1,
+        2,
+        255,
+        256,
+        32768,
+        2 ** 31 - 1,
+        -(2 ** 31),
+        0x7fc00000,
+        0x7f800000,
+      ]);
+      return result;
+    case 1:
+      result[at]! ^= 1 << random.int(0, 31);
+      return result;
+    case 2:
+      result[at]! += random.pick([-1, 1]);
+      return result;
+    case 3:
+      result[at] = random.pick(words as unknown as number[]);
+      return result;
+    case 4:
+      return withLength(Int32Array.from([...words.slice(0, at), ...words.slice(at + 1)]));
+    default:
+      return withLength(Int32Array.from([...words.slice(0, at), random.int(-2, 5), ...words.slice(at)]));
+  }
+}
+
+/** Corrects the length in the header, so that the damage inside is reached. */
+function withLength(words: Int32Array): Int32Array {
+  return words.length > 2 ? words.with(2, words.length) : words;
+}
+
+/** The outputs of a program that may be damaged, or the error that refused it. */
+function attempt(
+  { isa, compile }: Engine,
+  words: Int32Array,
+  { weights, inputs, inputShapes, program }: KernelCase,
+): string {
+  try {
+    const compiled = compile(words, weights);
+    try {
+      const shapes = compiled.outputShapes(inputShapes);
+      if (shapes.some((shape) => sizeOf(shape) > 1e6)) return 'large';
+      const outputs = shapes.map((shape) => new Int32Array(sizeOf(shape)));
+      compiled.run(inputShapes, inputs, outputs);
+      return outputs.join('\n');
+    } finally {
+      compiled.dispose();
+    }
+  } catch (error) {
+    if (!(error instanceof LowbitError)) throw error;
+    if (error.message.length < 20)
+      throw new Error(`${isa}: message '${error.message}' of ${program.ops.length} ops`);
+    return `${error.code}: ${error.message}`;
+  }
+}
+
+test('thousands of damaged programs are refused, or compute the same on every instruction set', async () => {
+  engine.threads = 1;
+  let refused = 0;
+  await forEachCase('damaged programs', 4000, (random, index) => {
+    const builder = new CaseBuilder(random.chance(0.5));
+    builder.output(ALL_SERIES[index % ALL_SERIES.length]!.draw(new Drawer(builder, random), random));
+    const kernelCase = builder.build();
+    const words = mutate(encodeProgram(kernelCase.program), random);
+    const [first, ...others] = engines.map((one) => attempt(one, words, kernelCase));
+    for (const other of others) expect(other).toBe(first);
+    if (/^[a-z-]+: /.test(first!)) refused += 1;
+  });
+  expect(refused).toBeGreaterThan(1500);
+});
