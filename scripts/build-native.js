@@ -2,7 +2,7 @@
 //
 //   node scripts/build-native.js              fails where the build fails
 //   node scripts/build-native.js --optional   (npm's install script) leaves the reason in build/native-build-error.txt
-//   node scripts/build-native.js --sanitize   AddressSanitizer and UndefinedBehaviorSanitizer
+//   node scripts/build-native.js --sanitize   build/lowbit-sanitize.node, with AddressSanitizer and UBSan
 //
 // $CXX chooses the compiler, $CXXFLAGS adds flags. Only what changed is compiled again.
 
@@ -100,7 +100,7 @@ async function build() {
   });
   await Promise.all(workers);
 
-  const addon = path.join(buildDir, 'lowbit.node');
+  const addon = path.join(buildDir, sanitize ? 'lowbit-sanitize.node' : 'lowbit.node');
   const link =
     process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
   const sanitizers = sanitize ? ['-fsanitize=address,undefined'] : [];

@@ -47,7 +47,7 @@ function windowOutput(
   const extent = (kernel - 1) * dilation + 1;
   if (padding === 'SAME') return Math.ceil(size / stride);
   const padded = padding === 'EXPLICIT' ? size + explicit[0] + explicit[1] : size;
-  return Math.floor((padded - extent) / stride) + 1;
+  return padded < extent ? 0 : Math.floor((padded - extent) / stride) + 1;
 }
 
 /** NHWC convolution and pooling: the height and width of the output. */
@@ -68,7 +68,7 @@ function windowShape(node: GraphNode, input: Shape, kernel: readonly number[], c
       pads,
     );
   });
-  if (spatial.some((d) => d === 0 || d < -1)) {
+  if (spatial.includes(0)) {
     throw invalid(node, `its ${kernel[0]}x${kernel[1]} window does not fit an input of shape [${input}].`);
   }
   return [input[0], ...spatial, channels];

@@ -36,6 +36,9 @@ const CONV: OpOf<OpKind.Conv2D> = {
   activation: {},
 };
 
+/** Where the first op begins in the words of the program below: header, ids, four tensors of rank 4. */
+const FIRST_OP = 8 + 2 + 4 * 8;
+
 interface Parts {
   program: Program;
   conv: OpOf<OpKind.Conv2D>;
@@ -111,7 +114,7 @@ describe('compile refuses', () => {
     ['fewer ops than there are', (w) => w.with(4, 2), 'invalid-program', /words after its last op/],
     ['no inputs', (w) => w.with(5, 0), 'invalid-program', /0 inputs/],
     ['no outputs', (w) => w.with(6, 0), 'invalid-program', /0 outputs/],
-    ['an unknown kind of op', (w) => w.with(w.indexOf(OpKind.Conv2D, 42), 99), 'invalid-program', /kind 99/],
+    ['an unknown kind of op', (w) => w.with(FIRST_OP, 99), 'invalid-program', /kind 99/],
     ['an input id that is negative', (w) => w.with(8, -1), 'invalid-program', /-1/],
     ['an output id past the tensors', (w) => w.with(9, 4), 'invalid-program', /4/],
   ])('%s', (_, change, code, message) => {
@@ -265,7 +268,7 @@ describe('compile refuses', () => {
     [
       'a reshape to an empty shape',
       replace(1, { kind: OpKind.Reshape, name: 'flat', inputs: [1], output: 2, shape: [0, 4] }),
-      /'flat'.*\[0, 4\]|'flat'.*\[0\]/,
+      /'flat': target shape \[0, .*expected positive dimensions/,
     ],
     [
       'a reshape with two unknown dimensions',

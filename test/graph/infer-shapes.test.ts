@@ -1,0 +1,116 @@
+import { attr } from '../../src/graph/attrs';
+import { countMacs } from '../../src/graph/count-macs';
+import { inferShapes } from '../../src/graph/infer-shapes';
+import type { Graph } from '../../src/graph/ir';
+import { drawFeeds, execute, FloatGraph, windowAttrs } from '../support/float-graph';
+import { randomOf } from '../support/random';
+
+const random = randomOf('shapes', 0);
+
+/** Compares every inferred shape with what TF.js computes for a batch of 2. */
+async function expectShapes(graph: Graph): Promise<void> {
+  const shapes = inferShapes(graph);
+  const refs = [...graph.nodes.values()]
+    .filter((n) => n.op !== 'Const')
+    .map((n) => ({ node: n.name, index: 0 }));
+  const results = await execute(graph, drawFeeds(graph, random), refs);
+  refs.forEach(({ node }, i) => {
+    const inferred = shapes.get(`${node}:0`)?.map((d) => (d < 0 ? 2 : d));
+    expect([node, inferred]).toEqual([node, results[i].shape]);
+  });
+}
+
+function image(): FloatGraph {
+  return new FloatGraph(random).input('image', [-1, 9, 7, 3]);
+}
+
+test.each([
+  ['SAME', 1],
+  ['SAME', 2],
+  ['VALID', 1],
+  ['VALID', 2],
+])('convolutions and pools with %s padding and stride %d', async (padding, strides) => {
+  const graph = image()
+    .weights('w', [3, 2, 3, 5])
+    .weights('d', [3, 3, 5, 2])
+    .node('conv', 'Conv2D', ['image', 'w'], windowAttrs({ padding, strides }))
+    .node('depthwise', 'DepthwiseConv2dNative', ['conv', 'd'], windowAttrs({ padding }))
+    .node('pool', 'MaxPool', ['depthwise'], windowAttrs({ padding: 'SAME', strides, ksize: 2 }));
+  await expectShapes(graph.build('pool'));
+});
+
+test('explicit padding', async () => {
+  const attrs = windowAttrs({ padding: 'EXPLICIT', pads: [0, 0, 1, 2, 0, 3, 0, 0], strides: 2 });
+  await expectShapes(
+    image().weights('w', [3, 3, 3, 5]).node('conv', 'Conv2D', ['image', 'w'], attrs).build('conv'),
+  );
+});
+
+test('ops that move data', async () => {
+  const graph = image()
+    .constant('flat', [2], [-1, 63], 'int32')
+    .constant('axes', [2], [1, -2], 'int32')
+    .constant('order', [4], [0, 3, 1, 2], 'int32')
+    .constant('axis', [], [-1], 'int32')
+    .constant('pads', [4, 2], [0, 0, 1, 2, 0, 0, 0, 3], 'int32')
+    .constant('size', [2], [4, 5], 'int32')
+    .node('mean', 'Mean', ['image', 'axes'], { keep_dims: { b: false } })
+    .node('kept', 'Mean', ['image', 'axes'], { keep_dims: { b: true } })
+    .node('squeezed', 'Squeeze', ['kept'], { squeeze_dims: attr.ints([1, 2]) })
+    .node('transposed', 'Transpose', ['image', 'order'])
+    .node('expanded', 'ExpandDims', ['mean', 'axis'])
+    .node('joined', 'ConcatV2', ['image', 'image', 'axis'])
+    .node('padded', 'Pad', ['image', 'pads'])
+    .node('resized', 'ResizeBilinear', ['image', 'size'], {
+      align_corners: { b: false },
+      half_pixel_centers: { b: false },
+    })
+    .node('sum', 'AddV2', ['image', 'kept']);
+  const outputs = ['squeezed', 'transposed', 'expanded', 'joined', 'padded', 'resized', 'sum'];
+  await expectShapes(graph.build(...outputs));
+});
+
+test('a flatten written as shape arithmetic', async () => {
+  const graph = image()
+    .constant('zero', [1], [0], 'int32')
+    .constant('one', [1], [1], 'int32')
+    .constant('rest', [], [189], 'int32')
+    .node('shape', 'Shape', ['image'], { out_type: attr.dtype('int32') })
+    .node('batch', 'StridedSlice', ['shape', 'zero', 'one', 'one'], {
+      shrink_axis_mask: attr.int(1),
+      begin_mask: attr.int(0),
+      end_mask: attr.int(0),
+      ellipsis_mask: attr.int(0),
+      new_axis_mask: attr.int(0),
+    })
+    .node('target', 'Pack', ['batch', 'rest'], { axis: attr.int(0) })
+    .node('flat', 'Reshape', ['image', 'target'])
+    .build('flat');
+  expect(inferShapes(graph).get('flat:0')).toEqual([-1, 189]);
+});
+
+test('what cannot go together is refused, with the node and the shapes', () => {
+  const channels = image().weights('w', [3, 3, 4, 5]).node('conv', 'Conv2D', ['image', 'w'], windowAttrs());
+  expect(() => inferShapes(channels.build('conv'))).toThrow(/'conv'.*4 input channels but its input has 3/);
+  const small = image()
+    .weights('w', [11, 3, 3, 5])
+    .node('conv', 'Conv2D', ['image', 'w'], windowAttrs({ padding: 'VALID' }));
+  expect(() => inferShapes(small.build('conv'))).toThrow(/does not fit/);
+  const huge = new FloatGraph(random)
+    .input('x', [2 ** 26, 1])
+    .input('y', [1, 2 ** 28])
+    .node('sum', 'AddV2', ['x', 'y']);
+  expect(() => inferShapes(huge.build('sum'))).toThrow(/past 2\^53/);
+});
+
+test('multiply-accumulates are counted for one sample', () => {
+  const graph = image()
+    .weights('w', [3, 3, 3, 5])
+    .weights('d', [3, 3, 5, 2])
+    .node('conv', 'Conv2D', ['image', 'w'], windowAttrs())
+    .node('depthwise', 'DepthwiseConv2dNative', ['conv', 'd'], windowAttrs({ strides: 2 }))
+    .build('depthwise');
+  const shapes = inferShapes(graph);
+  expect(countMacs(graph, shapes, graph.nodes.get('conv')!)).toBe(9 * 7 * 5 * 27);
+  expect(countMacs(graph, shapes, graph.nodes.get('depthwise')!)).toBe(5 * 4 * 10 * 9);
+});

@@ -1,0 +1,39 @@
+/** Quantizes a float graph on drawn data and runs it through the kernels on TF.js's backend `cpu`. */
+import { calibrate } from '../../src/calibration/runner';
+import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
+import { planQuantization } from '../../src/passes/quantize/plan';
+import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import { signalToNoise } from '../../src/quantization/metrics';
+import '../../src/index';
+import { drawFeeds, execute } from './float-graph';
+import type { Random } from './random';
+
+export function toSample(feeds: ReturnType<typeof drawFeeds>): Sample {
+  const entries = Object.entries(feeds).map(([name, f]): [string, DenseTensor] => [
+    name,
+    { dtype: 'float32', ...f },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+export async function quantize(graph: Graph, random: Random, options?: { regions: boolean }) {
+  const plan = planQuantization(graph);
+  const samples = Array.from({ length: 4 }, () => toSample(drawFeeds(graph, random)));
+  const observations = await calibrate(
+    graph,
+    observedTensors(plan),
+    async function* () {
+      yield* samples;
+    },
+    { method: 'minmax' },
+  );
+  return { plan, observations, graph: quantizeGraph(graph, plan, observations, options).graph };
+}
+
+/** Signal-to-noise of each output of a quantized graph against the float graph, in dB, on fresh data. */
+export async function fidelity(float: Graph, quantized: Graph, random: Random): Promise<number[]> {
+  const feeds = drawFeeds(float, random);
+  const [expected, received] = [await execute(float, feeds), await execute(quantized, feeds)];
+  expect(received.map((r) => r.shape)).toEqual(expected.map((e) => e.shape));
+  return expected.map(({ values }, i) => signalToNoise(values, received[i].values));
+}
