@@ -126,17 +126,21 @@ async function openShards(folder: string, paths: unknown): Promise<Shard[]> {
   return shards;
 }
 
+/** What converters cut shards to unless told otherwise. */
+const SHARD_BYTES = 4 * 1024 * 1024;
+
 /**
  * Names the shard that does not have the size it should have. Converters fill every shard but the last to the same
- * size, so a shard smaller than the largest is the one that was cut; otherwise it is the last.
+ * size, so a smaller one is the one that was cut; otherwise it is the last.
  */
 function sizeError(shards: readonly Shard[], expectedBytes: number): LowbitError {
   const found = shards.reduce((sum, s) => sum + s.bytes, 0);
-  const largest = Math.max(0, ...shards.map((s) => s.bytes));
-  const cut = found < expectedBytes ? shards.slice(0, -1).find((s) => s.bytes < largest) : undefined;
+  const usual = shards.length === Math.ceil(expectedBytes / SHARD_BYTES);
+  const full = usual ? SHARD_BYTES : Math.max(0, ...shards.map((s) => s.bytes));
+  const cut = found < expectedBytes ? shards.slice(0, -1).find((s) => s.bytes < full) : undefined;
   const shard = cut ?? shards[shards.length - 1];
   if (!shard) return invalid(`The weights manifest lists ${expectedBytes} bytes of weights but no shard.`);
-  const expected = cut ? largest : shard.bytes + expectedBytes - found;
+  const expected = cut ? full : shard.bytes + expectedBytes - found;
   const problem = found < expectedBytes ? 'is truncated' : 'is too long';
   return invalid(
     `Shard '${basename(shard.path)}' ${problem}: expected ${expected} bytes but found ${shard.bytes}. Download it again.`,

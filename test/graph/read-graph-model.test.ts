@@ -70,7 +70,7 @@ async function rejection(path: string): Promise<{ code: string; message: string 
 }
 
 /** A model of one weight `w`, stored as told. */
-function stored(weight: Json, bytes: Uint8Array): string {
+function stored(weight: Json, bytes: Uint8Array<ArrayBuffer>): string {
   const json = changed((m) => {
     m.weightsManifest = [{ paths: ['a.bin'], weights: [{ name: 'w', ...weight }] }];
   });
@@ -382,13 +382,18 @@ describe('a damaged model is refused:', () => {
     expect((await rejection(join(folder, 'nothing.json'))).code).toBe('io');
   });
 
-  test('truncated shards, naming the one and its sizes', async () => {
+  test('a last shard that is truncated, naming it and its sizes', async () => {
     const path = write(model());
-    truncateSync(join(folder, 'a.bin'), 10);
-    expect((await rejection(path)).message).toMatch(/'b\.bin' is truncated: expected 14 bytes but found 8/);
-    const even = write(model(), new Uint8Array(WEIGHTS.buffer, 0, 8), new Uint8Array(WEIGHTS.buffer, 16, 8));
-    truncateSync(join(folder, 'b.bin'), 4);
-    expect((await rejection(even)).message).toMatch(/'b\.bin' is truncated: expected 16 bytes but found 4/);
+    truncateSync(join(folder, 'b.bin'), 5);
+    expect((await rejection(path)).message).toMatch(/'b\.bin' is truncated: expected 8 bytes but found 5/);
+  });
+
+  test('the first of two shards of 4 MiB', async () => {
+    const json = changed((m) => {
+      m.weightsManifest[0].weights[0].shape = [2 ** 20 + 1];
+    });
+    const path = write(json, new Uint8Array(2 ** 22 - 6), new Uint8Array(4));
+    expect((await rejection(path)).message).toMatch(/'a\.bin' is truncated: expected 4194304 bytes/);
   });
 
   test('a middle shard that is shorter than the others', async () => {

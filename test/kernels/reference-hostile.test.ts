@@ -446,7 +446,7 @@ function attempt(
 test('thousands of damaged programs are refused, or compute the same on every instruction set', async () => {
   engine.threads = 1;
   let refused = 0;
-  await forEachCase('damaged programs', 4000, (random, index) => {
+  await forEachCase('damaged programs', 3000, (random, index) => {
     const builder = new CaseBuilder(random.chance(0.5));
     builder.output(ALL_SERIES[index % ALL_SERIES.length]!.draw(new Drawer(builder, random), random));
     const kernelCase = builder.build();
@@ -455,5 +455,5 @@ test('thousands of damaged programs are refused, or compute the same on every in
     for (const other of others) expect(other).toBe(first);
     if (/^[a-z-]+: /.test(first!)) refused += 1;
   });
-  expect(refused).toBeGreaterThan(1500);
+  expect(refused).toBeGreaterThan(1000);
 });

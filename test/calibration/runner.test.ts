@@ -1,0 +1,86 @@
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import { calibrate } from '../../src/calibration/runner';
+import type { SampleSource } from '../../src/calibration/source';
+import type { Sample } from '../../src/graph/ir';
+import { FloatGraph } from '../support/float-graph';
+import { randomOf } from '../support/random';
+
+const graph = new FloatGraph(randomOf('runner', 0))
+  .input('x', [-1, 2])
+  .constant('two', [], [2])
+  .node('double', 'Mul', ['x', 'two'])
+  .node('log', 'Log', ['double'])
+  .build('log');
+
+const tensors = [{ ref: { node: 'double', index: 0 }, channels: 2 }];
+
+function sample(values: number[], shape = [values.length / 2, 2]): Sample {
+  return { x: { dtype: 'float32', shape, values: Float32Array.from(values) } };
+}
+
+function source(...samples: Sample[]): SampleSource {
+  return async function* () {
+    yield* samples;
+  };
+}
+
+test('observes ranges and means, and tells what it saw', async () => {
+  const progress: [number, number][] = [];
+  const calibration = await calibrate(graph, tensors, source(sample([1, 2]), sample([3, 4, 5, 6])), {
+    method: 'minmax',
+    samples: 10,
+    onProgress: (done, total) => progress.push([done, total]),
+  });
+  expect(calibration.ranges.get('double:0')).toEqual({ min: 2, max: 12 });
+  expect([...calibration.means.get('double:0')!]).toEqual([6, 8]);
+  expect(calibration.provenance).toMatchObject({ method: 'minmax', samples: 3 });
+  expect(calibration.provenance.sha256).toMatch(/^[0-9a-f]{64}$/);
+  expect(progress).toEqual([
+    [1, 10],
+    [3, 10],
+  ]);
+});
+
+test('stops at the number of samples asked for, and its hash is of those it saw', async () => {
+  const run = (samples: Sample[]) => calibrate(graph, tensors, source(...samples), { samples: 2 });
+  const [first, second, third] = [sample([1, 2]), sample([3, 4]), sample([5, 6])];
+  const two = await run([first, second, third]);
+  expect(two.provenance.samples).toBe(2);
+  expect((await run([first, second])).provenance).toEqual(two.provenance);
+  expect((await run([second, first])).provenance.sha256).not.toBe(two.provenance.sha256);
+});
+
+test('gives the backend back and keeps no tensors', async () => {
+  await tf.setBackend('cpu');
+  const { numTensors } = tf.memory();
+  await calibrate(graph, tensors, source(sample([1, 2])));
+  expect(tf.getBackend()).toBe('cpu');
+  await expect(calibrate(graph, tensors, source(sample([1, 2], [2])))).rejects.toThrow();
+  expect(tf.getBackend()).toBe('cpu');
+  expect(tf.memory().numTensors).toBe(numTensors);
+});
+
+test('names the node whose values are not finite', async () => {
+  const refs = [{ ref: { node: 'log', index: 0 } }];
+  const running = calibrate(graph, refs, source(sample([1, 2]), sample([3, -4])));
+  await expect(running).rejects.toThrow(/Log 'log' computes NaN \(element 1\)/);
+});
+
+test.each<[string, Sample, RegExp]>([
+  ['a missing input', {}, /sample 0, input 'x': it is missing/],
+  ['a wrong shape', sample([1, 2, 3], [1, 3]), /expected shape \[-1,2\] but found \[1,3\]/],
+  ['too few values', sample([1, 2], [2, 2]), /2 values do not fill shape \[2,2\]/],
+  ['values that are not finite', sample([1, Number.NaN]), /not finite/],
+  ['the wrong dtype', { x: { dtype: 'int32', shape: [1, 2], values: Int32Array.of(1, 2) } }, /expected float32/],
+])('refuses %s', async (_, wrong, message) => {
+  await expect(calibrate(graph, tensors, source(wrong))).rejects.toThrow(message);
+});
+
+test('refuses an empty source, and stops when aborted', async () => {
+  await expect(calibrate(graph, tensors, source())).rejects.toThrow(/empty/);
+  const controller = new AbortController();
+  controller.abort();
+  const running = calibrate(graph, tensors, source(sample([1, 2])), { signal: controller.signal });
+  await expect(running).rejects.toMatchObject({ code: 'cancelled' });
+});

@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type ConvertOptions, type ConvertProgress, convert } from '../src/convert';
+import { readGraphModel } from '../src/graph/read-graph-model';
+import { inspect } from '../src/inspect';
+import { temporaryFolder, tinySamples, writeTinyModel } from './support/tiny-model';
+
+const input = writeTinyModel();
+let folder: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+function options(more: Partial<ConvertOptions> = {}): ConvertOptions {
+  return { input, output: join(folder, 'out'), calibration: () => tinySamples(8), samples: 8, ...more };
+}
+
+const files = (path: string) => Object.fromEntries(readdirSync(path).map((f) => [f, readFileSync(join(path, f))]));
+
+test('converts and tells what it did', async () => {
+  const stages: ConvertProgress['stage'][] = [];
+  const report = await convert(options({ onProgress: ({ stage }) => stages.push(stage) }));
+  expect(report.regions).toBe(1);
+  expect(report.quantized.map((n) => n.name)).toEqual(['conv', 'depthwise', 'mean', 'logits']);
+  expect(report.float).toEqual([{ name: 'probabilities', op: 'Softmax', reason: 'computed once, in float' }]);
+  expect(report.changes).toContainEqual(expect.objectContaining({ pass: 'fold-bias', node: 'logits' }));
+  expect(report.macs.percent).toBe(100);
+  expect(report.macs.total).toBe((await inspect(input)).totals.macs);
+  expect(report.calibration).toMatchObject({ method: 'percentile 99.99', samples: 8 });
+  expect(report.warnings).toEqual([]);
+  expect([...new Set(stages)]).toEqual(['read', 'optimize', 'calibrate', 'quantize', 'write']);
+  const written = Object.values(files(report.output)).reduce((sum, f) => sum + f.length, 0);
+  expect(report.bytes.after).toBe(written);
+});
+
+test('writes the same bytes for the same input, and where every layer runs', async () => {
+  await convert(options());
+  await convert(options({ output: join(folder, 'again') }));
+  expect(files(join(folder, 'again'))).toEqual(files(join(folder, 'out')));
+  const { userDefinedMetadata, signature } = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));
+  expect(userDefinedMetadata.lowbit).toMatchObject({
+    formatVersion: 1,
+    calibration: { samples: 8 },
+    layers: [
+      { name: 'conv', precision: 'int8', weightSignalToNoise: expect.any(Number) },
+      { name: 'depthwise', precision: 'int8' },
+      { name: 'mean', precision: 'int8' },
+      { name: 'logits', precision: 'int8' },
+      { name: 'probabilities', precision: 'float32' },
+    ],
+  });
+  expect(Object.keys(signature.outputs)).toEqual(['probabilities', 'logits']);
+});
+
+test('refuses to convert its own output, and to write over its input', async () => {
+  await convert(options());
+  const again = convert(options({ input: join(folder, 'out', 'model.json'), output: join(folder, 'twice') }));
+  await expect(again).rejects.toMatchObject({ code: 'already-converted' });
+  await expect(convert(options({ output: dirname(input), overwrite: true }))).rejects.toThrow(/folder of the input/);
+});
+
+test('warns when there are fewer samples than asked for', async () => {
+  const report = await convert(options({ samples: 100 }));
+  expect(report.warnings).toEqual([expect.stringContaining('8 samples, fewer than the 100')]);
+});
+
+test('writes a node for every op when asked', async () => {
+  await convert(options({ regions: false }));
+  const json = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));
+  const ops = json.modelTopology.node.map((n: { op: string }) => n.op).filter((op: string) => op.startsWith('Quantized'));
+  expect(ops).toEqual(['QuantizedConv2D', 'QuantizedDepthwise', 'QuantizedAvgPool', 'QuantizedLinear']);
+});
+
+test('leaves nothing behind when aborted during calibration', async () => {
+  const controller = new AbortController();
+  const aborted = convert(
+    options({ signal: controller.signal, onProgress: ({ stage }) => stage === 'calibrate' && controller.abort() }),
+  );
+  await expect(aborted).rejects.toMatchObject({ code: 'cancelled' });
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test.each<[string, Partial<ConvertOptions>]>([
+  ['input', { input: '' }],
+  ['samples', { samples: 0 }],
+  ['percentile', { percentile: 30 }],
+  ['calibrationMethod', { calibrationMethod: 'entropy' as 'minmax' }],
+  ['calibration', { calibration: undefined as unknown as ConvertOptions['calibration'] }],
+])('refuses a wrong %s', async (name, wrong) => {
+  await expect(convert(options(wrong))).rejects.toThrow(new RegExp(`Expected .* for ${name} but received`));
+});
+
+test('the source model is untouched and still reads', async () => {
+  const before = files(dirname(input));
+  await convert(options());
+  expect(files(dirname(input))).toEqual(before);
+  expect((await readGraphModel(input)).nodes.size).toBeGreaterThan(0);
+});

@@ -1,0 +1,160 @@
+/**
+ * The reference against the float kernels of TF.js: on the real values that codes, weights and biases stand for, each
+ * result must be the real one, to half a step of the output.
+ */
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import { type FilterRef, type Op, OpKind, PaddingMode, type Window } from '../../src/runtime/program';
+import { CaseBuilder } from '../support/case-builder';
+import { Drawer } from '../support/draw';
+import { forEachCase } from '../support/random';
+import { ARITHMETIC_SERIES } from '../support/series';
+import type { ReferenceTensor } from './reference/tensor';
+
+const CASES = 200;
+
+/** What sums in float32 may be off, relative to the largest term, in addition to half a step. */
+const FLOAT_ERROR = 1e-4;
+
+const real = ({ spec, shape, values }: ReferenceTensor) =>
+  tf.tensor(
+    values.map((code) => (code - spec.zeroPoint) * spec.scale),
+    [...shape],
+  );
+
+interface RealFilter {
+  /** [outputs][taps] or, for a depthwise convolution, [taps][outputs]. */
+  readonly weights: number[];
+  readonly bias: tf.Tensor1D;
+}
+
+function realFilter(
+  ref: FilterRef,
+  blob: Int32Array,
+  inputScale: number,
+  outputs: number,
+  taps: number,
+  channelOf: (index: number) => number,
+): RealFilter {
+  const codes = new Int8Array(blob.buffer, ref.filterOffset, outputs * taps);
+  const scales = new Float32Array(blob.buffer, ref.scaleOffset, outputs);
+  const { biasOffset } = ref;
+  const bias =
+    biasOffset === undefined ? new Int32Array(outputs) : new Int32Array(blob.buffer, biasOffset, outputs);
+  return {
+    weights: Array.from(codes, (code, i) => code * scales[channelOf(i)]!),
+    bias: tf.tensor1d(Array.from(bias, (b, channel) => b * inputScale * scales[channel]!)),
+  };
+}
+
+type Padding = Parameters<typeof tf.conv2d>[3];
+
+function paddingOf({ padding }: Window): Padding {
+  if (padding.mode !== PaddingMode.Explicit) return padding.mode === PaddingMode.Same ? 'same' : 'valid';
+  const { top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  return [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ];
+}
+
+/** TF.js has no groups, no dilation of strided windows, no dilation of pools. */
+function hasCounterpart(op: Op): boolean {
+  if (op.kind === OpKind.Conv2D && op.groups > 1) return false;
+  if (!('window' in op) || op.window.dilations === undefined) return true;
+  const { strides, dilations } = op.window;
+  const isPool = op.kind === OpKind.MaxPool || op.kind === OpKind.AvgPool;
+  return Math.max(...dilations) === 1 || (!isPool && Math.max(...strides) === 1);
+}
+
+function pool(op: Extract<Op, { kind: OpKind.MaxPool | OpKind.AvgPool }>, x: tf.Tensor4D): tf.Tensor {
+  const [kernelH, kernelW] = op.window.kernel[0] === 0 ? [x.shape[1], x.shape[2]] : op.window.kernel;
+  const run = op.kind === OpKind.MaxPool ? tf.maxPool : tf.avgPool;
+  return run(x, [kernelH, kernelW], [...op.window.strides], paddingOf(op.window));
+}
+
+function convolve(op: Op, x: tf.Tensor4D, inputScale: number, blob: Int32Array): tf.Tensor {
+  if (op.kind === OpKind.Conv2D) {
+    const [h, w] = op.window.kernel;
+    const { inChannels, outChannels } = op;
+    const taps = h * w * inChannels;
+    const { weights, bias } = realFilter(op.filter, blob, inputScale, outChannels, taps, (i) =>
+      Math.floor(i / taps),
+    );
+    const filter = tf.transpose(tf.tensor4d(weights, [outChannels, h, w, inChannels]), [1, 2, 3, 0]);
+    const { strides, dilations = [1, 1] } = op.window;
+    return tf.add(tf.conv2d(x, filter, [...strides], paddingOf(op.window), 'NHWC', [...dilations]), bias);
+  }
+  if (op.kind !== OpKind.DepthwiseConv2D) throw new Error(`no convolution: ${OpKind[op.kind]}`);
+  const [h, w] = op.window.kernel;
+  const outputs = op.channels * op.multiplier;
+  const { weights, bias } = realFilter(op.filter, blob, inputScale, outputs, h * w, (i) => i % outputs);
+  const filter = tf.tensor4d(weights, [h, w, op.channels, op.multiplier]);
+  const { strides, dilations = [1, 1] } = op.window;
+  return tf.add(
+    tf.depthwiseConv2d(x, filter, [...strides], paddingOf(op.window), 'NHWC', [...dilations]),
+    bias,
+  );
+}
+
+/** The op in real numbers. */
+function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array): tf.Tensor {
+  const [x, y] = inputs.map(real);
+  const inputScale = inputs[0]!.spec.scale;
+  switch (op.kind) {
+    case OpKind.Conv2D:
+    case OpKind.DepthwiseConv2D:
+      return convolve(op, x as tf.Tensor4D, inputScale, blob);
+    case OpKind.Linear: {
+      const { inFeatures, outFeatures } = op;
+      const channelOf = (i: number) => Math.floor(i / inFeatures);
+      const { weights, bias } = realFilter(op.filter, blob, inputScale, outFeatures, inFeatures, channelOf);
+      const rows = tf.reshape(x!, [-1, inFeatures]);
+      return tf.add(tf.matMul(rows, tf.tensor2d(weights, [outFeatures, inFeatures]), false, true), bias);
+    }
+    case OpKind.MaxPool:
+    case OpKind.AvgPool:
+      return pool(op, x as tf.Tensor4D);
+    case OpKind.Add:
+      return tf.add(x!, y!);
+    case OpKind.Mul:
+      return tf.mul(x!, y!);
+    case OpKind.Concat:
+      return tf.concat(inputs.map(real), op.axis);
+    default:
+      throw new Error(`no float counterpart of ${OpKind[op.kind]}`);
+  }
+}
+
+/** Requires every code to be the one next to the real value, and returns how many there are. */
+function expectNearest({ spec, values }: ReferenceTensor, reals: ArrayLike<number>): number {
+  expect(reals).toHaveLength(values.length);
+  for (const [i, code] of values.entries()) {
+    const steps = reals[i]! / spec.scale + spec.zeroPoint;
+    const saturated = Math.min(127, Math.max(-128, steps));
+    const error = 0.5 + FLOAT_ERROR * (1 + Math.abs(steps));
+    if (!(Math.abs(code - saturated) <= error)) {
+      throw new Error(`element ${i} is ${code}, TF.js has ${steps}`);
+    }
+  }
+  return values.length;
+}
+
+beforeAll(() => tf.setBackend('cpu'));
+
+test.each(ARITHMETIC_SERIES)('$label is TF.js in real numbers, to half a step', async ({ label, draw }) => {
+  let compared = 0;
+  await forEachCase(`TF.js ${label}`, CASES, (random) => {
+    const builder = new CaseBuilder();
+    const ours = builder.tensors[draw(new Drawer(builder, random, true), random)]!;
+    const op = builder.program.ops.at(-1)!;
+    if (!hasCounterpart(op)) return;
+    tf.tidy(() => {
+      const inputs = op.inputs.map((id) => builder.tensors[id]!);
+      compared += expectNearest(ours, runFloat(op, inputs, builder.weights.build()).dataSync());
+    });
+  });
+  expect(compared).toBeGreaterThan(10000);
+});
