@@ -15,7 +15,8 @@ function options(more: Partial<ConvertOptions> = {}): ConvertOptions {
   return { input, output: join(folder, 'out'), calibration: () => tinySamples(8), samples: 8, ...more };
 }
 
-const files = (path: string) => Object.fromEntries(readdirSync(path).map((f) => [f, readFileSync(join(path, f))]));
+const files = (path: string) =>
+  Object.fromEntries(readdirSync(path).map((f) => [f, readFileSync(join(path, f))]));
 
 test('converts and tells what it did', async () => {
   const stages: ConvertProgress['stage'][] = [];
@@ -37,7 +38,9 @@ test('writes the same bytes for the same input, and where every layer runs', asy
   await convert(options());
   await convert(options({ output: join(folder, 'again') }));
   expect(files(join(folder, 'again'))).toEqual(files(join(folder, 'out')));
-  const { userDefinedMetadata, signature } = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));
+  const { userDefinedMetadata, signature } = JSON.parse(
+    readFileSync(join(folder, 'out', 'model.json'), 'utf8'),
+  );
   expect(userDefinedMetadata.lowbit).toMatchObject({
     formatVersion: 1,
     calibration: { samples: 8 },
@@ -56,7 +59,9 @@ test('refuses to convert its own output, and to write over its input', async () 
   await convert(options());
   const again = convert(options({ input: join(folder, 'out', 'model.json'), output: join(folder, 'twice') }));
   await expect(again).rejects.toMatchObject({ code: 'already-converted' });
-  await expect(convert(options({ output: dirname(input), overwrite: true }))).rejects.toThrow(/folder of the input/);
+  await expect(convert(options({ output: dirname(input), overwrite: true }))).rejects.toThrow(
+    /folder of the input/,
+  );
 });
 
 test('warns when there are fewer samples than asked for', async () => {
@@ -67,14 +72,19 @@ test('warns when there are fewer samples than asked for', async () => {
 test('writes a node for every op when asked', async () => {
   await convert(options({ regions: false }));
   const json = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));
-  const ops = json.modelTopology.node.map((n: { op: string }) => n.op).filter((op: string) => op.startsWith('Quantized'));
+  const ops = json.modelTopology.node
+    .map((n: { op: string }) => n.op)
+    .filter((op: string) => op.startsWith('Quantized'));
   expect(ops).toEqual(['QuantizedConv2D', 'QuantizedDepthwise', 'QuantizedAvgPool', 'QuantizedLinear']);
 });
 
 test('leaves nothing behind when aborted during calibration', async () => {
   const controller = new AbortController();
   const aborted = convert(
-    options({ signal: controller.signal, onProgress: ({ stage }) => stage === 'calibrate' && controller.abort() }),
+    options({
+      signal: controller.signal,
+      onProgress: ({ stage }) => stage === 'calibrate' && controller.abort(),
+    }),
   );
   await expect(aborted).rejects.toMatchObject({ code: 'cancelled' });
   expect(readdirSync(folder)).toEqual([]);

@@ -262,13 +262,12 @@ function shuffled(count) {
 }
 
 function train() {
-  console.log(`drawing ${TRAIN + VALIDATE} pictures`);
-  const data = makeShapes(TRAIN, SEED + 1);
-  const held = makeShapes(VALIDATE, SEED + 2);
+  const held = makeShapes(VALIDATE, SEED + 1);
   const optimizer = tf.train.adam(PEAK_LEARNING_RATE);
   tf.tidy(() => network(tf.zeros([1, SIZE, SIZE, 3]), false)); // makes the variables
   const steps = Math.floor(TRAIN / BATCH);
   for (let epoch = 0; epoch < EPOCHS; epoch++) {
+    const data = makeShapes(TRAIN, SEED + 2 + epoch); // new ones in every epoch
     const order = shuffled(TRAIN);
     let sum = 0;
     const start = Date.now();

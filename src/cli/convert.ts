@@ -20,6 +20,7 @@ interface Options extends CommonOptions, ImageCliOptions {
   calibration: string;
   calibrationMethod: 'percentile' | 'minmax';
   samples?: number;
+  regions: boolean;
   overwrite?: boolean;
 }
 
@@ -57,6 +58,10 @@ export function convertCommand(): Command {
         .default('percentile'),
     )
     .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)
+    .option(
+      '--no-regions',
+      'one node for each quantized op instead of one a region: slower, every tensor to be seen',
+    )
     .option('--overwrite', 'replace an output folder that holds another model');
   return withCommonOptions(
     withImageOptions(command),

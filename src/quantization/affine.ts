@@ -44,6 +44,9 @@ export interface QuantizedFilter {
 /** A channel this much weaker than the strongest of its layer keeps a scale of this fraction of the layer's. */
 const WEAKEST_CHANNEL = 2 ** -24;
 
+/** Far below the weights of any network, and far above where float32 loses precision. */
+const SMALLEST_SCALE = 2 ** -100;
+
 /** Room for the bias and for the products in an int32 accumulator, half each. */
 const HALF_ACCUMULATOR = 2 ** 30 - 1;
 
@@ -89,12 +92,12 @@ export function quantizeFilter(
 ): QuantizedFilter {
   const maxima = channelMaxima(values, channel, channels);
   const sums = channelSums(values, channel, channels);
-  const weakest = Math.max(...maxima) * WEAKEST_CHANNEL || 1;
+  const weakest = maxima.reduce((most, max) => Math.max(most, max), 0) * WEAKEST_CHANNEL;
   const scales = Float32Array.from(maxima, (max, c) => {
     const forWeights = Math.max(max, weakest) / 127;
     const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;
     const forDepth = (sums[c] * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
-    return Math.max(forWeights, forBias, forDepth);
+    return Math.max(forWeights, forBias, forDepth, SMALLEST_SCALE);
   });
   const codes = Int8Array.from(values, (v, i) =>
     Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]))),

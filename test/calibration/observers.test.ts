@@ -4,7 +4,8 @@ import { PercentileObserver } from '../../src/calibration/observers/percentile';
 import { randomOf } from '../support/random';
 
 const random = randomOf('observers', 0);
-const draw = (count: number, min: number, max: number) => Float32Array.from({ length: count }, () => random.real(min, max));
+const draw = (count: number, min: number, max: number) =>
+  Float32Array.from({ length: count }, () => random.real(min, max));
 
 test('min-max keeps the bounds of all values', () => {
   const observer = new MinMaxObserver();
@@ -31,7 +32,11 @@ describe('the percentile observer', () => {
       return observer.range()!;
     };
     const sorted = Float32Array.from(batches.flatMap((b) => [...b])).sort();
-    for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]]) {
+    for (const order of [
+      [0, 1, 2, 3],
+      [3, 2, 1, 0],
+      [1, 0, 3, 2],
+    ]) {
       const { min, max } = rangeOf(order);
       expect(Math.abs(min - sorted[100])).toBeLessThan(0.5);
       expect(Math.abs(max - sorted[sorted.length - 101])).toBeLessThan(0.5);

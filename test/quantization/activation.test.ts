@@ -9,13 +9,16 @@ import {
 } from '../../src/quantization/activation';
 
 test('rounds half to even', () => {
-  expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.4, -2.6].map(roundHalfToEven)).toEqual([0, 2, 2, -0, -2, 2, -3]);
+  expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.4, -2.6].map(roundHalfToEven)).toEqual([0, 2, 2, 0, -2, 2, -3]);
 });
 
 test('codes are clamped, infinities too', () => {
   const params = { scale: 0.5, zeroPoint: 10 };
   expect(quantizeValue(1, params)).toBe(12);
-  expect(clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], params)).toEqual({ codeMin: -128, codeMax: 127 });
+  expect(clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], params)).toEqual({
+    codeMin: -128,
+    codeMax: 127,
+  });
   expect(clampCodes([0, 6], params)).toEqual({ codeMin: 10, codeMax: 22 });
 });
 
