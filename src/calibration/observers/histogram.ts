@@ -18,18 +18,23 @@ export class Histogram {
 
   /** @param values finite numbers */
   add(values: Float32Array): void {
+    let { min, max } = this;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
-      if (value < this.min) this.min = value;
-      if (value > this.max) this.max = value;
+      if (value < min) min = value;
+      if (value > max) max = value;
     }
+    this.min = min;
+    this.max = max;
     if (values.length === 0) return;
     this.cover();
     const { bins, origin } = this;
     const perUnit = this.binWidth === 0 ? 0 : 1 / this.binWidth;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
-      if (value !== 0) bins[Math.min(Math.floor((value - origin) * perUnit), BINS - 1)]++;
+      if (value === 0) continue;
+      const bin = ((value - origin) * perUnit) | 0;
+      bins[bin < BINS ? bin : BINS - 1]++;
     }
   }
 
