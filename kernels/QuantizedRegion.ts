@@ -1,3 +1,4 @@
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { currentEngine } from '../src/runtime/current-engine';
 import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgram } from './kernel';
 
@@ -14,9 +15,12 @@ export const quantizedRegion: LowbitKernel = {
     const { inputs, host, backend } = call;
     const program = checkInput('QuantizedRegion', inputs, 'program', 'int32');
     const weights = checkInput('QuantizedRegion', inputs, 'weights', 'int32');
-    const activations = Object.keys(inputs)
-      .filter((name) => name !== 'program' && name !== 'weights')
-      .map((name) => checkInput('QuantizedRegion', inputs, name, 'float32'));
+    const activations: TensorInfo[] = [];
+    for (const name in inputs) {
+      if (name !== 'program' && name !== 'weights') {
+        activations.push(checkInput('QuantizedRegion', inputs, name, 'float32'));
+      }
+    }
     const compiled = cachedProgram(call, program, '', () =>
       currentEngine().compile(
         host.read(backend, program) as Int32Array,

@@ -43,7 +43,8 @@ export interface BenchReport {
   versions: { node: string; tfjs: string };
 }
 
-const WARM_UP = 5;
+/** Untimed predictions first: V8 takes some hundred calls to compile what runs often, and a server's steady state counts. */
+const WARM_UP = { model: 1000, float: 20 };
 
 function timing(times: readonly number[]): Timing {
   return { median: median(times), min: Math.min(...times) };
@@ -76,16 +77,17 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
     const float = options.float === undefined ? undefined : await ModelSession.load(options.float);
     const sample = syntheticSample(model.inputs, batch);
     const feeds = model.feed(sample);
+    for (let i = 0; i < WARM_UP.model; i++) model.execute(feeds);
+    for (let i = 0; i < WARM_UP.float; i++) float?.execute(feeds);
     const userThreads = getThreads();
     const results: BenchReport['results'] = [];
     try {
       for (const threads of options.threads ?? [userThreads]) {
         setThreads(threads);
         const times = { model: [] as number[], overhead: [] as number[], float: [] as number[] };
-        for (let run = -WARM_UP; run < runs; run++) {
+        for (let run = 0; run < runs; run++) {
           const ours = timeOnce(model, feeds);
           const theirs = float === undefined ? undefined : timeOnce(float, feeds);
-          if (run < 0) continue;
           times.model.push(ours.total);
           times.overhead.push(ours.total - ours.native);
           if (theirs !== undefined) times.float.push(theirs.total);
