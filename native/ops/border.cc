@@ -118,19 +118,24 @@ class Cast : public BorderOp {
     const size_t channels = input.shape->channels();
     forRows(context, *input.shape, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
-        for (size_t c = 0; c < channels; ++c) {
-          if (narrow_) {
-            const int32_t code = std::clamp(input.ints()[r * channels + c], -128, 127);
-            context.output.row(r)[c] = static_cast<uint8_t>(code + 128);
-          } else {
-            context.output.ints()[r * channels + c] = input.row(r)[c] - 128;
-          }
+        if (narrow_) {
+          narrow(input.ints() + r * channels, channels, context.output.row(r));
+        } else {
+          widen(input.row(r), channels, context.output.ints() + r * channels);
         }
       }
     });
   }
 
  private:
+  static void narrow(const int32_t* values, size_t count, uint8_t* codes) {
+    for (size_t i = 0; i < count; ++i) codes[i] = static_cast<uint8_t>(std::clamp(values[i], -128, 127) + 128);
+  }
+
+  static void widen(const uint8_t* codes, size_t count, int32_t* values) {
+    for (size_t i = 0; i < count; ++i) values[i] = codes[i] - 128;
+  }
+
   bool narrow_;
 };
 

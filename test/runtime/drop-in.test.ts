@@ -109,9 +109,15 @@ test('releaseArtifacts drops the retained copy of the weights', async () => {
   model.dispose();
 });
 
+/** As much of a model.json as these tests change. */
+interface ModelJson {
+  weightsManifest: { paths: string[]; weights: { name: string; shape: number[] }[] }[];
+  userDefinedMetadata: { lowbit: { formatVersion: number } };
+}
+
 describe('a damaged artefact', () => {
   /** A copy of the converted model, its model.json changed. */
-  function damaged(change: (model: Record<string, any>) => void, shard?: (bytes: Buffer) => Buffer): string {
+  function damaged(change: (model: ModelJson) => void, shard?: (bytes: Buffer) => Buffer): string {
     const folder = temporaryFolder();
     const model = JSON.parse(readFileSync(converted, 'utf8'));
     change(model);
@@ -124,8 +130,7 @@ describe('a damaged artefact', () => {
     }
     return join(folder, 'model.json');
   }
-  const weights = (model: Record<string, any>) =>
-    model.weightsManifest[0].weights as { name: string; shape: number[] }[];
+  const weights = (model: ModelJson) => model.weightsManifest[0].weights;
 
   test('truncated shard', async () => {
     const path = damaged(
