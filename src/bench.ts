@@ -1,6 +1,7 @@
 /** Times a converted model, and a float one beside it, interleaved in one run. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from './errors';
+import { yieldToCancel } from './evaluation/cancelled';
 import { ModelSession, median, syntheticSample } from './evaluation/session';
 import { importBackend, withBackend } from './runtime/backends';
 import { engineInfo, getThreads, setThreads } from './runtime/current-engine';
@@ -17,6 +18,8 @@ export interface BenchOptions {
   runs?: number;
   /** Size of a dynamic batch dimension. Default 1. */
   batch?: number;
+  onProgress?(progress: { stage: 'warm up' | 'time'; done: number; total: number }): void;
+  signal?: AbortSignal;
 }
 
 /** Milliseconds. */
@@ -45,6 +48,8 @@ export interface BenchReport {
 
 /** Untimed predictions first: V8 takes some hundred calls to compile what runs often, and a server's steady state counts. */
 const WARM_UP = { model: 1000, float: 20 };
+/** A slow model, whose JavaScript matters little, is warmed up no longer than this. */
+const WARM_UP_MILLISECONDS = 10_000;
 
 function timing(times: readonly number[]): Timing {
   return { median: median(times), min: Math.min(...times) };
@@ -63,9 +68,48 @@ function timeOnce(session: ModelSession, feeds: tf.NamedTensorMap): { total: num
   return { total, native };
 }
 
+async function warmUp(
+  session: ModelSession,
+  feeds: tf.NamedTensorMap,
+  total: number,
+  { onProgress, signal }: BenchOptions,
+): Promise<void> {
+  const start = performance.now();
+  for (let done = 0; done < total && performance.now() - start < WARM_UP_MILLISECONDS; done++) {
+    await yieldToCancel(signal);
+    session.execute(feeds);
+    onProgress?.({ stage: 'warm up', done: done + 1, total });
+  }
+}
+
+/** Milliseconds of each run. */
+interface Times {
+  model: number[];
+  overhead: number[];
+  float: number[];
+}
+
+async function timeInterleaved(
+  { model, float }: { model: ModelSession; float?: ModelSession },
+  feeds: tf.NamedTensorMap,
+  runs: number,
+  { onProgress, signal }: BenchOptions,
+): Promise<Times> {
+  const times: Times = { model: [], overhead: [], float: [] };
+  for (let run = 0; run < runs; run++) {
+    await yieldToCancel(signal);
+    const { total, native } = timeOnce(model, feeds);
+    times.model.push(total);
+    times.overhead.push(total - native);
+    if (float !== undefined) times.float.push(timeOnce(float, feeds).total);
+    onProgress?.({ stage: 'time', done: run + 1, total: runs });
+  }
+  return times;
+}
+
 /**
  * @returns medians, per number of threads, on pseudo-random input
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument'
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
  */
 export async function bench(options: BenchOptions): Promise<BenchReport> {
   const { runs = 100, batch = 1 } = options;
@@ -77,21 +121,14 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
     const float = options.float === undefined ? undefined : await ModelSession.load(options.float);
     const sample = syntheticSample(model.inputs, batch);
     const feeds = model.feed(sample);
-    for (let i = 0; i < WARM_UP.model; i++) model.execute(feeds);
-    for (let i = 0; i < WARM_UP.float; i++) float?.execute(feeds);
     const userThreads = getThreads();
     const results: BenchReport['results'] = [];
     try {
+      await warmUp(model, feeds, WARM_UP.model, options);
+      if (float !== undefined) await warmUp(float, feeds, WARM_UP.float, options);
       for (const threads of options.threads ?? [userThreads]) {
         setThreads(threads);
-        const times = { model: [] as number[], overhead: [] as number[], float: [] as number[] };
-        for (let run = 0; run < runs; run++) {
-          const ours = timeOnce(model, feeds);
-          const theirs = float === undefined ? undefined : timeOnce(float, feeds);
-          times.model.push(ours.total);
-          times.overhead.push(ours.total - ours.native);
-          if (theirs !== undefined) times.float.push(theirs.total);
-        }
+        const times = await timeInterleaved({ model, float }, feeds, runs, options);
         results.push({
           threads,
           model: timing(times.model),

@@ -1,10 +1,11 @@
 /** Compares a converted model with its float original: accuracy, agreement, latency, memory. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { imageInput, listImages, readImage } from './calibration/data/image-folder';
+import { imageInput, labelKey, listImages, readImage } from './calibration/data/image-folder';
 import { readLabels } from './calibration/data/labels';
 import type { ImageOptions, InputSpec, SampleSource } from './calibration/source';
 import { checkArgument, LowbitError } from './errors';
+import { yieldToCancel } from './evaluation/cancelled';
 import { type MemoryUse, measureMemory } from './evaluation/memory';
 import { ModelSession, median, type Output } from './evaluation/session';
 import type { Sample } from './graph/ir';
@@ -132,6 +133,20 @@ class Tally {
   }
 }
 
+/** @throws LowbitError 'invalid-model' for models that are not forms of one another */
+function checkSameOutputs(
+  { float, lowbit }: CompareOptions,
+  results: Record<'float' | 'lowbit', readonly Output[]>,
+): void {
+  const describe = (outputs: readonly Output[]) => outputs.map(({ shape }) => `[${shape}]`).join(', ');
+  const shapes = { float: describe(results.float), lowbit: describe(results.lowbit) };
+  if (shapes.float === shapes.lowbit) return;
+  throw new LowbitError(
+    'invalid-model',
+    `${lowbit} has outputs of shape ${shapes.lowbit} but ${float} ${shapes.float}; give the float model that was converted.`,
+  );
+}
+
 async function openItems(
   options: CompareOptions,
   inputs: readonly InputSpec[],
@@ -144,6 +159,7 @@ async function openItems(
     images,
   );
   if (samples !== undefined) {
+    checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
     return {
       items: (async function* () {
         for await (const sample of samples(inputs)) yield { sample };
@@ -154,6 +170,12 @@ async function openItems(
   const input = imageInput(inputs, imageOptions);
   const files = await listImages(folder);
   const labelOf = labels === undefined ? () => undefined : await readLabels(labels);
+  if (labels !== undefined && !files.some((file) => labelOf(join(folder, file)) !== undefined)) {
+    throw new LowbitError(
+      'invalid-argument',
+      `${labels} has a label for no image of ${folder}; expected keys like '${labelKey(dirname(labels), join(folder, files[0]))}'.`,
+    );
+  }
   const items = (async function* () {
     for (const file of files) {
       const path = join(folder, file);
@@ -165,11 +187,54 @@ async function openItems(
   return { items, total: files.length };
 }
 
+interface Pair {
+  float: ModelSession;
+  lowbit: ModelSession;
+}
+
+/** Runs both models on all items, and keeps the first sample for timing. */
+async function runItems(
+  { float, lowbit }: Pair,
+  options: CompareOptions,
+): Promise<{ tally: Tally; first: Sample }> {
+  const { limit = Number.POSITIVE_INFINITY, signal } = options;
+  const tally = new Tally();
+  let first: Sample | undefined;
+  const { items, total } = await openItems(options, float.inputs);
+  for await (const { sample, label } of items) {
+    await yieldToCancel(signal);
+    first ??= sample;
+    const results = { float: float.predict(sample), lowbit: lowbit.predict(sample) };
+    checkSameOutputs(options, results);
+    tally.add(results.float, results.lowbit, label);
+    options.onProgress?.(tally.samples, total === undefined ? undefined : Math.min(total, limit));
+    if (tally.samples >= limit) break;
+  }
+  if (first === undefined) throw new LowbitError('invalid-argument', 'There are no samples to compare on.');
+  return { tally, first };
+}
+
 /** Milliseconds of one prediction, from input data to output data. */
-export function timePrediction(session: ModelSession, sample: Sample): number {
+function timePrediction(session: ModelSession, sample: Sample): number {
   const start = performance.now();
   session.predict(sample);
   return performance.now() - start;
+}
+
+async function timeInterleaved(
+  { float, lowbit }: Pair,
+  sample: Sample,
+  runs: number,
+  signal: AbortSignal | undefined,
+): Promise<Pick<CompareReport['latency'], 'float' | 'lowbit' | 'speedup' | 'runs'>> {
+  const times: { float: number[]; lowbit: number[] } = { float: [], lowbit: [] };
+  for (let run = 0; run < runs; run++) {
+    await yieldToCancel(signal);
+    times.float.push(timePrediction(float, sample));
+    times.lowbit.push(timePrediction(lowbit, sample));
+  }
+  const medians = { float: median(times.float), lowbit: median(times.lowbit) };
+  return { ...medians, speedup: medians.float / medians.lowbit, runs };
 }
 
 /**
@@ -179,54 +244,33 @@ export function timePrediction(session: ModelSession, sample: Sample): number {
  * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
  */
 export async function compare(options: CompareOptions): Promise<CompareReport> {
-  const { limit = Number.POSITIVE_INFINITY, latencyRuns = 50, memory = true, signal } = options;
-  checkArgument(limit > 0, 'limit', 'a positive number', limit);
-  const checkCancelled = () => {
-    if (signal?.aborted) throw new LowbitError('cancelled', 'The comparison was cancelled.');
-  };
+  const { limit, latencyRuns = 50, memory = true, signal } = options;
+  checkArgument(limit === undefined || limit > 0, 'limit', 'a positive number', limit);
+  const countable = Number.isInteger(latencyRuns) && latencyRuns > 0;
+  checkArgument(countable, 'latencyRuns', 'a positive integer', latencyRuns);
   const backend = await importBackend();
   const report = await withBackend(backend, async () => {
     const float = await ModelSession.load(options.float);
     const lowbit = await ModelSession.load(options.lowbit);
-    const tally = new Tally();
-    let first: Sample | undefined;
-    const { items, total } = await openItems(options, float.inputs);
-    for await (const { sample, label } of items) {
-      checkCancelled();
-      first ??= sample;
-      tally.add(float.predict(sample), lowbit.predict(sample), label);
-      options.onProgress?.(tally.samples, total === undefined ? undefined : Math.min(total, limit));
-      if (tally.samples >= limit) break;
+    try {
+      const { tally, first } = await runItems({ float, lowbit }, options);
+      const latency = await timeInterleaved({ float, lowbit }, first, latencyRuns, signal);
+      const { isa, threads } = engineInfo();
+      return {
+        ...tally.report(),
+        latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+      };
+    } finally {
+      float.dispose();
+      lowbit.dispose();
     }
-    if (first === undefined) throw new LowbitError('invalid-argument', 'There are no samples to compare on.');
-    const times: { float: number[]; lowbit: number[] } = { float: [], lowbit: [] };
-    for (let run = 0; run < latencyRuns; run++) {
-      checkCancelled();
-      times.float.push(timePrediction(float, first));
-      times.lowbit.push(timePrediction(lowbit, first));
-    }
-    float.dispose();
-    lowbit.dispose();
-    const latency = { float: median(times.float), lowbit: median(times.lowbit) };
-    const { isa, threads } = engineInfo();
-    return {
-      ...tally.report(),
-      latency: {
-        ...latency,
-        speedup: latency.float / latency.lowbit,
-        runs: latencyRuns,
-        backend: `${backend} ${tf.version_core}`,
-        isa,
-        threads,
-      },
-    };
   });
   return {
     ...report,
     ...(memory && {
       memory: {
-        float: await measureMemory(toPath(options.float), backend),
-        lowbit: await measureMemory(toPath(options.lowbit), backend),
+        float: await measureMemory(toPath(options.float), backend, signal),
+        lowbit: await measureMemory(toPath(options.lowbit), backend, signal),
       },
     }),
     bytes: { float: await modelBytes(options.float), lowbit: await modelBytes(options.lowbit) },

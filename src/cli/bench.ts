@@ -37,5 +37,16 @@ export function benchCommand(): Command {
   return withCommonOptions(
     command,
     'tfjs-lowbit bench --model int8/model.json --float float/model.json --threads 1,2',
-  ).action((options: BenchOptions & CommonOptions) => runCommand(options, () => bench(options), print));
+  ).action((options: BenchOptions & CommonOptions) =>
+    runCommand(
+      options,
+      ({ progress, signal }) =>
+        bench({
+          ...options,
+          signal,
+          onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
+        }),
+      print,
+    ),
+  );
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { throwIfCancelled } from '../evaluation/cancelled';
 import { type InspectReport, inspect } from '../inspect';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
 
@@ -33,6 +34,15 @@ export function inspectCommand(): Command {
     .description('tell what a float model is made of and how much of it can be quantized')
     .argument('<model.json>', 'the float model');
   return withCommonOptions(command, 'tfjs-lowbit inspect mobilenet/model.json').action(
-    (location: string, options: CommonOptions) => runCommand(options, () => inspect(location), print),
+    (location: string, options: CommonOptions) =>
+      runCommand(
+        options,
+        async ({ signal }) => {
+          const report = await inspect(location);
+          throwIfCancelled(signal);
+          return report;
+        },
+        print,
+      ),
   );
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LowbitError } from '../errors';
+import { throwIfCancelled } from './cancelled';
 
 export interface MemoryUse {
   /** Growth of the resident set from before loading to after some predictions and a garbage collection, in bytes. */
@@ -14,19 +15,21 @@ export interface MemoryUse {
 /**
  * @param location model.json
  * @param backend TF.js backend that the model runs on
- * @throws LowbitError 'io' with what the process said, if it failed
+ * @param signal ends the process
+ * @throws LowbitError 'io' with what the process said, if it failed; 'cancelled' on abort
  */
-export async function measureMemory(location: string, backend: string): Promise<MemoryUse> {
+export async function measureMemory(
+  location: string,
+  backend: string,
+  signal?: AbortSignal,
+): Promise<MemoryUse> {
   const script = join(__dirname, 'memory-child.js');
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      '--expose-gc',
-      script,
-      location,
-      backend,
-    ]);
+    const args = ['--expose-gc', script, location, backend];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { signal });
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as MemoryUse;
   } catch (cause) {
+    throwIfCancelled(signal);
     const { stderr, message } = cause as { stderr?: string; message: string };
     throw new LowbitError('io', `Measuring the memory of ${location} failed: ${stderr?.trim() || message}`, {
       cause,

@@ -1,37 +1,40 @@
-import { join } from 'node:path';
-import { compare, convert, imageFolder } from '../../src/index';
+import { execFileSync } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import type { CompareReport, ConvertReport } from '../../src/index';
 import { describeWithShared, shared } from '../support/shared';
 import { temporaryFolder } from '../support/tiny-model';
 
-describeWithShared('MobileNetV2 1.0 224, calibrated on 128 images', () => {
-  const float = shared('models', 'mobilenet_v2_1.0_224_float', 'model.json');
-  const imageOptions = { imageSize: 224, crop: 'center', mean: 127.5, std: 127.5 } as const;
+const MAIN = resolve(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
+const IMAGE = ['--image-size', '224', '--crop', 'center', '--mean', '127.5', '--std', '127.5'];
 
-  test('keeps its accuracy, at a quarter of its size, with nothing but the softmax left in float', async () => {
+function cli<T>(...args: string[]): T {
+  return JSON.parse(
+    execFileSync(process.execPath, [MAIN, ...args, ...IMAGE, '--json'], { encoding: 'utf8' }),
+  );
+}
+
+describeWithShared('MobileNetV2 1.0 224, calibrated on 128 images', () => {
+  test('keeps its accuracy, at a quarter of its size, with nothing but the softmax left in float', () => {
+    const float = shared('models', 'mobilenet_v2_1.0_224_float', 'model.json');
     const output = join(temporaryFolder(), 'int8');
-    const converted = await convert({
-      input: float,
-      output,
-      calibration: imageFolder(shared('images', 'calib'), imageOptions),
-    });
+    const calibration = shared('images', 'calib');
+    const converted = cli<ConvertReport>(
+      ...['convert', '--input', float, '--output', output, '--calibration', calibration],
+    );
     expect(converted.float.map(({ op }) => op)).toEqual(['Softmax']);
     expect(converted.bytes.after).toBeLessThan(3.9e6);
 
-    const report = await compare({
-      float,
-      lowbit: join(output, 'model.json'),
-      images: shared('images', 'eval'),
-      labels: shared('images', 'labels.json'),
-      labelOffset: 1,
-      imageOptions,
-      latencyRuns: 1,
-      memory: false,
-    });
-    console.info(JSON.stringify({ top1: report.top1, agreement: report.agreement, outputs: report.outputs }));
-    const { float: floatTop1, lowbit, labelled } = report.top1!;
-    expect(labelled).toBe(472);
-    expect(floatTop1).toBeCloseTo(85.59, 2);
-    expect(floatTop1 - lowbit).toBeLessThanOrEqual(0.5);
-    expect(report.agreement).toBeGreaterThanOrEqual(97);
+    const lowbit = join(output, 'model.json');
+    const labels = ['--labels', shared('images', 'labels.json'), '--label-offset', '1'];
+    const report = cli<CompareReport>(
+      ...['compare', '--float', float, '--lowbit', lowbit, '--images', shared('images', 'eval'), ...labels],
+    );
+    const { top1, agreement, memory } = report;
+    console.info(JSON.stringify({ top1, agreement, outputs: report.outputs, memory }));
+    expect(top1?.labelled).toBe(472);
+    expect(top1?.float).toBeCloseTo(85.59, 2);
+    expect(top1!.float - top1!.lowbit).toBeLessThanOrEqual(0.5);
+    expect(agreement).toBeGreaterThanOrEqual(97);
+    expect(memory!.lowbit.resident).toBeLessThan(0.4 * memory!.float.resident);
   }, 600_000);
 });

@@ -294,6 +294,18 @@ describe('compile refuses', () => {
     expectRefusal(() => compileParts(change), 'invalid-program', message);
   });
 
+  test('a bias one larger than what the sums leave of int32, and no smaller one', () => {
+    const largestSum = 255 * 127 * 36;
+    const room = 2 ** 31 - 1 - largestSum;
+    compileParts(({ bias }) => bias.set([room, -room])).dispose();
+    const change = ({ bias }: Parts) => bias.set([0, -room - 1]);
+    expectRefusal(
+      () => compileParts(change),
+      'invalid-program',
+      /'block\/conv'.*output channel 1.*2147483648/,
+    );
+  });
+
   test('a ratio of scales past float32', () => {
     const change = (parts: Parts) => {
       tensor(1, { scale: 1e38 })(parts);

@@ -1,67 +1,102 @@
-// Applies the mutations one at a time to a copy of the native code, builds it, and runs the kernel tests against it:
-//
-//   npm run test:mutation
-//
-// Prints which mutations the tests killed; fails if one survives.
+/**
+ * The mutation check: do the kernel tests notice small mistakes in the native code?
+ *
+ *   npm run test:mutation                  all of mutations.js
+ *   npm run test:mutation -- avx2 padding  those whose name has one of the words
+ *
+ * Each mutant is built in a temporary folder and loaded by the tests instead of the real addon. A mutant is killed when
+ * a test fails, crashes or hangs. Exits with 1 if one survives, if the tests fail without a mutation, or if a mutation
+ * does not fit the code any more.
+ */
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const Table = require('cli-table3');
-const mutations = require('./mutations.js');
+const mutations = require('./mutations');
 
-const root = path.resolve(__dirname, '..', '..');
-const TESTS = ['test/kernels/reference-ops', 'test/kernels/reference-edges', 'test/kernels/reference-chains'];
+const ROOT = path.resolve(__dirname, '..', '..');
+/** Those that kill most come first: the first failing file ends the run. */
+const TEST_FILES = ['ops', 'edges', 'chains', 'hostile'].map(
+  (name) => `test/kernels/reference-${name}.test.ts`,
+);
+const TIMEOUT_MS = 300_000;
 
-function copyTree(folder) {
-  for (const entry of ['native', 'scripts', 'build']) {
-    fs.cpSync(path.join(root, entry), path.join(folder, entry), {
-      recursive: true,
-      preserveTimestamps: true,
-    });
-  }
-  fs.symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
+/** Copies what the addon is built from. */
+function copySources(folder) {
+  fs.cpSync(path.join(ROOT, 'native'), path.join(folder, 'native'), { recursive: true });
+  fs.cpSync(path.join(ROOT, 'scripts'), path.join(folder, 'scripts'), { recursive: true });
+  fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
 }
 
 function build(folder) {
-  const script = path.join(folder, 'scripts', 'build-native.js');
-  const { status, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`A mutant does not compile:\n${stderr}`);
+  const { status, stderr } = spawnSync(process.execPath, [path.join(folder, 'scripts', 'build-native.js')]);
+  if (status !== 0) throw new Error(`the addon does not build: ${String(stderr).slice(0, 2000)}`);
 }
 
-/** Whether the kernel tests fail on the addon in `folder`. */
-function killed(folder) {
+/** @returns the first test file that fails with the addon of `folder`, or undefined */
+function firstFailure(folder) {
   const jest = require.resolve('jest/bin/jest');
-  const { status } = spawnSync(process.execPath, [jest, '--bail', ...TESTS], {
-    cwd: root,
-    env: { ...process.env, LOWBIT_ADDON: path.join(folder, 'build', 'lowbit.node') },
+  return TEST_FILES.find((file) => {
+    const { status } = spawnSync(process.execPath, [jest, file, '--silent'], {
+      cwd: ROOT,
+      env: { ...process.env, LOWBIT_ADDON: path.join(folder, 'build', 'lowbit.node') },
+      stdio: 'ignore',
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    });
+    return status !== 0;
   });
-  return status !== 0;
+}
+
+/** The text of a file with one mutation. */
+function mutate(source, { name, file, find, replace }) {
+  const occurrences = source.split(find).length - 1;
+  if (occurrences !== 1) {
+    throw new Error(
+      `Mutation '${name}': its text occurs ${occurrences} times in ${file}, expected once. Adapt it.`,
+    );
+  }
+  return source.replace(find, () => replace);
 }
 
 function main() {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-mutation-'));
-  copyTree(folder);
-  build(folder);
-  if (killed(folder)) throw new Error('The kernel tests fail without any mutation.');
-  const table = new Table({ head: ['mutation', 'file', 'result'], style: { head: [], border: [] } });
-  let survivors = 0;
-  for (const { name, file, find, replace } of mutations) {
-    const target = path.join(folder, file);
-    const original = fs.readFileSync(target, 'utf8');
-    if (original.split(find).length !== 2) throw new Error(`'${name}': expected its text once in ${file}.`);
-    fs.writeFileSync(target, original.replace(find, replace));
+  const words = process.argv.slice(2);
+  const chosen = mutations.filter(
+    ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
+  );
+  for (const mutation of chosen) mutate(fs.readFileSync(path.join(ROOT, mutation.file), 'utf8'), mutation);
+
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lowbit-mutation-'));
+  try {
+    copySources(folder);
     build(folder);
-    const dead = killed(folder);
-    if (!dead) survivors++;
-    console.log(`${dead ? 'killed  ' : 'SURVIVED'} ${name}`);
-    table.push([name, file, dead ? 'killed' : 'SURVIVED']);
-    fs.writeFileSync(target, original);
+    const broken = firstFailure(folder);
+    if (broken) throw new Error(`${broken} fails without a mutation.`);
+
+    let survivors = 0;
+    for (const mutation of chosen) {
+      const target = path.join(folder, mutation.file);
+      const original = fs.readFileSync(target, 'utf8');
+      fs.writeFileSync(target, mutate(original, mutation));
+      build(folder);
+      const killer = firstFailure(folder);
+      if (!killer) survivors += 1;
+      console.log(
+        `${killer ? 'killed  ' : 'SURVIVED'}  ${mutation.name.padEnd(76)}  ${killer ? path.basename(killer) : ''}`,
+      );
+      fs.writeFileSync(target, original);
+    }
+    console.log(`${chosen.length - survivors} of ${chosen.length} mutants killed`);
+    process.exitCode = survivors === 0 ? 0 : 1;
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
   }
-  fs.rmSync(folder, { recursive: true });
-  console.log(table.toString());
-  process.exitCode = survivors === 0 ? 0 : 1;
 }
 
-main();
+try {
+  main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -20,11 +20,16 @@ export async function listImages(folder: string): Promise<string[]> {
       cause,
     });
   }
-  const images = entries.filter((file) => EXTENSIONS.has(extname(file).toLowerCase())).sort();
+  const images: string[] = [];
+  for (const entry of entries) {
+    const named = EXTENSIONS.has(extname(entry).toLowerCase());
+    if (named && !(await isFolder(join(folder, entry)))) images.push(entry.split(sep).join('/'));
+  }
+  images.sort();
   if (images.length === 0) {
     throw new LowbitError('io', `${folder} holds no image (${[...EXTENSIONS].join(', ')}).`);
   }
-  return images.map((file) => file.split(sep).join('/'));
+  return images;
 }
 
 /** The one input of a model that takes images, and the size that images get. */
@@ -75,15 +80,17 @@ export async function readImage(
   const mean = perChannel('mean', options.mean ?? 127.5);
   const std = perChannel('std', options.std ?? 127.5);
   checkArgument(!std.includes(0), 'std', 'numbers other than 0', options.std);
+  const share = cropFraction > 0 && cropFraction <= 1;
+  checkArgument(share, 'cropFraction', 'a number above 0, at most 1', cropFraction);
   let pixels: Buffer;
   try {
     let image = sharp(file).rotate().flatten().toColourspace('srgb');
     if (crop === 'center') {
-      const short = Math.round(Math.min(height, width) / cropFraction);
-      const { width: w = 1, height: h = 1, orientation = 1 } = await sharp(file).metadata();
-      const turned = orientation >= 5;
-      const landscape = turned ? h >= w : w >= h;
-      image = image.resize(landscape ? { height: short } : { width: short });
+      const { autoOrient } = await sharp(file).metadata();
+      const wider = autoOrient.width * height >= autoOrient.height * width;
+      image = image.resize(
+        wider ? { height: Math.round(height / cropFraction) } : { width: Math.round(width / cropFraction) },
+      );
       // The crop is a step of its own: sharp folds two resizes of one pipeline into one.
       const resized = await image.raw().toBuffer({ resolveWithObject: true });
       const { info } = resized;

@@ -1,14 +1,120 @@
 /** NumPy arrays as samples. */
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { type NpyArray, parse } from 'npyjs';
 import { LowbitError } from '../../errors';
-import type { SampleSource } from '../source';
+import type { DenseTensor, DType } from '../../graph/ir';
+import type { InputSpec, SampleSource } from '../source';
+
+/** What the header of a file tells, and the header itself. */
+interface Layout {
+  header: Uint8Array;
+  /** Samples. */
+  count: number;
+  /** Of a sample, without the first axis. */
+  shape: number[];
+  /** Bytes of a sample. */
+  stride: number;
+}
+
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) throw new Error(`it ends at byte ${position + filled}`);
+    filled += bytesRead;
+  }
+  return bytes;
+}
 
 /**
- * The samples of a `.npy` file: its first axis counts them, the others are the input's without its batch.
+ * Reads magic, version (2 bytes), length of the text (2 bytes in version 1, 4 later; little-endian) and the text.
  *
- * @throws LowbitError (while iterating) 'io' for a file that is not a complete .npy, 'invalid-shape' where it does not fit
- *   the model
+ * @see NEP 1, A Simple File Format for NumPy Arrays
+ */
+async function readHeader(file: FileHandle): Promise<Uint8Array> {
+  const start = await readAt(file, 0, 12);
+  if (Buffer.from(start.buffer, 0, 6).toString('latin1') !== '\x93NUMPY')
+    throw new Error('it has no NumPy magic');
+  const view = new DataView(start.buffer);
+  const [begin, length] = start[6] === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)];
+  const { size } = await file.stat();
+  if (begin + length > size) throw new Error(`its header needs ${begin + length} bytes but it has ${size}`);
+  return readAt(file, 0, begin + length);
+}
+
+/** A header with as much data as there is after it; npyjs does not compare that with the shape. */
+function decode(header: Uint8Array, data: Uint8Array): NpyArray {
+  const whole = new Uint8Array(header.length + data.length);
+  whole.set(header);
+  whole.set(data, header.length);
+  return parse(whole.buffer);
+}
+
+async function readLayout(path: string, file: FileHandle): Promise<Layout> {
+  let header: Uint8Array;
+  let array: NpyArray;
+  try {
+    header = await readHeader(file);
+    array = decode(header, new Uint8Array(0));
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot read ${path} as .npy: ${(cause as Error).message}.`, { cause });
+  }
+  const { dtype, fortranOrder } = array;
+  if (fortranOrder || !/^([iuf][1248]|b1)$/.test(dtype)) {
+    const found = `${dtype}${fortranOrder ? ' in Fortran order' : ''}`;
+    throw new LowbitError('io', `${path} holds ${found}; expected real numbers in C order.`);
+  }
+  if (array.shape.length === 0) {
+    throw new LowbitError(
+      'invalid-shape',
+      `${path} holds a single number; expected samples on the first axis.`,
+    );
+  }
+  const [count, ...shape] = array.shape;
+  const stride = shape.reduce((product, dim) => product * dim, Number(dtype.slice(1)));
+  const expected = header.length + count * stride;
+  const { size } = await file.stat();
+  if (size < expected) {
+    throw new LowbitError(
+      'io',
+      `${path} is truncated: ${dtype} of shape [${array.shape}] needs ${expected} bytes but it has ${size}.`,
+    );
+  }
+  return { header, count, shape, stride };
+}
+
+function checkFit(path: string, { count, shape }: Layout, { name, shape: expected, dtype }: InputSpec): void {
+  if (!(dtype in ARRAYS)) {
+    throw new LowbitError('invalid-argument', `Input '${name}' takes ${dtype}, which ${path} cannot hold.`);
+  }
+  const fits =
+    expected === undefined ||
+    (expected.length === shape.length + 1 &&
+      shape.every((dim, i) => expected[i + 1] === -1 || expected[i + 1] === dim));
+  if (fits) return;
+  throw new LowbitError(
+    'invalid-shape',
+    `${path} has shape [${[count, ...shape]}], but input '${name}' is [${expected}] (-1: any).`,
+  );
+}
+
+function toTensor(dtype: DType, shape: number[], data: ArrayLike<number | bigint>): DenseTensor {
+  const kind = dtype as keyof typeof ARRAYS;
+  const values = new ARRAYS[kind](data.length);
+  for (let i = 0; i < values.length; i++) values[i] = Number(data[i]);
+  return { dtype: kind, shape: [1, ...shape], values };
+}
+
+/**
+ * The samples of a `.npy` file: its first axis counts them, the others are the input's without its batch. One sample at a
+ * time is in memory.
+ *
+ * @returns a source for models with one input, in that input's dtype
+ * @throws LowbitError (while iterating) 'io' for a file that is not a complete .npy of real numbers, 'invalid-shape' where
+ *   it does not fit the model
  */
 export function npyFile(path: string): SampleSource {
   return async function* (inputs) {
@@ -18,41 +124,24 @@ export function npyFile(path: string): SampleSource {
         `${path} holds one array, but the model has ${inputs.length} inputs.`,
       );
     }
-    const [{ name, shape: expected }] = inputs;
-    let array: NpyArray;
+    const [input] = inputs;
+    let file: FileHandle;
     try {
-      const file = await readFile(path);
-      const buffer = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;
-      array = parse(buffer);
+      file = await open(path);
     } catch (cause) {
-      throw new LowbitError('io', `Cannot read ${path} as .npy: ${(cause as Error).message}`, { cause });
+      throw new LowbitError('io', `Cannot read ${path}: ${(cause as Error).message}`, { cause });
     }
-    if (array.fortranOrder || !/^([iuf][1248]|b1)$/.test(array.dtype)) {
-      const found = `${array.dtype}${array.fortranOrder ? ' in Fortran order' : ''}`;
-      throw new LowbitError('io', `${path} holds ${found}; expected real numbers in C order.`);
-    }
-    const data = array.data as unknown as ArrayLike<number | bigint>;
-    const [count, ...shape] = array.shape;
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    if (data.length < count * size) {
-      throw new LowbitError(
-        'io',
-        `${path} is truncated: shape [${array.shape}] needs ${count * size} numbers but it holds ${data.length}.`,
-      );
-    }
-    const fits =
-      expected === undefined ||
-      (expected.length === array.shape.length &&
-        shape.every((dim, i) => expected[i + 1] === -1 || expected[i + 1] === dim));
-    if (!fits) {
-      throw new LowbitError(
-        'invalid-shape',
-        `${path} has shape [${array.shape}], but input '${name}' is [${expected}] (-1: any).`,
-      );
-    }
-    for (let i = 0; i < count; i++) {
-      const values = Float32Array.from({ length: size }, (_, j) => Number(data[i * size + j]));
-      yield { [name]: { dtype: 'float32', shape: [1, ...shape], values } };
+    try {
+      const layout = await readLayout(path, file);
+      checkFit(path, layout, input);
+      const { header, count, shape, stride } = layout;
+      for (let i = 0; i < count; i++) {
+        const bytes = await readAt(file, header.length + i * stride, stride);
+        const data = decode(header, bytes).data as unknown as ArrayLike<number | bigint>;
+        yield { [input.name]: toTensor(input.dtype, shape, data) };
+      }
+    } finally {
+      await file.close();
     }
   };
 }
