@@ -1,6 +1,7 @@
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { dump } from 'npyjs';
 import sharp from 'sharp';
 import { TINY_SIZE, temporaryFolder, writeTinyModel } from '../support/tiny-model';
 
@@ -218,29 +219,40 @@ describe('failures exit with 1, say why on stderr, and leave nothing behind', ()
     expect(stderr).toMatch(/Cannot decode the image .*broken\.png/);
   });
 
-  test('Ctrl-C', async () => {
-    const many = join(temporaryFolder(), 'many');
-    await writeImages(many, 300);
+  test('an error with --verbose has its stack', () => {
+    expect(cli('inspect', '/no/such/model.json', '--verbose').stderr).toMatch(/\n {4}at /);
+  });
+});
+
+describe('Ctrl-C exits with 130, prints no result and leaves nothing behind', () => {
+  const interrupter = resolve(__dirname, '..', 'support', 'interrupt.js');
+  const COUNT = 100_000;
+
+  /** Runs a command that would take minutes, and interrupts it when it is at work. */
+  function interrupt(...args: string[]) {
+    return spawnSync(process.execPath, ['--require', interrupter, MAIN, ...args], { encoding: 'utf8' });
+  }
+
+  test('convert', () => {
     const to = join(temporaryFolder(), 'out');
-    const child = spawn(process.execPath, [
-      MAIN,
-      'convert',
-      '--input',
-      float,
-      '--output',
-      to,
-      '--calibration',
-      many,
-      '--samples',
-      '300',
-    ]);
-    // Interrupt it when it is at work: its process title does not tell, so shortly after it has started.
-    await new Promise((wait) => setTimeout(wait, 1200));
-    child.kill('SIGINT');
-    const code = await new Promise((done) => child.once('exit', done));
-    expect([130, 0]).toContain(code);
-    if (code === 130) expect(existsSync(to)).toBe(false);
-    const left = readdirSync(dirname(to));
-    expect(left).toEqual(code === 0 ? ['out'] : []);
+    const samples = join(temporaryFolder(), 'samples.npy');
+    writeFileSync(
+      samples,
+      Buffer.from(dump(new Uint8Array(COUNT * TINY_SIZE ** 2 * 3), [COUNT, TINY_SIZE, TINY_SIZE, 3])),
+    );
+    const { status, stdout, stderr } = interrupt(
+      ...['convert', '--input', float, '--output', to, '--calibration', samples, '--samples', `${COUNT}`],
+    );
+    expect(stderr).toMatch(/cancelled/i);
+    expect([status, stdout]).toEqual([130, '']);
+    expect(readdirSync(dirname(to))).toEqual([]);
+  });
+
+  test('bench', () => {
+    cli(...convertArgs(output));
+    const { status, stdout, stderr } = interrupt(
+      ...['bench', '--model', join(output, 'model.json'), '--runs', '10000000'],
+    );
+    expect([status, stdout, stderr]).toEqual([130, '', 'tfjs-lowbit: Cancelled.\n']);
   });
 });

@@ -223,8 +223,8 @@ module.exports = [
   {
     name: 'cast: wraps instead of saturating',
     file: 'native/ops/border.cc',
-    find: 'std::clamp(input.ints()[r * channels + c], -128, 127)',
-    replace: 'input.ints()[r * channels + c]',
+    find: 'static_cast<uint8_t>(std::clamp(values[i], -128, 127) + 128)',
+    replace: 'static_cast<uint8_t>(values[i] + 128)',
   },
   {
     name: 'arena: memory reused while a later op still reads it',

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dump } from 'npyjs';
 import sharp from 'sharp';
@@ -65,6 +65,52 @@ describe('imageFolder', () => {
     expect(samples.map(({ image }) => Math.round(image.values[0]))).toEqual([7, 255]);
   });
 
+  test('resizes the short side, turns by EXIF and cuts, as sharp does it step by step', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, 'a.png');
+    await writeGradient(file, 40, 30);
+    const upright = await sharp(file).resize({ height: 10 }).raw().toBuffer({ resolveWithObject: true });
+    const { width, height } = upright.info;
+    const left = Math.floor((width - SIZE) / 2);
+    const top = Math.floor((height - SIZE) / 2);
+    const expected = Array.from({ length: SIZE * SIZE * 3 }, (_, i) => {
+      const [y, x, c] = [Math.floor(i / (SIZE * 3)), Math.floor(i / 3) % SIZE, i % 3];
+      return upright.data[((top + y) * width + left + x) * 3 + c];
+    });
+    await sharp(file).rotate(-90).withMetadata({ orientation: 6 }).toFile(join(folder, 'turned.png'));
+    const samples = await all(imageFolder(folder, { cropFraction: 0.8, mean: 0, std: 1 }));
+    expect(samples).toHaveLength(2);
+    for (const { image } of samples) expect(Array.from(image.values)).toEqual(expected);
+  });
+
+  test.each([
+    [40, 20],
+    [20, 40],
+    [30, 30],
+  ])('cuts a %d x %d picture for an input that is not square', async (width, height) => {
+    const folder = temporaryFolder();
+    await writeGradient(join(folder, 'a.png'), width, height);
+    const wide: InputSpec[] = [{ name: 'image', dtype: 'float32', shape: [-1, 6, 12, 3] }];
+    const [{ image }] = await all(imageFolder(folder, { cropFraction: 1, mean: 0, std: 1 }), wide);
+    expect(image.shape).toEqual([1, 6, 12, 3]);
+    // What is cut out of the middle is as wide as can be, at the same scale in both directions.
+    const scale = Math.min(width / 12, height / 6);
+    const at = (y: number, x: number, c: number) => image.values[(y * 12 + x) * 3 + c];
+    expect((at(3, 9, 0) - at(3, 2, 0)) / 4 / 7).toBeCloseTo(scale, 0);
+    expect((at(4, 6, 1) - at(1, 6, 1)) / 4 / 3).toBeCloseTo(scale, 0);
+  });
+
+  test('passes over what is no image, and refuses a crop larger than the picture', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'folder.jpg'));
+    writeFileSync(join(folder, 'notes.txt'), 'not a picture');
+    await writeGradient(join(folder, 'a.PNG'), 9, 9);
+    expect(await all(imageFolder(folder))).toHaveLength(1);
+    await expect(all(imageFolder(folder, { cropFraction: 1.5 }))).rejects.toThrow(
+      /a number above 0, at most 1 for cropFraction but received 1.5/,
+    );
+  });
+
   test('says what is wrong with a model that does not take one image', async () => {
     const folder = temporaryFolder();
     await writeGradient(join(folder, 'a.png'), 9, 9);
@@ -103,13 +149,58 @@ describe('npyFile', () => {
     ]);
   });
 
-  test('refuses another shape, a truncated file and what is no .npy', async () => {
+  test.each(['float32', 'int32', 'bool'] as const)('gives %s to an input that takes it', async (dtype) => {
+    const file = join(temporaryFolder(), 'data.npy');
+    writeFileSync(file, Buffer.from(dump(BigInt64Array.of(0n, 1n, 1n, 0n), [2, 2])));
+    const samples = await all(npyFile(file), [{ name: 'x', dtype, shape: [-1, 2] }]);
+    expect(samples.map(({ x }) => [x.dtype, Array.from(x.values)])).toEqual([
+      [dtype, [0, 1]],
+      [dtype, [1, 0]],
+    ]);
+  });
+
+  test('reads a sample at a time: a file larger than memory will do', async () => {
+    const count = 4_000_000;
+    const file = join(temporaryFolder(), 'large.npy');
+    const start = Buffer.from(dump(new Float32Array(1), [count, SIZE, SIZE, 3]));
+    writeFileSync(file, start);
+    truncateSync(file, start.length - 4 + count * SIZE * SIZE * 3 * 4); // sparse: takes no space on the disk
+    for await (const { image } of npyFile(file)(inputs)) {
+      expect(image.shape).toEqual([1, SIZE, SIZE, 3]);
+      expect(image.values.every((value) => value === 0)).toBe(true);
+      break;
+    }
+  });
+
+  test('refuses another shape', async () => {
     const file = write(new Float32Array(12), [3, 4]);
     await expect(all(npyFile(file))).rejects.toThrow(/has shape \[3,4\], but input 'image' is \[-1,8,8,3\]/);
-    const other = join(temporaryFolder(), 'other.npy');
-    writeFileSync(other, 'nothing of the kind');
-    await expect(all(npyFile(other))).rejects.toThrow(/Cannot read .* as \.npy|holds/);
-    await expect(openSamples(join(other, '..', 'absent'))).rejects.toThrow(/Cannot read/);
+    const scalar = write(new Float32Array(1), []);
+    await expect(all(npyFile(scalar))).rejects.toThrow(/holds a single number/);
+  });
+
+  test.each([
+    ['in the magic', 5, /Cannot read .* as \.npy: it ends at byte 5/],
+    ['in the header', 40, /Cannot read .* as \.npy: its header needs \d+ bytes but it has 40/],
+    ['in the data', -1, /is truncated: f4 of shape \[3,4\] needs \d+ bytes but it has \d+/],
+  ])('refuses a file truncated %s before it yields anything', async (_where, end, message) => {
+    const file = write(new Float32Array(12), [3, 4]);
+    writeFileSync(file, readFileSync(file).subarray(0, end));
+    await expect(all(npyFile(file), [{ name: 'x', dtype: 'float32', shape: [-1, 4] }])).rejects.toThrow(
+      message,
+    );
+  });
+
+  test('refuses what is no .npy, and numbers it cannot use', async () => {
+    const file = join(temporaryFolder(), 'other.npy');
+    writeFileSync(file, 'nothing of the kind');
+    await expect(all(npyFile(file))).rejects.toThrow(/Cannot read .* as \.npy: it has no NumPy magic/);
+    writeFileSync(file, Buffer.from(dump([1, 2, 3, 4], [2, 1], { dtype: 'c8' })));
+    await expect(all(npyFile(file))).rejects.toThrow(/holds c8; expected real numbers in C order/);
+    await expect(openSamples(join(file, '..', 'absent'))).rejects.toThrow(/Cannot read/);
+    const text = join(temporaryFolder(), 'data.txt');
+    writeFileSync(text, '');
+    await expect(openSamples(text)).rejects.toThrow(/a folder of images or a \.npy file but received/);
   });
 });
 
