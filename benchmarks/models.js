@@ -20,7 +20,9 @@ const CHECKED = 50;
 async function main() {
   const float = path.join(SHARED, 'models', NAME, 'model.json');
   if (!fs.existsSync(float)) throw new Error(`This benchmark needs ${float}.`);
-  const output = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-bench-')), 'int8');
+  const temporary = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-bench-'));
+  process.once('exit', () => fs.rmSync(temporary, { recursive: true, force: true }));
+  const output = path.join(temporary, 'int8');
   const { bytes } = await lowbit.convert({
     input: float,
     output,

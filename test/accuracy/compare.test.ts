@@ -120,7 +120,7 @@ describe('compare', () => {
 
   test('stops when aborted while it times', async () => {
     const controller = new AbortController();
-    const comparing = compareTiny({ latencyRuns: 1e9, signal: controller.signal });
+    const comparing = compareTiny({ latencyRuns: 20_000, signal: controller.signal });
     setTimeout(() => controller.abort(), 300);
     await expect(comparing).rejects.toMatchObject({ code: 'cancelled' });
   });

@@ -230,7 +230,10 @@ describe('Ctrl-C exits with 130, prints no result and leaves nothing behind', ()
 
   /** Runs a command that would take minutes, and interrupts it when it is at work. */
   function interrupt(...args: string[]) {
-    return spawnSync(process.execPath, ['--require', interrupter, MAIN, ...args], { encoding: 'utf8' });
+    return spawnSync(process.execPath, ['--require', interrupter, MAIN, ...args], {
+      encoding: 'utf8',
+      timeout: 45_000,
+    });
   }
 
   test('convert', () => {
