@@ -36,7 +36,6 @@ async function accuracy(location) {
 }
 
 async function main() {
-  lowbit.setThreads(1); // also tells at once if the native engine is missing
   const float = path.join(__dirname, 'model', 'model.json');
   const output = path.join(__dirname, '..', '..', 'build', 'demo-int8');
   const converted = path.join(output, 'model.json');
@@ -55,6 +54,7 @@ async function main() {
   );
 
   console.log(`Running float and INT8 on ${TEST_COUNT} other pictures...`);
+  lowbit.setThreads(1);
   const compared = await lowbit.compare({
     float,
     lowbit: converted,
@@ -66,29 +66,26 @@ async function main() {
 
   const { bytes, memory, latency } = compared;
   const megabytes = (value) => `${(value / 1e6).toFixed(2)} MB`;
-  const gain = (before, after, better, worse) =>
-    before >= after
-      ? `${(before / after).toFixed(1)}x ${better}`
-      : `${(after / before).toFixed(1)}x ${worse}`;
+  const ratio = (a, b) => `${(a / b).toFixed(1)}x`;
   const table = new Table({ head: ['', 'float32', 'INT8', ''], style: { head: [], border: [] } });
   table.push(
     [
       'size on disk',
       megabytes(bytes.float),
       megabytes(bytes.lowbit),
-      gain(bytes.float, bytes.lowbit, 'smaller', 'larger'),
+      `${ratio(bytes.float, bytes.lowbit)} smaller`,
     ],
     [
       'memory (resident growth)',
       megabytes(memory.float.resident),
       megabytes(memory.lowbit.resident),
-      gain(memory.float.resident, memory.lowbit.resident, 'less', 'more'),
+      `${ratio(memory.float.resident, memory.lowbit.resident)} less`,
     ],
     [
       'time per picture (1 thread)',
       `${latency.float.toFixed(2)} ms`,
       `${latency.lowbit.toFixed(2)} ms`,
-      gain(latency.float, latency.lowbit, 'faster', 'slower'),
+      `${latency.speedup.toFixed(1)}x faster`,
     ],
     [
       'accuracy',

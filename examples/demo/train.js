@@ -403,13 +403,9 @@ function exportModel(folder) {
     modelTopology: { node: graph.nodes, library: {}, versions: { producer: 808, minConsumer: 12 } },
     weightsManifest: [{ paths: ['group1-shard1of1.bin'], weights: graph.weights }],
   };
-  const beside = `${folder}.new`;
-  fs.rmSync(beside, { recursive: true, force: true });
-  fs.mkdirSync(beside);
-  fs.writeFileSync(path.join(beside, 'group1-shard1of1.bin'), Buffer.concat(graph.bytes));
-  fs.writeFileSync(path.join(beside, 'model.json'), `${JSON.stringify(model)}\n`);
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.renameSync(beside, folder);
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, 'group1-shard1of1.bin'), Buffer.concat(graph.bytes));
+  fs.writeFileSync(path.join(folder, 'model.json'), `${JSON.stringify(model)}\n`);
 }
 
 async function main() {
