@@ -1,5 +1,5 @@
 /** A small float graph model written by hand: convolution, depthwise convolution, mean, linear layer, softmax. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,8 +19,17 @@ function wave(count: number, phase: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => Math.sin(i * 1.7 + phase) * 0.5);
 }
 
+const folders: string[] = [];
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A new folder, removed after the last test of the file. */
 export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'tfjs-lowbit-test-'));
+  const folder = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-test-'));
+  folders.push(folder);
+  return folder;
 }
 
 /** Writes the model into a new folder and returns the path of its model.json. */
