@@ -42,6 +42,14 @@ int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t inpu
                const size_t* input_bytes, size_t input_count, void* const* outputs, const size_t* output_bytes,
                size_t output_count, lowbit_error* error);
 
+// Ops of the program.
+size_t lowbit_ops(const lowbit_program* program);
+// Starts to count the time of each op over the runs that follow, from zero.
+void lowbit_start_profile(lowbit_program* program);
+// Ends it: writes the nanoseconds of each op (lowbit_ops of them, in the program's order, summed over the runs) and
+// returns the number of runs; 0 without a start. An op that runs as part of another one counts there.
+size_t lowbit_end_profile(lowbit_program* program, double* nanoseconds);
+
 // Bytes held: packed weights; arenas and scratch of the cached plans.
 void lowbit_memory(const lowbit_program* program, size_t* weights, size_t* arena);
 

@@ -75,6 +75,17 @@ bool bytesOfList(napi_env env, napi_value list, std::vector<void*>* data, std::v
   return true;
 }
 
+napi_value listOf(napi_env env, const double* numbers, size_t count) {
+  napi_value list;
+  napi_create_array_with_length(env, count, &list);
+  for (size_t i = 0; i < count; ++i) {
+    napi_value number;
+    napi_create_double(env, numbers[i], &number);
+    napi_set_element(env, list, static_cast<uint32_t>(i), number);
+  }
+  return list;
+}
+
 void destroy(Handle* handle) {
   lowbit_destroy(handle->program);
   handle->program = nullptr;
@@ -193,21 +204,33 @@ napi_value run(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// startProfile(handle)
+napi_value startProfile(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  Handle* handle = handleCall(env, info, arguments);
+  if (handle) lowbit_start_profile(handle->program);
+  return nullptr;
+}
+
+// endProfile(handle): [runs, nanoseconds of each op...]
+napi_value endProfile(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  Handle* handle = handleCall(env, info, arguments);
+  if (!handle) return nullptr;
+  std::vector<double> numbers(1 + lowbit_ops(handle->program));
+  numbers[0] = static_cast<double>(lowbit_end_profile(handle->program, numbers.data() + 1));
+  return listOf(env, numbers.data(), numbers.size());
+}
+
 // memory(handle): [packed weights, arenas] in bytes
 napi_value memory(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   Handle* handle = handleCall(env, info, arguments);
   if (!handle) return nullptr;
-  size_t sizes[2];
-  lowbit_memory(handle->program, &sizes[0], &sizes[1]);
-  napi_value list;
-  napi_create_array_with_length(env, 2, &list);
-  for (uint32_t i = 0; i < 2; ++i) {
-    napi_value size;
-    napi_create_double(env, static_cast<double>(sizes[i]), &size);
-    napi_set_element(env, list, i, size);
-  }
-  return list;
+  size_t weights, arena;
+  lowbit_memory(handle->program, &weights, &arena);
+  const double sizes[] = {static_cast<double>(weights), static_cast<double>(arena)};
+  return listOf(env, sizes, 2);
 }
 
 // dispose(handle)
@@ -277,8 +300,17 @@ NAPI_MODULE_INIT() {
     const char* name;
     napi_callback function;
   } kFunctions[] = {
-      {"compile", compile}, {"outputShapes", outputShapes}, {"run", run}, {"memory", memory},     {"dispose", dispose},
-      {"threads", threads}, {"setThreads", setThreads},     {"isa", isa}, {"supports", supports},
+      {"compile", compile},
+      {"outputShapes", outputShapes},
+      {"run", run},
+      {"startProfile", startProfile},
+      {"endProfile", endProfile},
+      {"memory", memory},
+      {"dispose", dispose},
+      {"threads", threads},
+      {"setThreads", setThreads},
+      {"isa", isa},
+      {"supports", supports},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -18,6 +18,7 @@ struct lowbit_program {
   const lowbit::Kernels* kernels;
   lowbit::Program program;
   std::vector<std::unique_ptr<lowbit::Plan>> plans;
+  std::unique_ptr<lowbit::Profile> profile;
 
   lowbit::Plan& planFor(const int32_t* shapes, size_t words) {
     const auto found =
@@ -83,7 +84,7 @@ int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* 
   return guarded(error, [&] {
     const lowbit::Kernels& kernels = chooseKernels(isa);
     *out = new lowbit_program{
-        &kernels, lowbit::decodeProgram(program, program_words, weights, weight_bytes, kernels), {}};
+        &kernels, lowbit::decodeProgram(program, program_words, weights, weight_bytes, kernels), {}, {}};
   });
 }
 
@@ -110,8 +111,23 @@ int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t inpu
     lowbit::Plan& plan = program->planFor(input_shapes, input_words);
     checkBuffers(program->program, plan, program->program.inputs, input_bytes, input_count, "input");
     checkBuffers(program->program, plan, program->program.outputs, output_bytes, output_count, "output");
-    plan.run(program->program, *program->kernels, inputs, outputs);
+    plan.run(program->program, *program->kernels, inputs, outputs, program->profile.get());
   });
+}
+
+size_t lowbit_ops(const lowbit_program* program) { return program->program.steps.size(); }
+
+void lowbit_start_profile(lowbit_program* program) {
+  program->profile = std::make_unique<lowbit::Profile>();
+  program->profile->nanoseconds.resize(lowbit_ops(program));
+}
+
+size_t lowbit_end_profile(lowbit_program* program, double* nanoseconds) {
+  std::fill_n(nanoseconds, lowbit_ops(program), 0);
+  const std::unique_ptr<lowbit::Profile> profile = std::move(program->profile);
+  if (!profile) return 0;
+  std::copy(profile->nanoseconds.begin(), profile->nanoseconds.end(), nanoseconds);
+  return profile->runs;
 }
 
 void lowbit_memory(const lowbit_program* program, size_t* weights, size_t* arena) {

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace lowbit {
 namespace {
@@ -132,7 +133,8 @@ bool Plan::fits(const int32_t* shapeWords, size_t count) const {
   return count == inputWords_.size() && std::equal(inputWords_.begin(), inputWords_.end(), shapeWords);
 }
 
-void Plan::run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs) {
+void Plan::run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs,
+               Profile* profile) {
   const ThreadPool::Lease pool(ThreadPool::shared());
   const size_t scratchBytes = scratchPerThread_ * static_cast<size_t>(pool.threads());
   if (scratch_.bytes() < scratchBytes) scratch_ = PackedBytes(scratchBytes);
@@ -142,10 +144,17 @@ void Plan::run(const Program& program, const Kernels& kernels, const void* const
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     views_[program.outputs[i]].data = static_cast<uint8_t*>(outputs[i]);
   }
-  for (const Step& step : program.steps) {
+  using Clock = std::chrono::steady_clock;
+  if (profile) ++profile->runs;
+  for (size_t s = 0; s < program.steps.size(); ++s) {
+    const Step& step = program.steps[s];
     for (size_t i = 0; i < step.inputs.size(); ++i) arguments_[i] = views_[step.inputs[i]];
+    const Clock::time_point start = profile ? Clock::now() : Clock::time_point();
     step.op->run(RunContext{kernels, pool, arguments_.data(), views_[step.output], scratch_.data(),
                             scratchPerThread_});
+    if (profile) {
+      profile->nanoseconds[s] += std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+    }
   }
 }
 

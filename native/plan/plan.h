@@ -8,6 +8,12 @@
 
 namespace lowbit {
 
+// Time of each step, summed over runs.
+struct Profile {
+  std::vector<double> nanoseconds;
+  size_t runs = 0;
+};
+
 class Plan {
  public:
   // Throws LOWBIT_INVALID_SHAPE, LOWBIT_OUT_OF_MEMORY.
@@ -17,7 +23,9 @@ class Plan {
   const std::vector<Shape>& shapes() const { return shapes_; }
   size_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
 
-  void run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs);
+  // `profile`: null, or where the time of each step is added.
+  void run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs,
+           Profile* profile);
 
  private:
   std::vector<int32_t> inputWords_;

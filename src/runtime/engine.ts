@@ -23,6 +23,10 @@ export interface CompiledProgram {
     inputs: readonly TensorData[],
     outputs: readonly TensorData[],
   ): void;
+  /** Starts to count the time of each op over the runs that follow, from zero. */
+  startProfile(): void;
+  /** Ends it. Nanoseconds are summed over the runs, by op in the program's order; an op fused into another counts there. */
+  endProfile(): { runs: number; opNanoseconds: number[] };
   /** Native memory held, in bytes: packed weights and the arenas of the cached plans. */
   readonly memoryBytes: { weights: number; arena: number };
   /** Frees the native memory now; further calls throw. Safe to call twice. */

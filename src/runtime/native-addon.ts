@@ -9,6 +9,8 @@ export interface NativeAddon {
   compile(program: Int32Array, weights: Int32Array, isa: string | undefined): unknown;
   outputShapes(handle: unknown, shapes: Int32Array): number[];
   run(handle: unknown, shapes: Int32Array, inputs: readonly unknown[], outputs: readonly unknown[]): void;
+  startProfile(handle: unknown): void;
+  endProfile(handle: unknown): [runs: number, ...opNanoseconds: number[]];
   memory(handle: unknown): [weights: number, arena: number];
   dispose(handle: unknown): void;
   threads(): number;

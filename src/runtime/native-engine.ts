@@ -73,6 +73,15 @@ class NativeProgram implements CompiledProgram {
     rethrow(() => this.addon.run(this.live(), words, inputs, outputs));
   }
 
+  startProfile(): void {
+    this.addon.startProfile(this.live());
+  }
+
+  endProfile(): { runs: number; opNanoseconds: number[] } {
+    const [runs, ...opNanoseconds] = this.addon.endProfile(this.live());
+    return { runs, opNanoseconds };
+  }
+
   get memoryBytes(): { weights: number; arena: number } {
     const [weights, arena] = this.handle === undefined ? [0, 0] : this.addon.memory(this.handle);
     return { weights, arena };
