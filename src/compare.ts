@@ -1,13 +1,13 @@
 /** Compares a converted model with its float original: accuracy, agreement, latency, memory. */
-import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { imageInput, labelKey, listImages, readImage } from './calibration/data/image-folder';
-import { readLabels } from './calibration/data/labels';
-import type { ImageOptions, InputSpec, SampleSource } from './calibration/source';
+import { listImages } from './calibration/data/image-folder';
+import { labelledImages, unlabelled } from './calibration/data/labelled';
+import type { ImageOptions, InputSpec, LabelledSample, SampleSource } from './calibration/source';
 import { checkArgument, LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { type MemoryUse, measureMemory } from './evaluation/memory';
 import { ModelSession, median, type Output } from './evaluation/session';
+import { Tally, type TallyReport } from './evaluation/tally';
 import type { Sample } from './graph/ir';
 import { modelBytes, toPath } from './graph/read-graph-model';
 import { importBackend, withBackend } from './runtime/backends';
@@ -36,14 +36,7 @@ export interface CompareOptions {
   signal?: AbortSignal;
 }
 
-export interface CompareReport {
-  samples: number;
-  /** Percent of labelled samples whose highest score is the label's. */
-  top1?: { labelled: number; float: number; lowbit: number };
-  /** Percent of samples where both models give the highest score to the same class (first output that has classes). */
-  agreement?: number;
-  /** Signal-to-noise of each output over all samples, in dB. */
-  outputs: { name: string; signalToNoise: number }[];
+export interface CompareReport extends TallyReport {
   latency: {
     /** Median milliseconds of a prediction, input and output included, batch of one sample. */
     float: number;
@@ -57,80 +50,6 @@ export interface CompareReport {
   memory?: { float: MemoryUse; lowbit: MemoryUse };
   /** Of model.json and shards. */
   bytes: { float: number; lowbit: number };
-}
-
-interface Item {
-  sample: Sample;
-  label?: number;
-}
-
-function argMax(values: Float32Array, start: number, end: number): number {
-  let best = start;
-  for (let i = start + 1; i < end; i++) if (values[i] > values[best]) best = i;
-  return best - start;
-}
-
-/** Highest-scoring class of each row of a [batch, classes] output. */
-function topClasses({ shape, values }: Output): number[] {
-  const [batch, classes] = shape;
-  return Array.from({ length: batch }, (_, row) => argMax(values, row * classes, (row + 1) * classes));
-}
-
-function looksLikeScores({ shape }: Output): boolean {
-  return shape.length === 2 && shape[1] > 1;
-}
-
-/** Running sums of what the report tells. */
-class Tally {
-  samples = 0;
-  private agreeing = 0;
-  private rows = 0;
-  private labelled = 0;
-  private readonly right = { float: 0, lowbit: 0 };
-  private readonly energy = new Map<string, { signal: number; noise: number }>();
-
-  add(float: readonly Output[], lowbit: readonly Output[], label: number | undefined): void {
-    this.samples++;
-    float.forEach(({ name, values }, i) => {
-      const sums = this.energy.get(name) ?? { signal: 0, noise: 0 };
-      const other = lowbit[i].values;
-      values.forEach((x, j) => {
-        sums.signal += x ** 2;
-        sums.noise += (x - other[j]) ** 2;
-      });
-      this.energy.set(name, sums);
-    });
-    const scores = float.findIndex(looksLikeScores);
-    if (scores < 0) return;
-    const ours = topClasses(lowbit[scores]);
-    topClasses(float[scores]).forEach((theirs, row) => {
-      this.rows++;
-      if (theirs === ours[row]) this.agreeing++;
-      if (label === undefined) return;
-      this.labelled++;
-      if (theirs === label) this.right.float++;
-      if (ours[row] === label) this.right.lowbit++;
-    });
-  }
-
-  report(): Pick<CompareReport, 'samples' | 'top1' | 'agreement' | 'outputs'> {
-    const percent = (part: number, whole: number) => (100 * part) / whole;
-    return {
-      samples: this.samples,
-      ...(this.labelled > 0 && {
-        top1: {
-          labelled: this.labelled,
-          float: percent(this.right.float, this.labelled),
-          lowbit: percent(this.right.lowbit, this.labelled),
-        },
-      }),
-      ...(this.rows > 0 && { agreement: percent(this.agreeing, this.rows) }),
-      outputs: [...this.energy].map(([name, { signal, noise }]) => ({
-        name,
-        signalToNoise: noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise),
-      })),
-    };
-  }
 }
 
 /** @throws LowbitError 'invalid-model' for models that are not forms of one another */
@@ -150,8 +69,8 @@ function checkSameOutputs(
 async function openItems(
   options: CompareOptions,
   inputs: readonly InputSpec[],
-): Promise<{ items: AsyncIterable<Item>; total?: number }> {
-  const { images, samples, imageOptions = {}, labels, labelOffset = 0 } = options;
+): Promise<{ items: AsyncIterable<LabelledSample>; total?: number }> {
+  const { images, samples, imageOptions, labels, labelOffset } = options;
   checkArgument(
     (images === undefined) !== (samples === undefined),
     'images',
@@ -160,31 +79,11 @@ async function openItems(
   );
   if (samples !== undefined) {
     checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
-    return {
-      items: (async function* () {
-        for await (const sample of samples(inputs)) yield { sample };
-      })(),
-    };
+    return { items: unlabelled(samples)(inputs) };
   }
   const folder = images as string;
-  const input = imageInput(inputs, imageOptions);
-  const files = await listImages(folder);
-  const labelOf = labels === undefined ? () => undefined : await readLabels(labels);
-  if (labels !== undefined && !files.some((file) => labelOf(join(folder, file)) !== undefined)) {
-    throw new LowbitError(
-      'invalid-argument',
-      `${labels} has a label for no image of ${folder}; expected keys like '${labelKey(dirname(labels), join(folder, files[0]))}'.`,
-    );
-  }
-  const items = (async function* () {
-    for (const file of files) {
-      const path = join(folder, file);
-      const index = labelOf(path);
-      const sample = { [input.name]: await readImage(path, input, imageOptions) };
-      yield { sample, ...(index !== undefined && { label: index + labelOffset }) };
-    }
-  })();
-  return { items, total: files.length };
+  const total = (await listImages(folder)).length;
+  return { items: labelledImages(folder, { imageOptions, labels, labelOffset })(inputs), total };
 }
 
 interface Pair {

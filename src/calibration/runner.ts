@@ -1,11 +1,10 @@
 /** Calibration: runs the float graph on sample data in TF.js and observes the range of tensors. */
 import { createHash, type Hash } from 'node:crypto';
-import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../errors';
+import { LoadedGraph } from '../evaluation/loaded-graph';
 import { refKey } from '../graph/edit';
-import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry, TensorRef } from '../graph/ir';
-import { toModelArtifacts } from '../graph/write-graph-model';
+import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../graph/ir';
 import { importBackend, withBackend } from '../runtime/backends';
 import type { Observations, ObservedTensor } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
@@ -91,51 +90,6 @@ function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
   return batched ? sample[batched.name].shape[0] : 1;
 }
 
-/** A float graph loaded into TF.js on the current backend. */
-class FloatModel {
-  private constructor(private readonly model: Awaited<ReturnType<typeof loadGraphModel>>) {}
-
-  static async load(graph: Graph): Promise<FloatModel> {
-    return new FloatModel(await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph))));
-  }
-
-  /** Runs one sample and hands every asked tensor to `visit`. */
-  async run(
-    sample: Sample,
-    inputs: readonly SignatureEntry[],
-    refs: readonly TensorRef[],
-    visit: (tensor: tf.Tensor, index: number) => void,
-  ): Promise<void> {
-    const feeds = Object.fromEntries(
-      inputs.map(({ name, ref, dtype }) => {
-        const { values, shape } = sample[name];
-        return [refKey(ref), tf.tensor(values, [...shape], dtype)];
-      }),
-    );
-    let results: tf.Tensor[] = [];
-    try {
-      results = await this.execute(feeds, refs.map(refKey));
-      results.forEach(visit);
-    } finally {
-      tf.dispose([...results, ...Object.values(feeds)]);
-    }
-  }
-
-  private async execute(feeds: Record<string, tf.Tensor>, names: string[]): Promise<tf.Tensor[]> {
-    const asList = (r: tf.Tensor | tf.Tensor[]) => (Array.isArray(r) ? r : [r]);
-    try {
-      return asList(this.model.execute(feeds, names));
-    } catch (error) {
-      if (!String((error as Error).message).includes('executeAsync')) throw error;
-      return asList(await this.model.executeAsync(feeds, names));
-    }
-  }
-
-  dispose(): void {
-    this.model.dispose();
-  }
-}
-
 function newObserver(method: CalibrationMethod, percentile: number): Observer {
   return method === 'minmax' ? new MinMaxObserver() : new PercentileObserver(percentile);
 }
@@ -180,14 +134,14 @@ async function observeAll(
   );
   const refs = tensors.map((t) => t.ref);
   const hash = createHash('sha256');
-  const model = await FloatModel.load(graph);
+  const model = await LoadedGraph.load(graph);
   let seen = 0;
   try {
     for await (const sample of source(graph.inputs)) {
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
       for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
-      await model.run(sample, graph.inputs, refs, (tensor, i) => watches[i].observe(tensor));
+      await model.run(sample, refs, (tensor, i) => watches[i].observe(tensor));
       seen += samplesIn(sample, graph.inputs);
       options.onProgress?.(Math.min(seen, options.samples), options.samples);
       if (seen >= options.samples) break;

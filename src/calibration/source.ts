@@ -12,6 +12,15 @@ export interface InputSpec {
 /** Calibration or evaluation data: yields one batch at a time, so that memory does not grow with their number. */
 export type SampleSource = (inputs: readonly InputSpec[]) => AsyncIterable<Sample>;
 
+/** A sample and the class that every row of its batch is of, where that is known. */
+export interface LabelledSample {
+  readonly sample: Sample;
+  readonly label?: number;
+}
+
+/** Evaluation data whose right answers are known. */
+export type LabelledSource = (inputs: readonly InputSpec[]) => AsyncIterable<LabelledSample>;
+
 /** How an image file becomes a model input. */
 export interface ImageOptions {
   /** Side of the square input in pixels; default: the model's own input size. */

@@ -181,8 +181,15 @@ function planRegion(
   return { nodes, inputs, outputs, steps, observed: [...observed.values()] };
 }
 
+export interface PlanOptions {
+  /** Nodes to leave in float, each with the reason. */
+  readonly float?: ReadonlyMap<string, string>;
+  /** Makes regions of ops without weights too, which no speed is gained by, to see what they cost in accuracy. */
+  readonly weightless?: boolean;
+}
+
 /** Plans the quantization of an optimized graph, without any data. */
-export function planQuantization(graph: Graph): QuantizationPlan {
+export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
   const types = resultTypes(graph);
   const several = severalOutputs(graph);
@@ -190,13 +197,15 @@ export function planQuantization(graph: Graph): QuantizationPlan {
   const float = new Map<string, string>();
   for (const node of graph.nodes.values()) {
     if (isSource(node)) continue;
-    const result = several.has(node.name)
-      ? 'more than its first output is read'
-      : match(node, { graph, shapes }, types.get(node.name)!);
+    const result =
+      options.float?.get(node.name) ??
+      (several.has(node.name)
+        ? 'more than its first output is read'
+        : match(node, { graph, shapes }, types.get(node.name)!));
     if (typeof result === 'string') float.set(node.name, result);
     else candidates.set(node.name, result);
   }
-  const { regions, left } = outlineRegions(graph, candidates);
+  const { regions, left } = outlineRegions(graph, candidates, options.weightless);
   for (const [name, reason] of left) float.set(name, reason);
   return { regions: regions.map((nodes) => planRegion(graph, nodes, candidates)), shapes, float };
 }

@@ -14,7 +14,12 @@ import { expandProgram } from './expand-program';
 import type { QuantizationPlan, Region } from './plan';
 import { ProgramBuilder } from './program-builder';
 
-function lower(region: Region, plan: QuantizationPlan, observations: Observations): ProgramBuilder {
+/** The program of one region, with its weights. */
+export function lowerRegion(
+  region: Region,
+  plan: QuantizationPlan,
+  observations: Observations,
+): ProgramBuilder {
   const builder = new ProgramBuilder(plan.shapes, observations);
   for (const input of region.inputs) builder.input(input);
   for (const step of region.steps) {
@@ -89,7 +94,7 @@ export function quantizeGraph(
   const moved = new Map<string, TensorRef>();
   const weightFidelity = new Map<string, number>();
   plan.regions.forEach((region, index) => {
-    const builder = lower(region, plan, observations);
+    const builder = lowerRegion(region, plan, observations);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
     const emit = options.regions ? regionNode : expandProgram;

@@ -73,13 +73,17 @@ export interface Outline {
   readonly left: ReadonlyMap<string, string>;
 }
 
-/** Finds the largest regions that are worth a program: those that multiply by weights. */
-export function outlineRegions(graph: Graph, candidates: Candidates): Outline {
+/**
+ * Finds the largest regions that are worth a program: those that multiply by weights.
+ *
+ * @param weightless takes every group whole
+ */
+export function outlineRegions(graph: Graph, candidates: Candidates, weightless = false): Outline {
   const left = new Map<string, string>();
   const regions: GraphNode[][] = [];
   for (const group of components(graph, candidates)) {
-    const region = withoutFloatEnds(graph, group, candidates);
-    const worth = region.some((n) => candidates.get(n.name)!.weighted);
+    const region = weightless ? group : withoutFloatEnds(graph, group, candidates);
+    const worth = weightless || region.some((n) => candidates.get(n.name)!.weighted);
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
     for (const { name } of group) {

@@ -63,6 +63,22 @@ describe('regions', () => {
     expect([...plan.float.keys()]).toEqual(['flat', 'probability']);
   });
 
+  test('leave out what is to stay float, and take ops without weights when asked', () => {
+    const graph = conv(conv(image(), 'a', 'image'), 'b', 'a')
+      .node('sum', 'AddV2', ['a', 'b'])
+      .build('sum');
+    const float = new Map([
+      ['a', 'asked for'],
+      ['b', 'asked for'],
+    ]);
+    expect(planQuantization(graph, { float })).toMatchObject({
+      regions: [],
+      float: new Map([...float, ['sum', 'no weighted op is next to it']]),
+    });
+    const { regions } = planQuantization(graph, { float, weightless: true });
+    expect(regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['sum']]);
+  });
+
   test('say why a node is left out', () => {
     const graph = conv(image(), 'a', 'image')
       .input('weights', [3, 3, 4, 4])
