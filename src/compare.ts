@@ -2,7 +2,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { listImages } from './calibration/data/image-folder';
 import { labelledImages, unlabelled } from './calibration/data/labelled';
-import type { ImageOptions, InputSpec, LabelledSample, SampleSource } from './calibration/source';
+import type {
+  ImageOptions,
+  InputSpec,
+  LabelledSample,
+  LabelledSource,
+  SampleSource,
+} from './calibration/source';
 import { checkArgument, LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { type MemoryUse, measureMemory } from './evaluation/memory';
@@ -18,9 +24,11 @@ export interface CompareOptions {
   float: string;
   /** Path or file URL of the converted model's model.json. */
   lowbit: string;
-  /** Folder of images to run; or `samples`. */
+  /** Folder of images to run; or `samples`; or `labelled`. */
   images?: string;
   samples?: SampleSource;
+  /** Samples that bring the model's class, for example `labelledRecords(...)`. */
+  labelled?: LabelledSource;
   imageOptions?: ImageOptions;
   /** Labels of the images: JSON, path relative to its own folder -> class index or `{index, name}`. */
   labels?: string;
@@ -70,20 +78,16 @@ async function openItems(
   options: CompareOptions,
   inputs: readonly InputSpec[],
 ): Promise<{ items: AsyncIterable<LabelledSample>; total?: number }> {
-  const { images, samples, imageOptions, labels, labelOffset } = options;
-  checkArgument(
-    (images === undefined) !== (samples === undefined),
-    'images',
-    'either images or samples',
-    images,
-  );
-  if (samples !== undefined) {
-    checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
-    return { items: unlabelled(samples)(inputs) };
+  const { images, samples, labelled, imageOptions, labels, labelOffset } = options;
+  const given = [images, samples, labelled].filter((data) => data !== undefined).length;
+  checkArgument(given === 1, 'images', 'either images or samples', images);
+  if (images !== undefined) {
+    const total = (await listImages(images)).length;
+    return { items: labelledImages(images, { imageOptions, labels, labelOffset })(inputs), total };
   }
-  const folder = images as string;
-  const total = (await listImages(folder)).length;
-  return { items: labelledImages(folder, { imageOptions, labels, labelOffset })(inputs), total };
+  checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
+  const source = labelled ?? unlabelled(samples!);
+  return { items: source(inputs) };
 }
 
 interface Pair {

@@ -37,7 +37,14 @@ export { type BenchOptions, type BenchReport, bench } from './bench';
 export { imageFolder } from './calibration/data/image-folder';
 export { npyFile } from './calibration/data/npy';
 export { openSamples } from './calibration/data/open-samples';
-export type { ImageOptions, InputSpec, SampleSource } from './calibration/source';
+export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
+export type {
+  ImageOptions,
+  InputSpec,
+  LabelledSample,
+  LabelledSource,
+  SampleSource,
+} from './calibration/source';
 export { type CompareOptions, type CompareReport, compare } from './compare';
 export { type ConvertOptions, type ConvertReport, convert } from './convert';
 export { LowbitError, type LowbitErrorCode } from './errors';

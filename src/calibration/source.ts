@@ -21,6 +21,12 @@ export interface LabelledSample {
 /** Evaluation data whose right answers are known. */
 export type LabelledSource = (inputs: readonly InputSpec[]) => AsyncIterable<LabelledSample>;
 
+export function withoutLabels(source: LabelledSource): SampleSource {
+  return async function* (inputs) {
+    for await (const { sample } of source(inputs)) yield sample;
+  };
+}
+
 /** How an image file becomes a model input. */
 export interface ImageOptions {
   /** Side of the square input in pixels; default: the model's own input size. */

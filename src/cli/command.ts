@@ -40,14 +40,21 @@ export function withImageOptions(command: Command): Command {
         .choices(['center', 'none'])
         .default('center'),
     )
-    .option('--mean <numbers>', 'subtracted from pixels of 0..255, one number or three', numbers, [127.5])
-    .option('--std <numbers>', 'divided by after the mean, one number or three', numbers, [127.5])
+    .option(
+      '--mean <numbers>',
+      'subtracted from the data, one number or one a channel (default: 127.5)',
+      numbers,
+    )
+    .option(
+      '--std <numbers>',
+      'divided by after the mean, one number or one a channel (default: 127.5)',
+      numbers,
+    )
     .addOption(new Option('--color <order>', 'order of the channels').choices(['rgb', 'bgr']).default('rgb'));
 }
 
 export function imageOptions({ imageSize, crop, mean, std, color }: ImageCliOptions): ImageOptions {
-  const spread = (values?: number[]) => (values?.length === 1 ? values[0] : values);
-  return { imageSize, crop, mean: spread(mean), std: spread(std), color };
+  return { imageSize, crop, mean, std, color };
 }
 
 export function positiveInteger(text: string): number {
@@ -64,8 +71,8 @@ export function integer(text: string): number {
 
 export function numbers(text: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
-  if (!values.every(Number.isFinite) || (values.length !== 1 && values.length !== 3)) {
-    throw new InvalidArgumentError('Expected one number or three, separated by commas.');
+  if (!values.every(Number.isFinite)) {
+    throw new InvalidArgumentError('Expected numbers, separated by commas.');
   }
   return values;
 }

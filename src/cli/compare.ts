@@ -14,11 +14,12 @@ import {
   withCommonOptions,
   withImageOptions,
 } from './command';
+import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 
-interface Options extends CommonOptions, ImageCliOptions {
+interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   float: string;
   lowbit: string;
-  images: string;
+  images?: string;
   labels?: string;
   labelOffset: number;
   limit?: number;
@@ -56,13 +57,13 @@ export function compareCommand(): Command {
     .description('compare a converted model with its float original')
     .requiredOption('--float <model.json>', 'the float model')
     .requiredOption('--lowbit <model.json>', 'the converted model')
-    .requiredOption('--images <folder>', 'images to run')
+    .option('--images <folder>', 'images to run')
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
-    .option('--limit <number>', 'how many images to run at most', positiveInteger)
+    .option('--limit <number>', 'how many samples to run at most', positiveInteger)
     .option('--no-memory', 'do not measure memory');
   return withCommonOptions(
-    withImageOptions(command),
+    withRecordOptions(withImageOptions(command)),
     'tfjs-lowbit compare --float float/model.json --lowbit int8/model.json --images photos --labels photos/labels.json',
   ).action((options: Options) =>
     runCommand(
@@ -71,6 +72,7 @@ export function compareCommand(): Command {
         compare({
           ...options,
           imageOptions: imageOptions(options),
+          labelled: recordSource(options),
           signal,
           onProgress: (done, total) => progress.update('comparing', done, total),
         }),

@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
 import { openSamples } from '../calibration/data/open-samples';
+import { type SampleSource, withoutLabels } from '../calibration/source';
 import { type ConvertReport, convert } from '../convert';
+import { LowbitError } from '../errors';
 import {
   type CommonOptions,
   type ImageCliOptions,
@@ -13,15 +15,27 @@ import {
   withCommonOptions,
   withImageOptions,
 } from './command';
+import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 
-interface Options extends CommonOptions, ImageCliOptions {
+interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   input: string;
   output: string;
-  calibration: string;
+  calibration?: string;
   calibrationMethod: 'percentile' | 'minmax';
   samples?: number;
   regions: boolean;
   overwrite?: boolean;
+}
+
+async function openCalibration(options: Options): Promise<SampleSource> {
+  const { calibration } = options;
+  const labelled = recordSource(options);
+  if (labelled && calibration === undefined) return withoutLabels(labelled);
+  if (calibration !== undefined && !labelled) return openSamples(calibration, imageOptions(options));
+  throw new LowbitError(
+    'invalid-argument',
+    'Give representative data, either --calibration <path> or --records <file>.',
+  );
 }
 
 function print(report: ConvertReport): string {
@@ -51,7 +65,7 @@ export function convertCommand(): Command {
     .description('convert a float graph model to INT8')
     .requiredOption('--input <model.json>', 'the float model')
     .requiredOption('--output <folder>', 'where the converted model goes')
-    .requiredOption('--calibration <path>', 'representative data: a folder of images or a .npy file')
+    .option('--calibration <path>', 'representative data: a folder of images or a .npy file; or --records')
     .addOption(
       new Option('--calibration-method <method>', 'how ranges follow from the observed values')
         .choices(['percentile', 'minmax'])
@@ -64,7 +78,7 @@ export function convertCommand(): Command {
     )
     .option('--overwrite', 'replace an output folder that holds another model');
   return withCommonOptions(
-    withImageOptions(command),
+    withRecordOptions(withImageOptions(command)),
     'tfjs-lowbit convert --input mobilenet/model.json --output mobilenet-int8 --calibration photos --image-size 224',
   ).action((options: Options) =>
     runCommand(
@@ -72,7 +86,7 @@ export function convertCommand(): Command {
       async ({ progress, signal }) =>
         convert({
           ...options,
-          calibration: await openSamples(options.calibration, imageOptions(options)),
+          calibration: await openCalibration(options),
           signal,
           onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
         }),

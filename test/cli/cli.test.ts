@@ -123,6 +123,23 @@ describe('tfjs-lowbit', () => {
     expect(report.memory.lowbit.peak).toBeGreaterThanOrEqual(report.memory.lowbit.resident);
   });
 
+  test('records bring data to convert and labels to compare', () => {
+    const [records, count] = [join(temporaryFolder(), 'data.bin'), 6];
+    const bytes = TINY_SIZE ** 2 * 3 + 1;
+    writeFileSync(
+      records,
+      Uint8Array.from({ length: bytes * count }, (_, i) => (i % bytes === 0 ? 1 : (i * 97) % 256)),
+    );
+    const data = ['--records', records, '--record-layout', 'label=1', '--mean', '127.5', '--std', '127.5'];
+    const to = join(temporaryFolder(), 'out');
+    const converted = cli('convert', '--input', float, '--output', to, ...data, '--json');
+    expect(converted.stderr).toBe('');
+    expect(JSON.parse(converted.stdout).calibration.samples).toBe(count);
+    const models = ['--float', float, '--lowbit', join(to, 'model.json')];
+    const compared = cli('compare', ...models, ...data, '--no-memory', '--limit', '4', '--json');
+    expect(JSON.parse(compared.stdout)).toMatchObject({ samples: 4, top1: { labelled: 4 } });
+  });
+
   test('bench tells medians for each number of threads', () => {
     cli(...convertArgs(output));
     const { status, stdout } = cli(
@@ -152,6 +169,16 @@ describe('failures exit with 1, say why on stderr, and leave nothing behind', ()
     ['no such model', () => ['inspect', '/no/such/model.json'], /Cannot read .*model\.json/],
     ['unknown option', () => ['inspect', '--frobnicate'], /unknown option '--frobnicate'/],
     ['missing option', () => ['convert', '--input', float], /required option '--output <folder>'/],
+    [
+      'no data',
+      () => ['convert', '--input', float, '--output', join(temporaryFolder(), 'x')],
+      /either --calibration <path> or --records <file>/,
+    ],
+    [
+      'a record layout without records',
+      () => convertArgs(join(temporaryFolder(), 'x'), '--record-layout', 'label=1'),
+      /no layout without --records/,
+    ],
     [
       'wrong number',
       () => convertArgs(join(temporaryFolder(), 'x'), '--samples', '-3'),

@@ -59,7 +59,8 @@ export function imageInput(
 }
 
 function perChannel(name: string, value: number | readonly number[]): readonly number[] {
-  const values = typeof value === 'number' ? new Array(CHANNELS).fill(value) : value;
+  const given = typeof value === 'number' ? [value] : value;
+  const values = given.length === 1 ? new Array<number>(CHANNELS).fill(given[0]) : given;
   checkArgument(
     values.length === CHANNELS && values.every(Number.isFinite),
     name,

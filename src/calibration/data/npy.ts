@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { type NpyArray, parse } from 'npyjs';
 import { LowbitError } from '../../errors';
 import type { DenseTensor, DType } from '../../graph/ir';
+import { readAt } from '../../io/read-at';
 import type { InputSpec, SampleSource } from '../source';
 
 /** What the header of a file tells, and the header itself. */
@@ -17,17 +18,6 @@ interface Layout {
 }
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
-
-async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
-    if (bytesRead === 0) throw new Error(`it ends at byte ${position + filled}`);
-    filled += bytesRead;
-  }
-  return bytes;
-}
 
 /**
  * Reads magic, version (2 bytes), length of the text (2 bytes in version 1, 4 later; little-endian) and the text.
