@@ -51,6 +51,8 @@ export interface ConvertOptions {
 export interface NodeRecord {
   readonly name: string;
   readonly op: string;
+  /** For a node that computes others at the same time, a fused activation say: the node whose result it stores. */
+  readonly output?: string;
   /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
   readonly weightSignalToNoise?: number;
   /** Why a node stays float. */
@@ -95,14 +97,21 @@ function checkOptions(options: ConvertOptions): void {
 
 /** Splits the nodes of the optimized graph by where they run; constants and placeholders run nowhere. */
 function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap<string, number>) {
-  const quantized = plan.regions.flatMap((region) =>
-    region.nodes.map(({ name, op }): NodeRecord => {
+  const quantized = plan.regions.flatMap((region) => {
+    const results = new Map(
+      region.steps.flatMap((step) => (step.kind === 'op' ? [[step.node.name, step.store.result.node]] : [])),
+    );
+    return region.nodes.map(({ name, op }): NodeRecord => {
       const decibels = fidelity.get(name);
-      return decibels === undefined
-        ? { name, op }
-        : { name, op, weightSignalToNoise: Math.round(decibels * 10) / 10 };
-    }),
-  );
+      const output = results.get(name);
+      return {
+        name,
+        op,
+        ...(output !== undefined && output !== name && { output }),
+        ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
+      };
+    });
+  });
   const float = [...plan.float].map(
     ([name, reason]): NodeRecord => ({ name, op: graph.nodes.get(name)!.op, reason }),
   );
