@@ -1,17 +1,24 @@
-import { type ActivationName, activationFunction, lookupTable } from '../src/quantization/activation';
+import {
+  type ActivationName,
+  activationFunction,
+  lookupTable,
+  realTable,
+} from '../src/quantization/activation';
 import { OpKind } from '../src/runtime/program';
 import { checkInput, type LowbitKernel } from './kernel';
+import { affineOf } from './one-op';
 import { runWeightless } from './weightless';
 
 export interface QuantizedLookupAttrs {
   activation: ActivationName;
   inputScale: number;
   inputZeroPoint: number;
-  outputScale: number;
-  outputZeroPoint: number;
+  /** Absent: the output is float32. */
+  outputScale?: number;
+  outputZeroPoint?: number;
 }
 
-/** A pointwise function of int8 codes (int32) through a table of 256 entries. */
+/** A pointwise function of int8 codes (int32) through a table of 256 entries; output: int32 codes or float32. */
 export const quantizedLookup: LowbitKernel = {
   name: 'QuantizedLookup',
   inputNames: ['x'],
@@ -19,7 +26,8 @@ export const quantizedLookup: LowbitKernel = {
     const attrs = call.attrs as unknown as QuantizedLookupAttrs;
     const x = checkInput('QuantizedLookup', call.inputs, 'x', 'int32');
     const input = { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint };
-    const output = { scale: attrs.outputScale, zeroPoint: attrs.outputZeroPoint };
+    const output = affineOf(attrs.outputScale, attrs.outputZeroPoint);
+    const f = activationFunction(attrs.activation);
     return runWeightless(call, {
       kernelName: 'QuantizedLookup',
       kind: OpKind.Lookup,
@@ -27,7 +35,7 @@ export const quantizedLookup: LowbitKernel = {
       output,
       outputRank: x.shape.length,
       fields: (weights) => ({
-        tableOffset: weights.append(lookupTable(activationFunction(attrs.activation), input, output)),
+        tableOffset: weights.append(output ? lookupTable(f, input, output) : realTable(f, input)),
       }),
     });
   },

@@ -1,7 +1,7 @@
 import { clampCodes } from '../src/quantization/activation';
 import { OpKind } from '../src/runtime/program';
 import { checkInput, type LowbitKernel } from './kernel';
-import { type WindowAttrs, windowOf } from './one-op';
+import { affineOf, type WindowAttrs, windowOf } from './one-op';
 import { runWeightless } from './weightless';
 
 export interface QuantizedPoolAttrs extends WindowAttrs {
@@ -12,6 +12,8 @@ export interface QuantizedPoolAttrs extends WindowAttrs {
   /** Average pooling only; default: as the input. */
   outputScale?: number;
   outputZeroPoint?: number;
+  /** Average pooling only: the output is float32. */
+  floatOutput?: boolean;
 }
 
 function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): LowbitKernel {
@@ -22,10 +24,8 @@ function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): Lowbit
       const attrs = call.attrs as unknown as QuantizedPoolAttrs;
       const x = checkInput(name, call.inputs, 'x', 'int32');
       const input = { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint };
-      const output =
-        attrs.outputScale === undefined
-          ? input
-          : { scale: attrs.outputScale, zeroPoint: attrs.outputZeroPoint ?? 0 };
+      const codes = affineOf(attrs.outputScale, attrs.outputZeroPoint) ?? input;
+      const output = attrs.floatOutput ? undefined : codes;
       return runWeightless(call, {
         kernelName: name,
         kind,
@@ -34,7 +34,7 @@ function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): Lowbit
         outputRank: 4,
         fields: () => ({
           window: windowOf(attrs, attrs.filterSize),
-          activation: clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], output),
+          activation: output ? clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], output) : {},
         }),
       });
     },
@@ -44,5 +44,5 @@ function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): Lowbit
 /** Maximum over windows of int8 codes, NHWC; padding takes no part. Input and output: int32 codes of one scale. */
 export const quantizedMaxPool = poolKernel('QuantizedMaxPool', OpKind.MaxPool);
 
-/** Mean over windows of int8 codes, NHWC, of the elements that are not padding. Input and output: int32 codes. */
+/** Mean over windows of int8 codes, NHWC, of the elements that are not padding. Input: int32 codes; output: the same or float32. */
 export const quantizedAvgPool = poolKernel('QuantizedAvgPool', OpKind.AvgPool);

@@ -10,6 +10,7 @@ import { quantizedLinear as linearKernel, type QuantizedLinearAttrs } from './Qu
 import { quantizedLookup as lookupKernel, type QuantizedLookupAttrs } from './QuantizedLookup';
 import * as pool from './QuantizedPool';
 import { quantizedRegion as regionKernel } from './QuantizedRegion';
+import { type QuantizedSoftmaxAttrs, quantizedSoftmax as softmaxKernel } from './QuantizedSoftmax';
 
 /** A filter with its scales and bias, as the weighted kernels take them. */
 export interface QuantizedFilter {
@@ -98,6 +99,10 @@ export function quantizedConcat(tensors: readonly tf.Tensor[], attrs: QuantizedC
 
 export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.Tensor {
   return run(lookupKernel.name, { x }, attrs);
+}
+
+export function quantizedSoftmax(x: tf.Tensor, attrs: QuantizedSoftmaxAttrs): tf.Tensor {
+  return run(softmaxKernel.name, { x }, attrs);
 }
 
 /** float32 -> int32 codes. */

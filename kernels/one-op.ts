@@ -59,11 +59,14 @@ export function windowOf(attrs: WindowAttrs, kernel: readonly [number, number]):
   return { kernel, strides, dilations, padding };
 }
 
+/** The quantization of int8 codes, or undefined, without a scale, for float32. */
+export function affineOf(scale: number | undefined, zeroPoint = 0): AffineParams | undefined {
+  return scale === undefined ? undefined : { scale, zeroPoint };
+}
+
 /** The quantization of an int8 output, or undefined for a float32 one. */
 export function outputParams(attrs: OutputAttrs): AffineParams | undefined {
-  return attrs.outputScale === undefined
-    ? undefined
-    : { scale: attrs.outputScale, zeroPoint: attrs.outputZeroPoint ?? 0 };
+  return affineOf(attrs.outputScale, attrs.outputZeroPoint);
 }
 
 /**
@@ -93,8 +96,9 @@ export function fusedActivation(
 interface OneOp {
   kind: OpKind;
   name: string;
-  /** Quantization of each input's codes and how many dims it has. */
-  inputs: readonly { params: AffineParams; rank: number }[];
+  /** Quantization of each input's codes (absent: float32) and how many dims it has. */
+  inputs: readonly { params: AffineParams | undefined; rank: number }[];
+  /** Absent: float32. */
   output: AffineParams | undefined;
   outputRank: number;
   /** What the op has beside its kind, name, inputs and output. */
@@ -103,16 +107,17 @@ interface OneOp {
 
 const FLOAT: AffineParams = { scale: 1, zeroPoint: 0 };
 
-/** Compiles `Cast -> op -> Cast`; without the last one for a float32 output. */
+/** Compiles `Cast -> op -> Cast`; without the casts of what is float32. */
 export function compileOneOp(one: OneOp, weights: WeightsBuilder): CompiledProgram {
   const program: Program = { tensors: [], ops: [], inputs: [], outputs: [] };
   const add = (type: TensorType, rank: number, { scale, zeroPoint }: AffineParams): number =>
     program.tensors.push({ type, shape: new Array(rank).fill(-1), scale, zeroPoint }) - 1;
 
   const inputs = one.inputs.map(({ params, rank }) => {
-    const outside = add(TensorType.Int32, rank, FLOAT);
-    const codes = add(TensorType.Int8, rank, params);
+    const outside = add(params ? TensorType.Int32 : TensorType.Float32, rank, FLOAT);
     program.inputs.push(outside);
+    if (!params) return outside;
+    const codes = add(TensorType.Int8, rank, params);
     program.ops.push({ kind: OpKind.Cast, name: one.name, inputs: [outside], output: codes });
     return codes;
   });

@@ -16,6 +16,7 @@ import { quantizedLinear } from './QuantizedLinear';
 import { quantizedLookup } from './QuantizedLookup';
 import { quantizedAvgPool, quantizedMaxPool } from './QuantizedPool';
 import { quantizedRegion } from './QuantizedRegion';
+import { quantizedSoftmax } from './QuantizedSoftmax';
 
 export const KERNELS: readonly LowbitKernel[] = [
   quantizedRegion,
@@ -28,6 +29,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedMul,
   quantizedConcat,
   quantizedLookup,
+  quantizedSoftmax,
   quantize,
   dequantize,
 ];

@@ -9,14 +9,15 @@ import { compileOneOp, programKey } from './one-op';
 interface Weightless {
   kernelName: string;
   kind: OpKind;
-  inputs: readonly { tensor: TensorInfo; params: AffineParams }[];
-  output: AffineParams;
+  /** Without quantization: float32. */
+  inputs: readonly { tensor: TensorInfo; params: AffineParams | undefined }[];
+  output: AffineParams | undefined;
   outputRank: number;
   /** The op's own fields; tables are appended to the weights. */
   fields(weights: WeightsBuilder): object;
 }
 
-/** Runs a kernel of int32 codes to int32 codes. */
+/** Runs a kernel of int32 codes or float32 values. */
 export function runWeightless(call: KernelCall, op: Weightless): TensorInfo {
   const tensors = op.inputs.map(({ tensor }) => tensor);
   const program = weightlessProgram(programKey(op.kernelName, call.attrs, tensors), () => {
@@ -28,5 +29,5 @@ export function runWeightless(call: KernelCall, op: Weightless): TensorInfo {
       weights,
     );
   });
-  return runProgram(call, program, tensors, 'int32')[0];
+  return runProgram(call, program, tensors, op.output ? 'int32' : 'float32')[0];
 }

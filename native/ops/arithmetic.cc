@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops.h"
+#include "rows.h"
 
 namespace lowbit {
 namespace {
@@ -115,6 +116,32 @@ class Lookup : public Operator {
   std::vector<uint8_t> table_;
 };
 
+// int8 -> float32 through a table of 256 reals.
+class RealLookup : public Operator {
+ public:
+  RealLookup(OpReader& reader, int64_t tableOffset) : Operator(reader.label()), table_(256) {
+    constexpr size_t kBytes = 256 * sizeof(float);
+    std::memcpy(table_.data(), reader.bytes("table of reals", tableOffset, kBytes, 4), kBytes);
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const int32_t channels = input.shape->channels();
+    forRows(context, *input.shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t row = first; row < first + rows; ++row) {
+        const uint8_t* codes = input.row(row);
+        float* out = context.output.floats() + row * channels;
+        for (int32_t c = 0; c < channels; ++c) out[c] = table_[codes[c]];
+      }
+    });
+  }
+
+ private:
+  std::vector<float> table_;  // by unsigned code, which is the int8 code + 128
+};
+
 // Scale and zero point that the result is requantized to: the output's, or those before the table.
 struct Target {
   double scale;
@@ -175,8 +202,10 @@ std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tenso
 
 std::unique_ptr<Operator> makeLookup(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
-  expectType(reader, "output", output, TensorType::kInt8);
-  return std::make_unique<Lookup>(reader, reader.table(reader.word()));
+  expectRealOrCodes(reader, "output", output);
+  const int32_t tableOffset = reader.word();
+  if (output.type == TensorType::kFloat32) return std::make_unique<RealLookup>(reader, tableOffset);
+  return std::make_unique<Lookup>(reader, reader.table(tableOffset));
 }
 
 }  // namespace lowbit

@@ -13,6 +13,10 @@ void expectType(const OpReader& reader, const char* what, const Tensor& tensor, 
   }
 }
 
+void expectRealOrCodes(const OpReader& reader, const char* what, const Tensor& tensor) {
+  if (tensor.type != TensorType::kFloat32) expectType(reader, what, tensor, TensorType::kInt8);
+}
+
 void expectSameQuantization(const OpReader& reader, const Tensor& input, const Tensor& output) {
   if (input.type != output.type || input.scale != output.scale || input.zeroPoint != output.zeroPoint) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: input and output must have the same type, scale and zero point.",

@@ -20,9 +20,12 @@ std::unique_ptr<Operator> makeMul(OpReader&, const Tensor& a, const Tensor& b, c
 std::unique_ptr<Operator> makeConcat(OpReader&, const std::vector<Tensor>& inputs, const Tensor& output);
 std::unique_ptr<Operator> makeReshape(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeLookup(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeSoftmax(OpReader&, const Tensor& input, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);
+// Throws unless the tensor is float32 or int8.
+void expectRealOrCodes(const OpReader&, const char* what, const Tensor&);
 // Throws unless scale and zero point of both tensors are equal.
 void expectSameQuantization(const OpReader&, const Tensor& input, const Tensor& output);
 

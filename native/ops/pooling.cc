@@ -32,15 +32,15 @@ class Pool : public Operator {
         visitTaps(plan, window_, input, pixel, [&](int, const uint8_t* row) {
           if (row) rows[count++] = row;
         });
-        reduce(context.kernels, rows, count, plan.channels, spare, context.output.row(pixel));
+        reduce(context.kernels, rows, count, plan.channels, spare, context.output, pixel);
       }
     });
   }
 
  protected:
-  // Reduces `count` rows (0 where a window lies in the padding alone) to one.
+  // Reduces `count` rows (0 where a window lies in the padding alone) to row `pixel` of the output.
   virtual void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void* spare,
-                      uint8_t* out) const = 0;
+                      const View& output, int64_t pixel) const = 0;
 
  private:
   size_t pointerBytes(const Shape& input) const {
@@ -61,8 +61,8 @@ class MaxPool : public Pool {
 
  protected:
   void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void*,
-              uint8_t* out) const override {
-    kernels.maxRows(rows, count, channels, low_, high_, out);
+              const View& output, int64_t pixel) const override {
+    kernels.maxRows(rows, count, channels, low_, high_, output.row(pixel));
   }
 
  private:
@@ -70,42 +70,56 @@ class MaxPool : public Pool {
   uint8_t high_;
 };
 
-// mean = sum(q - zero) / count real elements, requantized with multiplier s_in / (s_out * count).
+// mean = sum(q - zero) / count real elements, requantized with multiplier s_in / (s_out * count); for a float32 output
+// times s_in / count and clamped.
 class AvgPool : public Pool {
  public:
   AvgPool(OpReader& reader, const Window& window, const Activation& activation, const Tensor& input,
           const Tensor& output)
       : Pool(reader, window),
+        toFloat_(output.type == TensorType::kFloat32),
         inScale_(input.scale),
-        outScale_(output.scale),
+        outScale_(toFloat_ ? 1 : output.scale),
         zeroIn_(input.zeroPoint),
         zeroOut_(output.zeroPoint),
-        range_(activation.codeMin, activation.codeMax, output.zeroPoint) {}
+        range_(activation.codeMin, activation.codeMax, output.zeroPoint) {
+    if (!toFloat_) return;
+    range_.low = activation.realMin;
+    range_.high = activation.realMax;
+  }
 
  protected:
   void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void* spare,
-              uint8_t* out) const override {
+              const View& output, int64_t pixel) const override {
     int32_t* sums = static_cast<int32_t*>(spare);
     std::memset(sums, 0, sizeof(int32_t) * channels);
     kernels.sumRows(rows, count, channels, sums);
     const double divisor = static_cast<double>(outScale_) * std::max(count, 1);
     const RescaleArgs args{zeroIn_, static_cast<float>(static_cast<double>(inScale_) / divisor), range_.low,
                            range_.high, zeroOut_};
-    kernels.rescaleSums(sums, channels, count * zeroIn_, args, out);
+    if (toFloat_) {
+      storeReals(sums, channels, count * zeroIn_, args, output.floats() + pixel * channels);
+    } else {
+      kernels.rescaleSums(sums, channels, count * zeroIn_, args, output.row(pixel));
+    }
   }
 
  private:
+  static void storeReals(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, float* out) {
+    for (int c = 0; c < channels; ++c) {
+      const float value = static_cast<float>(sums[c] - sumOfZeros) * args.multiplier;
+      const float above = value > args.low ? value : args.low;
+      out[c] = above < args.high ? above : args.high;
+    }
+  }
+
+  bool toFloat_;
   float inScale_;
   float outScale_;
   int32_t zeroIn_;
   int32_t zeroOut_;
   CodeRange range_;
 };
-
-void expectCodes(const OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
-  expectType(reader, "output", output, TensorType::kInt8);
-}
 
 Activation clampOnly(OpReader& reader) {
   Activation activation = reader.activation();
@@ -118,14 +132,16 @@ Activation clampOnly(OpReader& reader) {
 }  // namespace
 
 std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectCodes(reader, input, output);
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectType(reader, "output", output, TensorType::kInt8);
   expectSameQuantization(reader, input, output);
   const Window window = reader.window(true);
   return std::make_unique<MaxPool>(reader, window, clampOnly(reader));
 }
 
 std::unique_ptr<Operator> makeAvgPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectCodes(reader, input, output);
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "output", output);
   const Window window = reader.window(true);
   return std::make_unique<AvgPool>(reader, window, clampOnly(reader), input, output);
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "../ops/ops.h"
 
@@ -9,7 +10,7 @@ namespace lowbit {
 namespace {
 
 constexpr int32_t kMagic = 0x5150424c;  // 'LBPQ'
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 constexpr int32_t kHeaderWords = 8;
 constexpr int32_t kMaxNameBytes = 1024;
 
@@ -27,15 +28,37 @@ enum Kind : int32_t {
   kConcat,
   kReshape,
   kLookup,
+  kSoftmax,
 };
 
-const char* kindName(int32_t kind) {
-  static constexpr const char* kNames[] = {
-      "Quantize",         "Dequantize",       "Cast",         "QuantizedConv2D", "QuantizedDepthwise",
-      "QuantizedLinear",  "QuantizedMaxPool", "QuantizedAvgPool", "QuantizedAdd",    "QuantizedMul",
-      "QuantizedConcat",  "Reshape",          "Lookup",
-  };
-  return kind >= kQuantize && kind <= kLookup ? kNames[kind - 1] : nullptr;
+struct KindRow {
+  const char* name;  // for messages
+  size_t leastInputs = 1;
+  size_t mostInputs = 1;
+};
+
+constexpr size_t kAnyNumber = SIZE_MAX;
+
+// By kind, from 1.
+constexpr KindRow kKinds[] = {
+    {"Quantize"},
+    {"Dequantize"},
+    {"Cast"},
+    {"QuantizedConv2D"},
+    {"QuantizedDepthwise"},
+    {"QuantizedLinear"},
+    {"QuantizedMaxPool"},
+    {"QuantizedAvgPool"},
+    {"QuantizedAdd", 2, 2},
+    {"QuantizedMul", 2, 2},
+    {"QuantizedConcat", 1, kAnyNumber},
+    {"Reshape"},
+    {"Lookup"},
+    {"QuantizedSoftmax"},
+};
+
+const KindRow* kindRow(int32_t kind) {
+  return kind >= 1 && static_cast<size_t>(kind) <= std::size(kKinds) ? &kKinds[kind - 1] : nullptr;
 }
 
 // A cursor over the words of the whole program.
@@ -138,11 +161,10 @@ std::vector<int> decodeIds(Words& words, size_t tensors, const char* what) {
 
 std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Kernels& kernels,
                                        const std::vector<Tensor>& inputs, const Tensor& output) {
-  const bool binary = kind == kAdd || kind == kMul;
-  const size_t expected = binary ? 2 : 1;
-  if (kind == kConcat ? inputs.empty() : inputs.size() != expected) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %zu.", reader.label().c_str(), inputs.size(),
-         expected);
+  const KindRow& row = *kindRow(kind);
+  if (inputs.size() < row.leastInputs || inputs.size() > row.mostInputs) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %s%zu.", reader.label().c_str(), inputs.size(),
+         row.mostInputs == kAnyNumber ? "at least " : "", row.leastInputs);
   }
   switch (kind) {
     case kQuantize: return makeQuantize(reader, inputs[0], output);
@@ -157,7 +179,8 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kMul: return makeMul(reader, inputs[0], inputs[1], output);
     case kConcat: return makeConcat(reader, inputs, output);
     case kReshape: return makeReshape(reader, inputs[0], output);
-    default: return makeLookup(reader, inputs[0], output);
+    case kLookup: return makeLookup(reader, inputs[0], output);
+    default: return makeSoftmax(reader, inputs[0], output);
   }
 }
 
@@ -165,14 +188,14 @@ Step decodeStep(Words& words, const Program& program, WeightBlob weights, const 
                 std::vector<bool>& written) {
   const int32_t kind = words.take("ops");
   const int32_t recordWords = words.take("ops");
-  if (!kindName(kind)) {
+  if (!kindRow(kind)) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has an op of kind %d, which this version does not know.", kind);
   }
   if (recordWords < 2) fail(LOWBIT_INVALID_PROGRAM, "An op record has %d words.", recordWords);
   const size_t bodyWords = static_cast<size_t>(recordWords) - 2;
   Words body(words.take(bodyWords, "ops"), bodyWords);
 
-  const std::string label = std::string(kindName(kind)) + " '" + decodeName(body) + "'";
+  const std::string label = std::string(kindRow(kind)->name) + " '" + decodeName(body) + "'";
   Step step;
   step.inputs = decodeIds(body, program.tensors.size(), "op inputs");
   const std::vector<int> outputs = decodeIds(body, program.tensors.size(), "op outputs");

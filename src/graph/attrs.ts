@@ -110,5 +110,6 @@ export const attr = {
   ints: (values: readonly number[]): RawAttr => ({ list: { i: values.map(String) } }),
   float: (value: number): RawAttr => ({ f: value }),
   floats: (values: readonly number[]): RawAttr => ({ list: { f: [...values] } }),
+  bool: (value: boolean): RawAttr => ({ b: value }),
   dtype: (dtype: DType): RawAttr => ({ type: dtypeName(dtype) }),
 };

@@ -15,7 +15,8 @@
  */
 
 export const PROGRAM_MAGIC = 0x5150424c;
-export const PROGRAM_FORMAT_VERSION = 1;
+/** 1: ops up to Lookup; 2: the ops after it, and float32 outputs of AvgPool and Lookup. */
+export const PROGRAM_FORMAT_VERSION = 2;
 
 /** Element types of program tensors. `int32` carries int8 codes across the TF.js border, one code an element. */
 export enum TensorType {
@@ -39,6 +40,7 @@ export enum OpKind {
   Concat = 11,
   Reshape = 12,
   Lookup = 13,
+  Softmax = 14,
 }
 
 /** How the filter bytes of an op are stored; low-bit formats take further numbers. */
@@ -145,15 +147,17 @@ export type Op = OpBase &
       }
     /** Kernel [0, 0]: global. Scale and zero point of input and output are equal. */
     | { kind: OpKind.MaxPool; window: Window; activation: Activation }
-    /** Kernel [0, 0]: global. Divides by the number of real (not padded) elements. */
+    /** Kernel [0, 0]: global. Divides by the number of real (not padded) elements. Output int8 or float32. */
     | { kind: OpKind.AvgPool; window: Window; activation: Activation }
     /** NumPy broadcasting. */
     | { kind: OpKind.Add | OpKind.Mul; activation: Activation }
     | { kind: OpKind.Concat; axis: number }
     /** At most one -1, inferred. */
     | { kind: OpKind.Reshape; shape: readonly number[] }
-    /** int8 -> int8 through a 256-entry table. */
+    /** int8 -> int8 or float32 through a table of 256 int8 codes or float32 values (4-aligned), by code + 128. */
     | { kind: OpKind.Lookup; tableOffset: number }
+    /** On the last axis. Input int8 or float32, output int8 or float32. */
+    | { kind: OpKind.Softmax }
   );
 
 export interface Program {
@@ -210,6 +214,7 @@ function parameterWords(op: Op): number[] {
     case OpKind.Quantize:
     case OpKind.Dequantize:
     case OpKind.Cast:
+    case OpKind.Softmax:
       return [];
     case OpKind.Conv2D:
       return [

@@ -4,11 +4,18 @@
  */
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { type FilterRef, type Op, OpKind, PaddingMode, type Window } from '../../src/runtime/program';
+import {
+  type FilterRef,
+  type Op,
+  OpKind,
+  PaddingMode,
+  TensorType,
+  type Window,
+} from '../../src/runtime/program';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase } from '../support/random';
-import { ARITHMETIC_SERIES } from '../support/series';
+import { ARITHMETIC_SERIES, FLOAT_SERIES } from '../support/series';
 import type { ReferenceTensor } from './reference/tensor';
 
 const CASES = 200;
@@ -123,6 +130,8 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
       return tf.mul(x!, y!);
     case OpKind.Concat:
       return tf.concat(inputs.map(real), op.axis);
+    case OpKind.Softmax:
+      return tf.softmax(x!);
     default:
       throw new Error(`no float counterpart of ${OpKind[op.kind]}`);
   }
@@ -132,6 +141,11 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
 function expectNearest({ spec, values }: ReferenceTensor, reals: ArrayLike<number>): number {
   expect(reals).toHaveLength(values.length);
   for (const [i, code] of values.entries()) {
+    if (spec.type === TensorType.Float32) {
+      if (!(Math.abs(code - reals[i]!) <= FLOAT_ERROR * Math.abs(reals[i]!) + FLOAT_ERROR))
+        throw new Error(`element ${i} is ${code}, TF.js has ${reals[i]}`);
+      continue;
+    }
     const steps = reals[i]! / spec.scale + spec.zeroPoint;
     const saturated = Math.min(127, Math.max(-128, steps));
     const error = 0.5 + FLOAT_ERROR * (1 + Math.abs(steps));
@@ -144,17 +158,20 @@ function expectNearest({ spec, values }: ReferenceTensor, reals: ArrayLike<numbe
 
 beforeAll(() => tf.setBackend('cpu'));
 
-test.each(ARITHMETIC_SERIES)('$label is TF.js in real numbers, to half a step', async ({ label, draw }) => {
-  let compared = 0;
-  await forEachCase(`TF.js ${label}`, CASES, (random) => {
-    const builder = new CaseBuilder();
-    const ours = builder.tensors[draw(new Drawer(builder, random, true), random)]!;
-    const op = builder.program.ops.at(-1)!;
-    if (!hasCounterpart(op)) return;
-    tf.tidy(() => {
-      const inputs = op.inputs.map((id) => builder.tensors[id]!);
-      compared += expectNearest(ours, runFloat(op, inputs, builder.weights.build()).dataSync());
+test.each([...ARITHMETIC_SERIES, ...FLOAT_SERIES])(
+  '$label is TF.js in real numbers, to half a step',
+  async ({ label, draw }) => {
+    let compared = 0;
+    await forEachCase(`TF.js ${label}`, CASES, (random) => {
+      const builder = new CaseBuilder();
+      const ours = builder.tensors[draw(new Drawer(builder, random, true), random)]!;
+      const op = builder.program.ops.at(-1)!;
+      if (!hasCounterpart(op)) return;
+      tf.tidy(() => {
+        const inputs = op.inputs.map((id) => builder.tensors[id]!);
+        compared += expectNearest(ours, runFloat(op, inputs, builder.weights.build()).dataSync());
+      });
     });
-  });
-  expect(compared).toBeGreaterThan(10000);
-});
+    expect(compared).toBeGreaterThan(10000);
+  },
+);

@@ -19,7 +19,10 @@ function matching(drawer: Drawer, input: number, images: readonly number[], dims
 /** A squeeze-and-excitation gate: the image times its own channel means through a linear layer. */
 function gate(drawer: Drawer, input: number): number {
   const [batch, , , channels] = drawer.builder.shape(input);
-  const means = drawer.avgPool(input, { kernel: [0, 0], strides: [1, 1], padding: { mode: 2 } });
+  const means = codesOf(
+    drawer,
+    drawer.avgPool(input, { kernel: [0, 0], strides: [1, 1], padding: { mode: 2 } }),
+  );
   const weights = codesOf(drawer, drawer.linear(drawer.reshape(means, [batch!, channels!]), channels));
   return drawer.binary(OpKind.Mul, input, drawer.reshape(weights, [-1, 1, 1, channels!]));
 }

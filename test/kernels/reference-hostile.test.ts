@@ -6,6 +6,7 @@ import {
   type Op,
   OpKind,
   PaddingMode,
+  PROGRAM_FORMAT_VERSION,
   type Program,
   TensorType,
   WeightFormat,
@@ -105,7 +106,12 @@ describe('compile refuses', () => {
   test.each<[string, (words: Int32Array) => Int32Array, LowbitErrorCode, RegExp]>([
     ['no words', () => new Int32Array(0), 'invalid-program', /not a quantized program/],
     ['another magic number', (w) => w.with(0, 1), 'invalid-program', /not a quantized program/],
-    ['a newer format', (w) => w.with(1, 2), 'unsupported-version', /version 2.*install a newer tfjs-lowbit/],
+    [
+      'a newer format',
+      (w) => w.with(1, PROGRAM_FORMAT_VERSION + 1),
+      'unsupported-version',
+      /format version \d+, but this engine reads up to version \d+; install a newer tfjs-lowbit/,
+    ],
     ['format version 0', (w) => w.with(1, 0), 'invalid-program', /version 0/],
     ['another length than the header tells', (w) => w.with(2, 7), 'invalid-program', /words/],
     ['a negative number of tensors', (w) => w.with(3, -1), 'invalid-program', /-1 tensors/],
@@ -289,6 +295,16 @@ describe('compile refuses', () => {
       'a lookup without a table',
       replace(1, { kind: OpKind.Lookup, name: 'table', inputs: [1], output: 2, tableOffset: -1 }),
       /'table'.*offset -1/,
+    ],
+    [
+      'a softmax of int32',
+      replace(1, { kind: OpKind.Softmax, name: 'soft', inputs: [0], output: 2 }),
+      /'soft': input is int32, expected int8/,
+    ],
+    [
+      'a softmax to int32',
+      replace(1, { kind: OpKind.Softmax, name: 'soft', inputs: [1], output: 3 }),
+      /'soft': output is int32, expected int8/,
     ],
   ])('%s', (_, change, message) => {
     expectRefusal(() => compileParts(change), 'invalid-program', message);

@@ -190,6 +190,31 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     await near(lowbit.quantizedLookup(x, { activation: 'tanh', ...input, ...output }), tf.tanh(rx));
   });
 
+  test('softmax, of codes and of reals', async () => {
+    const x = codes([2, 3, 40], 11);
+    const expected = tf.softmax(real(x, 0.02, 5));
+    expect(await stepsApart(lowbit.quantizedSoftmax(x, input), expected, 1)).toBeLessThan(1e-6);
+    expect(await stepsApart(lowbit.quantizedSoftmax(real(x, 0.02, 5), {}), expected, 1)).toBeLessThan(1e-6);
+    const outputAttrs = { outputScale: 1 / 256, outputZeroPoint: -128 };
+    const ours = lowbit.quantizedSoftmax(x, { ...input, ...outputAttrs });
+    expect(await stepsApart(real(ours, 1 / 256, -128), expected, 1 / 256)).toBeLessThanOrEqual(0.501);
+  });
+
+  test('an average pool and a table with a float32 output', async () => {
+    const x = codes([2, 6, 5, 20], 12);
+    const mean = lowbit.quantizedAvgPool(x, {
+      ...input,
+      filterSize: [0, 0],
+      strides: [1, 1],
+      pad: 'valid',
+      floatOutput: true,
+    });
+    const expected = tf.mean(real(x, 0.02, 5), [1, 2], true);
+    expect(await stepsApart(mean, expected, 1)).toBeLessThan(1e-6);
+    const scores = lowbit.quantizedLookup(x, { activation: 'sigmoid', ...input });
+    expect(await stepsApart(scores, tf.sigmoid(real(x, 0.02, 5)), 1)).toBeLessThan(1e-6);
+  });
+
   test('Quantize rounds half to even and saturates', async () => {
     const x = tf.tensor1d([-1000, -0.75, -0.25, 0.25, 0.75, 1.25, 1000, Number.NaN]);
     const q = lowbit.quantize(x, { scale: 0.5, zeroPoint: 3 });

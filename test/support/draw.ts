@@ -230,6 +230,7 @@ export class Drawer {
   avgPool(input: number, window = this.poolWindow(input)): number {
     return this.requantized((activation) => ({ kind: OpKind.AvgPool, inputs: [input], window, activation }), {
       tables: false,
+      float: true,
     });
   }
 
@@ -253,6 +254,27 @@ export class Drawer {
     const table = Int8Array.from(this.random.ints(256, -128, 127));
     const tableOffset = this.builder.weights.append(table);
     return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, int8(this.params()));
+  }
+
+  realLookup(input: number): number {
+    const table = Float32Array.from({ length: 256 }, () => this.random.real(-9, 9));
+    const tableOffset = this.builder.weights.append(table);
+    return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, FLOAT32);
+  }
+
+  /** Of codes or of reals, to codes or reals. */
+  softmax(input: number): number {
+    const spec = this.random.chance(0.5) ? FLOAT32 : int8({ scale: 1 / 256, zeroPoint: this.zeroPoint() });
+    return this.builder.apply({ kind: OpKind.Softmax, inputs: [input] }, spec);
+  }
+
+  /** A float32 input: ordinary values of some magnitude, with a few that are not finite if `odd`. */
+  reals(shape: readonly number[], { odd = false } = {}): number {
+    const scale = this.random.pick([0.1, 3, 40, 1000]);
+    const values = Float32Array.from({ length: sizeOf(shape) }, () => this.random.real(-scale, scale));
+    const strange = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, -3e38];
+    if (odd) values[this.random.int(0, values.length - 1)] = this.random.pick(strange);
+    return this.builder.reals(shape, values);
   }
 
   /** Float32 values around the range that `params` can tell apart, with a few that no code stands for. */

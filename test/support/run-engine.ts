@@ -58,7 +58,8 @@ function describe(program: Program): string {
 function compare(kernelCase: KernelCase, outputs: readonly TensorData[], where: string): void {
   for (const [i, output] of outputs.entries()) {
     const expected = kernelCase.expected[i]!;
-    const wrong = expected.findIndex((value, at) => value !== output[at]);
+    const differs = (a: number, b: number) => a !== b && !(Number.isNaN(a) && Number.isNaN(b));
+    const wrong = expected.findIndex((value, at) => differs(value, output[at]!));
     if (wrong !== -1) {
       throw new Error(
         `${where}: output ${i} [${kernelCase.outputShapes[i]}], element ${wrong} is ${output[wrong]}, ` +

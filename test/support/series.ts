@@ -76,8 +76,14 @@ export const ARITHMETIC_SERIES: readonly Series[] = [
   { label: 'Concat', draw: drawConcat },
 ];
 
+/** The ops beyond those that float TF.js computes as well. */
+export const FLOAT_SERIES: readonly Series[] = [
+  { label: 'Softmax of codes', draw: (drawer, random) => drawer.softmax(drawer.codes(anyShape(random))) },
+];
+
 export const ALL_SERIES: readonly Series[] = [
   ...ARITHMETIC_SERIES,
+  ...FLOAT_SERIES,
   { label: 'Quantize', draw: (drawer, random) => drawer.quantized(anyShape(random)) },
   {
     label: 'Dequantize',
@@ -85,4 +91,9 @@ export const ALL_SERIES: readonly Series[] = [
   },
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
+  { label: 'Lookup of reals', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  {
+    label: 'Softmax of reals',
+    draw: (drawer, random) => drawer.softmax(drawer.reals(anyShape(random), { odd: random.chance(0.2) })),
+  },
 ];

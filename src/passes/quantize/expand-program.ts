@@ -6,7 +6,7 @@
 import { attr } from '../../graph/attrs';
 import { type GraphEditor, output } from '../../graph/edit';
 import type { Constant, RawAttr, TensorRef } from '../../graph/ir';
-import { clampBounds, clampCodes } from '../../quantization/activation';
+import { type ActivationName, clampBounds, clampCodes } from '../../quantization/activation';
 import {
   type Activation,
   type FilterRef,
@@ -33,6 +33,11 @@ function windowAttrs({ strides, dilations, padding }: Window): Attrs {
     pad: attr.string(PADS[mode]),
     ...(mode === PaddingMode.Explicit && { explicitPads: attr.ints([top, bottom, left, right]) }),
   };
+}
+
+/** The parameters of codes; nothing for float32. */
+function affineAttrsOfCodes(prefix: string, spec: TensorSpec): Attrs {
+  return spec.type === TensorType.Float32 ? {} : affineAttrs(prefix, spec);
 }
 
 function affineAttrs(prefix: string, { scale, zeroPoint }: Pick<TensorSpec, 'scale' | 'zeroPoint'>): Attrs {
@@ -123,17 +128,7 @@ class Expansion {
         );
       case OpKind.MaxPool:
       case OpKind.AvgPool:
-        return this.node(
-          op.name,
-          op.kind === OpKind.MaxPool ? 'QuantizedMaxPool' : 'QuantizedAvgPool',
-          inputs,
-          {
-            ...windowAttrs(op.window),
-            filterSize: attr.ints(op.window.kernel),
-            ...affineAttrs('input', input),
-            ...affineAttrs('output', result),
-          },
-        );
+        return this.pool(op, inputs, input, result);
       case OpKind.Add:
       case OpKind.Mul: {
         const [a, b] = op.inputs.map((id) => this.spec(id));
@@ -162,10 +157,39 @@ class Expansion {
           {},
         );
       case OpKind.Lookup:
-        return this.lookup(op.name, inputs[0], op.tableOffset);
+        return result.type === TensorType.Float32
+          ? this.gather(op.name, inputs[0], this.realTable(op))
+          : this.lookup(op.name, inputs[0], op.tableOffset);
+      case OpKind.Softmax:
+        return this.node(op.name, 'QuantizedSoftmax', inputs, {
+          ...affineAttrsOfCodes('input', input),
+          ...affineAttrsOfCodes('output', result),
+        });
       case OpKind.Cast:
         return inputs[0];
     }
+  }
+
+  private pool(
+    op: Extract<Op, { kind: OpKind.MaxPool | OpKind.AvgPool }>,
+    inputs: readonly TensorRef[],
+    input: TensorSpec,
+    result: TensorSpec,
+  ): TensorRef {
+    const name = op.kind === OpKind.MaxPool ? 'QuantizedMaxPool' : 'QuantizedAvgPool';
+    const float = result.type === TensorType.Float32;
+    const attrs = {
+      ...windowAttrs(op.window),
+      filterSize: attr.ints(op.window.kernel),
+      ...affineAttrs('input', input),
+      ...(float ? { floatOutput: attr.bool(true) } : affineAttrs('output', result)),
+    };
+    const emit = () => this.node(op.name, name, inputs, attrs);
+    if (float) return this.clampedReal(op.name, op.activation, emit, ['linear']);
+    const { codeMin = -128, codeMax = 127 } = op.activation;
+    return codeMin === -128 && codeMax === 127
+      ? emit()
+      : this.clampedCodes(op.name, emit(), codeMin, codeMax);
   }
 
   private weighted(
@@ -201,16 +225,15 @@ class Expansion {
       : this.activated(op.name, result, op.activation, emit);
   }
 
-  /** A kernel that stores real values, and the clamp after it. */
+  /** A kernel that stores real values, and the clamp after it, unless it is one of the kernel's own. */
   private clampedReal(
     name: string,
     { realMin, realMax }: Activation,
     emit: (attrs: Attrs) => TensorRef,
+    own: readonly ActivationName[] = ['linear', 'relu', 'relu6'],
   ): TensorRef {
     const bounds = [realMin ?? Number.NEGATIVE_INFINITY, realMax ?? Number.POSITIVE_INFINITY];
-    const known = (['linear', 'relu', 'relu6'] as const).find((n) =>
-      clampBounds(n)!.every((b, i) => b === bounds[i]),
-    );
+    const known = own.find((n) => clampBounds(n)!.every((b, i) => b === bounds[i]));
     if (known) return emit({ activation: attr.string(known) });
     const [min, max] = bounds.map((b, i) => this.constant(`${name}/bound_${i}`, Float32Array.of(b), []));
     return this.node(name, 'ClipByValue', [emit({}), min, max], { T: attr.dtype('float32') });
@@ -248,13 +271,21 @@ class Expansion {
 
   private lookup(name: string, codes: TensorRef, tableOffset: number): TensorRef {
     const bytes = this.words(tableOffset, TABLE_ENTRIES);
-    const table = this.constant(`${name}/table`, Int32Array.from(new Int8Array(bytes.buffer)));
+    return this.gather(name, codes, Int32Array.from(new Int8Array(bytes.buffer)));
+  }
+
+  private realTable({ tableOffset }: Extract<Op, { kind: OpKind.Lookup }>): Float32Array {
+    return new Float32Array(this.words(tableOffset, 4 * TABLE_ENTRIES).buffer);
+  }
+
+  private gather(name: string, codes: TensorRef, entries: Int32Array | Float32Array): TensorRef {
+    const table = this.constant(`${name}/table`, entries);
     const half = this.constant(`${name}/offset`, Int32Array.of(TABLE_ENTRIES / 2), []);
     const axis = this.constant(`${name}/axis`, Int32Array.of(0), []);
     const type = { T: attr.dtype('int32') };
     const index = this.node(name, 'AddV2', [codes, half], type);
     return this.node(name, 'GatherV2', [table, index, axis], {
-      Tparams: attr.dtype('int32'),
+      Tparams: attr.dtype(entries instanceof Float32Array ? 'float32' : 'int32'),
       batch_dims: attr.int(0),
     });
   }

@@ -1,6 +1,6 @@
 import { type Activation, type Op, OpKind, type TensorSpec } from '../../../src/runtime/program';
 import { store, storeScale, toCode } from './requantize';
-import { makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
+import { isFloat, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
 
 /** NumPy broadcasting: shapes aligned at the last axis, 1 stretches. */
 function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
@@ -66,15 +66,19 @@ export function lookup(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
+  const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
+  const entry = isFloat(spec)
+    ? (index: number) => view.getFloat32(op.tableOffset + 4 * index, true)
+    : (index: number) => view.getInt8(op.tableOffset + index);
   return makeTensor(
     spec,
     input.shape,
-    input.values.map((code) => weights[op.tableOffset + code + 128]!),
+    input.values.map((code) => entry(code + 128)),
   );
 }
 
 /** float32(x / scale), rounded; NaN gives the lowest code. */
-export function quantize(input: ReferenceTensor, spec: TensorSpec): ReferenceTensor {
+export function quantizeReals(input: ReferenceTensor, spec: TensorSpec): ReferenceTensor {
   const steps = input.values.map((x) => Math.fround(x / scaleOf(spec)));
   return makeTensor(
     spec,

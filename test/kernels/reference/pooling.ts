@@ -1,6 +1,6 @@
 import type { Op, OpKind, TensorSpec } from '../../../src/runtime/program';
 import { clamp, store, storeScale } from './requantize';
-import { indexOf, makeTensor, type ReferenceTensor, scaleOf } from './tensor';
+import { indexOf, isFloat, makeTensor, type ReferenceTensor, scaleOf } from './tensor';
 import { outputPositions, realTaps, windowAxes } from './window';
 
 type PoolOp = Extract<Op, { kind: OpKind.MaxPool | OpKind.AvgPool }>;
@@ -30,7 +30,10 @@ export function maxPool(op: PoolOp, input: ReferenceTensor, spec: TensorSpec): R
   );
 }
 
-/** sum of (code - zero point), times float32(s_in / (s_out * count of real elements)); 0 for padding alone. */
+/**
+ * sum of (code - zero point), times float32(s_in / (s_out * count of real elements)); 0 for padding alone.
+ * s_out is 1 for a float32 output.
+ */
 export function avgPool(
   op: PoolOp,
   input: ReferenceTensor,
@@ -41,9 +44,8 @@ export function avgPool(
   return store(spec, shape, op.activation, weights, (index) => {
     const window = codes[index]!;
     const sum = window.reduce((total, code) => total + code - input.spec.zeroPoint, 0);
-    const multiplier = Math.fround(
-      scaleOf(input.spec) / (storeScale(spec, op.activation) * Math.max(window.length, 1)),
-    );
+    const outputScale = isFloat(spec) ? 1 : storeScale(spec, op.activation);
+    const multiplier = Math.fround(scaleOf(input.spec) / (outputScale * Math.max(window.length, 1)));
     return Math.fround(Math.fround(sum) * multiplier);
   });
 }

@@ -5,10 +5,11 @@
 
 import type { TensorData } from '../../../src/runtime/engine';
 import { type Op, OpKind, type Program, type TensorSpec } from '../../../src/runtime/program';
-import { binary, dequantize, lookup, quantize } from './elementwise';
+import { binary, dequantize, lookup, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear } from './filters';
 import { cast, concat, reshape } from './layout';
 import { avgPool, maxPool } from './pooling';
+import { softmax } from './softmax';
 import { makeTensor, type ReferenceTensor } from './tensor';
 
 /** Runs one op on its inputs; `spec` tells the type, scale and zero point of the output, not its shape. */
@@ -21,7 +22,7 @@ export function runOp(
   const input = inputs[0]!;
   switch (op.kind) {
     case OpKind.Quantize:
-      return quantize(input, spec);
+      return quantizeReals(input, spec);
     case OpKind.Dequantize:
       return dequantize(input, spec);
     case OpKind.Cast:
@@ -45,6 +46,8 @@ export function runOp(
       return reshape(op, input, spec);
     case OpKind.Lookup:
       return lookup(op, input, spec, weights);
+    case OpKind.Softmax:
+      return softmax(input, spec);
   }
 }
 

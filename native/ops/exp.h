@@ -1,0 +1,35 @@
+// The exponential function of non-positive numbers, the same to the bit everywhere: no library call, only float32
+// additions and multiplications in a fixed order.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace lowbit {
+
+// exp(x) = 2^n * exp(r) with n = round(x / ln 2) and r = x - n * ln 2, |r| <= 0.35. ln 2 is split in two, so that n
+// times its first part (9 bits) is exact. The Taylor series of degree 7 is off by r^8 / 8! < 6e-9, a tenth of a float32
+// step. Below -87, where 2^n would become subnormal, the result is 0. NaN stays NaN.
+inline float expOfNonPositive(float x) {
+  constexpr float kLeast = -87.0f;
+  constexpr float kLog2E = 1.44269504f;
+  constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to an integer, half to even
+  const float clamped = x > kLeast ? x : kLeast;
+  const float n = (clamped * kLog2E + kRound) - kRound;
+  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  float sum = 1.0f / 5040;
+  sum = sum * r + 1.0f / 720;
+  sum = sum * r + 1.0f / 120;
+  sum = sum * r + 1.0f / 24;
+  sum = sum * r + 1.0f / 6;
+  sum = sum * r + 0.5f;
+  sum = sum * r + 1.0f;
+  sum = sum * r + 1.0f;
+  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  const float value = sum * power;
+  return x >= kLeast ? value : (x < kLeast ? 0.0f : x);
+}
+
+}  // namespace lowbit
