@@ -1,6 +1,7 @@
 /** Conversion of a float TF.js graph model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
-import { type CalibrationMethod, type CalibrationProvenance, calibrate } from './calibration/runner';
+import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
+import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
 import { checkArgument, LowbitError } from './errors';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
@@ -29,7 +30,7 @@ export interface ConvertOptions {
   output: string;
   /** Representative samples, prepared as the model takes them. */
   calibration: SampleSource;
-  /** How ranges follow from the observed values: all of them, or all but a share at either end. Default `percentile`. */
+  /** How ranges follow from the observed values. Default `percentile`. */
   calibrationMethod?: CalibrationMethod;
   /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
   percentile?: number;
@@ -85,8 +86,8 @@ function checkOptions(options: ConvertOptions): void {
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
   checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
-  const known = calibrationMethod === undefined || ['minmax', 'percentile'].includes(calibrationMethod);
-  checkArgument(known, 'calibrationMethod', "'minmax' or 'percentile'", calibrationMethod);
+  const known = calibrationMethod === undefined || CALIBRATION_METHODS.includes(calibrationMethod);
+  checkArgument(known, 'calibrationMethod', `one of ${CALIBRATION_METHODS.join(', ')}`, calibrationMethod);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
       'invalid-argument',

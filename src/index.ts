@@ -38,6 +38,7 @@ export { imageFolder } from './calibration/data/image-folder';
 export { npyFile } from './calibration/data/npy';
 export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
+export type { CalibrationMethod } from './calibration/observers/methods';
 export type {
   ImageOptions,
   InputSpec,

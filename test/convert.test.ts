@@ -94,7 +94,7 @@ test.each<[string, Partial<ConvertOptions>]>([
   ['input', { input: '' }],
   ['samples', { samples: 0 }],
   ['percentile', { percentile: 30 }],
-  ['calibrationMethod', { calibrationMethod: 'entropy' as 'minmax' }],
+  ['calibrationMethod', { calibrationMethod: 'guess' as 'minmax' }],
   ['calibration', { calibration: undefined as unknown as ConvertOptions['calibration'] }],
 ])('refuses a wrong %s', async (name, wrong) => {
   await expect(convert(options(wrong))).rejects.toThrow(new RegExp(`Expected .* for ${name} but received`));

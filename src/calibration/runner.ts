@@ -8,17 +8,15 @@ import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../g
 import { importBackend, withBackend } from '../runtime/backends';
 import type { Observations, ObservedTensor } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
-import { MinMaxObserver } from './observers/min-max';
+import { type CalibrationMethod, newObserver } from './observers/methods';
 import type { Observer } from './observers/observer';
-import { PercentileObserver } from './observers/percentile';
 import type { SampleSource } from './source';
-
-/** Bounds of all values, or bounds that leave out a share at either end. */
-export type CalibrationMethod = 'minmax' | 'percentile';
 
 export interface CalibrationOptions {
   /** How ranges follow from the observed values. Default `percentile`. */
   method?: CalibrationMethod;
+  /** The method for the result of a node; undefined: `method`. */
+  methodOf?(node: string): CalibrationMethod | undefined;
   /** Share of values to keep between zero and either bound, in percent. Default 99.99. */
   percentile?: number;
   /** How many samples to use at most. Default 128. */
@@ -30,6 +28,8 @@ export interface CalibrationOptions {
 /** Where an artefact's scales come from. */
 export interface CalibrationProvenance {
   readonly method: string;
+  /** Tensors with a method of their own, by node; absent where there is none. */
+  readonly methods?: Readonly<Record<string, CalibrationMethod>>;
   /** Samples seen. */
   readonly samples: number;
   /** SHA-256 of names, shapes and data of all samples seen, in order. */
@@ -90,10 +90,6 @@ function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
   return batched ? sample[batched.name].shape[0] : 1;
 }
 
-function newObserver(method: CalibrationMethod, percentile: number): Observer {
-  return method === 'minmax' ? new MinMaxObserver() : new PercentileObserver(percentile);
-}
-
 /** The observers of one tensor. */
 class TensorWatch {
   readonly range: Observer;
@@ -128,10 +124,10 @@ async function observeAll(
   source: SampleSource,
   options: Settings,
 ) {
-  const watches = tensors.map(
-    ({ ref, channels }) =>
-      new TensorWatch(graph.nodes.get(ref.node)!, channels, newObserver(options.method, options.percentile)),
-  );
+  const watches = tensors.map(({ ref, channels }) => {
+    const observer = newObserver(options.methodOf?.(ref.node) ?? options.method, options.percentile);
+    return new TensorWatch(graph.nodes.get(ref.node)!, channels, observer);
+  });
   const refs = tensors.map((t) => t.ref);
   const hash = createHash('sha256');
   const model = await LoadedGraph.load(graph);
@@ -155,6 +151,17 @@ async function observeAll(
   const ranges = new Map(watches.map(({ range }, i) => [keys[i], range.range()!]));
   const means = new Map(watches.flatMap(({ mean }, i) => (mean ? [[keys[i], mean.means()] as const] : [])));
   return { ranges, means, seen, sha256: hash.digest('hex') };
+}
+
+function ownMethods(
+  tensors: readonly ObservedTensor[],
+  { method, methodOf }: Settings,
+): Pick<CalibrationProvenance, 'methods'> {
+  const own = tensors.flatMap(({ ref }) => {
+    const chosen = methodOf?.(ref.node);
+    return chosen === undefined || chosen === method ? [] : [[ref.node, chosen] as const];
+  });
+  return own.length > 0 ? { methods: Object.fromEntries(own) } : {};
 }
 
 /**
@@ -182,6 +189,7 @@ export async function calibrate(
     means,
     provenance: {
       method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
+      ...ownMethods(tensors, settings),
       samples: seen,
       sha256,
       runtime: `tfjs ${tf.version_core} ${backend}`,

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { openSamples } from '../calibration/data/open-samples';
+import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
 import { type SampleSource, withoutLabels } from '../calibration/source';
 import { type ConvertReport, convert } from '../convert';
 import { LowbitError } from '../errors';
@@ -21,7 +22,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   input: string;
   output: string;
   calibration?: string;
-  calibrationMethod: 'percentile' | 'minmax';
+  calibrationMethod: CalibrationMethod;
   samples?: number;
   regions: boolean;
   overwrite?: boolean;
@@ -68,7 +69,7 @@ export function convertCommand(): Command {
     .option('--calibration <path>', 'representative data: a folder of images or a .npy file; or --records')
     .addOption(
       new Option('--calibration-method <method>', 'how ranges follow from the observed values')
-        .choices(['percentile', 'minmax'])
+        .choices(CALIBRATION_METHODS)
         .default('percentile'),
     )
     .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)

@@ -1,6 +1,13 @@
 import { ChannelMeanObserver } from '../../src/calibration/observers/channel-mean';
+import { EntropyObserver, leastDivergenceRange } from '../../src/calibration/observers/entropy';
+import { Histogram } from '../../src/calibration/observers/histogram';
+import { CALIBRATION_METHODS, newObserver } from '../../src/calibration/observers/methods';
 import { MinMaxObserver } from '../../src/calibration/observers/min-max';
+import { MovingAverageObserver } from '../../src/calibration/observers/moving-average';
+import { leastSquaresRange, MseObserver } from '../../src/calibration/observers/mse';
 import { PercentileObserver } from '../../src/calibration/observers/percentile';
+import { quantizeValue } from '../../src/quantization/activation';
+import { chooseAffine, type Range } from '../../src/quantization/affine';
 import { randomOf } from '../support/random';
 
 const random = randomOf('observers', 0);
@@ -65,6 +72,165 @@ describe('the percentile observer', () => {
     zeros.observe(new Float32Array(4));
     expect(zeros.range()).toEqual({ min: 0, max: 0 });
   });
+});
+
+describe('the moving average observer', () => {
+  test('averages the bounds of the first hundred samples', () => {
+    const observer = new MovingAverageObserver();
+    expect(observer.range()).toBeUndefined();
+    observer.observe(Float32Array.of(-1, 2));
+    observer.observe(Float32Array.of(-3, 0, 10));
+    const { min, max } = observer.range()!;
+    expect([min, max]).toEqual([-2, 6]);
+  });
+
+  test('gives later ones a hundredth of a say each', () => {
+    const observer = new MovingAverageObserver();
+    for (let i = 0; i < 100; i++) observer.observe(Float32Array.of(0, 1));
+    observer.observe(Float32Array.of(0, 101));
+    observer.observe(Float32Array.of(0, 102));
+    expect(observer.range()!.max).toBeCloseTo(2 + 0.01 * (102 - 2), 9);
+  });
+});
+
+/** Normally distributed numbers, by Box and Muller. */
+function normal(count: number): Float32Array {
+  return Float32Array.from({ length: count }, () => {
+    const radius = Math.sqrt(-2 * Math.log(1 - random.real(0, 1)));
+    return radius * Math.cos(2 * Math.PI * random.real(0, 1));
+  });
+}
+
+function squaredError(values: Float32Array, range: Range): number {
+  const params = chooseAffine(range);
+  return values.reduce((sum, value) => {
+    const restored = (quantizeValue(value, params) - params.zeroPoint) * params.scale;
+    return sum + (value - restored) ** 2;
+  }, 0);
+}
+
+/** The least error of INT8 codes over pairs of bounds, each a share of the observed one. */
+function leastError(values: Float32Array, { min, max }: Range, shares: number[]): number {
+  const [below, above] = [Math.min(min, 0), Math.max(max, 0)];
+  const errors = shares.flatMap((low) => shares.map((high) => ({ min: below * low, max: above * high })));
+  return Math.min(...errors.map((range) => squaredError(values, range)));
+}
+
+const SHARES = Array.from({ length: 20 }, (_, i) => (i + 1) / 20);
+
+describe('the MSE observer', () => {
+  const cases: [string, Float32Array][] = [
+    ['normal', normal(2000)],
+    ['rectified normal', normal(2000).map((x) => Math.max(x, 0))],
+    ['negative', normal(2000).map((x) => -Math.abs(x) - 1)],
+    ['lopsided', normal(2000).map((x) => (x > 0 ? x ** 3 : x))],
+    ['with outliers', Float32Array.from([...normal(2000), 40, -25])],
+  ];
+  test.each(cases)('is as good as trying all ranges on the values themselves: %s', (_, values) => {
+    const observer = new MseObserver();
+    observer.observe(values);
+    const range = observer.range()!;
+    const all = new MinMaxObserver();
+    all.observe(values);
+    const least = leastError(values, all.range()!, SHARES);
+    expect(squaredError(values, range)).toBeLessThan(1.02 * least);
+  });
+
+  test('weighs clipping one value against rounding the others', () => {
+    // Many values at 0.5 and one at 1.5: rounding step^2 / 12 in either range against clipping (1.5 - 1)^2.
+    const even = (0.25 - (2 / 255) ** 2 / 12) / (((2 / 255) ** 2 - (1 / 255) ** 2) / 12);
+    const found = (many: number) => leastSquaresRange({ low: 0, width: 1, counts: Float64Array.of(many, 1) });
+    expect(found(0.99 * even)).toEqual({ min: 0, max: 2 });
+    expect(found(1.01 * even)).toEqual({ min: 0, max: 1 });
+  });
+});
+
+describe('the entropy observer', () => {
+  /** The definition, as it is written: P with what lies beyond at its ends, Q spread over the non-zero bins. */
+  function relativeEntropy(counts: number[], start: number, end: number, codes: number): number {
+    const p = counts.slice(start, end);
+    p[0] += counts.slice(0, start).reduce((a, b) => a + b, 0);
+    p[p.length - 1] += counts.slice(end).reduce((a, b) => a + b, 0);
+    const code = p.map((_, i) => Math.floor((i * codes) / p.length));
+    const q = p.map((value, i) => {
+      const same = p.map((_, j) => j).filter((j) => code[j] === code[i] && p[j] > 0);
+      return value > 0 ? same.reduce((sum, j) => sum + counts[start + j], 0) / same.length : 0;
+    });
+    const [sumP, sumQ] = [p, q].map((values) => values.reduce((a, b) => a + b, 0));
+    return p.reduce(
+      (sum, value, i) => (value > 0 ? sum + (value / sumP) * Math.log(value / sumP / (q[i] / sumQ)) : sum),
+      0,
+    );
+  }
+
+  test.each([0, 5, 12])('finds the smallest divergence by the definition, zero at bin %d', (zero) => {
+    const codes = 4;
+    for (let run = 0; run < 20; run++) {
+      const counts = Array.from({ length: 24 }, (_, i) =>
+        Math.floor(random.real(0, 400 / (1 + Math.abs(i - zero)))),
+      );
+      counts[0]++;
+      counts[23]++;
+      const candidates = Array.from({ length: 24 }, (_, i) => i + 1)
+        .map((t): [number, number] => [Math.max(0, zero - t), Math.min(24, zero + t)])
+        .filter(([start, end]) => end - start >= codes)
+        .map(([start, end]) => ({ start, end, entropy: relativeEntropy(counts, start, end, codes) }));
+      const least = Math.min(...candidates.map(({ entropy }) => entropy));
+      const { min, max } = leastDivergenceRange(
+        { low: -zero * 0.5, width: 0.5, counts: Float64Array.from(counts) },
+        codes,
+      );
+      const [start, end] = [min / 0.5 + zero, max / 0.5 + zero];
+      expect(relativeEntropy(counts, start, end, codes)).toBeCloseTo(least, 12);
+    }
+  });
+
+  test('cuts a lone outlier of a rectified tensor, and keeps a uniform one', () => {
+    const outlier = new EntropyObserver();
+    outlier.observe(normal(20_000).map(Math.abs));
+    outlier.observe(Float32Array.of(30));
+    const { min, max } = outlier.range()!;
+    expect(min).toBeCloseTo(0, 3);
+    expect(max).toBeGreaterThan(2.5);
+    expect(max).toBeLessThan(8);
+    const uniform = new EntropyObserver();
+    uniform.observe(draw(20_000, -1, 2));
+    expect(uniform.range()!.min).toBeCloseTo(-1, 1);
+    expect(uniform.range()!.max).toBeCloseTo(2, 1);
+  });
+});
+
+describe.each(CALIBRATION_METHODS)('%s', (method) => {
+  const fresh = () => newObserver(method, 99.99);
+
+  test('stays within the observed bounds, and knows no, one and constant values', () => {
+    expect(fresh().range()).toBeUndefined();
+    for (const values of [[0], [3], [-3], [0, 0, 0], [5, 5, 5], [-1e-30, 0], [1e30, -1e30]]) {
+      const observer = fresh();
+      observer.observe(Float32Array.from(values));
+      const { min, max } = observer.range()!;
+      expect(min).toBeLessThanOrEqual(max);
+      expect(min).toBeGreaterThanOrEqual(Math.min(...Float32Array.from(values)));
+      expect(max).toBeLessThanOrEqual(Math.max(...Float32Array.from(values)));
+    }
+  });
+});
+
+test('coarse bins keep all counts, and reach from the least value to the greatest, zero included', () => {
+  for (const values of [draw(1000, 1, 2), draw(1000, -7, 0.1), draw(1000, -2, -1), draw(1000, -3, 50)]) {
+    const histogram = new Histogram();
+    histogram.add(draw(100, 0, 0.5));
+    histogram.add(values);
+    const { low, width, counts } = histogram.coarse(100);
+    expect(counts.length).toBeGreaterThan(50);
+    expect(counts.length).toBeLessThanOrEqual(100);
+    expect(counts.reduce((a, b) => a + b, 0)).toBe(1100);
+    const { min, max } = histogram.range!;
+    expect(low).toBeLessThanOrEqual(Math.min(min, 0));
+    expect(low + counts.length * width).toBeGreaterThanOrEqual(max - 1e-6);
+    const sum = counts.reduce((total, count, i) => total + count * (low + (i + 0.5) * width), 0);
+    expect(Math.abs(sum / 1100 - values.reduce((a, b) => a + b, 0) / 1100 - 0.25 / 11)).toBeLessThan(width);
+  }
 });
 
 test('channel means are over all samples and pixels', () => {

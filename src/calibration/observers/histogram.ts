@@ -2,6 +2,13 @@ import type { Range } from '../../quantization/affine';
 
 const BINS = 8192;
 
+/** Counts of values in bins of one width: bin i covers [low + i * width, low + (i + 1) * width). */
+export interface Bins {
+  readonly low: number;
+  readonly width: number;
+  readonly counts: Float64Array;
+}
+
 /**
  * Counts of the non-zero values seen, in equal bins whose range grows.
  *
@@ -55,6 +62,29 @@ export class Histogram {
     if (side < 0) this.origin -= this.binWidth * BINS;
     this.binWidth *= 2;
     this.bins = merged;
+  }
+
+  /**
+   * Neighbouring bins added up, so that few are left between the bounds of all values and zero.
+   *
+   * @param most how many may be left; the result has more than half as many
+   */
+  coarse(most: number): Bins {
+    const { bins, origin, binWidth, min, max } = this;
+    if (binWidth === 0) return { low: 0, width: 0, counts: new Float64Array(0) };
+    const binOf = (value: number) => Math.min(BINS - 1, Math.floor((value - origin) / binWidth));
+    const first = binOf(Math.min(min, 0));
+    const last = binOf(Math.max(max, 0));
+    const merge = Math.ceil((last - first + 1) / most);
+    const counts = new Float64Array(Math.ceil((last - first + 1) / merge));
+    for (let i = first; i <= last; i++) counts[Math.floor((i - first) / merge)] += bins[i];
+    return { low: origin + first * binWidth, width: binWidth * merge, counts };
+  }
+
+  /** What of a range lies within the bounds of all values, bounds swapped by rounding put right. */
+  clip({ min, max }: Range): Range {
+    const within = (value: number) => Math.min(Math.max(value, this.min), this.max);
+    return { min: within(min), max: Math.max(within(min), within(max)) };
   }
 
   /** The bounds of all values, zeros included; undefined before there was one. */

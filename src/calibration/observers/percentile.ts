@@ -20,10 +20,10 @@ export class PercentileObserver implements Observer {
     const { range, low, width, counts } = this.histogram;
     if (!range || width === 0) return range;
     const outside = counts.reduce((sum, count) => sum + count, 0) * (1 - this.percentile / 100);
-    return {
-      min: Math.max(range.min, low + width * binsHolding(outside, counts)),
-      max: Math.min(range.max, low + width * (counts.length - binsHolding(outside, counts.toReversed()))),
-    };
+    return this.histogram.clip({
+      min: low + width * binsHolding(outside, counts),
+      max: low + width * (counts.length - binsHolding(outside, counts.toReversed())),
+    });
   }
 }
 

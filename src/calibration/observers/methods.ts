@@ -1,0 +1,34 @@
+/** The ways to settle on a range, by name. */
+import { EntropyObserver } from './entropy';
+import { MinMaxObserver } from './min-max';
+import { MovingAverageObserver } from './moving-average';
+import { MseObserver } from './mse';
+import type { Observer } from './observer';
+import { PercentileObserver } from './percentile';
+
+export const CALIBRATION_METHODS = ['minmax', 'moving-average', 'percentile', 'mse', 'entropy'] as const;
+
+/**
+ * - `minmax`: bounds of all values
+ * - `moving-average`: average of the bounds of the samples
+ * - `percentile`: bounds that leave out a share of the values at either end
+ * - `mse`: bounds with the least squared error
+ * - `entropy`: bounds with the least relative entropy (Kullback-Leibler)
+ */
+export type CalibrationMethod = (typeof CALIBRATION_METHODS)[number];
+
+/** @param percentile share of the values that either bound keeps, in percent, for `percentile` */
+export function newObserver(method: CalibrationMethod, percentile: number): Observer {
+  switch (method) {
+    case 'minmax':
+      return new MinMaxObserver();
+    case 'moving-average':
+      return new MovingAverageObserver();
+    case 'percentile':
+      return new PercentileObserver(percentile);
+    case 'mse':
+      return new MseObserver();
+    case 'entropy':
+      return new EntropyObserver();
+  }
+}
