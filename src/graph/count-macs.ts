@@ -16,6 +16,10 @@ export function countMacs(graph: Graph, shapes: Shapes, node: GraphNode): number
     case 'Conv2D':
     case '_FusedConv2D':
       return elements(output) * elements(filter.slice(0, 3));
+    case 'Conv2DBackpropInput': {
+      const input = shapes.get(refKey(node.inputs[2]));
+      return input ? elements(input.slice(0, 3)) * elements(filter) : 0;
+    }
     case 'DepthwiseConv2d':
     case 'DepthwiseConv2dNative':
     case 'FusedDepthwiseConv2dNative':

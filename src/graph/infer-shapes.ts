@@ -6,6 +6,7 @@ import { LowbitError } from '../errors';
 import { boolAttr, intsAttr, numberAttr, shapeAttr, stringAttr } from './attrs';
 import { constantOf, refKey } from './edit';
 import type { Graph, GraphNode, TensorRef } from './ir';
+import { resolveStridedSlice } from './strided-slice';
 
 export type Shape = readonly number[];
 export type Shapes = ReadonlyMap<string, Shape | undefined>;
@@ -18,6 +19,9 @@ interface Inferred {
 }
 
 type Rule = (node: GraphNode, known: Inferred) => Shape | undefined;
+
+/** Shapes of a node's outputs, as many as are known. */
+type ManyRule = (node: GraphNode, known: Inferred) => readonly (Shape | undefined)[];
 
 function invalid(node: GraphNode, message: string): LowbitError {
   return new LowbitError('invalid-model', `${node.op} '${node.name}': ${message}`);
@@ -213,26 +217,77 @@ const resize: Rule = (node, known) => {
 
 const stridedSlice: Rule = (node, known) => {
   const input = shapeOf(known, node.inputs[0]);
-  const [begin, end, step] = [1, 2, 3].map((i) => valuesOf(known, node.inputs[i]));
-  if (!input || !begin || !end || !step) return undefined;
-  const mask = (name: string, i: number) => (((numberAttr(node, name) ?? 0) >> i) & 1) === 1;
-  if (begin.some((_, i) => mask('ellipsis_mask', i) || mask('new_axis_mask', i))) return undefined;
-  const sizes = input.map((size, i) => {
-    const stride = step[i] ?? 1;
-    if (i >= begin.length || (mask('begin_mask', i) && mask('end_mask', i) && stride === 1)) return size;
-    if (mask('shrink_axis_mask', i)) return undefined;
-    if (size < 0 || stride < 1) return -1;
-    const at = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, 0), size);
-    const from = mask('begin_mask', i) ? 0 : at(begin[i]);
-    const to = mask('end_mask', i) ? size : at(end[i]);
-    return Math.max(0, Math.ceil((to - from) / stride));
-  });
-  return sizes.filter((d): d is number => d !== undefined);
+  const [begin, end, strides] = [1, 2, 3].map((i) => valuesOf(known, node.inputs[i]));
+  return input && begin && end && strides
+    ? resolveStridedSlice(node, input, begin, end, strides)?.shape
+    : undefined;
 };
+
+const slice: Rule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  const [begin, size] = [1, 2].map((i) => valuesOf(known, node.inputs[i]));
+  if (!input || begin?.length !== input.length || size?.length !== input.length) return undefined;
+  return input.map((d, i) => (size[i] >= 0 ? size[i] : d < 0 ? -1 : d - begin[i]));
+};
+
+/** Split's inputs are the axis and the tensor, SplitV's the tensor, the sizes and the axis. */
+const split: ManyRule = (node, known) => {
+  const sized = node.op === 'SplitV';
+  const input = shapeOf(known, node.inputs[sized ? 0 : 1]);
+  const axis = valuesOf(known, node.inputs[sized ? 2 : 0])?.[0];
+  if (!input || axis === undefined) return [];
+  const at = axis < 0 ? axis + input.length : axis;
+  const parts = numberAttr(node, 'num_split') ?? 1;
+  const sizes = sized
+    ? valuesOf(known, node.inputs[1])
+    : new Array<number>(parts).fill(input[at] < 0 ? -1 : input[at] / parts);
+  const given = sizes?.reduce((sum, d) => sum + Math.max(d, 0), 0) ?? 0;
+  const rest = input[at] < 0 ? -1 : input[at] - given;
+  return sizes?.map((size) => input.with(at, size < 0 ? rest : size)) ?? [];
+};
+
+const unpack: ManyRule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  const axis = numberAttr(node, 'axis') ?? 0;
+  if (!input) return [];
+  const at = axis < 0 ? axis + input.length : axis;
+  return new Array<Shape>(Math.max(input[at], 0)).fill(input.toSpliced(at, 1));
+};
+
+const topK: ManyRule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  const k = valuesOf(known, node.inputs[1])?.[0] ?? -1;
+  const shape = input?.with(-1, k);
+  return [shape, shape];
+};
+
+const gather: Rule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  const indices = shapeOf(known, node.inputs[1]);
+  const axis = valuesOf(known, node.inputs[2])?.[0];
+  if (!input || !indices || axis === undefined || (numberAttr(node, 'batch_dims') ?? 0) !== 0)
+    return undefined;
+  const at = axis < 0 ? axis + input.length : axis;
+  return [...input.slice(0, at), ...indices, ...input.slice(at + 1)];
+};
+
+/** SpaceToDepth, or DepthToSpace, of NHWC data. */
+const blocks =
+  (toSpace: boolean): Rule =>
+  (node, known) => {
+    const input = shapeOf(known, node.inputs[0]);
+    const block = numberAttr(node, 'block_size');
+    if (input?.length !== 4 || !block || !isNhwc(node)) return undefined;
+    const times = (d: number, factor: number) => (d < 0 ? -1 : d * factor);
+    const side = toSpace ? block : 1 / block;
+    const depth = toSpace ? 1 / block ** 2 : block ** 2;
+    return [input[0], times(input[1], side), times(input[2], side), times(input[3], depth)];
+  };
 
 const pack: Rule = (node, known) => {
   const first = shapeOf(known, node.inputs[0]);
-  return first?.toSpliced(numberAttr(node, 'axis') ?? 0, 0, node.inputs.length);
+  const axis = numberAttr(node, 'axis') ?? 0;
+  return first?.toSpliced(axis < 0 ? axis + first.length + 1 : axis, 0, node.inputs.length);
 };
 
 const placeholder: Rule = (node, known) => {
@@ -266,6 +321,14 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
       'SquaredDifference',
       'Pow',
       'FloorDiv',
+      'FloorMod',
+      'Mod',
+      'Equal',
+      'NotEqual',
+      'Greater',
+      'GreaterEqual',
+      'Less',
+      'LessEqual',
     ],
     binary,
   ),
@@ -280,6 +343,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ...rules(['Transpose'], transpose),
   ...rules(['ResizeBilinear', 'ResizeNearestNeighbor'], resize),
   ...rules(['StridedSlice'], stridedSlice),
+  ...rules(['Slice'], slice),
+  ...rules(['GatherV2'], gather),
+  ...rules(['SpaceToDepth'], blocks(false)),
+  ...rules(['DepthToSpace'], blocks(true)),
   ...rules(['Pack'], pack),
   [
     'Shape',
@@ -327,6 +394,13 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ),
 ]);
 
+const MANY_RULES: ReadonlyMap<string, ManyRule> = new Map([
+  ['Split', split],
+  ['SplitV', split],
+  ['Unpack', unpack],
+  ['TopKV2', topK],
+]);
+
 /** Follows the values of shape arithmetic. */
 function inferValues(node: GraphNode, known: Inferred): readonly number[] | undefined {
   const first = node.inputs[0];
@@ -359,6 +433,12 @@ function inferValues(node: GraphNode, known: Inferred): readonly number[] | unde
   }
 }
 
+function outputShapes(node: GraphNode, known: Inferred): readonly (Shape | undefined)[] {
+  const constant = known.graph.constants.get(node.name);
+  if (constant) return [constant.shape];
+  return MANY_RULES.get(node.op)?.(node, known) ?? [RULES.get(node.op)?.(node, known)];
+}
+
 /**
  * Infers the shape of every tensor that can be known without running the graph.
  *
@@ -367,15 +447,14 @@ function inferValues(node: GraphNode, known: Inferred): readonly number[] | unde
 export function inferShapes(graph: Graph): Shapes {
   const known: Inferred = { shapes: new Map(), values: new Map(), graph };
   for (const node of graph.nodes.values()) {
-    const key = refKey({ node: node.name, index: 0 });
-    const constant = graph.constants.get(node.name);
-    const shape = constant ? constant.shape : RULES.get(node.op)?.(node, known);
-    if (shape && !Number.isSafeInteger(shape.reduce((p, d) => p * Math.abs(d), 1))) {
-      throw invalid(node, `its shape [${shape}] multiplies past 2^53.`);
-    }
-    known.shapes.set(key, shape);
+    outputShapes(node, known).forEach((shape, index) => {
+      if (shape && !Number.isSafeInteger(shape.reduce((p, d) => p * Math.abs(d), 1))) {
+        throw invalid(node, `its shape [${shape}] multiplies past 2^53.`);
+      }
+      known.shapes.set(refKey({ node: node.name, index }), shape);
+    });
     const values = inferValues(node, known);
-    if (values) known.values.set(key, values);
+    if (values) known.values.set(refKey({ node: node.name, index: 0 }), values);
   }
   return known.shapes;
 }

@@ -9,12 +9,14 @@ import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
 import { removeIdentities } from './remove-identities';
 import { splitActivations } from './split-activations';
+import { splitSums } from './split-sums';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
   foldConstants,
   removeIdentities,
   foldPadding,
+  splitSums,
   foldBias,
   foldBatchNorm,
   fuseActivations,

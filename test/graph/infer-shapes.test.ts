@@ -1,7 +1,9 @@
 import { attr } from '../../src/graph/attrs';
 import { countMacs } from '../../src/graph/count-macs';
+import { refKey } from '../../src/graph/edit';
 import { inferShapes } from '../../src/graph/infer-shapes';
 import type { Graph } from '../../src/graph/ir';
+import { parseRef } from '../../src/graph/read-graph-model';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../support/float-graph';
 import { randomOf } from '../support/random';
 
@@ -10,15 +12,15 @@ const random = randomOf('shapes', 0);
 /** Compares every inferred shape with what TF.js computes for a batch of 2. */
 async function expectShapes(graph: Graph): Promise<void> {
   const shapes = inferShapes(graph);
-  const refs = [...graph.nodes.values()]
-    .filter((n) => n.op !== 'Const')
-    .map((n) => ({ node: n.name, index: 0 }));
+  const refs = [...shapes.keys()].map(parseRef).filter(({ node }) => !graph.constants.has(node));
   const results = await execute(graph, drawFeeds(graph, random), refs);
-  refs.forEach(({ node }, i) => {
-    const inferred = shapes.get(`${node}:0`)?.map((d) => (d < 0 ? 2 : d));
-    expect([node, inferred]).toEqual([node, results[i].shape]);
+  refs.forEach((ref, i) => {
+    const inferred = shapes.get(refKey(ref))?.map((d) => (d < 0 ? 2 : d));
+    expect([refKey(ref), inferred]).toEqual([refKey(ref), results[i].shape]);
   });
 }
+
+const blockAttrs = { block_size: attr.int(2), data_format: attr.string('NHWC') };
 
 function image(): FloatGraph {
   return new FloatGraph(random).input('image', [-1, 9, 7, 3]);
@@ -70,6 +72,35 @@ test('ops that move data', async () => {
   await expectShapes(graph.build(...outputs));
 });
 
+test('ops that cut, join and regroup', async () => {
+  const graph = new FloatGraph(random)
+    .input('image', [-1, 8, 6, 4])
+    .constant('axis', [], [-1], 'int32')
+    .constant('sizes', [3], [1, -1, 2], 'int32')
+    .constant('begin', [4], [0, 1, 2, 0], 'int32')
+    .constant('size', [4], [-1, 5, -1, 4], 'int32')
+    .constant('indices', [2, 3], [0, 1, 2, 3, 2, 1], 'int32')
+    .constant('k', [], [2], 'int32')
+    .node('halves', 'Split', ['axis', 'image'], { num_split: attr.int(2) })
+    .node('parts', 'SplitV', ['image', 'sizes', 'axis'], { num_split: attr.int(3) })
+    .node('planes', 'Unpack', ['image'], { axis: attr.int(-1), num: attr.int(4) })
+    .node('stack', 'Pack', ['planes:1', 'planes:3'], { axis: attr.int(-1) })
+    .node('slice', 'Slice', ['image', 'begin', 'size'])
+    .node('gathered', 'GatherV2', ['image', 'indices', 'axis'], { batch_dims: attr.int(0) })
+    .node('best', 'TopKV2', ['image', 'k'], { sorted: { b: true } })
+    .node('wider', 'DepthToSpace', ['image'], blockAttrs)
+    .node('equal', 'Equal', ['image', 'image']);
+  const outputs = ['halves:1', 'parts:2', 'stack', 'slice', 'gathered', 'best:1', 'wider', 'equal'];
+  await expectShapes(graph.build(...outputs));
+});
+
+test('space to depth, which TF.js does not know', () => {
+  const graph = new FloatGraph(random)
+    .input('image', [-1, 8, 6, 4])
+    .node('deeper', 'SpaceToDepth', ['image'], blockAttrs);
+  expect(inferShapes(graph.build('deeper')).get('deeper:0')).toEqual([-1, 4, 3, 16]);
+});
+
 test('a flatten written as shape arithmetic', async () => {
   const graph = image()
     .constant('zero', [1], [0], 'int32')
@@ -113,4 +144,14 @@ test('multiply-accumulates are counted for one sample', () => {
   const shapes = inferShapes(graph);
   expect(countMacs(graph, shapes, graph.nodes.get('conv')!)).toBe(9 * 7 * 5 * 27);
   expect(countMacs(graph, shapes, graph.nodes.get('depthwise')!)).toBe(5 * 4 * 10 * 9);
+});
+
+test('a transposed convolution spreads every input over its window', () => {
+  const graph = image()
+    .constant('size', [4], [2, 18, 14, 5], 'int32')
+    .weights('w', [2, 2, 5, 3])
+    .node('up', 'Conv2DBackpropInput', ['size', 'w', 'image'], windowAttrs({ strides: 2 }))
+    .build('up');
+  const shapes = inferShapes(graph);
+  expect(countMacs(graph, shapes, graph.nodes.get('up')!)).toBe(9 * 7 * 4 * 3 * 5);
 });

@@ -10,6 +10,7 @@ import { optimize } from '../../src/passes/pipeline';
 import { removeDeadNodes } from '../../src/passes/remove-dead-nodes';
 import { removeIdentities } from '../../src/passes/remove-identities';
 import { splitActivations } from '../../src/passes/split-activations';
+import { splitSums } from '../../src/passes/split-sums';
 import { expectSameFunction, FloatGraph, fusedAttrs, ops, windowAttrs } from '../support/float-graph';
 import { type Random, randomOf } from '../support/random';
 
@@ -237,6 +238,41 @@ describe('fold-bias', () => {
       .build('sum');
     const result = await apply(foldBias, graph);
     expect(result.changes).toEqual([]);
+  });
+});
+
+describe('split-sums', () => {
+  const sums = () =>
+    convolution().weights('other', [3, 3, 3, 4]).node('y', 'Conv2D', ['image', 'other'], windowAttrs());
+
+  test('adds many tensors two at a time', async () => {
+    const graph = sums().node('relu', 'Relu', ['y']).node('sum', 'AddN', ['conv', 'y', 'relu']);
+    const { live, graph: split } = await apply(splitSums, graph.build('sum'));
+    expect(live.sort()).toEqual(['AddV2', 'AddV2', 'Conv2D', 'Conv2D', 'Relu']);
+    expect(split.nodes.get('sum')?.op).toBe('AddV2');
+  });
+
+  test('gives the constant of a sum to a linear op in it', async () => {
+    const graph = sums()
+      .node('relu', 'Relu', ['y'])
+      .node('sum', 'AddN', ['relu', 'conv'])
+      .weights('shift', [4])
+      .node('shifted', 'AddV2', ['shift', 'sum'])
+      .build('shifted');
+    const { graph: optimized } = await apply({ apply: optimize }, graph);
+    expect(ops(optimized).sort()).toEqual(['AddV2', '_FusedConv2D', '_FusedConv2D']);
+  });
+
+  test('leaves a constant that differs along the height, and a sum that is read elsewhere', async () => {
+    const high = sums().node('sum', 'AddV2', ['conv', 'y']).weights('shift', [6, 1, 1]);
+    const untouched = await apply(
+      splitSums,
+      high.node('shifted', 'AddV2', ['sum', 'shift']).build('shifted'),
+    );
+    expect(untouched.changes).toEqual([]);
+    const read = sums().node('sum', 'AddV2', ['conv', 'y']).weights('shift', [4]);
+    const twice = read.node('shifted', 'AddV2', ['sum', 'shift']).node('relu', 'Relu', ['sum']);
+    expect((await apply(splitSums, twice.build('shifted', 'relu'))).changes).toEqual([]);
   });
 });
 

@@ -6,6 +6,7 @@ import { dtypeAttr } from '../../graph/attrs';
 import { output, refKey } from '../../graph/edit';
 import { inferShapes, type Shapes } from '../../graph/infer-shapes';
 import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { nodesBeforeLogarithm } from './before-logarithm';
 import { matchElementwise } from './match-elementwise';
 import { matchConcat, matchReshape } from './match-layout';
 import { matchPointwise } from './match-pointwise';
@@ -84,6 +85,7 @@ function severalOutputs(graph: Graph): Set<string> {
 
 function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string {
   if (ONCE.has(node.op)) return 'computed once, in float';
+  if (node.op === 'Identity') return 'it only names an output';
   if (type !== 'float32') return `its data is ${type}`;
   for (const matcher of MATCHERS) {
     const result = matcher(node, facts);
@@ -193,12 +195,14 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   const shapes = inferShapes(graph);
   const types = resultTypes(graph);
   const several = severalOutputs(graph);
+  const beforeLogarithm = nodesBeforeLogarithm(graph);
   const candidates = new Map<string, Quantizable>();
   const float = new Map<string, string>();
   for (const node of graph.nodes.values()) {
     if (isSource(node)) continue;
     const result =
       options.float?.get(node.name) ??
+      beforeLogarithm.get(node.name) ??
       (several.has(node.name)
         ? 'more than its first output is read'
         : match(node, { graph, shapes }, types.get(node.name)!));

@@ -44,6 +44,28 @@ describe('regions', () => {
     expect(decibels).toBeGreaterThan(25);
   });
 
+  test('leave to float what a logarithm is computed of, up to its next weighted op', async () => {
+    const graph = conv(image(), 'bank', 'image')
+      .node('power', 'Square', ['bank'])
+      .constant('floor', [], [1e-6])
+      .node('floored', 'AddV2', ['power', 'floor'])
+      .node('level', 'Log', ['floored']);
+    const plan = planQuantization(conv(graph, 'a', 'level').build('a'));
+    expect(plan.regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['a']]);
+    expect(plan.float.get('bank')).toContain('logarithm');
+  });
+
+  test('quantize what a logarithm at the end, or that of a softplus, is computed of', () => {
+    const end = conv(image(), 'a', 'image').node('level', 'Log', ['a']).build('level');
+    expect(regionsOf(end)).toEqual([['a']]);
+    const softplus = conv(image(), 'a', 'image')
+      .node('exp', 'Exp', ['a'])
+      .constant('one', [], [1])
+      .node('sum', 'AddV2', ['exp', 'one'])
+      .node('soft', 'Log', ['sum']);
+    expect(regionsOf(conv(softplus, 'b', 'soft').build('b')).flat()).toContain('a');
+  });
+
   test('need a weighted op', () => {
     const plan = planQuantization(
       image().node('relu', 'Relu', ['image']).node('sum', 'AddV2', ['relu', 'image']).build('sum'),

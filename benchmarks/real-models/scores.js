@@ -1,0 +1,150 @@
+/**
+ * How near a converted model's outputs are to the float model's, each as running sums over the samples. Outputs come as
+ * `{ name: { shape, values } }`.
+ */
+
+function argMax(values) {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+const percent = (part, whole) => (whole === 0 ? Number.NaN : (100 * part) / whole);
+
+/** Signal-to-noise of every output, in dB; the worst of them is the score. */
+function signalToNoise() {
+  const sums = new Map();
+  return {
+    add(float, lowbit) {
+      for (const [name, { values }] of Object.entries(float)) {
+        const sum = sums.get(name) ?? { signal: 0, noise: 0 };
+        const other = lowbit[name].values;
+        for (let i = 0; i < values.length; i++) {
+          sum.signal += values[i] ** 2;
+          sum.noise += (values[i] - other[i]) ** 2;
+        }
+        sums.set(name, sum);
+      }
+    },
+    result() {
+      const decibels = [...sums].map(([name, s]) => [name, 10 * Math.log10(s.signal / s.noise)]);
+      return {
+        signalToNoise: Math.min(...decibels.map(([, d]) => d)),
+        ...Object.fromEntries(decibels.map(([name, d]) => [`dB ${name}`, d])),
+      };
+    },
+  };
+}
+
+/** Top-1 accuracy of both and how often they agree, in percent. */
+function classification(labelOffset = 0) {
+  const counts = { samples: 0, float: 0, lowbit: 0, agree: 0 };
+  return {
+    add(float, lowbit, label) {
+      const [name] = Object.keys(float);
+      const classes = { float: argMax(float[name].values), lowbit: argMax(lowbit[name].values) };
+      counts.samples++;
+      if (classes.float === label + labelOffset) counts.float++;
+      if (classes.lowbit === label + labelOffset) counts.lowbit++;
+      if (classes.float === classes.lowbit) counts.agree++;
+    },
+    result() {
+      const { samples } = counts;
+      const top1 = { float: percent(counts.float, samples), lowbit: percent(counts.lowbit, samples) };
+      return {
+        topOneFloat: top1.float,
+        topOneLowbit: top1.lowbit,
+        drop: top1.float - top1.lowbit,
+        agreement: percent(counts.agree, samples),
+      };
+    },
+  };
+}
+
+/** Mean distance of landmarks in three dimensions, in percent of the input's side. */
+function landmarks(output, side) {
+  let distance = 0;
+  let points = 0;
+  return {
+    add(float, lowbit) {
+      const [a, b] = [float[output].values, lowbit[output].values];
+      for (let i = 0; i < a.length; i += 3) {
+        distance += Math.hypot(a[i] - b[i], a[i + 1] - b[i + 1], a[i + 2] - b[i + 2]);
+        points++;
+      }
+    },
+    result: () => ({ landmarkError: percent(distance / side, points) }),
+  };
+}
+
+/** A float mask below this share of the picture shows nobody: a handful of stray pixels. */
+const SOMEBODY = 0.01;
+
+/** Intersection over union of masks at a threshold: the mean over all samples, and over those that show somebody. */
+function maskOverlap(threshold) {
+  const overlaps = { all: [], somebody: [] };
+  const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  return {
+    add(float, lowbit) {
+      const [name] = Object.keys(float);
+      const [a, b] = [float[name].values, lowbit[name].values];
+      let [either, both, marked] = [0, 0, 0];
+      for (let i = 0; i < a.length; i++) {
+        const [inA, inB] = [a[i] > threshold, b[i] > threshold];
+        if (inA) marked++;
+        if (inA || inB) either++;
+        if (inA && inB) both++;
+      }
+      const overlap = either === 0 ? 1 : both / either;
+      overlaps.all.push(overlap);
+      if (marked >= SOMEBODY * a.length) overlaps.somebody.push(overlap);
+    },
+    result: () => ({
+      maskOverlap: mean(overlaps.all),
+      maskOverlapWithSomebody: mean(overlaps.somebody),
+      samplesWithSomebody: overlaps.somebody.length,
+    }),
+  };
+}
+
+function boxOverlap(a, b) {
+  const side = (i) => Math.max(0, Math.min(a[i + 2], b[i + 2]) - Math.max(a[i], b[i]));
+  const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);
+  const both = side(0) * side(1);
+  return both / (area(a) + area(b) - both);
+}
+
+/**
+ * Detections of the float model above a score that the converted one finds too: same class, boxes that overlap. Rows
+ * are four box values, score, class.
+ */
+function detections(output, { score, overlap }) {
+  const counts = { wanted: 0, listed: 0, found: 0 };
+  const rows = ({ shape, values }) => {
+    const width = shape.at(-1);
+    return Array.from({ length: values.length / width }, (_, i) =>
+      values.subarray(i * width, (i + 1) * width),
+    );
+  };
+  return {
+    add(float, lowbit) {
+      const left = new Set(rows(lowbit[output]));
+      for (const row of rows(float[output])) {
+        if (row[4] <= score) continue;
+        counts.wanted++;
+        const match = [...left].find((other) => other[5] === row[5] && boxOverlap(other, row) >= overlap);
+        if (!match) continue;
+        left.delete(match);
+        counts.listed++;
+        if (match[4] > score) counts.found++;
+      }
+    },
+    result: () => ({
+      detections: counts.wanted,
+      detectionsListed: percent(counts.listed, counts.wanted),
+      detectionsFound: percent(counts.found, counts.wanted),
+    }),
+  };
+}
+
+module.exports = { signalToNoise, classification, landmarks, maskOverlap, detections };
