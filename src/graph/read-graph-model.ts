@@ -197,11 +197,15 @@ export async function modelBytes(location: string): Promise<number> {
  * Reads a graph model.
  *
  * @param location path or file URL of model.json
+ * @param options.converted reads what this tool wrote, too
  * @returns the graph, in topological order, with every weight expanded to float32, int32, bool or string
  * @throws LowbitError 'io' if model.json cannot be read; 'invalid-model' or 'invalid-weights' naming the node, weight
  *   or shard that is wrong; 'already-converted' for a model of this tool
  */
-export async function readGraphModel(location: string): Promise<Graph> {
+export async function readGraphModel(
+  location: string,
+  options: { converted?: boolean } = {},
+): Promise<Graph> {
   const path = toPath(location);
   const text = await readFile(path, 'utf8').catch((cause) => {
     throw new LowbitError('io', `Cannot read ${path}: ${(cause as Error).message}`, { cause });
@@ -214,7 +218,7 @@ export async function readGraphModel(location: string): Promise<Graph> {
   }
   if (!isRecord(model)) throw invalid(`${path} is not a TF.js model: expected a JSON object.`);
   const nodes = parseNodes(checkFormat(model));
-  checkNotConverted(model, nodes);
+  if (!options.converted) checkNotConverted(model, nodes);
   const weights = await readWeights(dirname(path), model.weightsManifest);
   checkConstants(nodes, weights);
   return assemble(model, nodes, weights);

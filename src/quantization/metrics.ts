@@ -2,15 +2,29 @@
 
 type Values = ArrayLike<number>;
 
+/** Signal-to-noise of an approximation that comes in pieces: 10 log10(sum x^2 / sum (x - y)^2). */
+export class SignalToNoise {
+  private signal = 0;
+  private noise = 0;
+
+  add(reference: Values, approximation: Values): void {
+    for (let i = 0; i < reference.length; i++) {
+      this.signal += reference[i] ** 2;
+      this.noise += (reference[i] - approximation[i]) ** 2;
+    }
+  }
+
+  /** Infinity for equal values. */
+  get decibels(): number {
+    return this.noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(this.signal / this.noise);
+  }
+}
+
 /** 10 log10(sum x^2 / sum (x - y)^2), in dB; Infinity for equal values. */
 export function signalToNoise(reference: Values, approximation: Values): number {
-  let signal = 0;
-  let noise = 0;
-  for (let i = 0; i < reference.length; i++) {
-    signal += reference[i] ** 2;
-    noise += (reference[i] - approximation[i]) ** 2;
-  }
-  return noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise);
+  const sums = new SignalToNoise();
+  sums.add(reference, approximation);
+  return sums.decibels;
 }
 
 /** Cosine of the angle between two vectors; 1 when both are zero. */

@@ -1,0 +1,223 @@
+/** Per-layer evidence: what every layer of a converted model computes, beside the float model's layer, on samples. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { countMacs } from '../graph/count-macs';
+import { refKey } from '../graph/edit';
+import { inferShapes, type Shapes } from '../graph/infer-shapes';
+import type { Graph, GraphNode, Sample } from '../graph/ir';
+import { SignalToNoise } from '../quantization/metrics';
+import { yieldToCancel } from './cancelled';
+import { type LayerTensor, layerBorders, nodesOfLayer, tapGraph } from './layer-tensors';
+import { LoadedGraph } from './loaded-graph';
+import { HistogramPair, representable, type ValueHistogram } from './value-histogram';
+
+export interface LayerError {
+  /** Name of the node that does the work, in the float graph after folding. */
+  readonly name: string;
+  readonly op: string;
+  /** Ops that run as part of it, a fused activation for one. */
+  readonly fused: readonly string[];
+  readonly precision: 'int8' | 'int16' | 'float32';
+  /** Bits of the weights and of the result; 32: float. */
+  readonly bits: { readonly weights?: number; readonly result: number };
+  /** Why it stays float. */
+  readonly reason?: string;
+  /** Multiply-accumulates for one sample. */
+  readonly macs: number;
+  /** Bytes of weights, biases and scales. */
+  readonly bytes: { readonly before: number; readonly after: number };
+  /** Signal-to-noise of the result against the float model, in dB: the noise of this layer and of all before it. */
+  readonly signalToNoise: number;
+  /** Signal-to-noise of the rounded weights, in dB. */
+  readonly weightSignalToNoise?: number;
+  /** Bounds of the float values seen. */
+  readonly range: { readonly min: number; readonly max: number };
+  /** Share of the codes between the lowest and the highest that were seen, in percent. */
+  readonly rangeUsed?: number;
+  /** Share of the float values that the codes cannot hold, in percent. */
+  readonly clipped?: number;
+  readonly histogram: ValueHistogram;
+}
+
+export interface LayerErrorOptions {
+  /** How many samples to run at most. Default 8. */
+  samples?: number;
+  onProgress?(done: number): void;
+  signal?: AbortSignal;
+}
+
+/** Tensors of this many elements at most are held at a time, unless a single one has more. */
+const ELEMENTS_AT_A_TIME = 2 ** 24;
+
+const DEFAULT_SAMPLES = 8;
+
+class Bounds {
+  min = Number.POSITIVE_INFINITY;
+  max = Number.NEGATIVE_INFINITY;
+
+  add(values: Float32Array): void {
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] < this.min) this.min = values[i];
+      if (values[i] > this.max) this.max = values[i];
+    }
+  }
+}
+
+/** What is seen of one layer, sample after sample. */
+class LayerWatch {
+  private readonly noise = new SignalToNoise();
+  private readonly bounds = { float: new Bounds(), quantized: new Bounds() };
+  private histogram: HistogramPair | undefined;
+
+  constructor(readonly tensor: LayerTensor) {}
+
+  add(float: Float32Array, quantized: Float32Array): void {
+    this.noise.add(float, quantized);
+    this.bounds.float.add(float);
+    this.bounds.quantized.add(quantized);
+    this.histogram ??= this.newHistogram();
+    this.histogram.add(float, quantized);
+  }
+
+  /** Over the codes' range; real values have none, and take that of the first sample. */
+  private newHistogram(): HistogramPair {
+    const { codes } = this.tensor;
+    if (codes) return new HistogramPair(...representable(codes));
+    const { min, max } = this.bounds.float;
+    return max > min ? new HistogramPair(min, max + (max - min) * 1e-6) : new HistogramPair(min - 1, min + 1);
+  }
+
+  get seen(): boolean {
+    return this.histogram !== undefined;
+  }
+
+  result() {
+    const { codes } = this.tensor;
+    const { float, quantized } = this.bounds;
+    return {
+      signalToNoise: this.noise.decibels,
+      range: { min: float.min, max: float.max },
+      ...(codes && {
+        rangeUsed: (100 * (quantized.max - quantized.min)) / (codes.scale * (2 ** codes.bits - 1)),
+        clipped: this.histogram!.outside,
+      }),
+      histogram: this.histogram!.result(),
+    };
+  }
+}
+
+/** Splits watches so that the tensors of a group fit in memory together. */
+function groupsOf(watches: readonly LayerWatch[], shapes: Shapes): LayerWatch[][] {
+  const groups: LayerWatch[][] = [];
+  let room = 0;
+  for (const watch of watches) {
+    const shape = shapes.get(refKey(watch.tensor.float)) ?? [];
+    const elements = shape.reduce((product, dim) => product * Math.abs(dim), 1);
+    if (groups.length === 0 || elements > room) {
+      groups.push([]);
+      room = ELEMENTS_AT_A_TIME;
+    }
+    groups.at(-1)!.push(watch);
+    room -= elements;
+  }
+  return groups;
+}
+
+function realValues(tensor: Tensor): Float32Array | undefined {
+  return tensor.dtype === 'float32' ? (tensor.dataSync() as Float32Array) : undefined;
+}
+
+async function compareGroup(
+  models: { float: LoadedGraph; converted: LoadedGraph },
+  group: readonly LayerWatch[],
+  sample: Sample,
+): Promise<void> {
+  const expected: (Float32Array | undefined)[] = [];
+  const tensors = group.map(({ tensor }) => tensor);
+  await models.float.run(
+    sample,
+    tensors.map(({ float }) => float),
+    (tensor) => expected.push(realValues(tensor)),
+  );
+  await models.converted.run(
+    sample,
+    tensors.map(({ converted }) => converted),
+    (tensor, i) => {
+      const received = realValues(tensor);
+      const reference = expected[i];
+      if (received && reference?.length === received.length) group[i].add(reference, received);
+    },
+  );
+}
+
+/** Bytes of a layer's float weights, and of the same in INT8: codes, and a scale and a bias of 4 bytes a channel. */
+function bytesOfLayer(float: Graph, nodes: readonly GraphNode[], channels: number, quantized: boolean) {
+  const names = new Set(nodes.flatMap(({ inputs }) => inputs.map(({ node }) => node)));
+  const weights = [...names]
+    .flatMap((name) => float.constants.get(name) ?? [])
+    .filter(({ dtype }) => dtype === 'float32');
+  const before = weights.reduce((sum, { values }) => sum + values.byteLength, 0);
+  if (!quantized) return { before, after: before };
+  const filters = weights.filter(({ shape }) => shape.length > 1);
+  return { before, after: filters.reduce((sum, { values }) => sum + values.length + 8 * channels, 0) };
+}
+
+/** What is known of a layer without running it. */
+function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: ReadonlySet<string>) {
+  const { record, codes, region } = tensor;
+  const nodes = region ? nodesOfLayer(float, tensor.float, borders) : [float.nodes.get(record.name)!];
+  const macs = nodes.reduce((sum, node) => sum + countMacs(float, shapes, node), 0);
+  const channels = shapes.get(refKey(tensor.float))?.at(-1) ?? 1;
+  const result = codes?.bits ?? 32;
+  return {
+    name: record.name,
+    op: record.op,
+    fused: nodes.filter(({ name }) => name !== record.name).map(({ op }) => op),
+    precision: !region ? 'float32' : result === 16 ? 'int16' : 'int8',
+    bits: { ...(macs > 0 && { weights: region ? 8 : 32 }), result },
+    ...(record.reason !== undefined && { reason: record.reason }),
+    macs,
+    bytes: bytesOfLayer(float, nodes, channels, region !== undefined),
+    ...(record.weightSignalToNoise !== undefined && { weightSignalToNoise: record.weightSignalToNoise }),
+  } as const;
+}
+
+/**
+ * Runs a float graph and its converted form, and compares the result of every layer.
+ *
+ * @param float the graph that was quantized, after folding
+ * @param converted as `readGraphModel` reads it
+ * @returns in the order of execution; layers without a float32 result, or of another size, are left out
+ * @throws LowbitError 'cancelled' on abort
+ */
+export async function layerErrors(
+  float: Graph,
+  converted: Graph,
+  samples: AsyncIterable<Sample>,
+  options: LayerErrorOptions = {},
+): Promise<LayerError[]> {
+  const { samples: limit = DEFAULT_SAMPLES, signal } = options;
+  const tapped = tapGraph(converted, float);
+  const shapes = inferShapes(float);
+  const watches = tapped.tensors.map((tensor) => new LayerWatch(tensor));
+  const groups = groupsOf(watches, shapes);
+  const models = { float: await LoadedGraph.load(float), converted: await LoadedGraph.load(tapped.graph) };
+  let done = 0;
+  try {
+    for await (const sample of samples) {
+      for (const group of groups) {
+        await yieldToCancel(signal);
+        await compareGroup(models, group, sample);
+      }
+      done++;
+      options.onProgress?.(done);
+      if (done >= limit) break;
+    }
+  } finally {
+    models.float.dispose();
+    models.converted.dispose();
+  }
+  const borders = layerBorders(tapped);
+  return watches
+    .filter((watch) => watch.seen)
+    .map((watch) => ({ ...describe(watch.tensor, float, shapes, borders), ...watch.result() }));
+}

@@ -1,0 +1,132 @@
+/** A program with every intermediate result as an output, in real values: what it computes, opened for inspection. */
+import { OpKind, TensorType } from './program';
+
+const HEADER_WORDS = 8;
+
+/** Ops at the borders of a program; what they store is the tensor before or after them, in another form. */
+export const BORDER_OPS: ReadonlySet<OpKind> = new Set([OpKind.Quantize, OpKind.Dequantize, OpKind.Cast]);
+
+/** The result of an op, visible from outside. */
+export interface Tap {
+  /** Of the op; a truncated one if the node's was very long. */
+  readonly name: string;
+  readonly kind: OpKind;
+  /** Which of the op's results. */
+  readonly result: number;
+  /** Which of the tapped program's outputs. */
+  readonly output: number;
+  /** How the op stores it: codes with a scale and a zero point, or real values. */
+  readonly type: TensorType;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+export interface TappedProgram {
+  readonly program: Int32Array;
+  readonly taps: readonly Tap[];
+  /** All ops that the program had, in its order. */
+  readonly ops: readonly { readonly name: string; readonly kind: OpKind }[];
+}
+
+interface Tensor {
+  readonly words: readonly number[];
+  readonly type: TensorType;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** Reads words one after another. */
+class Cursor {
+  constructor(
+    private readonly words: Int32Array,
+    private at: number,
+  ) {}
+
+  take(count: number): number[] {
+    this.at += count;
+    return Array.from(this.words.subarray(this.at - count, this.at));
+  }
+
+  /** A count, and as many words. */
+  list(): number[] {
+    const [count] = this.take(1);
+    return this.take(count);
+  }
+}
+
+function readTensor(cursor: Cursor): Tensor {
+  const head = cursor.take(4);
+  const [type, rank, scaleBits, zeroPoint] = head;
+  const scale = new Float32Array(Int32Array.of(scaleBits).buffer)[0];
+  return { words: [...head, ...cursor.take(rank)], type, scale, zeroPoint };
+}
+
+function readOp(cursor: Cursor) {
+  const [kind, recordWords] = cursor.take(2);
+  const words = cursor.take(recordWords - 2);
+  const body = new Cursor(Int32Array.from(words), 0);
+  const [nameBytes] = body.take(1);
+  const name = new TextDecoder().decode(
+    new Uint8Array(Int32Array.from(body.take(Math.ceil(nameBytes / 4))).buffer, 0, nameBytes),
+  );
+  body.list();
+  return { kind: kind as OpKind, name, results: body.list(), words: [kind, recordWords, ...words] };
+}
+
+/** A float32 tensor of the same shape. */
+function realTensor({ words: [, rank, , , ...dims] }: Tensor): number[] {
+  const one = new Int32Array(Float32Array.of(1).buffer)[0];
+  return [TensorType.Float32, rank, one, 0, ...dims];
+}
+
+/** An op without name and parameters. */
+function dequantizeOp(from: number, to: number): number[] {
+  return [OpKind.Dequantize, 7, 0, 1, from, 1, to];
+}
+
+/**
+ * Adds an output for the result of every op of a program. It needs to know the frame of an op's record only, so that it
+ * serves ops of every kind.
+ *
+ * @param program words as `encodeProgram` makes them; the outputs it has keep their places
+ */
+export function tapProgram(program: Int32Array): TappedProgram {
+  const [magic, version, , tensorCount, opCount, inputCount, outputCount] = program;
+  const cursor = new Cursor(program, HEADER_WORDS);
+  const inputs = cursor.take(inputCount);
+  const outputs = cursor.take(outputCount);
+  const tensors = Array.from({ length: tensorCount }, () => readTensor(cursor));
+  const ops = Array.from({ length: opCount }, () => readOp(cursor));
+  const reals: number[][] = [];
+  const dequantized: number[][] = [];
+
+  const outputOf = (id: number): number => {
+    if (tensors[id].type !== TensorType.Float32) {
+      const real = tensorCount + reals.push(realTensor(tensors[id])) - 1;
+      dequantized.push(dequantizeOp(id, real));
+      return outputs.push(real) - 1;
+    }
+    const known = outputs.indexOf(id);
+    return known < 0 ? outputs.push(id) - 1 : known;
+  };
+  const taps = ops
+    .filter(({ kind }) => !BORDER_OPS.has(kind))
+    .flatMap(({ name, kind, results }) =>
+      results.map((id, result): Tap => {
+        const { type, scale, zeroPoint } = tensors[id];
+        return { name, kind, result, output: outputOf(id), type, scale, zeroPoint };
+      }),
+    );
+
+  const words = [
+    ...inputs,
+    ...outputs,
+    ...tensors.flatMap((tensor) => tensor.words),
+    ...reals.flat(),
+    ...ops.flatMap((op) => op.words),
+    ...dequantized.flat(),
+  ];
+  const counts = [tensorCount + reals.length, opCount + dequantized.length, inputCount, outputs.length];
+  const header = [magic, version, HEADER_WORDS + words.length, ...counts, program[7]];
+  return { program: Int32Array.from([...header, ...words]), taps, ops };
+}
