@@ -1,5 +1,6 @@
 /** Conversion of a float TF.js graph model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
+import { randomSamples } from './calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
@@ -28,8 +29,8 @@ export interface ConvertOptions {
   input: string;
   /** Folder for the converted model. */
   output: string;
-  /** Representative samples, prepared as the model takes them. */
-  calibration: SampleSource;
+  /** Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. */
+  calibration: SampleSource | 'random';
   /** How ranges follow from the observed values. Default `percentile`. */
   calibrationMethod?: CalibrationMethod;
   /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
@@ -81,7 +82,8 @@ function checkOptions(options: ConvertOptions): void {
   const { input, output, calibration, samples, percentile, calibrationMethod } = options;
   checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
   checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
-  checkArgument(typeof calibration === 'function', 'calibration', 'a source of samples', calibration);
+  const source = typeof calibration === 'function' || calibration === 'random';
+  checkArgument(source, 'calibration', "a source of samples or 'random'", calibration);
   const wholeSamples = samples === undefined || (Number.isInteger(samples) && samples > 0);
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
@@ -163,6 +165,22 @@ function requireRegions(plan: QuantizationPlan): void {
   );
 }
 
+function calibrationWarnings(
+  { calibration, samples }: ConvertOptions,
+  seen: CalibrationProvenance,
+): string[] {
+  const warnings: string[] = [];
+  if (calibration === 'random') {
+    warnings.push(
+      'Calibrated on random data: the ranges are guesses. Convert again with data that the model will see.',
+    );
+  }
+  if (samples !== undefined && seen.samples < samples) {
+    warnings.push(`The calibration data has ${seen.samples} samples, fewer than the ${samples} asked for.`);
+  }
+  return warnings;
+}
+
 /**
  * Converts a float graph model to INT8.
  *
@@ -186,6 +204,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
       throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
     options.onProgress?.({ stage, done, total });
   };
+  const data = options.calibration === 'random' ? randomSamples() : options.calibration;
   report('read', 0, 1);
   await checkOutputFolder(options.output, overwrite);
   const source = await readGraphModel(options.input);
@@ -193,7 +212,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   const { graph, changes } = optimize(source);
   const plan = planQuantization(graph);
   requireRegions(plan);
-  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), options.calibration, {
+  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), data, {
     method: calibrationMethod,
     percentile,
     samples,
@@ -208,7 +227,6 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
     overwrite,
     signal,
   });
-  const few = samples !== undefined && provenance.samples < samples;
   return {
     output: resolve(options.output),
     ...records,
@@ -217,8 +235,6 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
     bytes: { before: await modelBytes(options.input), after },
     macs: macsOf(graph, plan),
     calibration: provenance,
-    warnings: few
-      ? [`The calibration data has ${provenance.samples} samples, fewer than the ${samples} asked for.`]
-      : [],
+    warnings: calibrationWarnings(options, provenance),
   };
 }

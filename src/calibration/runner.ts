@@ -73,8 +73,12 @@ function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: n
         `${what}: ${values.length} values do not fill shape [${shape}].`,
       );
     }
-    if (values.some((v) => !Number.isFinite(v))) {
-      throw new LowbitError('invalid-range', `${what}: it has values that are not finite numbers.`);
+    const wrong = values.findIndex((v) => !Number.isFinite(v));
+    if (wrong >= 0) {
+      throw new LowbitError(
+        'invalid-range',
+        `${what}: value ${wrong} is ${values[wrong]}; expected finite numbers.`,
+      );
     }
   }
 }

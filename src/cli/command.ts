@@ -57,6 +57,16 @@ export function imageOptions({ imageSize, crop, mean, std, color }: ImageCliOpti
   return { imageSize, crop, mean, std, color };
 }
 
+/** What `openSamples` reads, for the help of an option. */
+export const DATA_HELP =
+  'a folder of images, a .npy or .npz file, a .mjs module that yields samples, or input=file for each input (repeat, or ' +
+  'separate by commas)';
+
+/** For an option that may be repeated. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}
+
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Expected a positive integer.');

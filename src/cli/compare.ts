@@ -1,7 +1,10 @@
 import { Command } from 'commander';
+import { openSamples } from '../calibration/data/open-samples';
 import { type CompareReport, compare } from '../compare';
 import {
   type CommonOptions,
+  collect,
+  DATA_HELP,
   type ImageCliOptions,
   imageOptions,
   integer,
@@ -20,6 +23,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   float: string;
   lowbit: string;
   images?: string;
+  data?: string[];
   labels?: string;
   labelOffset: number;
   limit?: number;
@@ -58,6 +62,7 @@ export function compareCommand(): Command {
     .requiredOption('--float <model.json>', 'the float model')
     .requiredOption('--lowbit <model.json>', 'the converted model')
     .option('--images <folder>', 'images to run')
+    .option('--data <data>', `other data to run: ${DATA_HELP}`, collect)
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option('--limit <number>', 'how many samples to run at most', positiveInteger)
@@ -68,9 +73,10 @@ export function compareCommand(): Command {
   ).action((options: Options) =>
     runCommand(
       options,
-      ({ progress, signal }) =>
+      async ({ progress, signal }) =>
         compare({
           ...options,
+          samples: options.data && (await openSamples(options.data, imageOptions(options))),
           imageOptions: imageOptions(options),
           labelled: recordSource(options),
           signal,

@@ -6,6 +6,8 @@ import { type ConvertReport, convert } from '../convert';
 import { LowbitError } from '../errors';
 import {
   type CommonOptions,
+  collect,
+  DATA_HELP,
   type ImageCliOptions,
   imageOptions,
   megabytes,
@@ -21,17 +23,18 @@ import { type RecordCliOptions, recordSource, withRecordOptions } from './record
 interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   input: string;
   output: string;
-  calibration?: string;
+  calibration?: string[];
   calibrationMethod: CalibrationMethod;
   samples?: number;
   regions: boolean;
   overwrite?: boolean;
 }
 
-async function openCalibration(options: Options): Promise<SampleSource> {
+async function openCalibration(options: Options): Promise<SampleSource | 'random'> {
   const { calibration } = options;
   const labelled = recordSource(options);
   if (labelled && calibration === undefined) return withoutLabels(labelled);
+  if (calibration?.join() === 'random' && !labelled) return 'random';
   if (calibration !== undefined && !labelled) return openSamples(calibration, imageOptions(options));
   throw new LowbitError(
     'invalid-argument',
@@ -66,7 +69,11 @@ export function convertCommand(): Command {
     .description('convert a float graph model to INT8')
     .requiredOption('--input <model.json>', 'the float model')
     .requiredOption('--output <folder>', 'where the converted model goes')
-    .option('--calibration <path>', 'representative data: a folder of images or a .npy file; or --records')
+    .option(
+      '--calibration <data>',
+      `representative data: ${DATA_HELP}; random: for trying out; or --records`,
+      collect,
+    )
     .addOption(
       new Option('--calibration-method <method>', 'how ranges follow from the observed values')
         .choices(CALIBRATION_METHODS)

@@ -82,8 +82,8 @@ export class ModelSession {
  *
  * @throws LowbitError 'invalid-argument' where a dimension other than the batch is dynamic
  */
-export function syntheticSample(inputs: readonly InputSpec[], batch = 1): Sample {
-  let state = 1;
+export function syntheticSample(inputs: readonly InputSpec[], batch = 1, seed = 1): Sample {
+  let state = seed;
   const next = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Knuth and Lewis's linear congruential generator
     return state / 2 ** 31 - 1;

@@ -71,7 +71,7 @@ test.each<[string, Sample, RegExp]>([
   ['a missing input', {}, /sample 0, input 'x': it is missing/],
   ['a wrong shape', sample([1, 2, 3], [1, 3]), /expected shape \[-1,2\] but found \[1,3\]/],
   ['too few values', sample([1, 2], [2, 2]), /2 values do not fill shape \[2,2\]/],
-  ['values that are not finite', sample([1, Number.NaN]), /not finite/],
+  ['values that are not finite', sample([1, Number.NaN]), /value 1 is NaN; expected finite/],
   [
     'the wrong dtype',
     { x: { dtype: 'int32', shape: [1, 2], values: Int32Array.of(1, 2) } },

@@ -140,6 +140,36 @@ describe('tfjs-lowbit', () => {
     expect(JSON.parse(compared.stdout)).toMatchObject({ samples: 4, top1: { labelled: 4 } });
   });
 
+  test('a module yields the samples of both commands', () => {
+    const module = join(temporaryFolder(), 'samples.mjs');
+    writeFileSync(
+      module,
+      `export default function* ([{ name, shape: [, height, width, channels] }]) {
+        for (let i = 0; i < 5; i++) {
+          const values = Float32Array.from({ length: height * width * channels }, (_, j) => Math.sin(i + j));
+          yield { [name]: { dtype: 'float32', shape: [1, height, width, channels], values } };
+        }
+      }`,
+    );
+    const to = join(temporaryFolder(), 'out');
+    const converted = cli(
+      ...['convert', '--input', float, '--output', to, '--calibration', module, '--json'],
+    );
+    expect(converted.stderr).toBe('');
+    expect(JSON.parse(converted.stdout).calibration.samples).toBe(5);
+    const models = ['--float', float, '--lowbit', join(to, 'model.json')];
+    const compared = cli('compare', ...models, '--data', module, '--no-memory', '--json');
+    expect(JSON.parse(compared.stdout).samples).toBe(5);
+  });
+
+  test('random data is used only when asked for, with a warning', () => {
+    const args = ['convert', '--input', float, '--output', join(temporaryFolder(), 'out'), '--samples', '3'];
+    const { status, stdout } = cli(...args, '--calibration', 'random');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/warning: Calibrated on random data/);
+    expect(cli(...args).status).toBe(1);
+  });
+
   test('bench tells medians for each number of threads', () => {
     cli(...convertArgs(output));
     const { status, stdout } = cli(
@@ -173,6 +203,40 @@ describe('failures exit with 1, say why on stderr, and leave nothing behind', ()
       'no data',
       () => ['convert', '--input', float, '--output', join(temporaryFolder(), 'x')],
       /either --calibration <path> or --records <file>/,
+    ],
+    [
+      'a module without samples',
+      () => {
+        const module = join(temporaryFolder(), 'empty.mjs');
+        writeFileSync(module, 'export const samples = [];');
+        return [
+          'convert',
+          '--input',
+          float,
+          '--output',
+          join(temporaryFolder(), 'x'),
+          '--calibration',
+          module,
+        ];
+      },
+      /empty\.mjs has to export a generator of samples: export default async function\*/,
+    ],
+    [
+      'a module with an error',
+      () => {
+        const module = join(temporaryFolder(), 'broken.mjs');
+        writeFileSync(module, 'export default function* () { yield 5; }');
+        return [
+          'convert',
+          '--input',
+          float,
+          '--output',
+          join(temporaryFolder(), 'x'),
+          '--calibration',
+          module,
+        ];
+      },
+      /broken\.mjs: sample 0 is 5; expected an object with a tensor for every input/,
     ],
     [
       'a record layout without records',

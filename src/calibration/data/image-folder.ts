@@ -1,14 +1,20 @@
 /** Image files as samples of a model with one image input. */
 import { readdir, stat } from 'node:fs/promises';
-import { extname, join, relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import type sharpModule from 'sharp';
 import { checkArgument, LowbitError } from '../../errors';
 import type { DenseTensor } from '../../graph/ir';
 import type { ImageOptions, InputSpec, SampleSource } from '../source';
 
-const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff', '.svg']);
 const CHANNELS = 3;
 const DEFAULT_CROP_FRACTION = 0.875;
+
+/** How the names of files that sharp reads end. */
+function imageSuffixes(): string[] {
+  const { format } = require('sharp') as typeof sharpModule;
+  const inputs = Object.values(format).map(({ input }) => input as { file: boolean; fileSuffix?: string[] });
+  return inputs.flatMap(({ file, fileSuffix }) => (file ? (fileSuffix ?? []) : []));
+}
 
 /** The image files below a folder, sorted by their path relative to it (with `/`). */
 export async function listImages(folder: string): Promise<string[]> {
@@ -20,14 +26,15 @@ export async function listImages(folder: string): Promise<string[]> {
       cause,
     });
   }
+  const suffixes = imageSuffixes();
   const images: string[] = [];
   for (const entry of entries) {
-    const named = EXTENSIONS.has(extname(entry).toLowerCase());
+    const named = suffixes.some((suffix) => entry.toLowerCase().endsWith(suffix));
     if (named && !(await isFolder(join(folder, entry)))) images.push(entry.split(sep).join('/'));
   }
   images.sort();
   if (images.length === 0) {
-    throw new LowbitError('io', `${folder} holds no image (${[...EXTENSIONS].join(', ')}).`);
+    throw new LowbitError('io', `${folder} holds no image (${suffixes.join(', ')}).`);
   }
   return images;
 }

@@ -102,16 +102,17 @@ function toTensor(dtype: DType, shape: number[], data: ArrayLike<number | bigint
  * The samples of a `.npy` file: its first axis counts them, the others are the input's without its batch. One sample at a
  * time is in memory.
  *
+ * @param name what messages call the file
  * @returns a source for models with one input, in that input's dtype
  * @throws LowbitError (while iterating) 'io' for a file that is not a complete .npy of real numbers, 'invalid-shape' where
  *   it does not fit the model
  */
-export function npyFile(path: string): SampleSource {
+export function npyFile(path: string, name = path): SampleSource {
   return async function* (inputs) {
     if (inputs.length !== 1) {
       throw new LowbitError(
         'invalid-argument',
-        `${path} holds one array, but the model has ${inputs.length} inputs.`,
+        `${name} holds one array, but the model has ${inputs.length} inputs.`,
       );
     }
     const [input] = inputs;
@@ -119,11 +120,11 @@ export function npyFile(path: string): SampleSource {
     try {
       file = await open(path);
     } catch (cause) {
-      throw new LowbitError('io', `Cannot read ${path}: ${(cause as Error).message}`, { cause });
+      throw new LowbitError('io', `Cannot read ${name}: ${(cause as Error).message}`, { cause });
     }
     try {
-      const layout = await readLayout(path, file);
-      checkFit(path, layout, input);
+      const layout = await readLayout(name, file);
+      checkFit(name, layout, input);
       const { header, count, shape, stride } = layout;
       for (let i = 0; i < count; i++) {
         const bytes = await readAt(file, header.length + i * stride, stride);

@@ -1,0 +1,53 @@
+import { LowbitError } from '../../errors';
+import type { DenseTensor } from '../../graph/ir';
+import type { InputSpec, SampleSource } from '../source';
+
+const list = (names: Iterable<string>) => [...names].map((name) => `'${name}'`).join(', ');
+
+function checkNames(inputs: readonly InputSpec[], sources: ReadonlyMap<string, SampleSource>): void {
+  const names = inputs.map(({ name }) => name);
+  const missing = names.filter((name) => !sources.has(name));
+  const unknown = [...sources.keys()].filter((name) => !names.includes(name));
+  if (missing.length === 0 && unknown.length === 0) return;
+  const problem =
+    missing.length > 0 ? `there is no data for ${list(missing)}` : `there is no input ${list(unknown)}`;
+  throw new LowbitError(
+    'invalid-argument',
+    `The model has the inputs ${list(names)} and the data is for ${list(sources.keys())}: ${problem}.`,
+  );
+}
+
+/**
+ * Samples of a model with several inputs, from a source for each, one step at a time.
+ *
+ * @param sources by the signature's name of the input
+ * @throws LowbitError (while iterating) 'invalid-argument' for names that are not the model's, 'invalid-shape' where one
+ *   source has fewer samples than another
+ */
+export function namedSamples(sources: ReadonlyMap<string, SampleSource>): SampleSource {
+  return async function* (inputs) {
+    checkNames(inputs, sources);
+    const iterators = inputs.map((input) => sources.get(input.name)!([input])[Symbol.asyncIterator]());
+    try {
+      for (let count = 0; ; count++) {
+        const results = await Promise.all(iterators.map((iterator) => iterator.next()));
+        const ended = results.findIndex(({ done }) => done);
+        const going = results.findIndex(({ done }) => !done);
+        if (going < 0) return;
+        if (ended >= 0) {
+          throw new LowbitError(
+            'invalid-shape',
+            `The data for input '${inputs[ended].name}' ends after ${count} samples, but that for '${inputs[going].name}' goes on.`,
+          );
+        }
+        const tensors = results.map(({ value }, i): [string, DenseTensor] => [
+          inputs[i].name,
+          value[inputs[i].name],
+        ]);
+        yield Object.fromEntries(tensors);
+      }
+    } finally {
+      await Promise.all(iterators.map((iterator) => iterator.return?.()));
+    }
+  };
+}
