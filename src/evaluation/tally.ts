@@ -1,4 +1,5 @@
 /** How close one model's outputs are to another's, over many samples. */
+import { SignalToNoise } from '../quantization/metrics';
 import type { Output } from './session';
 
 export interface TallyReport {
@@ -34,18 +35,14 @@ export class Tally {
   private rows = 0;
   private labelled = 0;
   private readonly right = { float: 0, lowbit: 0 };
-  private readonly energy = new Map<string, { signal: number; noise: number }>();
+  private readonly fidelity = new Map<string, SignalToNoise>();
 
   add(float: readonly Output[], lowbit: readonly Output[], label: number | undefined): void {
     this.samples++;
     float.forEach(({ name, values }, i) => {
-      const sums = this.energy.get(name) ?? { signal: 0, noise: 0 };
-      const other = lowbit[i].values;
-      values.forEach((x, j) => {
-        sums.signal += x ** 2;
-        sums.noise += (x - other[j]) ** 2;
-      });
-      this.energy.set(name, sums);
+      const sums = this.fidelity.get(name) ?? new SignalToNoise();
+      sums.add(values, lowbit[i].values);
+      this.fidelity.set(name, sums);
     });
     const scores = float.findIndex(looksLikeScores);
     if (scores < 0) return;
@@ -72,10 +69,7 @@ export class Tally {
         },
       }),
       ...(this.rows > 0 && { agreement: percent(this.agreeing, this.rows) }),
-      outputs: [...this.energy].map(([name, { signal, noise }]) => ({
-        name,
-        signalToNoise: noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise),
-      })),
+      outputs: [...this.fidelity].map(([name, { decibels }]) => ({ name, signalToNoise: decibels })),
     };
   }
 }

@@ -3,7 +3,8 @@ import { constantOf, output, refKey } from '../../graph/edit';
 import { OpKind } from '../../runtime/program';
 import type { Matcher } from './quantizable';
 
-const RENAMES = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
+/** Ops that keep their data as it is. */
+export const RENAMES: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
 
 /** Whether a reshape keeps the batch: same first dimension, and everything behind it known. */
 function keepsBatch(from: readonly number[], to: readonly number[]): boolean {

@@ -1,0 +1,235 @@
+/**
+ * Sensitivity: what each layer costs in accuracy when it is quantized alone.
+ *
+ * The float model runs once a sample; then every layer runs by itself as the engine would run it, on its float inputs,
+ * and TF.js computes what depends on its result. A layer's share so covers the rounding of its weights and of the
+ * activations that it reads: what leaving it in float takes back.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Observations } from '../calibration/observations';
+import type { LabelledSource } from '../calibration/source';
+import { LowbitError } from '../errors';
+import { consumers, refKey } from '../graph/edit';
+import type { Graph, TensorRef } from '../graph/ir';
+import { type Layer, layersOf } from '../passes/quantize/layers';
+import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
+import { lowerRegion } from '../passes/quantize/quantize-graph';
+import { SignalToNoise } from '../quantization/metrics';
+import { importBackend, withBackend } from '../runtime/backends';
+import { currentEngine } from '../runtime/current-engine';
+import type { CompiledProgram } from '../runtime/engine';
+import { encodeProgram } from '../runtime/program';
+import { yieldToCancel } from './cancelled';
+import { LoadedGraph } from './loaded-graph';
+import type { Output } from './session';
+import { Tally } from './tally';
+
+const DEFAULT_SAMPLES = 16;
+
+export interface SensitivityOptions {
+  /** How many samples to use at most. Default 16. */
+  samples?: number;
+  onProgress?(done: number, total: number): void;
+  signal?: AbortSignal;
+}
+
+export interface LayerSensitivity {
+  /** Name of the node; others that are fused with it are counted with it. */
+  readonly name: string;
+  readonly op: string;
+  /** Signal-to-noise of the layer's own result, in dB. */
+  readonly ownSignalToNoise: number;
+  /** The lowest signal-to-noise at an output of the model, in dB. */
+  readonly signalToNoise: number;
+  /** Signal-to-noise at every output of the model, in dB. */
+  readonly outputs: readonly { name: string; signalToNoise: number }[];
+  /** Points of top-1 that are lost, where samples have labels. */
+  readonly top1Drop?: number;
+}
+
+export interface Sensitivity {
+  readonly samples: number;
+  /** Worst first. */
+  readonly layers: readonly LayerSensitivity[];
+}
+
+/** Every node that depends on a node. */
+function downstream(graph: Graph, node: string): Set<string> {
+  const readers = consumers(graph);
+  const found = new Set<string>();
+  const queue = [node];
+  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+    for (const reader of readers.get(name) ?? []) {
+      if (found.has(reader.name)) continue;
+      found.add(reader.name);
+      queue.push(reader.name);
+    }
+  }
+  return found;
+}
+
+type Values = ReadonlyMap<string, tf.Tensor>;
+
+/** One layer quantized, the rest of the model in float. */
+class LoneLayer {
+  private readonly inputs: readonly TensorRef[];
+  private readonly program: CompiledProgram;
+  /** Which of the program's results is the layer's. */
+  private readonly index: number;
+  private readonly after: ReadonlySet<string>;
+  private readonly own = new SignalToNoise();
+  private readonly tally = new Tally();
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly layer: Layer,
+    observations: Observations,
+  ) {
+    const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
+    const float = new Map(others.map((name) => [name, 'not measured now']));
+    const plan = planQuantization(graph, { float, weightless: true });
+    const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
+    if (!region) throw new Error(`Layer '${layer.name}' has no region of its own.`);
+    const builder = lowerRegion(region, plan, observations);
+    this.inputs = region.inputs;
+    this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
+    this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
+    this.after = downstream(graph, layer.result.node);
+  }
+
+  /** What `measure` needs of the float model beside its ends. */
+  get observed(): TensorRef[] {
+    return [...this.inputs, this.layer.result];
+  }
+
+  private run(values: Values): tf.Tensor {
+    const inputs = this.inputs.map((ref) => values.get(refKey(ref))!);
+    const shapes = inputs.map((t) => t.shape);
+    const results = this.program.outputShapes(shapes);
+    const arrays = results.map((shape) => new Float32Array(shape.reduce((p, d) => p * d, 1)));
+    this.program.run(
+      shapes,
+      inputs.map((t) => t.dataSync() as Float32Array),
+      arrays,
+    );
+    return tf.tensor(arrays[this.index], results[this.index]);
+  }
+
+  /** Computes the model's outputs from the layer's result. */
+  private async outputs(model: LoadedGraph, values: Values, result: tf.Tensor): Promise<tf.Tensor[]> {
+    const key = refKey(this.layer.result);
+    const refs = this.graph.outputs.map((o) => o.ref);
+    const changed = refs.filter((ref) => this.after.has(ref.node));
+    const feeds = Object.fromEntries(
+      [...values].filter(([k]) => !this.after.has(k.slice(0, k.lastIndexOf(':')))),
+    );
+    const computed = changed.length > 0 ? await model.execute({ ...feeds, [key]: result }, changed) : [];
+    const fresh = new Map(changed.map((ref, i) => [refKey(ref), computed[i]]));
+    return refs.map(
+      (ref) => fresh.get(refKey(ref)) ?? (refKey(ref) === key ? result : values.get(refKey(ref))!),
+    );
+  }
+
+  /**
+   * Measures one sample.
+   *
+   * @param values the float model's tensors: inputs and results of all layers, inputs and outputs of the model
+   */
+  async measure(model: LoadedGraph, values: Values, float: readonly Output[], label?: number): Promise<void> {
+    const result = this.run(values);
+    const outputs = await this.outputs(model, values, result);
+    this.own.add(values.get(refKey(this.layer.result))!.dataSync(), result.dataSync());
+    this.tally.add(float, toOutputs(this.graph, outputs), label);
+    const kept = new Set(values.values());
+    tf.dispose([...new Set([result, ...outputs])].filter((t) => !kept.has(t)));
+  }
+
+  report(): LayerSensitivity {
+    const { outputs, top1 } = this.tally.report();
+    return {
+      name: this.layer.name,
+      op: this.layer.op,
+      ownSignalToNoise: this.own.decibels,
+      signalToNoise: Math.min(...outputs.map((o) => o.signalToNoise)),
+      outputs,
+      ...(top1 && { top1Drop: top1.float - top1.lowbit }),
+    };
+  }
+
+  dispose(): void {
+    this.program.dispose();
+  }
+}
+
+function toOutputs(graph: Graph, tensors: readonly tf.Tensor[]): Output[] {
+  return tensors.map((tensor, i) => ({
+    name: graph.outputs[i].name,
+    shape: tensor.shape,
+    values: tensor.dataSync() as Float32Array,
+  }));
+}
+
+async function measureAll(
+  graph: Graph,
+  layers: readonly LoneLayer[],
+  source: LabelledSource,
+  { samples = DEFAULT_SAMPLES, onProgress, signal }: SensitivityOptions,
+): Promise<number> {
+  const model = await LoadedGraph.load(graph);
+  const ends = [...graph.inputs, ...graph.outputs].map((entry) => entry.ref);
+  const refs = new Map([...layers.flatMap((l) => l.observed), ...ends].map((ref) => [refKey(ref), ref]));
+  let seen = 0;
+  try {
+    for await (const { sample, label } of source(graph.inputs)) {
+      const feeds = model.feed(sample);
+      const tensors = await model.execute(feeds, [...refs.values()]);
+      const values = new Map([...refs.keys()].map((key, i) => [key, tensors[i]]));
+      try {
+        const outputs = graph.outputs.map((o) => values.get(refKey(o.ref))!);
+        const float = toOutputs(graph, outputs);
+        for (const layer of layers) {
+          await yieldToCancel(signal);
+          await layer.measure(model, values, float, label);
+        }
+      } finally {
+        tf.dispose([...tensors, ...Object.values(feeds)]);
+      }
+      seen++;
+      onProgress?.(seen, samples);
+      if (seen === samples) break;
+    }
+  } finally {
+    model.dispose();
+  }
+  if (seen === 0)
+    throw new LowbitError('invalid-argument', 'There are no samples to measure sensitivity on.');
+  return seen;
+}
+
+/**
+ * Measures what each layer of a plan costs when it is quantized alone.
+ *
+ * @param graph the optimized float graph
+ * @param plan how it would be quantized
+ * @param observations ranges of the plan's tensors
+ * @param source a few representative samples; with labels, the loss of top-1 is measured too
+ * @throws LowbitError 'invalid-argument' without samples; 'cancelled' on abort
+ */
+export async function measureSensitivity(
+  graph: Graph,
+  plan: QuantizationPlan,
+  observations: Observations,
+  source: LabelledSource,
+  options: SensitivityOptions = {},
+): Promise<Sensitivity> {
+  const layers = layersOf(graph, plan).map((layer) => new LoneLayer(graph, layer, observations));
+  try {
+    const samples = await withBackend(await importBackend(), () =>
+      measureAll(graph, layers, source, options),
+    );
+    const reports = layers.map((layer) => layer.report());
+    return { samples, layers: reports.sort((a, b) => a.signalToNoise - b.signalToNoise) };
+  } finally {
+    for (const layer of layers) layer.dispose();
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The units whose precision is chosen: an op with the pointwise functions that are fused into its store, or functions
+ * that make a table of their own.
+ */
+import { output, refKey } from '../../graph/edit';
+import type { Graph, TensorRef } from '../../graph/ir';
+import { RENAMES } from './match-layout';
+import type { QuantizationPlan, Step } from './plan';
+
+export interface Layer {
+  /** The op's node; of a table, the node that it computes. */
+  readonly name: string;
+  readonly op: string;
+  /** Names of all its nodes. */
+  readonly nodes: ReadonlySet<string>;
+  readonly result: TensorRef;
+  /** Whether it multiplies by weights. */
+  readonly weighted: boolean;
+}
+
+/** Nodes on the paths from `root` (not included) to `result`. */
+function between(graph: Graph, root: TensorRef, result: TensorRef): Set<string> {
+  const nodes = new Set<string>();
+  const queue = [result];
+  for (let ref = queue.pop(); ref; ref = queue.pop()) {
+    if (refKey(ref) === refKey(root) || graph.constants.has(ref.node) || nodes.has(ref.node)) continue;
+    nodes.add(ref.node);
+    queue.push(...graph.nodes.get(ref.node)!.inputs);
+  }
+  return nodes;
+}
+
+function layerOf(graph: Graph, step: Step): Layer {
+  if (step.kind === 'lookup') {
+    const { op } = graph.nodes.get(step.to.node)!;
+    const nodes = between(graph, step.from, step.to);
+    return { name: step.to.node, op, nodes, result: step.to, weighted: false };
+  }
+  const { node, quantizable, store } = step;
+  const nodes = between(graph, output(node.name), store.result).add(node.name);
+  return {
+    name: node.name,
+    op: node.op,
+    nodes,
+    result: store.result,
+    weighted: quantizable.weighted === true,
+  };
+}
+
+/** The layers of a plan in topological order, without those that only rename dimensions. */
+export function layersOf(graph: Graph, plan: QuantizationPlan): Layer[] {
+  return plan.regions
+    .flatMap((region) => region.steps.map((step) => layerOf(graph, step)))
+    .filter(({ op }) => !RENAMES.has(op));
+}

@@ -1,0 +1,145 @@
+import { calibrate } from '../../src/calibration/runner';
+import type { LabelledSample, LabelledSource } from '../../src/calibration/source';
+import { measureSensitivity } from '../../src/evaluation/sensitivity';
+import type { Graph } from '../../src/graph/ir';
+import { layersOf } from '../../src/passes/quantize/layers';
+import { planQuantization } from '../../src/passes/quantize/plan';
+import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import { signalToNoise } from '../../src/quantization/metrics';
+import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
+import { toSample } from '../support/quantize';
+import { randomOf } from '../support/random';
+
+const SAMPLES = 4;
+const random = randomOf('sensitivity', 0);
+
+/** A residual block with a hard-swish, a mean and a linear layer. */
+function block(): Graph {
+  return new FloatGraph(random)
+    .input('image', [1, 6, 6, 4])
+    .weights('a/w', [1, 1, 4, 4])
+    .constant('zeros', [4], [0, 0, 0, 0])
+    .node('a', '_FusedConv2D', ['image', 'a/w', 'zeros'], {
+      ...windowAttrs(),
+      ...fusedAttrs(['BiasAdd', 'Relu']),
+    })
+    .weights('b/w', [1, 1, 4, 4])
+    .node('b', 'Conv2D', ['a', 'b/w'], windowAttrs())
+    .constant('three', [], [3])
+    .node('shifted', 'AddV2', ['b', 'three'])
+    .node('gate', 'Relu6', ['shifted'])
+    .node('swish', 'Mul', ['b', 'gate'])
+    .node('sum', 'AddV2', ['a', 'swish'])
+    .constant('axes', [2], [1, 2], 'int32')
+    .node('mean', 'Mean', ['sum', 'axes'])
+    .weights('linear/w', [4, 3])
+    .node('linear', 'MatMul', ['mean', 'linear/w'])
+    .build('linear', 'a');
+}
+
+const graph = block();
+const plan = planQuantization(graph);
+const feeds = Array.from({ length: SAMPLES }, () => drawFeeds(graph, random));
+const source: LabelledSource = async function* () {
+  for (const feed of feeds) yield { sample: toSample(feed) };
+};
+
+async function observe() {
+  return calibrate(
+    graph,
+    observedTensors(plan),
+    async function* () {
+      for (const feed of feeds) yield toSample(feed);
+    },
+    { method: 'minmax' },
+  );
+}
+
+/** Signal-to-noise of each output with the given nodes alone quantized, computed by converting the graph so. */
+async function alone(nodes: ReadonlySet<string>): Promise<number[]> {
+  const others = [...graph.nodes.keys()].filter((name) => !nodes.has(name));
+  const float = new Map(others.map((name) => [name, 'float']));
+  const lone = quantizeGraph(
+    graph,
+    planQuantization(graph, { float, weightless: true }),
+    await observe(),
+  ).graph;
+  const expected: number[][] = graph.outputs.map(() => []);
+  const received: number[][] = graph.outputs.map(() => []);
+  for (const feed of feeds) {
+    for (const [i, { values }] of (await execute(graph, feed)).entries()) expected[i].push(...values);
+    for (const [i, { values }] of (await execute(lone, feed)).entries()) received[i].push(...values);
+  }
+  return expected.map((values, i) => signalToNoise(values, received[i]));
+}
+
+test('takes functions that are fused into an op with it', () => {
+  expect(layersOf(graph, plan).map(({ name, nodes }) => [name, ...[...nodes].sort()])).toEqual([
+    ['a', 'a'],
+    ['b', 'b', 'gate', 'shifted', 'swish'],
+    ['sum', 'sum'],
+    ['mean', 'mean'],
+    ['linear', 'linear'],
+  ]);
+});
+
+test('measures each layer as a conversion of it alone does, and the worst comes first', async () => {
+  const { samples, layers } = await measureSensitivity(graph, plan, await observe(), source);
+  expect(samples).toBe(SAMPLES);
+  for (const layer of layersOf(graph, plan)) {
+    const measured = layers.find((l) => l.name === layer.name)!;
+    const expected = await alone(layer.nodes);
+    for (const [i, { signalToNoise: decibels }] of measured.outputs.entries()) {
+      if (expected[i] > 100) expect(decibels).toBe(Number.POSITIVE_INFINITY);
+      else expect(decibels).toBeCloseTo(expected[i], 1);
+    }
+    expect(measured.signalToNoise).toBe(Math.min(...measured.outputs.map((o) => o.signalToNoise)));
+  }
+  const decibels = layers.map((l) => l.signalToNoise);
+  expect(decibels).toEqual(decibels.toSorted((a, b) => a - b));
+  expect(layers.every((l) => l.top1Drop === undefined)).toBe(true);
+});
+
+test('counts the labels that a layer loses', async () => {
+  const classes = await Promise.all(
+    feeds.map(async (feed) => {
+      const [{ values }] = await execute(graph, feed);
+      return values.indexOf(Math.max(...values));
+    }),
+  );
+  const labelled = async function* (): AsyncGenerator<LabelledSample> {
+    for (const [i, feed] of feeds.entries()) yield { sample: toSample(feed), label: classes[i] };
+  };
+  const observations = await observe();
+  const ranges = new Map(observations.ranges).set('mean:0', { min: -1e6, max: 1e6 });
+  const { layers } = await measureSensitivity(graph, plan, { ...observations, ranges }, labelled);
+  const drop = (name: string) => layers.find((l) => l.name === name)!.top1Drop;
+  // A mean that is rounded to zero gives every class the score 0: the first class wins.
+  expect(drop('linear')).toBeCloseTo((100 * classes.filter((c) => c !== 0).length) / SAMPLES);
+  expect(drop('sum')).toBe(0);
+});
+
+test('reads no more samples than it is asked to', async () => {
+  let read = 0;
+  const counting: LabelledSource = async function* () {
+    for (;;) {
+      read++;
+      yield { sample: toSample(feeds[0]) };
+    }
+  };
+  const progress: number[] = [];
+  const { samples } = await measureSensitivity(graph, plan, await observe(), counting, {
+    samples: 2,
+    onProgress: (done) => progress.push(done),
+  });
+  expect([samples, read]).toEqual([2, 2]);
+  expect(progress).toEqual([1, 2]);
+});
+
+test('says so when there is no sample, and stops when it is cancelled', async () => {
+  const observations = await observe();
+  const nothing = measureSensitivity(graph, plan, observations, async function* () {});
+  await expect(nothing).rejects.toMatchObject({ code: 'invalid-argument' });
+  const cancelled = measureSensitivity(graph, plan, observations, source, { signal: AbortSignal.abort() });
+  await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+});
