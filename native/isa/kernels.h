@@ -14,20 +14,29 @@
 
 namespace lowbit {
 
+// What the store of a convolution or a linear layer needs of each output channel. The packing keeps a copy of it.
+struct ChannelConstants {
+  const int32_t* bias;  // includes the correction -zeroPoint(input) * sum(filter)
+  const float* multiplier;
+};
+
 // From an int32 accumulator to an output element of channel n:
 //   value = (float)(accumulator + bias[n]) * multiplier[n]
 //   code  = (int32)rint(min(max(value, low), high)) + zeroPoint          low, high: clamp bounds less the zero point
 //   out   = table ? table[code] : code
 // or, for a float32 output, min(max(value, low), high).
-// bias includes the correction -zeroPoint(input) * sum(filter); accumulator + bias wraps modulo 2^32 and its true value
-// always fits int32 (checked when a program is compiled). bias and multiplier are padded to a multiple of 64 entries.
+// accumulator + bias wraps modulo 2^32 and its true value always fits int32 (checked when a program is compiled).
+// Where `bounded`, |value| stays below 2^31 for every input: the value may be converted first and then clamped as an
+// integer, which is the same, as rint is monotonic and the bounds are integers.
 struct OutputStage {
-  const int32_t* bias;
-  const float* multiplier;
   float low;
   float high;
   int32_t zeroPoint;     // unsigned code
   const uint8_t* table;  // 256 unsigned codes by unsigned code, or nullptr
+  bool bounded;
+
+  uint8_t codeLow() const { return static_cast<uint8_t>(static_cast<int32_t>(low) + zeroPoint); }
+  uint8_t codeHigh() const { return static_cast<uint8_t>(static_cast<int32_t>(high) + zeroPoint); }
 };
 
 // out[m][n] = stage(sum over t < taps, k < depth of row(t, m)[k] * filter[n][t][k])
@@ -43,20 +52,28 @@ struct GemmArgs {
   const void* packed;  // made by packGemm
   int outputs;
   const OutputStage* stage;
+  void* scratch;       // gemmScratchBytes(taps, depth), 64-aligned
   uint8_t* out;        // row m at out + m * outStride (bytes); null for a float output
   float* floatOut;     // row m at floatOut + m * outStride (elements)
   size_t outStride;
 };
 
-// out[m][c] = stage(sum over t < taps of row(t, m)[c] * filter[t][c]), row(t, m) = rows[t * rowCount + m]
+// One row of outputs of a depthwise convolution. The window slides over `columnCount` columns of kernelH pixels each,
+// column(x, ky) = columns[ky * columnCount + x]; pixels of the padding point to a row of zero points.
+//   out[m][c] = stage(sum over ky, kx of column(m * stride + kx * dilation, ky)[c] * filter[ky][kx][c])
 struct DepthwiseArgs {
-  const uint8_t* const* rows;
-  int rowCount;
-  int taps;
+  const uint8_t* const* columns;
+  int columnCount;
+  int kernelH;
+  int kernelW;
+  int stride;
+  int dilation;
+  int outputs;  // pixels
   int channels;
   const void* packed;  // made by packDepthwise
   const OutputStage* stage;
-  uint8_t* out;
+  void* scratch;       // depthwiseScratchBytes(columnCount, kernelH), 64-aligned
+  uint8_t* out;        // pixel m at out + m * outStride; the bytes from `channels` to the row pitch may be written
   size_t outStride;
 };
 
@@ -98,12 +115,18 @@ struct Kernels {
 
   // filter: int8 [outputs][taps][depth]. packed: 64-aligned.
   size_t (*packedGemmBytes)(int outputs, int taps, int depth);
-  void (*packGemm)(const int8_t* filter, int outputs, int taps, int depth, void* packed);
+  void (*packGemm)(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
+                   void* packed);
+  // Scratch that a gemm call with these sizes needs.
+  size_t (*gemmScratchBytes)(int taps, int depth);
   void (*gemm)(const GemmArgs& args);
 
-  // filter: int8 [taps][channels].
-  size_t (*packedDepthwiseBytes)(int channels, int taps);
-  void (*packDepthwise)(const int8_t* filter, int channels, int taps, void* packed);
+  // filter: int8 [kernelH][kernelW][channels].
+  size_t (*packedDepthwiseBytes)(int channels, int kernelH, int kernelW);
+  void (*packDepthwise)(const int8_t* filter, int channels, int kernelH, int kernelW,
+                        const ChannelConstants& constants, void* packed);
+  // Scratch that a depthwise call with these sizes needs.
+  size_t (*depthwiseScratchBytes)(int columnCount, int kernelH);
   void (*depthwise)(const DepthwiseArgs& args);
 
   // code = clamp(rint(x / scale) + zeroPoint, 0, 255), clamped as float before the conversion; NaN gives code 0.

@@ -46,12 +46,14 @@ class Convolution : public Operator {
       : Operator(reader.label()),
         geometry_(geometry),
         toFloat_(output.type == TensorType::kFloat32),
+        gemmScratchBytes_(alignUp(kernels.gemmScratchBytes(taps(), depth()))),
         stage_(makeStage(reader, geometry, filter, offsets, activation, input, output)),
         zeroRow_(geometry.inChannels + 64, static_cast<uint8_t>(input.zeroPoint)) {
     const int32_t groupOutputs = geometry.outChannels / geometry.groups;
     const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
     for (int32_t g = 0; g < geometry.groups; ++g) {
-      matrices_.emplace_back(kernels, filter + g * groupBytes, groupOutputs, taps(), depth());
+      matrices_.emplace_back(kernels, filter + g * groupBytes, groupOutputs, taps(), depth(),
+                             stage_.from(g * groupOutputs));
     }
   }
 
@@ -65,8 +67,10 @@ class Convolution : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
-    return sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows();
+    return gemmScratchBytes_ + sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows();
   }
+
+  bool takesEpilogue() const override { return !toFloat_; }
 
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
@@ -74,21 +78,15 @@ class Convolution : public Operator {
     const int64_t pixels = plan.pixels();
     const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
-    const int64_t bytesPerRow = static_cast<int64_t>(taps()) * rowPitch(geometry_.inChannels);
-    const int64_t rows = chunkRows(pixels, bytesPerRow, maxRows(), context.pool.threads());
-    const int64_t rowChunks = ceilDiv(pixels, rows);
-    const size_t blocks = matrices_[0].blocks().size();
-    // Few rows: the blocks of outputs are chunks too.
-    const bool splitBlocks = rowChunks < 2 * context.pool.threads() && context.pool.threads() > 1;
-    const size_t chunks = static_cast<size_t>(rowChunks) * (splitBlocks ? blocks : 1);
-    context.pool.parallelFor(chunks, [&](size_t chunk, int thread) {
-      const int64_t first = static_cast<int64_t>(splitBlocks ? chunk / blocks : chunk) * rows;
-      const int count = static_cast<int>(std::min(rows, pixels - first));
-      const size_t firstBlock = splitBlocks ? chunk % blocks : 0;
-      const size_t lastBlock = splitBlocks ? firstBlock + 1 : blocks;
+    const Split split = splitWork(pixels, context.pool.threads());
+    context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
+      const int64_t first = static_cast<int64_t>(chunk / split.blockChunks) * split.rows;
+      const int count = static_cast<int>(std::min(split.rows, pixels - first));
+      const size_t firstBlock = chunk % split.blockChunks * split.blocks;
+      uint8_t* scratch = context.threadScratch<uint8_t>(thread);
       const uint8_t** pointers = nullptr;
       if (!direct) {
-        pointers = context.threadScratch<const uint8_t*>(thread);
+        pointers = reinterpret_cast<const uint8_t**>(scratch + gemmScratchBytes_);
         for (int m = 0; m < count; ++m) {
           visitTaps(plan, geometry_.window, input, first + m, [&](int tap, const uint8_t* row) {
             pointers[static_cast<size_t>(tap) * count + m] = row ? row : zeroRow_.data();
@@ -99,10 +97,10 @@ class Convolution : public Operator {
         if (g > 0 && pointers) {
           for (size_t i = 0; i < static_cast<size_t>(taps()) * count; ++i) pointers[i] += depth();
         }
-        for (size_t b = firstBlock; b < lastBlock; ++b) {
+        for (size_t b = firstBlock; b < firstBlock + split.blocks; ++b) {
           const PackedMatrix::Block& block = matrices_[g].blocks()[b];
           const int32_t channel = g * (geometry_.outChannels / geometry_.groups) + block.first;
-          const OutputStage stage = stage_.from(channel);
+          const OutputStage stage = stage_.output();
           GemmArgs args{};
           args.rows = pointers;
           args.base = input.row(first) + static_cast<size_t>(g) * depth();
@@ -113,6 +111,7 @@ class Convolution : public Operator {
           args.packed = block.packed.data();
           args.outputs = block.count;
           args.stage = &stage;
+          args.scratch = scratch;
           if (toFloat_) {
             args.floatOut = context.output.floats() + first * geometry_.outChannels + channel;
             args.outStride = geometry_.outChannels;
@@ -121,6 +120,7 @@ class Convolution : public Operator {
             args.outStride = context.output.pitch();
           }
           context.kernels.gemm(args);
+          context.runEpilogue(Rows{first, count, channel, block.count});
         }
       }
     });
@@ -136,7 +136,33 @@ class Convolution : public Operator {
   int32_t taps() const { return geometry_.window.kernelH * geometry_.window.kernelW; }
   int32_t depth() const { return geometry_.inChannels / geometry_.groups; }
   // Bounds the pointers that a chunk needs.
-  int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), 36, 576); }
+  int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), kTileRows, 576); }
+
+  // A chunk is `rows` rows of the output by `blocks` blocks of its channels.
+  struct Split {
+    int64_t rows;
+    int64_t rowChunks;
+    size_t blocks;
+    size_t blockChunks;
+    size_t chunks() const { return static_cast<size_t>(rowChunks) * blockChunks; }
+  };
+
+  // By rows: the filter passes through every core's cache, each core's rows stay in it from op to op. By blocks of
+  // outputs where the filter is the larger one, so that each core reads its own part alone.
+  Split splitWork(int64_t pixels, int threads) const {
+    const size_t blocks = matrices_[0].blocks().size();
+    const int64_t perRow = static_cast<int64_t>(taps()) * geometry_.inChannels;
+    const bool byBlocks = threads > 1 && geometry_.groups == 1 && blocks >= static_cast<size_t>(threads) &&
+                          geometry_.outChannels > 2 * pixels;
+    int64_t rows = std::min(maxRows(), std::max<int64_t>(1, kCacheBytes / perRow));
+    if (threads > 1 && !byBlocks) rows = std::min(rows, pixels / (kChunksPerThread * threads));
+    rows = std::max<int64_t>(1, rows / kTileRows) * kTileRows;
+    return Split{rows, ceilDiv(pixels, rows), byBlocks ? 1 : blocks, byBlocks ? blocks : 1};
+  }
+
+  static constexpr int64_t kTileRows = 12;            // a multiple of the tile heights of most kernels
+  static constexpr int64_t kCacheBytes = 128 * 1024;  // the input of a chunk, in the level-2 cache
+  static constexpr int64_t kChunksPerThread = 4;
 
   static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
                                 const Filter& offsets, const Activation& activation, const Tensor& input,
@@ -151,6 +177,7 @@ class Convolution : public Operator {
 
   Geometry geometry_;
   bool toFloat_;
+  size_t gemmScratchBytes_;
   ChannelStage stage_;
   std::vector<uint8_t> zeroRow_;
   std::vector<PackedMatrix> matrices_;
@@ -167,8 +194,10 @@ class Depthwise : public Operator {
         channels_(channels),
         stage_(makeStage(reader, channels, taps(), filter, offsets, activation, input, output)),
         zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
-        packed_(kernels.packedDepthwiseBytes(channels, taps())) {
-    kernels.packDepthwise(filter, channels, taps(), packed_.data());
+        columnScratchBytes_(alignUp(
+            kernels.depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
+        packed_(kernels.packedDepthwiseBytes(channels, window.kernelH, window.kernelW)) {
+    kernels.packDepthwise(filter, channels, window.kernelH, window.kernelW, stage_.from(0), packed_.data());
   }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
@@ -181,31 +210,35 @@ class Depthwise : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
-    return sizeof(uint8_t*) * static_cast<size_t>(taps()) * kRows;
+    return columnScratchBytes_ + sizeof(uint8_t*) * static_cast<size_t>(window_.kernelH) * columns(maxOutputs());
   }
 
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
     const WindowPlan plan = planWindow(label(), window_, *input.shape);
-    const int64_t pixels = plan.pixels();
-    const OutputStage stage = stage_.from(0);
-    context.pool.parallelFor(static_cast<size_t>(ceilDiv(pixels, kRows)), [&](size_t chunk, int thread) {
-      const int64_t first = static_cast<int64_t>(chunk) * kRows;
-      const int count = static_cast<int>(std::min<int64_t>(kRows, pixels - first));
-      const uint8_t** pointers = context.threadScratch<const uint8_t*>(thread);
-      for (int m = 0; m < count; ++m) {
-        visitTaps(plan, window_, input, first + m, [&](int tap, const uint8_t* row) {
-          pointers[static_cast<size_t>(tap) * count + m] = row ? row : zeroRow_.data();
-        });
-      }
+    const OutputStage stage = stage_.output();
+    const int64_t segments = ceilDiv(plan.outW, maxOutputs());
+    const int64_t width = ceilDiv(plan.outW, segments);
+    const int64_t rows = static_cast<int64_t>(plan.batch) * plan.outH;
+    context.pool.parallelFor(static_cast<size_t>(rows * segments), [&](size_t chunk, int thread) {
+      const int64_t row = static_cast<int64_t>(chunk) / segments;
+      const int32_t firstX = static_cast<int32_t>(static_cast<int64_t>(chunk) % segments * width);
       DepthwiseArgs args{};
-      args.rows = pointers;
-      args.rowCount = count;
-      args.taps = taps();
+      args.outputs = static_cast<int>(std::min<int64_t>(width, plan.outW - firstX));
+      args.columnCount = static_cast<int>(columns(args.outputs));
+      uint8_t* scratch = context.threadScratch<uint8_t>(thread);
+      const uint8_t** pointers = reinterpret_cast<const uint8_t**>(scratch + columnScratchBytes_);
+      findColumns(plan, input, row, firstX, args.columnCount, pointers);
+      args.columns = pointers;
+      args.kernelH = window_.kernelH;
+      args.kernelW = window_.kernelW;
+      args.stride = window_.strideW;
+      args.dilation = window_.dilationW;
       args.channels = channels_;
       args.packed = packed_.data();
       args.stage = &stage;
-      args.out = context.output.row(first);
+      args.scratch = scratch;
+      args.out = context.output.row(row * plan.outW + firstX);
       args.outStride = context.output.pitch();
       context.kernels.depthwise(args);
     });
@@ -214,7 +247,32 @@ class Depthwise : public Operator {
   size_t packedBytes() const override { return packed_.bytes(); }
 
  private:
-  static constexpr int64_t kRows = 64;
+  // The pixels that a call makes of one row: their columns stay in the level-1 cache while all channels pass.
+  int64_t maxOutputs() const {
+    return std::clamp<int64_t>(4096 / (static_cast<int64_t>(window_.kernelH) * window_.strideW), 1, 32);
+  }
+
+  // Columns that the windows of `outputs` neighbouring pixels span.
+  int64_t columns(int64_t outputs) const {
+    return (outputs - 1) * window_.strideW + static_cast<int64_t>(window_.kernelW - 1) * window_.dilationW + 1;
+  }
+
+  // Pointers to the pixels of the columns below output pixels `firstX` and on of output row `row` (of all images).
+  void findColumns(const WindowPlan& plan, const View& input, int64_t row, int32_t firstX, int columnCount,
+                   const uint8_t** pointers) const {
+    const int64_t image = row / plan.outH;
+    const int64_t top = row % plan.outH * window_.strideH - plan.top;
+    const int64_t left = static_cast<int64_t>(firstX) * window_.strideW - plan.left;
+    for (int32_t ky = 0; ky < window_.kernelH; ++ky, pointers += columnCount) {
+      const int64_t y = top + static_cast<int64_t>(ky) * window_.dilationH;
+      const bool rowInside = y >= 0 && y < plan.inH;
+      const uint8_t* first = rowInside ? input.row((image * plan.inH + y) * plan.inW) : nullptr;
+      for (int x = 0; x < columnCount; ++x) {
+        const bool inside = rowInside && left + x >= 0 && left + x < plan.inW;
+        pointers[x] = inside ? first + (left + x) * input.pitch() : zeroRow_.data();
+      }
+    }
+  }
 
   int32_t taps() const { return window_.kernelH * window_.kernelW; }
 
@@ -230,6 +288,7 @@ class Depthwise : public Operator {
   int32_t channels_;
   ChannelStage stage_;
   std::vector<uint8_t> zeroRow_;
+  size_t columnScratchBytes_;
   PackedBytes packed_;
 };
 
@@ -261,9 +320,12 @@ class Linear : public Operator {
   void run(const RunContext& context) const override {
     const Shape pixels{4, {static_cast<int32_t>(context.inputs[0].shape->rows()), 1, 1, inFeatures_}};
     const View input{context.inputs[0].data, &pixels};
-    product_.run(RunContext{context.kernels, context.pool, &input, context.output, context.scratch,
-                            context.scratchStride});
+    RunContext product = context;
+    product.inputs = &input;
+    product_.run(product);
   }
+
+  bool takesEpilogue() const override { return product_.takesEpilogue(); }
 
   size_t packedBytes() const override { return product_.packedBytes(); }
 

@@ -21,6 +21,23 @@ struct View {
   int32_t* ints() const { return reinterpret_cast<int32_t*>(data); }
 };
 
+// A rectangle of a tensor seen as a matrix of rows by channels.
+struct Rows {
+  int64_t first;
+  int64_t count;
+  int32_t firstChannel;
+  int32_t channels;
+};
+
+class Operator;
+
+// An op that takes the place of another one's store: an element-wise op whose first or second input is the output at
+// hand, run in place on each piece of it while that is still in the cache.
+struct Epilogue {
+  const Operator* op = nullptr;
+  const View* inputs = nullptr;
+};
+
 struct RunContext {
   const Kernels& kernels;
   const ThreadPool::Lease& pool;
@@ -28,12 +45,19 @@ struct RunContext {
   View output;
   uint8_t* scratch;  // one block a thread
   size_t scratchStride;
+  Epilogue epilogue;
+
+  void runEpilogue(const Rows& rows) const;
 
   template <class T>
   T* threadScratch(int thread) const {
     return reinterpret_cast<T*>(scratch + static_cast<size_t>(thread) * scratchStride);
   }
 };
+
+constexpr size_t kAlignment = 64;
+
+inline size_t alignUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // 64-aligned bytes whose tail may be over-read by kernels.
 class PackedBytes {
@@ -47,7 +71,6 @@ class PackedBytes {
   size_t bytes() const { return bytes_; }
 
  private:
-  static constexpr uintptr_t kAlignment = 64;
   size_t bytes_;
   std::vector<uint8_t> storage_;
 };
@@ -62,6 +85,12 @@ class Operator {
   // Bytes of scratch that each thread needs for these shapes.
   virtual size_t scratchBytes(const std::vector<Shape>& /*inputs*/, const Shape& /*output*/) const { return 0; }
   virtual void run(const RunContext& context) const = 0;
+  // Whether run() calls runEpilogue on each piece of its output.
+  virtual bool takesEpilogue() const { return false; }
+  // Whether the op can be such an epilogue for these shapes, and its run on a piece of its output.
+  virtual bool canBeEpilogue(const std::vector<Shape>& /*inputs*/) const { return false; }
+  virtual void runRows(const Kernels& /*kernels*/, const View* /*inputs*/, const View& /*output*/,
+                       const Rows& /*rows*/) const {}
   // Bytes of packed weights held.
   virtual size_t packedBytes() const { return 0; }
 
@@ -71,6 +100,10 @@ class Operator {
  private:
   std::string label_;
 };
+
+inline void RunContext::runEpilogue(const Rows& rows) const {
+  if (epilogue.op) epilogue.op->runRows(kernels, epilogue.inputs, output, rows);
+}
 
 // Zero-corrected clamp bounds of an output, as the kernels take them.
 struct CodeRange {

@@ -16,7 +16,7 @@ class ChannelStage {
   ChannelStage(OpReader& reader, const Filter& filter, int32_t channels, const Tensor& input, const Tensor& output,
                const Activation& activation, const std::vector<int64_t>& weightSums,
                const std::vector<int64_t>& weightMagnitudes)
-      : bias_(channels + kPadding), multiplier_(channels + kPadding), table_(activation.table) {
+      : bias_(channels), multiplier_(channels), table_(activation.table) {
     const bool toFloat = output.type == TensorType::kFloat32;
     if (toFloat && !table_.empty()) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
@@ -26,6 +26,7 @@ class ChannelStage {
     const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, 4ll * channels, 4);
     const uint8_t* bias = nullptr;
     if (filter.biasOffset != -1) bias = reader.bytes("bias", filter.biasOffset, 4ll * channels, 4);
+    bool bounded = true;
     for (int32_t c = 0; c < channels; ++c) {
       float scale;
       std::memcpy(&scale, scales + 4ll * c, sizeof scale);
@@ -45,40 +46,47 @@ class ChannelStage {
              reader.label().c_str(), c, static_cast<long long>(magnitude));
       }
       bias_[c] = static_cast<int32_t>(offset - input.zeroPoint * weightSums[c]);
+      // Twice: the sum is rounded to float32, and so is the product.
+      bounded = bounded && 2.0 * static_cast<double>(magnitude) * multiplier < 2147483648.0;
     }
     const int32_t zeroPoint = hasTable ? activation.preZeroPoint : output.zeroPoint;
     const CodeRange range(activation.codeMin, activation.codeMax, zeroPoint);
-    low_ = toFloat ? activation.realMin : range.low;
-    high_ = toFloat ? activation.realMax : range.high;
-    zeroPoint_ = toFloat ? 0 : zeroPoint;
+    stage_.low = toFloat ? activation.realMin : range.low;
+    stage_.high = toFloat ? activation.realMax : range.high;
+    stage_.zeroPoint = toFloat ? 0 : zeroPoint;
+    stage_.bounded = bounded;
   }
 
-  // The stage as seen by a kernel that starts at output channel `first`.
-  OutputStage from(int32_t first) const {
-    return OutputStage{bias_.data() + first, multiplier_.data() + first,          low_, high_,
-                       zeroPoint_,           table_.empty() ? nullptr : table_.data()};
+  OutputStage output() const {
+    OutputStage stage = stage_;
+    stage.table = table_.empty() ? nullptr : table_.data();
+    return stage;
+  }
+
+  ChannelConstants from(int32_t first) const {
+    return ChannelConstants{bias_.data() + first, multiplier_.data() + first};
   }
 
  private:
-  static constexpr int kPadding = 64;  // kernels load whole vectors
   std::vector<int32_t> bias_;
   std::vector<float> multiplier_;
   std::vector<uint8_t> table_;
-  float low_;
-  float high_;
-  int32_t zeroPoint_;
+  OutputStage stage_{};
 };
 
 // A filter matrix [outputs][taps][depth], packed in blocks of outputs that threads take one by one.
 class PackedMatrix {
  public:
-  static constexpr int32_t kBlock = 256;
+  static constexpr int32_t kBlock = 128;  // a multiple of every panel width
 
-  PackedMatrix(const Kernels& kernels, const int8_t* filter, int32_t outputs, int32_t taps, int32_t depth) {
+  // `constants` start at the first output of the matrix.
+  PackedMatrix(const Kernels& kernels, const int8_t* filter, int32_t outputs, int32_t taps, int32_t depth,
+               const ChannelConstants& constants) {
     for (int32_t first = 0; first < outputs; first += kBlock) {
       const int32_t count = std::min(kBlock, outputs - first);
       blocks_.push_back(Block{first, count, PackedBytes(kernels.packedGemmBytes(count, taps, depth))});
       kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, count, taps, depth,
+                       ChannelConstants{constants.bias + first, constants.multiplier + first},
                        blocks_.back().packed.data());
     }
   }
@@ -100,15 +108,5 @@ class PackedMatrix {
  private:
   std::vector<Block> blocks_;
 };
-
-// Rows of a chunk: its input stays in the level-2 cache while it passes all blocks of the filter; a multiple of the
-// tile heights of the kernels, and several chunks a thread where there are rows enough.
-inline int64_t chunkRows(int64_t rows, int64_t bytesPerRow, int64_t maxRows, int threads) {
-  constexpr int64_t kTile = 36;
-  constexpr int64_t kCacheBytes = 128 * 1024;
-  int64_t tiles = std::min(kCacheBytes / bytesPerRow, maxRows) / kTile;
-  if (threads > 1) tiles = std::min(tiles, rows / (4 * threads) / kTile);
-  return kTile * std::max<int64_t>(1, tiles);
-}
 
 }  // namespace lowbit

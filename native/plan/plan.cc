@@ -6,11 +6,9 @@
 namespace lowbit {
 namespace {
 
-constexpr size_t kAlignment = 64;
 constexpr size_t kGuard = 128;  // kernels read past the end of rows
 constexpr size_t kMaxArenaBytes = size_t{16} << 30;
-
-size_t alignUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
@@ -89,43 +87,90 @@ Plan::Plan(const Program& program, std::vector<Shape> inputShapes)
     inputWords_.insert(inputWords_.end(), shape.dims, shape.dims + shape.rank);
   }
 
-  std::vector<Block> blocks(program.tensors.size());
-  std::vector<bool> outside(program.tensors.size());
-  for (int id : program.inputs) outside[id] = true;
-  for (int id : program.outputs) outside[id] = true;
   size_t widest = 0;
-  for (size_t s = 0; s < program.steps.size(); ++s) {
-    const Step& step = program.steps[s];
-    std::vector<Shape> inputs;
-    for (int id : step.inputs) {
-      inputs.push_back(shapes_[id]);
-      blocks[id].last = s;
-      widest = std::max(widest, step.inputs.size());
-    }
+  for (const Step& step : program.steps) {
+    const std::vector<Shape> inputs = shapesOf(step.inputs);
     Shape& shape = shapes_[step.output];
     shape = step.op->outputShape(inputs);
     const std::string what = step.op->label() + ": output";
     checkShape(shape, what);
     checkDeclared(program.tensors[step.output], shape, what);
-    blocks[step.output] = Block{0, alignUp(tensorBytes(program.tensors[step.output], shape) + kGuard), s, s};
     scratchPerThread_ = std::max(scratchPerThread_, alignUp(step.op->scratchBytes(inputs, shape) + kGuard));
+    widest = std::max(widest, step.inputs.size());
   }
+  planActions(program);
+  planMemory(program);
+  arguments_.resize(widest);
+  epilogueArguments_.resize(widest);
+}
 
-  std::vector<Block*> inside;
+std::vector<Shape> Plan::shapesOf(const std::vector<int>& ids) const {
+  std::vector<Shape> shapes;
+  for (int id : ids) shapes.push_back(shapes_[id]);
+  return shapes;
+}
+
+// An element-wise step becomes the epilogue of the step that makes the later one of its inputs, where nothing else
+// reads that input: it never leaves the cache, and takes no memory of its own.
+void Plan::planActions(const Program& program) {
+  std::vector<size_t> readers(program.tensors.size());
+  std::vector<size_t> writer(program.tensors.size(), SIZE_MAX);  // the action; SIZE_MAX: an input of the program
   for (const Step& step : program.steps) {
-    if (!outside[step.output]) inside.push_back(&blocks[step.output]);
+    for (int id : step.inputs) ++readers[id];
+  }
+  for (int id : program.outputs) ++readers[id];
+  for (size_t s = 0; s < program.steps.size(); ++s) {
+    const Step& step = program.steps[s];
+    if (step.op->canBeEpilogue(shapesOf(step.inputs))) {
+      int last = -1;  // the input that is made last
+      for (int id : step.inputs) {
+        if (writer[id] != SIZE_MAX && (last == -1 || writer[id] > writer[last])) last = id;
+      }
+      if (last != -1 && readers[last] == 1) {
+        Action& maker = actions_[writer[last]];
+        if (maker.epilogue == maker.step && program.steps[maker.step].op->takesEpilogue()) {
+          maker.epilogue = s;
+          maker.output = step.output;
+          writer[step.output] = writer[last];
+          continue;
+        }
+      }
+    }
+    writer[step.output] = actions_.size();
+    actions_.push_back(Action{s, s, step.output});
+  }
+}
+
+void Plan::planMemory(const Program& program) {
+  std::vector<Block> blocks(program.tensors.size());
+  std::vector<bool> outside(program.tensors.size());
+  for (int id : program.inputs) outside[id] = true;
+  for (int id : program.outputs) outside[id] = true;
+  std::vector<Block*> inside;
+  for (size_t a = 0; a < actions_.size(); ++a) {
+    const Action& action = actions_[a];
+    for (int id : program.steps[action.step].inputs) blocks[id].last = a;
+    for (int id : program.steps[action.epilogue].inputs) blocks[id].last = a;
+    const int id = action.output;
+    blocks[id] = Block{0, alignUp(tensorBytes(program.tensors[id], shapes_[id]) + kGuard), a, a};
+    if (!outside[id]) inside.push_back(&blocks[id]);
   }
   const size_t total = planArena(inside);
-  if (total > kMaxArenaBytes) {
-    fail(LOWBIT_OUT_OF_MEMORY, "These input shapes need %zu MiB for intermediate tensors; use a smaller batch.",
-         total >> 20);
+  if (total > kMaxArenaBytes || scratchPerThread_ > kMaxScratchBytes) {
+    fail(LOWBIT_OUT_OF_MEMORY,
+         "These input shapes need %zu MiB for intermediate tensors and %zu MiB a thread; use a smaller batch.",
+         total >> 20, scratchPerThread_ >> 20);
   }
   arena_ = PackedBytes(total);
   views_.resize(program.tensors.size());
-  arguments_.resize(widest);
   for (size_t id = 0; id < views_.size(); ++id) {
     views_[id].shape = &shapes_[id];
     if (!outside[id]) views_[id].data = arena_.data() + blocks[id].offset;
+  }
+  // What an epilogue takes over is made in the place of its output.
+  for (const Action& action : actions_) {
+    if (action.epilogue == action.step || outside[action.output]) continue;
+    views_[program.steps[action.step].output].data = views_[action.output].data;
   }
 }
 
@@ -146,14 +191,20 @@ void Plan::run(const Program& program, const Kernels& kernels, const void* const
   }
   using Clock = std::chrono::steady_clock;
   if (profile) ++profile->runs;
-  for (size_t s = 0; s < program.steps.size(); ++s) {
-    const Step& step = program.steps[s];
+  for (const Action& action : actions_) {
+    const Step& step = program.steps[action.step];
     for (size_t i = 0; i < step.inputs.size(); ++i) arguments_[i] = views_[step.inputs[i]];
+    Epilogue epilogue;
+    if (action.epilogue != action.step) {
+      const Step& next = program.steps[action.epilogue];
+      for (size_t i = 0; i < next.inputs.size(); ++i) epilogueArguments_[i] = views_[next.inputs[i]];
+      epilogue = Epilogue{next.op.get(), epilogueArguments_.data()};
+    }
     const Clock::time_point start = profile ? Clock::now() : Clock::time_point();
-    step.op->run(RunContext{kernels, pool, arguments_.data(), views_[step.output], scratch_.data(),
-                            scratchPerThread_});
+    step.op->run(RunContext{kernels, pool, arguments_.data(), views_[action.output], scratch_.data(),
+                            scratchPerThread_, epilogue});
     if (profile) {
-      profile->nanoseconds[s] += std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+      profile->nanoseconds[action.step] += std::chrono::duration<double, std::nano>(Clock::now() - start).count();
     }
   }
 }

@@ -28,13 +28,26 @@ class Plan {
            Profile* profile);
 
  private:
+  // A step of the program as it runs: on its own, or with the step after it as the epilogue of its store.
+  struct Action {
+    size_t step;
+    size_t epilogue;  // the same as `step`: none
+    int output;       // of the epilogue, where there is one
+  };
+
+  std::vector<Shape> shapesOf(const std::vector<int>& ids) const;
+  void planActions(const Program& program);
+  void planMemory(const Program& program);
+
   std::vector<int32_t> inputWords_;
   std::vector<Shape> shapes_;    // by tensor
   PackedBytes arena_;
   size_t scratchPerThread_ = 0;
   PackedBytes scratch_;
   std::vector<View> views_;      // by tensor
-  std::vector<View> arguments_;  // inputs of the step at hand
+  std::vector<Action> actions_;
+  std::vector<View> arguments_;          // inputs of the step at hand
+  std::vector<View> epilogueArguments_;  // inputs of its epilogue
 };
 
 // Decodes "rank, dims..." for `count` tensors.

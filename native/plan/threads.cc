@@ -78,15 +78,23 @@ struct ThreadPool::State {
   std::condition_variable wake;
   std::atomic<uint64_t> job{0};  // a number, to tell that there is a new one
   std::atomic<uint32_t> gate{kClosed};
-  std::atomic<size_t> next{0};
-  size_t chunks = 0;
+  struct alignas(64) Range {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+  Range ranges[kMaxThreads];
   int participants = 0;
   Task task = nullptr;
   void* context = nullptr;
 
+  // A thread takes the chunks of its own range first: those that lie beside the ones it had in the op before, whose
+  // results are in its core's cache. Then it helps the others.
   void work(int thread) {
-    for (size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
-      task(context, chunk, thread);
+    for (int i = 0; i < participants; ++i) {
+      Range& range = ranges[(thread + i) % participants];
+      for (size_t chunk; (chunk = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;) {
+        task(context, chunk, thread);
+      }
     }
   }
 
@@ -143,9 +151,11 @@ void ThreadPool::Lease::dispatch(size_t chunks, Task task, void* context) const 
   State& state = *pool_.state_;
   state.task = task;
   state.context = context;
-  state.chunks = chunks;
   state.participants = threads_;
-  state.next.store(0, std::memory_order_relaxed);
+  for (int t = 0; t < threads_; ++t) {
+    state.ranges[t].next.store(chunks * t / threads_, std::memory_order_relaxed);
+    state.ranges[t].end = chunks * (t + 1) / threads_;
+  }
   state.gate.fetch_and(~kClosed, std::memory_order_release);
   {
     std::lock_guard<std::mutex> lock(state.sleep);

@@ -1,14 +1,20 @@
 // AVX2, exact: codes and weights are widened to int16 and multiplied by vpmaddwd, whose pairwise sums fit int32.
 // (vpmaddubsw would take bytes directly, but saturates its int16 sums.)
 //
-// GEMM. A panel is 16 outputs (two vectors of 8), a tile 4 rows: 8 accumulators. Four codes of a row are broadcast to
-// every 32-bit lane and split by a mask and a shift into the int16 pairs (k0, k2) and (k1, k3), so the weights are
-// stored in that order: a group of 4 k costs 4 widening loads of weights, and for each row 3 instructions for the codes
-// and 4 multiply-adds.
-//   packed: panel p | tap t | group g of 4 k | pair (k0 k2), (k1 k3) | output n of 16 | k of 2    (past depth: 0)
+// GEMM. A panel is 16 outputs (two vectors of 8), a tile 6 rows: 12 accumulators, 2 vectors of weights and 2 to
+// spare. The rows of a tile are widened once, into scratch, and used by all panels: a pair of k then costs one widening
+// load for each vector of weights, and for each row one broadcast load, two multiply-adds and two additions. Of these
+// 26 vector instructions for 192 products the 12 multiplications are the limit of a core with two multipliers.
+//   scratch: row of 6 | k, taps one after the other, as int16                       (past the last k: any value)
+//   packed:  panel p | bias of 16 | multiplier of 16 | pair of k | vector of 2 | output of 8 | k of 2
+// The first vector holds outputs 0-3 and 8-11 of the panel, the second 4-7 and 12-15: the saturating packs of the
+// store work within 128-bit lanes and so put them in order.
 //
-// Depthwise. Blocks of 16 channels; two taps are interleaved by channel and widened to int16 pairs.
-//   packed: block b | pair of taps | channel of 16 | tap of 2
+// Depthwise. Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved
+// by channel and widened to int16 pairs in a buffer, which serves all windows that the column is part of; the
+// multiply-adds then go over 4 output pixels at a time.
+//   buffer: column | pair of rows | channel of 8 | row of 2, as int16
+//   packed: block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2
 #include <immintrin.h>
 
 #include <algorithm>
@@ -50,146 +56,320 @@ using Common = VectorKernels<Avx2>;
 
 constexpr int kLanes = 8;
 constexpr int kPanel = 16;
-constexpr int kTileRows = 4;
+constexpr int kTileRows = 5;
 
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
+// The output of a panel that lane `lane` of vector `vector` holds.
+inline int outputOf(int vector, int lane) { return 4 * vector + lane % 4 + 8 * (lane / 4); }
+
+// Bias and multiplier as they lie at the start of a panel or a block of N outputs.
+template <int N>
+struct Constants {
+  int32_t bias[N];
+  float multiplier[N];
+};
+
+struct PanelSizes {
+  size_t pairs;
+  size_t bytes;
+  PanelSizes(int taps, int depth)
+      : pairs((static_cast<size_t>(taps) * depth + 1) / 2), bytes(sizeof(Constants<kPanel>) + pairs * 2 * kPanel) {}
+};
+
 size_t packedGemmBytes(int outputs, int taps, int depth) {
-  return static_cast<size_t>(ceilDiv(outputs, kPanel)) * kPanel * taps * ceilDiv(depth, 4) * 4;
+  return static_cast<size_t>(ceilDiv(outputs, kPanel)) * PanelSizes(taps, depth).bytes;
 }
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, void* packed) {
-  int8_t* out = static_cast<int8_t*>(packed);
-  for (int n0 = 0; n0 < outputs; n0 += kPanel) {
-    for (int t = 0; t < taps; ++t) {
-      for (int k0 = 0; k0 < depth; k0 += 4) {
-        for (int pair = 0; pair < 2; ++pair) {
-          for (int n = n0; n < n0 + kPanel; ++n) {
-            for (int k = k0 + pair; k < k0 + 4; k += 2) {
-              const bool inside = n < outputs && k < depth;
-              *out++ = inside ? filter[(static_cast<size_t>(n) * taps + t) * depth + k] : int8_t{0};
-            }
-          }
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
+              void* packed) {
+  const size_t products = static_cast<size_t>(taps) * depth;
+  const PanelSizes sizes(taps, depth);
+  uint8_t* panel = static_cast<uint8_t*>(packed);
+  for (int n0 = 0; n0 < outputs; n0 += kPanel, panel += sizes.bytes) {
+    Constants<kPanel>& own = *reinterpret_cast<Constants<kPanel>*>(panel);
+    int8_t* weights = reinterpret_cast<int8_t*>(&own + 1);
+    for (int v = 0; v < 2; ++v) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int n = n0 + outputOf(v, lane);
+        const bool inside = n < outputs;
+        own.bias[v * kLanes + lane] = inside ? constants.bias[n] : 0;
+        own.multiplier[v * kLanes + lane] = inside ? constants.multiplier[n] : 0;
+        for (size_t k = 0; k < 2 * sizes.pairs; ++k) {
+          weights[k / 2 * (2 * kPanel) + v * (2 * kLanes) + 2 * lane + k % 2] =
+              inside && k < products ? filter[n * products + k] : int8_t{0};
         }
       }
     }
+  }
+}
+
+// int16 elements from one row of the scratch to the next: a whole vector more than there are products, which the
+// widening may write past the end.
+size_t scratchRow(int taps, int depth) { return (static_cast<size_t>(taps) * depth + 31) / 16 * 16; }
+
+size_t gemmScratchBytes(int taps, int depth) { return kTileRows * scratchRow(taps, depth) * sizeof(int16_t); }
+
+inline void widenRow(const uint8_t* row, int depth, int16_t* out) {
+  if (depth <= 4) {
+    int32_t codes;
+    std::memcpy(&codes, row, sizeof codes);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_cvtepu8_epi16(_mm_cvtsi32_si128(codes)));
+    return;
+  }
+  for (int k = 0; k < depth; k += 16) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + k));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k), _mm256_cvtepu8_epi16(codes));
   }
 }
 
 inline __m256i widenWeights(const int8_t* p) {
-  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
-// Stores up to 16 requantized accumulators of one row, channels `c0` and on.
-inline void storeRow(const OutputStage& stage, const __m256i* accumulators, int c0, int channels,
-                     uint8_t* out, float* floatOut) {
-  const __m256 low = Avx2::set(stage.low), high = Avx2::set(stage.high);
-  for (int v = 0; v < 2; ++v) {
-    const int c = c0 + v * kLanes;
-    if (c >= channels) return;
-    const size_t count = std::min(kLanes, channels - c);
-    const __m256 value = Common::stageValue(accumulators[v], Avx2::load(stage.bias + c),
-                                            Avx2::load(stage.multiplier + c), low, high);
-    if (floatOut) {
-      float buffer[kLanes];
-      Avx2::store(buffer, value);
-      std::memcpy(floatOut + c, buffer, count * sizeof(float));
-      continue;
-    }
-    const __m256i codes = Avx2::add(Avx2::toInt(value), Avx2::set(stage.zeroPoint));
-    if (count == kLanes) {
-      Common::storeCodes(out + c, codes, stage.table);
+inline __m256i broadcastPair(const int16_t* p) {
+  int32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return _mm256_set1_epi32(pair);
+}
+
+// The store of OutputStage, from accumulators that the bias is part of.
+class Store {
+ public:
+  explicit Store(const OutputStage& stage)
+      : low_(_mm256_set1_ps(stage.low)),
+        high_(_mm256_set1_ps(stage.high)),
+        zeroPoint_(_mm256_set1_epi16(static_cast<int16_t>(stage.zeroPoint))),
+        codeLow_(_mm256_set1_epi8(static_cast<char>(stage.codeLow()))),
+        codeHigh_(_mm256_set1_epi8(static_cast<char>(stage.codeHigh()))),
+        table_(stage.table),
+        bounded_(stage.bounded) {}
+
+  __m256 clamp(__m256 value) const { return _mm256_min_ps(_mm256_max_ps(value, low_), high_); }
+
+  __m256i round(__m256i accumulator, __m256 multiplier) const {
+    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(accumulator), multiplier);
+    return _mm256_cvtps_epi32(bounded_ ? value : clamp(value));
+  }
+
+  // Codes of four vectors of rounded values. Each 128-bit lane holds 4 values of a, b, c and d in turn.
+  __m256i codes(__m256i a, __m256i b, __m256i c, __m256i d) const {
+    const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeroPoint_);
+    const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeroPoint_);
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), codeLow_), codeHigh_);
+  }
+
+  // Stores the first `count` of 16 codes.
+  void put(__m128i codes, int count, uint8_t* out) const {
+    if (count >= 16 && !table_) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), codes);
+    } else if (count == 8 && !table_) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(out), codes);
     } else {
-      Common::storeCodesPartly(out + c, codes, stage.table, count);
+      uint8_t bytes[16];
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), codes);
+      for (int i = 0; i < std::min(count, 16); ++i) out[i] = table_ ? table_[bytes[i]] : bytes[i];
     }
   }
+
+ private:
+  __m256 low_, high_;
+  __m256i zeroPoint_, codeLow_, codeHigh_;
+  const uint8_t* table_;
+  bool bounded_;
+};
+
+inline void storeFloats(const __m256 (&values)[2], int count, float* out) {
+  const __m256 first = _mm256_permute2f128_ps(values[0], values[1], 0x20);
+  const __m256 second = _mm256_permute2f128_ps(values[0], values[1], 0x31);
+  if (count >= kPanel) {
+    _mm256_storeu_ps(out, first);
+    _mm256_storeu_ps(out + kLanes, second);
+    return;
+  }
+  float buffer[kPanel];
+  _mm256_storeu_ps(buffer, first);
+  _mm256_storeu_ps(buffer + kLanes, second);
+  std::memcpy(out, buffer, count * sizeof(float));
 }
 
+// MT rows of scratch by one panel.
 template <int MT>
-void gemmTile(const GemmArgs& args, int m0, const int8_t* panel, int n0) {
-  const __m256i evenBytes = _mm256_set1_epi16(0x00ff);
-  const size_t groups = ceilDiv(args.depth, 4);
-  __m256i accumulators[MT][2];
-  for (int i = 0; i < MT; ++i) accumulators[i][0] = accumulators[i][1] = _mm256_setzero_si256();
-  for (int t = 0; t < args.taps; ++t) {
-    const uint8_t* rows[MT];
-    for (int i = 0; i < MT; ++i) {
-      rows[i] = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + m0 + i]
-                          : args.base + static_cast<size_t>(m0 + i) * args.rowStride;
-    }
-    for (size_t g = 0; g < groups; ++g, panel += 4 * kPanel) {
-      const __m256i even[2] = {widenWeights(panel), widenWeights(panel + 16)};
-      const __m256i odd[2] = {widenWeights(panel + 32), widenWeights(panel + 48)};
-#pragma GCC unroll 4
-      for (int i = 0; i < MT; ++i) {
-        int32_t bytes;
-        std::memcpy(&bytes, rows[i] + 4 * g, sizeof bytes);
-        const __m256i codes = _mm256_set1_epi32(bytes);
-        const __m256i evenCodes = _mm256_and_si256(codes, evenBytes);
-        const __m256i oddCodes = _mm256_srli_epi16(codes, 8);
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; ++v) {
-          accumulators[i][v] = Avx2::add(accumulators[i][v], _mm256_madd_epi16(evenCodes, even[v]));
-          accumulators[i][v] = Avx2::add(accumulators[i][v], _mm256_madd_epi16(oddCodes, odd[v]));
-        }
-      }
-    }
-  }
+void gemmTile(const GemmArgs& args, const Store& store, const int16_t* codes, const uint8_t* panel, int m0, int n0) {
+  const Constants<kPanel>& constants = *reinterpret_cast<const Constants<kPanel>*>(panel);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
+  const size_t stride = scratchRow(args.taps, args.depth);
+  const size_t pairs = PanelSizes(args.taps, args.depth).pairs;
+  __m256i sums[MT][2];
+#pragma GCC unroll 6
   for (int i = 0; i < MT; ++i) {
-    const size_t row = (m0 + i) * args.outStride;
-    storeRow(*args.stage, accumulators[i], n0, args.outputs, args.out ? args.out + row : nullptr,
-             args.floatOut ? args.floatOut + row : nullptr);
+    sums[i][0] = Avx2::load(constants.bias);
+    sums[i][1] = Avx2::load(constants.bias + kLanes);
+  }
+  // Rows are addressed three to a pointer, so that the pointers fit the registers.
+  const int16_t* rows[2] = {codes, codes + 3 * stride};
+  for (size_t k = 0; k < pairs; ++k, weights += 2 * kPanel) {
+    const __m256i w0 = widenWeights(weights), w1 = widenWeights(weights + 2 * kLanes);
+#pragma GCC unroll 6
+    for (int i = 0; i < MT; ++i) {
+      const __m256i pair = broadcastPair(rows[i / 3] + (i % 3) * stride + 2 * k);
+      sums[i][0] = Avx2::add(sums[i][0], _mm256_madd_epi16(pair, w0));
+      sums[i][1] = Avx2::add(sums[i][1], _mm256_madd_epi16(pair, w1));
+    }
+  }
+  const int count = args.outputs - n0;
+  const __m256 multiplier[2] = {Avx2::load(constants.multiplier), Avx2::load(constants.multiplier + kLanes)};
+  if (args.floatOut) {
+    for (int i = 0; i < MT; ++i) {
+      const __m256 values[2] = {store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][0]), multiplier[0])),
+                                store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][1]), multiplier[1]))};
+      storeFloats(values, count, args.floatOut + (m0 + i) * args.outStride + n0);
+    }
+    return;
+  }
+  uint8_t* out = args.out + m0 * args.outStride + n0;
+#pragma GCC unroll 6
+  for (int i = 0; i < MT; ++i) {
+    sums[i][0] = store.round(sums[i][0], multiplier[0]);
+    sums[i][1] = store.round(sums[i][1], multiplier[1]);
+  }
+#pragma GCC unroll 3
+  for (int i = 0; i < MT; i += 2) {
+    const int j = std::min(i + 1, MT - 1);
+    const __m256i bytes = _mm256_permute4x64_epi64(store.codes(sums[i][0], sums[i][1], sums[j][0], sums[j][1]),
+                                                   _MM_SHUFFLE(3, 1, 2, 0));
+    store.put(_mm256_castsi256_si128(bytes), count, out + i * args.outStride);
+    if (j != i) store.put(_mm256_extracti128_si256(bytes, 1), count, out + j * args.outStride);
   }
 }
 
-void gemm(const GemmArgs& args) {
-  const int8_t* panel = static_cast<const int8_t*>(args.packed);
-  const size_t panelBytes = static_cast<size_t>(args.taps) * ceilDiv(args.depth, 4) * 4 * kPanel;
-  for (int n0 = 0; n0 < args.outputs; n0 += kPanel, panel += panelBytes) {
-    int m = 0;
-    for (; m + kTileRows <= args.rowCount; m += kTileRows) gemmTile<kTileRows>(args, m, panel, n0);
-    for (; m < args.rowCount; ++m) gemmTile<1>(args, m, panel, n0);
+// All rows from `m` on: as many tiles of MT rows as fit, then halves.
+template <int MT>
+void gemmRows(const GemmArgs& args, const Store& store, int m) {
+  int16_t* codes = static_cast<int16_t*>(args.scratch);
+  const size_t stride = scratchRow(args.taps, args.depth);
+  const size_t panelBytes = PanelSizes(args.taps, args.depth).bytes;
+  for (; m + MT <= args.rowCount; m += MT) {
+    for (int i = 0; i < MT; ++i) {
+      for (int t = 0; t < args.taps; ++t) {
+        const uint8_t* row = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + m + i]
+                                       : args.base + static_cast<size_t>(m + i) * args.rowStride;
+        widenRow(row, args.depth, codes + i * stride + static_cast<size_t>(t) * args.depth);
+      }
+    }
+    const uint8_t* panel = static_cast<const uint8_t*>(args.packed);
+    for (int n0 = 0; n0 < args.outputs; n0 += kPanel, panel += panelBytes) {
+      gemmTile<MT>(args, store, codes, panel, m, n0);
+    }
   }
+  if constexpr (MT > 1) gemmRows<MT / 2>(args, store, m);
 }
 
-size_t packedDepthwiseBytes(int channels, int taps) {
-  return static_cast<size_t>(ceilDiv(channels, kPanel)) * kPanel * ceilDiv(taps, 2) * 2;
+void gemm(const GemmArgs& args) { gemmRows<kTileRows>(args, Store(*args.stage), 0); }
+
+struct BlockSizes {
+  int pairs;  // of rows of the kernel
+  size_t bytes;
+  BlockSizes(int kernelH, int kernelW)
+      : pairs(ceilDiv(kernelH, 2)), bytes(sizeof(Constants<kLanes>) + static_cast<size_t>(kernelW) * pairs * 16) {}
+};
+
+size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
+  return static_cast<size_t>(ceilDiv(channels, kLanes)) * BlockSizes(kernelH, kernelW).bytes;
 }
 
-void packDepthwise(const int8_t* filter, int channels, int taps, void* packed) {
-  int8_t* out = static_cast<int8_t*>(packed);
-  for (int c0 = 0; c0 < channels; c0 += kPanel) {
-    for (int t0 = 0; t0 < taps; t0 += 2) {
-      for (int c = c0; c < c0 + kPanel; ++c) {
-        for (int t = t0; t < t0 + 2; ++t) {
-          const bool inside = c < channels && t < taps;
-          *out++ = inside ? filter[static_cast<size_t>(t) * channels + c] : int8_t{0};
+void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW, const ChannelConstants& constants,
+                   void* packed) {
+  const BlockSizes sizes(kernelH, kernelW);
+  uint8_t* block = static_cast<uint8_t*>(packed);
+  for (int c0 = 0; c0 < channels; c0 += kLanes, block += sizes.bytes) {
+    Constants<kLanes>& own = *reinterpret_cast<Constants<kLanes>*>(block);
+    int8_t* weights = reinterpret_cast<int8_t*>(&own + 1);
+    for (int c = c0; c < c0 + kLanes; ++c) {
+      own.bias[c - c0] = c < channels ? constants.bias[c] : 0;
+      own.multiplier[c - c0] = c < channels ? constants.multiplier[c] : 0;
+      for (int kx = 0; kx < kernelW; ++kx) {
+        for (int ky = 0; ky < 2 * sizes.pairs; ++ky) {
+          weights[(kx * sizes.pairs + ky / 2) * 16 + (c - c0) * 2 + ky % 2] =
+              c < channels && ky < kernelH ? filter[(static_cast<size_t>(ky) * kernelW + kx) * channels + c]
+                                           : int8_t{0};
         }
       }
     }
+  }
+}
+
+size_t depthwiseScratchBytes(int columnCount, int kernelH) {
+  return static_cast<size_t>(columnCount) * ceilDiv(kernelH, 2) * sizeof(__m256i);
+}
+
+inline __m128i load8(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+
+// Interleaves the rows of all columns of a block of channels that starts at channel c0.
+inline void interleaveColumns(const DepthwiseArgs& args, int c0, __m256i* buffer) {
+  const int pairs = ceilDiv(args.kernelH, 2);
+  for (int p = 0; p < pairs; ++p) {
+    const uint8_t* const* upper = args.columns + static_cast<size_t>(2 * p) * args.columnCount;
+    if (2 * p + 1 < args.kernelH) {
+      const uint8_t* const* lower = upper + args.columnCount;
+      for (int x = 0; x < args.columnCount; ++x) {
+        const __m128i rows = _mm_unpacklo_epi8(load8(upper[x] + c0), load8(lower[x] + c0));
+        _mm256_store_si256(buffer + x * pairs + p, _mm256_cvtepu8_epi16(rows));
+      }
+    } else {
+      for (int x = 0; x < args.columnCount; ++x) {
+        _mm256_store_si256(buffer + x * pairs + p, _mm256_cvtepu8_epi32(load8(upper[x] + c0)));
+      }
+    }
+  }
+}
+
+// N output pixels from pixel m on, for the 8 channels of a block.
+template <int N>
+inline void depthwisePixels(const DepthwiseArgs& args, const Store& store, const Constants<kLanes>& constants,
+                            const __m256i* buffer, int m, int c0) {
+  const int pairs = ceilDiv(args.kernelH, 2);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
+  const __m256i* column = buffer + static_cast<size_t>(m) * args.stride * pairs;
+  const size_t step = static_cast<size_t>(args.stride) * pairs;
+  __m256i sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) sums[i] = Avx2::load(constants.bias);
+  for (int kx = 0; kx < args.kernelW; ++kx, column += static_cast<size_t>(args.dilation) * pairs) {
+    for (int p = 0; p < pairs; ++p, weights += 16) {
+      const __m256i w = widenWeights(weights);
+#pragma GCC unroll 4
+      for (int i = 0; i < N; ++i) {
+        sums[i] = Avx2::add(sums[i], _mm256_madd_epi16(_mm256_load_si256(column + i * step + p), w));
+      }
+    }
+  }
+  const __m256 multiplier = Avx2::load(constants.multiplier);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) sums[i] = i < N ? store.round(sums[i], multiplier) : sums[0];
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i codes = _mm256_permutevar8x32_epi32(store.codes(sums[0], sums[1], sums[2], sums[3]), order);
+  // Within the pitch of its row a pixel may be written whole.
+  const int count = args.outStride < 16 ? args.channels - c0 : 8;
+  const __m128i halves[2] = {_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)};
+  uint8_t* out = args.out + m * args.outStride + c0;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i, out += args.outStride) {
+    store.put(i % 2 ? _mm_unpackhi_epi64(halves[i / 2], halves[i / 2]) : halves[i / 2], count, out);
   }
 }
 
 void depthwise(const DepthwiseArgs& args) {
-  const int8_t* block = static_cast<const int8_t*>(args.packed);
-  const size_t blockBytes = static_cast<size_t>(ceilDiv(args.taps, 2)) * 2 * kPanel;
-  for (int c0 = 0; c0 < args.channels; c0 += kPanel, block += blockBytes) {
-    for (int m = 0; m < args.rowCount; ++m) {
-      __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-      const int8_t* weights = block;
-      for (int t = 0; t < args.taps; t += 2, weights += 2 * kPanel) {
-        const int next = std::min(t + 1, args.taps - 1);  // past the last tap the weight is 0
-        const __m128i a = _mm_loadu_si128(
-            reinterpret_cast<const __m128i*>(args.rows[static_cast<size_t>(t) * args.rowCount + m] + c0));
-        const __m128i b = _mm_loadu_si128(
-            reinterpret_cast<const __m128i*>(args.rows[static_cast<size_t>(next) * args.rowCount + m] + c0));
-        const __m256i lo = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
-        const __m256i hi = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
-        sums[0] = Avx2::add(sums[0], _mm256_madd_epi16(lo, widenWeights(weights)));
-        sums[1] = Avx2::add(sums[1], _mm256_madd_epi16(hi, widenWeights(weights + 16)));
-      }
-      storeRow(*args.stage, sums, c0, args.channels, args.out + m * args.outStride, nullptr);
-    }
+  const Store store(*args.stage);
+  const BlockSizes sizes(args.kernelH, args.kernelW);
+  const uint8_t* block = static_cast<const uint8_t*>(args.packed);
+  __m256i* buffer = static_cast<__m256i*>(args.scratch);
+  for (int c0 = 0; c0 < args.channels; c0 += kLanes, block += sizes.bytes) {
+    const Constants<kLanes>& constants = *reinterpret_cast<const Constants<kLanes>*>(block);
+    interleaveColumns(args, c0, buffer);
+    int m = 0;
+    for (; m + 4 <= args.outputs; m += 4) depthwisePixels<4>(args, store, constants, buffer, m, c0);
+    for (; m < args.outputs; ++m) depthwisePixels<1>(args, store, constants, buffer, m, c0);
   }
 }
 
@@ -212,9 +392,11 @@ constexpr Kernels kAvx2 = {
     "avx2",
     packedGemmBytes,
     packGemm,
+    gemmScratchBytes,
     gemm,
     packedDepthwiseBytes,
     packDepthwise,
+    depthwiseScratchBytes,
     depthwise,
     Common::quantize,
     Common::dequantize,

@@ -1,15 +1,20 @@
 // AVX-512 with VNNI: vpdpbusd multiplies 4 unsigned activations with 4 signed weights and adds them to an int32 lane,
 // without saturation, so the unsigned codes of the engine go in as they are.
 //
-// GEMM. A panel is up to 64 outputs (NZ = 1..4 vectors of 16). A tile keeps MT rows x NZ vectors of accumulators in
-// registers: NZ vectors of weights are loaded once and used MT times, each row's 4 codes are one broadcast load used NZ
-// times. MT * NZ + NZ + 1 <= 32 registers gives 6x4, 9x3, 12x2 and 14x1; a step of 6x4 is 24 vpdpbusd to 10 loads.
-//   packed: panel p | tap t | group g of 4 k | vector z | output n of 16 | k of 4        (k past depth: weight 0)
+// GEMM. A panel is 64, 32 or 16 outputs (NZ = 4, 2 or 1 vectors of 16). A tile keeps MT rows x NZ vectors of accumulators
+// in registers: NZ vectors of weights are loaded once and used MT times, each row's 4 codes are one broadcast load used
+// NZ times. MT * NZ + NZ + 1 <= 32 registers gives 6x4, 12x2 and 14x1; a step of 6x4 is 24 vpdpbusd to 10 loads.
+//   packed: panel p | bias | multiplier | tap t | group g of 4 k | vector z | output of 16 | k of 4
+//                                                                                              (k past depth: weight 0)
+// The saturating packs of the store work within 128-bit lanes, four int32 of each operand in turn. Lane L of vector z
+// therefore holds outputs 4 * (NZ * L + z) and the three after it, and the packs put them in order.
 //
-// Depthwise. A block is 64, 32 or 16 channels; 4 taps are interleaved by byte and word unpacks, so that an int32 lane
-// holds 4 taps of one channel. The unpacks work within 128-bit lanes, so lane L of vector q holds channels 16L + 4q to
-// 16L + 4q + 3; saturating packs at the store put them back in order.
-//   packed: block b | group g of 4 taps | vector q | lane L | channel 16L + 4q + e, e of 4 | tap of 4
+// Depthwise. A block is 64, 32 or 16 channels. Each column of the input is read once: 4 vertically adjacent taps are
+// interleaved by byte and word unpacks, so that an int32 lane holds 4 taps of one channel, in a buffer that serves all
+// windows the column is part of; the dot products then go over 4 output pixels at a time. The unpacks work within
+// 128-bit lanes: lane L of vector q holds channels 16 L + 4 q and the three after it.
+//   buffer: column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
+//   packed: block b | bias | multiplier | kernel column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
 #include <immintrin.h>
 
 #include <algorithm>
@@ -48,38 +53,205 @@ struct Avx512 {
   }
 };
 
-using Common = VectorKernels<Avx512>;
+// The same instructions at three widths: vectors of 64, 32 and 16 codes.
+struct Wide {
+  using Vector = __m512i;
+  using Float = __m512;
+  static constexpr int codes = 64;
+  static Vector load(const void* p) { return _mm512_loadu_si512(p); }
+  static Float loadFloats(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(void* p, Vector v) { _mm512_storeu_si512(p, v); }
+  static void store(uint8_t* p, Vector v, int count) {
+    _mm512_mask_storeu_epi8(p, count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1, v);
+  }
+  static Vector set8(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
+  static Vector set16(int32_t v) { return _mm512_set1_epi16(static_cast<int16_t>(v)); }
+  static Float set(float v) { return _mm512_set1_ps(v); }
+  static Vector zero() { return _mm512_setzero_si512(); }
+  static Vector lo8(Vector a, Vector b) { return _mm512_unpacklo_epi8(a, b); }
+  static Vector hi8(Vector a, Vector b) { return _mm512_unpackhi_epi8(a, b); }
+  static Vector lo16(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
+  static Vector hi16(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
+  static Vector dot(Vector sum, Vector codes, Vector weights) { return _mm512_dpbusd_epi32(sum, codes, weights); }
+  static Float toFloat(Vector v) { return _mm512_cvtepi32_ps(v); }
+  static Vector toInt(Float v) { return _mm512_cvtps_epi32(v); }
+  static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Vector packs32(Vector a, Vector b) { return _mm512_packs_epi32(a, b); }
+  static Vector packus16(Vector a, Vector b) { return _mm512_packus_epi16(a, b); }
+  static Vector adds16(Vector a, Vector b) { return _mm512_adds_epi16(a, b); }
+  static Vector max8(Vector a, Vector b) { return _mm512_max_epu8(a, b); }
+  static Vector min8(Vector a, Vector b) { return _mm512_min_epu8(a, b); }
+};
+
+struct Half {
+  using Vector = __m256i;
+  using Float = __m256;
+  static constexpr int codes = 32;
+  static Vector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static Float loadFloats(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(void* p, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+  static void store(uint8_t* p, Vector v, int count) {
+    _mm256_mask_storeu_epi8(p, count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1, v);
+  }
+  static Vector set8(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
+  static Vector set16(int32_t v) { return _mm256_set1_epi16(static_cast<int16_t>(v)); }
+  static Float set(float v) { return _mm256_set1_ps(v); }
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector lo8(Vector a, Vector b) { return _mm256_unpacklo_epi8(a, b); }
+  static Vector hi8(Vector a, Vector b) { return _mm256_unpackhi_epi8(a, b); }
+  static Vector lo16(Vector a, Vector b) { return _mm256_unpacklo_epi16(a, b); }
+  static Vector hi16(Vector a, Vector b) { return _mm256_unpackhi_epi16(a, b); }
+  static Vector dot(Vector sum, Vector codes, Vector weights) { return _mm256_dpbusd_epi32(sum, codes, weights); }
+  static Float toFloat(Vector v) { return _mm256_cvtepi32_ps(v); }
+  static Vector toInt(Float v) { return _mm256_cvtps_epi32(v); }
+  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Vector packs32(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
+  static Vector packus16(Vector a, Vector b) { return _mm256_packus_epi16(a, b); }
+  static Vector adds16(Vector a, Vector b) { return _mm256_adds_epi16(a, b); }
+  static Vector max8(Vector a, Vector b) { return _mm256_max_epu8(a, b); }
+  static Vector min8(Vector a, Vector b) { return _mm256_min_epu8(a, b); }
+};
+
+struct Quarter {
+  using Vector = __m128i;
+  using Float = __m128;
+  static constexpr int codes = 16;
+  static Vector load(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+  static Float loadFloats(const float* p) { return _mm_loadu_ps(p); }
+  static void store(void* p, Vector v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
+  static void store(uint8_t* p, Vector v, int count) {
+    _mm_mask_storeu_epi8(p, static_cast<__mmask16>(count >= 16 ? 0xffff : (1 << count) - 1), v);
+  }
+  static Vector set8(uint8_t v) { return _mm_set1_epi8(static_cast<char>(v)); }
+  static Vector set16(int32_t v) { return _mm_set1_epi16(static_cast<int16_t>(v)); }
+  static Float set(float v) { return _mm_set1_ps(v); }
+  static Vector zero() { return _mm_setzero_si128(); }
+  static Vector lo8(Vector a, Vector b) { return _mm_unpacklo_epi8(a, b); }
+  static Vector hi8(Vector a, Vector b) { return _mm_unpackhi_epi8(a, b); }
+  static Vector lo16(Vector a, Vector b) { return _mm_unpacklo_epi16(a, b); }
+  static Vector hi16(Vector a, Vector b) { return _mm_unpackhi_epi16(a, b); }
+  static Vector dot(Vector sum, Vector codes, Vector weights) { return _mm_dpbusd_epi32(sum, codes, weights); }
+  static Float toFloat(Vector v) { return _mm_cvtepi32_ps(v); }
+  static Vector toInt(Float v) { return _mm_cvtps_epi32(v); }
+  static Float mul(Float a, Float b) { return _mm_mul_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm_max_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm_min_ps(a, b); }
+  static Vector packs32(Vector a, Vector b) { return _mm_packs_epi32(a, b); }
+  static Vector packus16(Vector a, Vector b) { return _mm_packus_epi16(a, b); }
+  static Vector adds16(Vector a, Vector b) { return _mm_adds_epi16(a, b); }
+  static Vector max8(Vector a, Vector b) { return _mm_max_epu8(a, b); }
+  static Vector min8(Vector a, Vector b) { return _mm_min_epu8(a, b); }
+};
+
+// The store of OutputStage, from accumulators that the bias is part of.
+template <class W>
+class Store {
+ public:
+  using Vector = typename W::Vector;
+  using Float = typename W::Float;
+
+  explicit Store(const OutputStage& stage)
+      : low_(W::set(stage.low)),
+        high_(W::set(stage.high)),
+        zeroPoint_(W::set16(stage.zeroPoint)),
+        codeLow_(W::set8(stage.codeLow())),
+        codeHigh_(W::set8(stage.codeHigh())),
+        table_(stage.table),
+        bounded_(stage.bounded) {}
+
+  Float clamp(Float value) const { return W::min(W::max(value, low_), high_); }
+
+  Vector round(Vector accumulator, Float multiplier) const {
+    const Float value = W::mul(W::toFloat(accumulator), multiplier);
+    return W::toInt(bounded_ ? value : clamp(value));
+  }
+
+  // Codes of four vectors of rounded values: each 128-bit lane holds 4 of a, b, c and d in turn.
+  Vector codes(Vector a, Vector b, Vector c, Vector d) const {
+    const Vector ab = W::adds16(W::packs32(a, b), zeroPoint_);
+    const Vector cd = W::adds16(W::packs32(c, d), zeroPoint_);
+    return W::min8(W::max8(W::packus16(ab, cd), codeLow_), codeHigh_);
+  }
+
+  // Stores the first `count` codes of a vector of V, which may be narrower than W.
+  template <class V>
+  void put(typename V::Vector codes, int count, uint8_t* out) const {
+    if (!table_) {
+      V::store(out, codes, count);
+      return;
+    }
+    uint8_t bytes[V::codes];
+    V::store(bytes, codes);
+    for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = table_[bytes[i]];
+  }
+
+ private:
+  Float low_, high_;
+  Vector zeroPoint_, codeLow_, codeHigh_;
+  const uint8_t* table_;
+  bool bounded_;
+};
 
 constexpr int kLanes = 16;
-constexpr int kPanelVectors = 4;
-constexpr int kPanel = kLanes * kPanelVectors;
+
+using Common = VectorKernels<Avx512>;
 
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
-inline int panelVectors(int outputs, int firstOutput) {
-  return std::min(kPanelVectors, ceilDiv(outputs - firstOutput, kLanes));
+inline int panelVectors(int remaining) {
+  return remaining > 48 ? 4 : remaining > 16 ? 2 : 1;
+}
+
+// The output of a panel of `vectors` vectors that lane `lane` (of 16) of vector z holds.
+inline int outputOf(int vectors, int z, int lane) { return 4 * (vectors * (lane / 4) + z) + lane % 4; }
+
+inline size_t panelBytes(int vectors, int taps, int depth) {
+  return static_cast<size_t>(vectors) * kLanes * (8 + static_cast<size_t>(taps) * ceilDiv(depth, 4) * 4);
 }
 
 size_t packedGemmBytes(int outputs, int taps, int depth) {
-  return static_cast<size_t>(ceilDiv(outputs, kLanes)) * kLanes * taps * ceilDiv(depth, 4) * 4;
+  size_t bytes = 0;
+  for (int n = 0, vectors; n < outputs; n += vectors * kLanes) {
+    vectors = panelVectors(outputs - n);
+    bytes += panelBytes(vectors, taps, depth);
+  }
+  return bytes;
 }
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, void* packed) {
-  int8_t* out = static_cast<int8_t*>(packed);
-  for (int n0 = 0; n0 < outputs; n0 += kPanel) {
-    const int panelOutputs = panelVectors(outputs, n0) * kLanes;
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
+              void* packed) {
+  uint8_t* panel = static_cast<uint8_t*>(packed);
+  for (int n0 = 0, vectors; n0 < outputs; n0 += vectors * kLanes) {
+    vectors = panelVectors(outputs - n0);
+    const int size = vectors * kLanes;
+    int32_t* bias = reinterpret_cast<int32_t*>(panel);
+    float* multiplier = reinterpret_cast<float*>(bias + size);
+    int8_t* weights = reinterpret_cast<int8_t*>(multiplier + size);
+    for (int i = 0; i < size; ++i) {
+      const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
+      bias[i] = n < outputs ? constants.bias[n] : 0;
+      multiplier[i] = n < outputs ? constants.multiplier[n] : 0;
+    }
     for (int t = 0; t < taps; ++t) {
       for (int k0 = 0; k0 < depth; k0 += 4) {
-        for (int n = n0; n < n0 + panelOutputs; ++n) {
+        for (int i = 0; i < size; ++i) {
+          const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
           for (int k = k0; k < k0 + 4; ++k) {
             const bool inside = n < outputs && k < depth;
-            *out++ = inside ? filter[(static_cast<size_t>(n) * taps + t) * depth + k] : int8_t{0};
+            *weights++ = inside ? filter[(static_cast<size_t>(n) * taps + t) * depth + k] : int8_t{0};
           }
         }
       }
     }
+    panel += panelBytes(vectors, taps, depth);
   }
 }
+
+size_t gemmScratchBytes(int, int) { return 0; }
 
 inline __m512i broadcast4(const uint8_t* p) {
   int32_t codes;
@@ -87,39 +259,51 @@ inline __m512i broadcast4(const uint8_t* p) {
   return _mm512_set1_epi32(codes);
 }
 
+// Codes of one row of 4 vectors, 2 rows of 2 or 4 rows of 1 (`stride` bytes apart, the first `rows` of them stored).
 template <int NZ>
-inline void storeRow(const GemmArgs& args, const __m512i* accumulators, int m, int n0) {
-  const OutputStage& stage = *args.stage;
-  const __m512 low = Avx512::set(stage.low), high = Avx512::set(stage.high);
-  const __m512i zeroPoint = Avx512::set(stage.zeroPoint);
-#pragma GCC unroll 4
+inline void storeCodes(const Store<Wide>& store, const __m512i (&rounded)[4], int rows, int count, uint8_t* out,
+                       size_t stride) {
+  const __m512i codes = store.codes(rounded[0], rounded[1], rounded[2], rounded[3]);
+  if constexpr (NZ == 4) {
+    store.put<Wide>(codes, count, out);
+  } else if constexpr (NZ == 2) {
+    const __m512i byRow = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), codes);
+    store.put<Half>(_mm512_castsi512_si256(byRow), count, out);
+    if (rows > 1) store.put<Half>(_mm512_extracti64x4_epi64(byRow, 1), count, out + stride);
+  } else {
+    const __m512i byRow = _mm512_permutexvar_epi32(
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
+    store.put<Quarter>(_mm512_castsi512_si128(byRow), count, out);
+    if (rows > 1) store.put<Quarter>(_mm512_extracti32x4_epi32(byRow, 1), count, out + stride);
+    if (rows > 2) store.put<Quarter>(_mm512_extracti32x4_epi32(byRow, 2), count, out + 2 * stride);
+    if (rows > 3) store.put<Quarter>(_mm512_extracti32x4_epi32(byRow, 3), count, out + 3 * stride);
+  }
+}
+
+template <int NZ>
+void storeFloats(const Store<Wide>& store, const __m512i* sums, const float* multiplier, int count, float* out) {
+  alignas(64) float values[kLanes];
   for (int z = 0; z < NZ; ++z) {
-    const int n = n0 + z * kLanes;
-    const int count = std::min(kLanes, args.outputs - n);
-    const __m512 value = Common::stageValue(accumulators[z], Avx512::load(stage.bias + n),
-                                            Avx512::load(stage.multiplier + n), low, high);
-    if (args.floatOut) {
-      _mm512_mask_storeu_ps(args.floatOut + m * args.outStride + n,
-                            static_cast<__mmask16>((1u << count) - 1), value);
-      continue;
-    }
-    const __m512i codes = Avx512::add(Avx512::toInt(value), zeroPoint);
-    uint8_t* out = args.out + m * args.outStride + n;
-    if (count == kLanes) {
-      Common::storeCodes(out, codes, stage.table);
-    } else {
-      Common::storeCodesPartly(out, codes, stage.table, count);
+    const __m512 scale = _mm512_loadu_ps(multiplier + z * kLanes);
+    _mm512_store_ps(values, store.clamp(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[z]), scale)));
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int n = outputOf(NZ, z, lane);
+      if (n < count) out[n] = values[lane];
     }
   }
 }
 
 template <int MT, int NZ, bool Direct>
-void gemmTile(const GemmArgs& args, int m0, const int8_t* panel, int n0) {
-  __m512i accumulators[MT][NZ];
+void gemmTile(const GemmArgs& args, const Store<Wide>& store, int m0, const uint8_t* panel, int n0) {
+  constexpr int kOutputs = NZ * kLanes;
+  const int32_t* bias = reinterpret_cast<const int32_t*>(panel);
+  const float* multiplier = reinterpret_cast<const float*>(bias + kOutputs);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(multiplier + kOutputs);
+  __m512i sums[MT][NZ];
 #pragma GCC unroll 16
   for (int i = 0; i < MT; ++i) {
 #pragma GCC unroll 4
-    for (int z = 0; z < NZ; ++z) accumulators[i][z] = _mm512_setzero_si512();
+    for (int z = 0; z < NZ; ++z) sums[i][z] = Avx512::load(bias + z * kLanes);
   }
   const size_t groups = ceilDiv(args.depth, 4);
   for (int t = 0; t < args.taps; ++t) {
@@ -132,45 +316,62 @@ void gemmTile(const GemmArgs& args, int m0, const int8_t* panel, int n0) {
       pointers[i] = Direct ? args.base + static_cast<size_t>(m0 + 3 * i) * stride
                            : args.rows[static_cast<size_t>(t) * args.rowCount + m0 + i];
     }
-    for (size_t g = 0; g < groups; ++g, panel += NZ * 64) {
-      __m512i weights[NZ];
+    for (size_t g = 0; g < groups; ++g, weights += NZ * 64) {
+      __m512i w[NZ];
 #pragma GCC unroll 4
-      for (int z = 0; z < NZ; ++z) weights[z] = _mm512_load_si512(panel + z * 64);
+      for (int z = 0; z < NZ; ++z) w[z] = _mm512_load_si512(weights + z * 64);
 #pragma GCC unroll 16
       for (int i = 0; i < MT; ++i) {
         const uint8_t* row = Direct ? pointers[i / 3] + (i % 3) * stride : pointers[i];
         const __m512i codes = broadcast4(row + 4 * g);
 #pragma GCC unroll 4
-        for (int z = 0; z < NZ; ++z) {
-          accumulators[i][z] = _mm512_dpbusd_epi32(accumulators[i][z], codes, weights[z]);
-        }
+        for (int z = 0; z < NZ; ++z) sums[i][z] = _mm512_dpbusd_epi32(sums[i][z], codes, w[z]);
       }
     }
   }
+  const int count = args.outputs - n0;
+  if (args.floatOut) {
 #pragma GCC unroll 16
-  for (int i = 0; i < MT; ++i) storeRow<NZ>(args, accumulators[i], m0 + i, n0);
+    for (int i = 0; i < MT; ++i) {
+      storeFloats<NZ>(store, sums[i], multiplier, count, args.floatOut + (m0 + i) * args.outStride + n0);
+    }
+    return;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MT; ++i) {
+#pragma GCC unroll 4
+    for (int z = 0; z < NZ; ++z) sums[i][z] = store.round(sums[i][z], _mm512_loadu_ps(multiplier + z * kLanes));
+  }
+  constexpr int kRows = 4 / NZ;  // to one vector of codes
+  uint8_t* out = args.out + m0 * args.outStride + n0;
+#pragma GCC unroll 16
+  for (int i = 0; i < MT; i += kRows) {
+    __m512i rounded[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) rounded[j] = sums[std::min(i + j / NZ, MT - 1)][j % NZ];
+    storeCodes<NZ>(store, rounded, MT - i, count, out + i * args.outStride, args.outStride);
+  }
 }
 
 // All rows from `m` on: as many tiles of MT rows as fit, then halves.
 template <int MT, int NZ, bool Direct>
-void gemmRows(const GemmArgs& args, int m, const int8_t* panel, int n0) {
-  for (; m + MT <= args.rowCount; m += MT) gemmTile<MT, NZ, Direct>(args, m, panel, n0);
-  if constexpr (MT > 1) gemmRows<MT / 2, NZ, Direct>(args, m, panel, n0);
+void gemmRows(const GemmArgs& args, const Store<Wide>& store, int m, const uint8_t* panel, int n0) {
+  for (; m + MT <= args.rowCount; m += MT) gemmTile<MT, NZ, Direct>(args, store, m, panel, n0);
+  if constexpr (MT > 1) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);
 }
 
 template <bool Direct>
 void gemmPanels(const GemmArgs& args) {
-  const int8_t* panel = static_cast<const int8_t*>(args.packed);
-  const size_t vectorBytes = static_cast<size_t>(args.taps) * ceilDiv(args.depth, 4) * 64;
-  for (int n0 = 0; n0 < args.outputs; n0 += kPanel) {
-    const int vectors = panelVectors(args.outputs, n0);
+  const Store<Wide> store(*args.stage);
+  const uint8_t* panel = static_cast<const uint8_t*>(args.packed);
+  for (int n0 = 0, vectors; n0 < args.outputs; n0 += vectors * kLanes) {
+    vectors = panelVectors(args.outputs - n0);
     switch (vectors) {
-      case 1: gemmRows<14, 1, Direct>(args, 0, panel, n0); break;
-      case 2: gemmRows<12, 2, Direct>(args, 0, panel, n0); break;
-      case 3: gemmRows<9, 3, Direct>(args, 0, panel, n0); break;
-      default: gemmRows<6, 4, Direct>(args, 0, panel, n0); break;
+      case 1: gemmRows<14, 1, Direct>(args, store, 0, panel, n0); break;
+      case 2: gemmRows<12, 2, Direct>(args, store, 0, panel, n0); break;
+      default: gemmRows<6, 4, Direct>(args, store, 0, panel, n0); break;
     }
-    panel += vectors * vectorBytes;
+    panel += panelBytes(vectors, args.taps, args.depth);
   }
 }
 
@@ -182,175 +383,137 @@ void gemm(const GemmArgs& args) {
   }
 }
 
-// The operations of a depthwise block of 64, 32 and 16 channels: the same instructions at three widths.
-struct Block64 {
-  using Vector = __m512i;
-  using Float = __m512;
-  static constexpr int channels = 64;
-  static Vector load(const void* p) { return _mm512_loadu_si512(p); }
-  static Vector zero() { return _mm512_setzero_si512(); }
-  static Vector lo8(Vector a, Vector b) { return _mm512_unpacklo_epi8(a, b); }
-  static Vector hi8(Vector a, Vector b) { return _mm512_unpackhi_epi8(a, b); }
-  static Vector lo16(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
-  static Vector hi16(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
-  static Vector dot(Vector sum, Vector codes, Vector weights) {
-    return _mm512_dpbusd_epi32(sum, codes, weights);
-  }
-  static Vector requantize(Vector sum, Vector bias, Float multiplier, const OutputStage& stage) {
-    const __m512 value = Common::stageValue(sum, bias, multiplier, _mm512_set1_ps(stage.low),
-                                            _mm512_set1_ps(stage.high));
-    return _mm512_add_epi32(Avx512::toInt(value), _mm512_set1_epi32(stage.zeroPoint));
-  }
-  static Vector pack(Vector a, Vector b, Vector c, Vector d) {
-    return _mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d));
-  }
-  static void store(uint8_t* p, Vector v) { _mm512_storeu_si512(p, v); }
-};
-
-struct Block32 {
-  using Vector = __m256i;
-  using Float = __m256;
-  static constexpr int channels = 32;
-  static Vector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static Vector zero() { return _mm256_setzero_si256(); }
-  static Vector lo8(Vector a, Vector b) { return _mm256_unpacklo_epi8(a, b); }
-  static Vector hi8(Vector a, Vector b) { return _mm256_unpackhi_epi8(a, b); }
-  static Vector lo16(Vector a, Vector b) { return _mm256_unpacklo_epi16(a, b); }
-  static Vector hi16(Vector a, Vector b) { return _mm256_unpackhi_epi16(a, b); }
-  static Vector dot(Vector sum, Vector codes, Vector weights) {
-    return _mm256_dpbusd_epi32(sum, codes, weights);
-  }
-  static Vector requantize(Vector sum, Vector bias, Float multiplier, const OutputStage& stage) {
-    __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, bias)), multiplier);
-    value = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(stage.low)), _mm256_set1_ps(stage.high));
-    return _mm256_add_epi32(_mm256_cvtps_epi32(value), _mm256_set1_epi32(stage.zeroPoint));
-  }
-  static Vector pack(Vector a, Vector b, Vector c, Vector d) {
-    return _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
-  }
-  static void store(uint8_t* p, Vector v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-};
-
-struct Block16 {
-  using Vector = __m128i;
-  using Float = __m128;
-  static constexpr int channels = 16;
-  static Vector load(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-  static Vector zero() { return _mm_setzero_si128(); }
-  static Vector lo8(Vector a, Vector b) { return _mm_unpacklo_epi8(a, b); }
-  static Vector hi8(Vector a, Vector b) { return _mm_unpackhi_epi8(a, b); }
-  static Vector lo16(Vector a, Vector b) { return _mm_unpacklo_epi16(a, b); }
-  static Vector hi16(Vector a, Vector b) { return _mm_unpackhi_epi16(a, b); }
-  static Vector dot(Vector sum, Vector codes, Vector weights) {
-    return _mm_dpbusd_epi32(sum, codes, weights);
-  }
-  static Vector requantize(Vector sum, Vector bias, Float multiplier, const OutputStage& stage) {
-    __m128 value = _mm_mul_ps(_mm_cvtepi32_ps(_mm_add_epi32(sum, bias)), multiplier);
-    value = _mm_min_ps(_mm_max_ps(value, _mm_set1_ps(stage.low)), _mm_set1_ps(stage.high));
-    return _mm_add_epi32(_mm_cvtps_epi32(value), _mm_set1_epi32(stage.zeroPoint));
-  }
-  static Vector pack(Vector a, Vector b, Vector c, Vector d) {
-    return _mm_packus_epi16(_mm_packus_epi32(a, b), _mm_packus_epi32(c, d));
-  }
-  static void store(uint8_t* p, Vector v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
-};
-
 inline int blockChannels(int remaining) { return remaining > 32 ? 64 : remaining > 16 ? 32 : 16; }
 
-size_t packedDepthwiseBytes(int channels, int taps) {
+inline size_t blockBytes(int channels, int kernelH, int kernelW) {
+  return static_cast<size_t>(channels) * (8 + static_cast<size_t>(kernelW) * ceilDiv(kernelH, 4) * 4);
+}
+
+size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
   size_t bytes = 0;
   for (int c = 0; c < channels; c += blockChannels(channels - c)) {
-    bytes += static_cast<size_t>(blockChannels(channels - c)) * ceilDiv(taps, 4) * 4;
+    bytes += blockBytes(blockChannels(channels - c), kernelH, kernelW);
   }
   return bytes;
 }
 
-void packDepthwise(const int8_t* filter, int channels, int taps, void* packed) {
-  int8_t* out = static_cast<int8_t*>(packed);
-  for (int c0 = 0, block; c0 < channels; c0 += block) {
-    block = blockChannels(channels - c0);
-    for (int t0 = 0; t0 < taps; t0 += 4) {
-      for (int q = 0; q < 4; ++q) {
-        for (int lane = 0; lane < block / 16; ++lane) {
-          for (int e = 0; e < 4; ++e) {
-            const int c = c0 + 16 * lane + 4 * q + e;
-            for (int t = t0; t < t0 + 4; ++t) {
-              const bool inside = c < channels && t < taps;
-              *out++ = inside ? filter[static_cast<size_t>(t) * channels + c] : int8_t{0};
-            }
-          }
+void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW, const ChannelConstants& constants,
+                   void* packed) {
+  const int groups = ceilDiv(kernelH, 4);
+  uint8_t* block = static_cast<uint8_t*>(packed);
+  for (int c0 = 0, size; c0 < channels; c0 += size) {
+    size = blockChannels(channels - c0);
+    int32_t* bias = reinterpret_cast<int32_t*>(block);
+    float* multiplier = reinterpret_cast<float*>(bias + size);
+    int8_t* weights = reinterpret_cast<int8_t*>(multiplier + size);
+    for (int i = 0; i < size; ++i) {  // vector q, lane L, channel e: 16 L + 4 q + e
+      const int q = i / (size / 4), lane = i % (size / 4) / 4;
+      const int c = c0 + 16 * lane + 4 * q + i % 4;
+      const bool inside = c < channels;
+      bias[i] = inside ? constants.bias[c] : 0;
+      multiplier[i] = inside ? constants.multiplier[c] : 0;
+      for (int kx = 0; kx < kernelW; ++kx) {
+        for (int ky = 0; ky < 4 * groups; ++ky) {
+          weights[((static_cast<size_t>(kx) * groups + ky / 4) * size + i) * 4 + ky % 4] =
+              inside && ky < kernelH ? filter[(static_cast<size_t>(ky) * kernelW + kx) * channels + c] : int8_t{0};
         }
       }
     }
+    block += blockBytes(size, kernelH, kernelW);
   }
 }
 
-template <class B>
-void depthwiseBlock(const DepthwiseArgs& args, const int8_t* packed, int c0) {
-  using Vector = typename B::Vector;
-  const OutputStage& stage = *args.stage;
-  // Bias and multipliers in the channel order of the unpacked accumulators.
-  alignas(64) int32_t bias[4][B::channels / 4];
-  alignas(64) float multiplier[4][B::channels / 4];
-  for (int q = 0; q < 4; ++q) {
-    for (int i = 0; i < B::channels / 4; ++i) {
-      const int c = c0 + 16 * (i / 4) + 4 * q + i % 4;
-      bias[q][i] = stage.bias[c];
-      multiplier[q][i] = stage.multiplier[c];
-    }
-  }
-  const int count = std::min(B::channels, args.channels - c0);
-  const int groups = ceilDiv(args.taps, 4);
-  for (int m = 0; m < args.rowCount; ++m) {
-    Vector sums[4] = {B::zero(), B::zero(), B::zero(), B::zero()};
-    const int8_t* weights = packed;
-    for (int g = 0; g < groups; ++g) {
-      Vector rows[4];
+size_t depthwiseScratchBytes(int columnCount, int kernelH) {
+  return static_cast<size_t>(columnCount) * ceilDiv(kernelH, 4) * 4 * sizeof(__m512i);
+}
+
+// Interleaves the rows of all columns of a block of channels that starts at channel c0.
+template <class W>
+void interleaveColumns(const DepthwiseArgs& args, int c0, typename W::Vector* buffer) {
+  using Vector = typename W::Vector;
+  const int groups = ceilDiv(args.kernelH, 4);
+  for (int g = 0; g < groups; ++g) {
+    const int rows = std::min(4, args.kernelH - 4 * g);
+    const uint8_t* const* first = args.columns + static_cast<size_t>(4 * g) * args.columnCount;
+    for (int x = 0; x < args.columnCount; ++x) {
+      Vector row[4];  // past the last row the weights are 0
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        const int t = std::min(4 * g + j, args.taps - 1);  // past the last tap the weights are 0
-        rows[j] = B::load(args.rows[static_cast<size_t>(t) * args.rowCount + m] + c0);
+        row[j] = j < rows ? W::load(first[static_cast<size_t>(j) * args.columnCount + x] + c0) : W::zero();
       }
-      const Vector lo01 = B::lo8(rows[0], rows[1]), hi01 = B::hi8(rows[0], rows[1]);
-      const Vector lo23 = B::lo8(rows[2], rows[3]), hi23 = B::hi8(rows[2], rows[3]);
-      const Vector codes[4] = {B::lo16(lo01, lo23), B::hi16(lo01, lo23), B::lo16(hi01, hi23),
-                               B::hi16(hi01, hi23)};
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q, weights += B::channels) {
-        sums[q] = B::dot(sums[q], codes[q], B::load(weights));
-      }
-    }
-    Vector codes[4];
-#pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q) {
-      typename B::Float multipliers;
-      std::memcpy(&multipliers, multiplier[q], sizeof multipliers);
-      codes[q] = B::requantize(sums[q], B::load(bias[q]), multipliers, stage);
-    }
-    const Vector bytes = B::pack(codes[0], codes[1], codes[2], codes[3]);
-    uint8_t* out = args.out + m * args.outStride + c0;
-    if (count == B::channels && !stage.table) {
-      B::store(out, bytes);
-    } else {
-      uint8_t buffer[B::channels];
-      B::store(buffer, bytes);
-      for (int i = 0; i < count; ++i) out[i] = stage.table ? stage.table[buffer[i]] : buffer[i];
+      const Vector lo01 = W::lo8(row[0], row[1]), hi01 = W::hi8(row[0], row[1]);
+      const Vector lo23 = W::lo8(row[2], row[3]), hi23 = W::hi8(row[2], row[3]);
+      Vector* out = buffer + (x * groups + g) * 4;
+      W::store(out, W::lo16(lo01, lo23));
+      W::store(out + 1, W::hi16(lo01, lo23));
+      W::store(out + 2, W::lo16(hi01, hi23));
+      W::store(out + 3, W::hi16(hi01, hi23));
     }
   }
+}
+
+// N output pixels from pixel m on, for the channels of a block.
+template <class W, int N>
+void depthwisePixels(const DepthwiseArgs& args, const Store<W>& store, const uint8_t* block,
+                     const typename W::Vector* buffer, int m, int c0) {
+  using Vector = typename W::Vector;
+  const int32_t* bias = reinterpret_cast<const int32_t*>(block);
+  const float* multiplier = reinterpret_cast<const float*>(bias + W::codes);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(multiplier + W::codes);
+  const int groups = ceilDiv(args.kernelH, 4);
+  const size_t step = static_cast<size_t>(args.stride) * groups * 4;
+  const Vector* column = buffer + m * step;
+  Vector sums[N][4];
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) {
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) sums[i][q] = W::load(bias + q * (W::codes / 4));
+  }
+  for (int kx = 0; kx < args.kernelW; ++kx, column += static_cast<size_t>(args.dilation) * groups * 4) {
+    const Vector* codes = column;
+    for (int g = 0; g < groups; ++g, codes += 4) {
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q, weights += W::codes) {
+        const Vector w = W::load(weights);
+#pragma GCC unroll 4
+        for (int i = 0; i < N; ++i) sums[i][q] = W::dot(sums[i][q], W::load(codes + i * step + q), w);
+      }
+    }
+  }
+  // Within the pitch of its row a pixel may be written whole.
+  const int count = std::min<int>(W::codes, static_cast<int>(args.outStride) - c0);
+  uint8_t* out = args.out + m * args.outStride + c0;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i, out += args.outStride) {
+    Vector rounded[4];
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) {
+      rounded[q] = store.round(sums[i][q], W::loadFloats(multiplier + q * (W::codes / 4)));
+    }
+    store.template put<W>(store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), count, out);
+  }
+}
+
+template <class W>
+void depthwiseBlock(const DepthwiseArgs& args, const uint8_t* block, int c0) {
+  const Store<W> store(*args.stage);
+  auto* buffer = static_cast<typename W::Vector*>(args.scratch);
+  interleaveColumns<W>(args, c0, buffer);
+  int m = 0;
+  for (; m + 4 <= args.outputs; m += 4) depthwisePixels<W, 4>(args, store, block, buffer, m, c0);
+  for (; m < args.outputs; ++m) depthwisePixels<W, 1>(args, store, block, buffer, m, c0);
 }
 
 void depthwise(const DepthwiseArgs& args) {
-  const int8_t* packed = static_cast<const int8_t*>(args.packed);
-  for (int c0 = 0, block; c0 < args.channels; c0 += block) {
-    block = blockChannels(args.channels - c0);
-    if (block == 64) {
-      depthwiseBlock<Block64>(args, packed, c0);
-    } else if (block == 32) {
-      depthwiseBlock<Block32>(args, packed, c0);
-    } else {
-      depthwiseBlock<Block16>(args, packed, c0);
+  const uint8_t* block = static_cast<const uint8_t*>(args.packed);
+  for (int c0 = 0, size; c0 < args.channels; c0 += size) {
+    size = blockChannels(args.channels - c0);
+    switch (size) {
+      case 64: depthwiseBlock<Wide>(args, block, c0); break;
+      case 32: depthwiseBlock<Half>(args, block, c0); break;
+      default: depthwiseBlock<Quarter>(args, block, c0); break;
     }
-    packed += static_cast<size_t>(block) * ceilDiv(args.taps, 4) * 4;
+    block += blockBytes(size, args.kernelH, args.kernelW);
   }
 }
 
@@ -370,9 +533,11 @@ constexpr Kernels kAvx512Vnni = {
     "avx512vnni",
     packedGemmBytes,
     packGemm,
+    gemmScratchBytes,
     gemm,
     packedDepthwiseBytes,
     packDepthwise,
+    depthwiseScratchBytes,
     depthwise,
     Common::quantize,
     Common::dequantize,

@@ -1,4 +1,4 @@
-// The definition of every kernel, in the plainest code. Packed filters are the canonical bytes.
+// The definition of every kernel, in the plainest code.
 #include "../kernels.h"
 
 #include <cmath>
@@ -19,32 +19,58 @@ inline uint8_t toCode(float value, float low, float high, int32_t zeroPoint, con
   return table ? table[byte] : byte;
 }
 
-inline float stageValue(uint32_t accumulator, const OutputStage& stage, int channel) {
-  const int32_t sum = static_cast<int32_t>(accumulator + static_cast<uint32_t>(stage.bias[channel]));
-  return static_cast<float>(sum) * stage.multiplier[channel];
+// A packed filter: the constants of all outputs, then the canonical bytes.
+struct Packed {
+  const int32_t* bias;
+  const float* multiplier;
+  const int8_t* filter;
+
+  Packed(const void* data, int outputs)
+      : bias(static_cast<const int32_t*>(data)),
+        multiplier(reinterpret_cast<const float*>(bias + outputs)),
+        filter(reinterpret_cast<const int8_t*>(multiplier + outputs)) {}
+
+  float value(uint32_t accumulator, int channel) const {
+    const int32_t sum = static_cast<int32_t>(accumulator + static_cast<uint32_t>(bias[channel]));
+    return static_cast<float>(sum) * multiplier[channel];
+  }
+};
+
+size_t packedBytes(size_t outputs, size_t perOutput) {
+  return outputs * (sizeof(int32_t) + sizeof(float) + perOutput);
+}
+
+void pack(const int8_t* filter, size_t outputs, size_t perOutput, const ChannelConstants& constants, void* packed) {
+  uint8_t* to = static_cast<uint8_t*>(packed);
+  std::memcpy(to, constants.bias, outputs * sizeof(int32_t));
+  std::memcpy(to += outputs * sizeof(int32_t), constants.multiplier, outputs * sizeof(float));
+  std::memcpy(to + outputs * sizeof(float), filter, outputs * perOutput);
 }
 
 size_t packedGemmBytes(int outputs, int taps, int depth) {
-  return static_cast<size_t>(outputs) * taps * depth;
+  return packedBytes(outputs, static_cast<size_t>(taps) * depth);
 }
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, void* packed) {
-  std::memcpy(packed, filter, packedGemmBytes(outputs, taps, depth));
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
+              void* packed) {
+  pack(filter, outputs, static_cast<size_t>(taps) * depth, constants, packed);
 }
+
+size_t gemmScratchBytes(int, int) { return 0; }
 
 void gemm(const GemmArgs& args) {
   const OutputStage& stage = *args.stage;
+  const Packed packed(args.packed, args.outputs);
   for (int m = 0; m < args.rowCount; ++m) {
     for (int n = 0; n < args.outputs; ++n) {
-      const int8_t* filter =
-          static_cast<const int8_t*>(args.packed) + static_cast<size_t>(n) * args.taps * args.depth;
+      const int8_t* filter = packed.filter + static_cast<size_t>(n) * args.taps * args.depth;
       uint32_t sum = 0;
       for (int t = 0; t < args.taps; ++t, filter += args.depth) {
         const uint8_t* row = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + m]
                                        : args.base + static_cast<size_t>(m) * args.rowStride;
         for (int k = 0; k < args.depth; ++k) sum += static_cast<uint32_t>(row[k] * filter[k]);
       }
-      const float value = stageValue(sum, stage, n);
+      const float value = packed.value(sum, n);
       if (args.floatOut) {
         args.floatOut[m * args.outStride + n] = clampFloat(value, stage.low, stage.high);
       } else {
@@ -55,24 +81,32 @@ void gemm(const GemmArgs& args) {
   }
 }
 
-size_t packedDepthwiseBytes(int channels, int taps) { return static_cast<size_t>(channels) * taps; }
-
-void packDepthwise(const int8_t* filter, int channels, int taps, void* packed) {
-  std::memcpy(packed, filter, packedDepthwiseBytes(channels, taps));
+size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
+  return packedBytes(channels, static_cast<size_t>(kernelH) * kernelW);
 }
+
+void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW,
+                   const ChannelConstants& constants, void* packed) {
+  pack(filter, channels, static_cast<size_t>(kernelH) * kernelW, constants, packed);
+}
+
+size_t depthwiseScratchBytes(int, int) { return 0; }
 
 void depthwise(const DepthwiseArgs& args) {
   const OutputStage& stage = *args.stage;
-  const int8_t* filter = static_cast<const int8_t*>(args.packed);
-  for (int m = 0; m < args.rowCount; ++m) {
+  const Packed packed(args.packed, args.channels);
+  for (int m = 0; m < args.outputs; ++m) {
     for (int c = 0; c < args.channels; ++c) {
+      const int8_t* filter = packed.filter + c;
       uint32_t sum = 0;
-      for (int t = 0; t < args.taps; ++t) {
-        const uint8_t* row = args.rows[static_cast<size_t>(t) * args.rowCount + m];
-        sum += static_cast<uint32_t>(row[c] * filter[static_cast<size_t>(t) * args.channels + c]);
+      for (int ky = 0; ky < args.kernelH; ++ky) {
+        const uint8_t* const* columns = args.columns + static_cast<size_t>(ky) * args.columnCount;
+        for (int kx = 0; kx < args.kernelW; ++kx, filter += args.channels) {
+          sum += static_cast<uint32_t>(columns[m * args.stride + kx * args.dilation][c] * *filter);
+        }
       }
       args.out[m * args.outStride + c] =
-          toCode(stageValue(sum, stage, c), stage.low, stage.high, stage.zeroPoint, stage.table);
+          toCode(packed.value(sum, c), stage.low, stage.high, stage.zeroPoint, stage.table);
     }
   }
 }
@@ -137,9 +171,23 @@ void rescaleSums(const int32_t* sums, int channels, int32_t sumOfZeros, const Re
 }
 
 constexpr Kernels kScalar = {
-    "scalar",  packedGemmBytes, packGemm, gemm,    packedDepthwiseBytes,
-    packDepthwise, depthwise,   quantize, dequantize, add,
-    mul,       rescale,         lookup,   maxRows, sumRows,
+    "scalar",
+    packedGemmBytes,
+    packGemm,
+    gemmScratchBytes,
+    gemm,
+    packedDepthwiseBytes,
+    packDepthwise,
+    depthwiseScratchBytes,
+    depthwise,
+    quantize,
+    dequantize,
+    add,
+    mul,
+    rescale,
+    lookup,
+    maxRows,
+    sumRows,
     rescaleSums,
 };
 
