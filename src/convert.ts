@@ -4,6 +4,8 @@ import { randomSamples } from './calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
+import type { Config } from './config/config';
+import { Settings } from './config/settings';
 import { checkArgument, LowbitError } from './errors';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
@@ -15,6 +17,8 @@ import { optimize } from './passes/pipeline';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
 import { VERSION } from './version';
+
+const DEFAULT_SAMPLES = 128;
 
 export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'quantize' | 'write';
 
@@ -31,6 +35,10 @@ export interface ConvertOptions {
   output: string;
   /** Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. */
   calibration: SampleSource | 'random';
+  /** What single layers get, and defaults for the options below. */
+  config?: Config;
+  /** Names or glob patterns of nodes that stay float. */
+  skip?: readonly string[];
   /** How ranges follow from the observed values. Default `percentile`. */
   calibrationMethod?: CalibrationMethod;
   /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
@@ -75,6 +83,8 @@ export interface ConvertReport {
   /** Multiply-accumulates for one sample. */
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
   readonly calibration: CalibrationProvenance;
+  /** All that was decided, in a form that `config` takes. */
+  readonly config: Config;
   readonly warnings: readonly string[];
 }
 
@@ -166,7 +176,8 @@ function requireRegions(plan: QuantizationPlan): void {
 }
 
 function calibrationWarnings(
-  { calibration, samples }: ConvertOptions,
+  { calibration }: ConvertOptions,
+  { samples }: Settings,
   seen: CalibrationProvenance,
 ): string[] {
   const warnings: string[] = [];
@@ -198,7 +209,8 @@ function calibrationWarnings(
  */
 export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   checkOptions(options);
-  const { samples, percentile, calibrationMethod, overwrite = false, signal } = options;
+  const settings = new Settings(options);
+  const { overwrite = false, signal } = options;
   const report = (stage: ConvertStage, done: number, total: number) => {
     if (signal?.aborted)
       throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
@@ -210,17 +222,20 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   const source = await readGraphModel(options.input);
   report('optimize', 0, 1);
   const { graph, changes } = optimize(source);
-  const plan = planQuantization(graph);
+  const plan = planQuantization(graph, { float: settings.float(graph) });
   requireRegions(plan);
-  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), data, {
-    method: calibrationMethod,
+  const observed = observedTensors(plan);
+  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
+  const { provenance, ...observations } = await calibrate(graph, observed, data, {
+    method,
+    methodOf: settings.methods(plan),
     percentile,
     samples,
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
   report('quantize', 0, 1);
-  const quantized = quantizeGraph(graph, plan, observations, { regions: options.regions ?? true });
+  const quantized = quantizeGraph(graph, plan, observations, settings);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
   report('write', 0, 1);
   const after = await writeGraphModel(withMetadata(quantized.graph, records, provenance), options.output, {
@@ -235,6 +250,11 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
     bytes: { before: await modelBytes(options.input), after },
     macs: macsOf(graph, plan),
     calibration: provenance,
-    warnings: calibrationWarnings(options, provenance),
+    config: settings.effective(
+      plan,
+      observed.map(({ ref }) => ref.node),
+      samples,
+    ),
+    warnings: [...settings.warnings(graph), ...calibrationWarnings(options, settings, provenance)],
   };
 }

@@ -49,6 +49,7 @@ export type {
   SampleSource,
 } from './calibration/source';
 export { type CompareOptions, type CompareReport, compare } from './compare';
+export { type Config, type LayerConfig, readConfig } from './config/config';
 export { type ConvertOptions, type ConvertReport, convert } from './convert';
 export { LowbitError, type LowbitErrorCode } from './errors';
 export type { DenseTensor, Sample } from './graph/ir';

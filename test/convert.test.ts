@@ -55,6 +55,81 @@ test('writes the same bytes for the same input, and where every layer runs', asy
   expect(Object.keys(signature.outputs)).toEqual(['probabilities', 'logits']);
 });
 
+describe('a configuration', () => {
+  const layersOf = (path: string) =>
+    JSON.parse(readFileSync(join(path, 'model.json'), 'utf8')).userDefinedMetadata.lowbit.layers;
+
+  test('leaves layers in float by pattern, in the file and as an option', async () => {
+    const byConfig = await convert(options({ config: { layers: [{ match: 'depth*', bits: 'float' }] } }));
+    expect(byConfig.float[0]).toEqual({
+      name: 'depthwise',
+      op: 'FusedDepthwiseConv2dNative',
+      reason: 'left in float as asked',
+    });
+    expect(byConfig.quantized.map(({ name }) => name)).toEqual(['conv', 'mean', 'logits']);
+    const bySkip = await convert(options({ output: join(folder, 'skip'), skip: ['depth*'] }));
+    expect(files(bySkip.output)).toEqual(files(byConfig.output));
+    const both = await convert(
+      options({
+        output: join(folder, 'both'),
+        skip: ['depthwise'],
+        config: { layers: [{ match: 'depthwise', bits: 8 }] },
+      }),
+    );
+    expect(files(both.output)).toEqual(files(byConfig.output));
+  });
+
+  test('chooses the method of a tensor, which the artefact tells', async () => {
+    const percentile = await convert(options({ output: join(folder, 'percentile') }));
+    const report = await convert(options({ config: { layers: [{ match: 'conv', calibration: 'minmax' }] } }));
+    expect(percentile.calibration).not.toHaveProperty('methods');
+    expect(report.calibration.methods).toEqual({ conv: 'minmax' });
+    const settings = { config: { calibration: { method: 'minmax' as const, samples: 4 } } };
+    const minmax = await convert(options({ samples: undefined, ...settings }));
+    expect(minmax.calibration).toMatchObject({ method: 'minmax', samples: 4 });
+    const option = await convert(options({ calibrationMethod: 'mse', samples: 3, ...settings }));
+    expect(option.calibration).toMatchObject({ method: 'mse', samples: 3 });
+  });
+
+  test('as it is told afterwards gives the same bytes when read back', async () => {
+    const asked: Partial<ConvertOptions> = {
+      samples: 5,
+      skip: ['mean'],
+      config: { calibration: { method: 'entropy' }, layers: [{ match: '{conv,image}', calibration: 'mse' }] },
+    };
+    const report = await convert(options(asked));
+    expect(report.config).toEqual({
+      version: 1,
+      calibration: { method: 'entropy', percentile: 99.99, samples: 5 },
+      regions: true,
+      layers: [
+        { match: 'image', calibration: 'mse' },
+        { match: 'conv', bits: 8, calibration: 'mse' },
+        { match: 'depthwise', bits: 8, calibration: 'entropy' },
+        { match: 'logits', bits: 8, calibration: 'entropy' },
+        { match: 'mean', bits: 'float', calibration: 'entropy' },
+      ],
+    });
+    const again = await convert(
+      options({ output: join(folder, 'again'), samples: undefined, config: report.config }),
+    );
+    expect(files(again.output)).toEqual(files(report.output));
+    expect(layersOf(again.output)).toEqual(layersOf(report.output));
+  });
+
+  test('warns of patterns that match nothing, and refuses what is wrong', async () => {
+    const { warnings } = await convert(options({ skip: ['head/*', 'nope'] }));
+    expect(warnings).toEqual([
+      expect.stringMatching(/'head\/\*' matches no node .*'head\/\*\*' also matches what lies deeper/),
+      expect.stringMatching(/'nope' matches no node of the optimized graph\.$/),
+    ]);
+    const wrong = { layers: [{ match: 'a', bits: 4 }] } as unknown as ConvertOptions['config'];
+    await expect(convert(options({ config: wrong }))).rejects.toThrow(
+      /layers\[0\]\.bits: expected 8 or 'float'/,
+    );
+  });
+});
+
 test('refuses to convert its own output, and to write over its input', async () => {
   await convert(options());
   const again = convert(options({ input: join(folder, 'out', 'model.json'), output: join(folder, 'twice') }));

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { openSamples } from '../calibration/data/open-samples';
 import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
 import { type SampleSource, withoutLabels } from '../calibration/source';
+import { readConfig, writeConfig } from '../config/config';
 import { type ConvertReport, convert } from '../convert';
 import { LowbitError } from '../errors';
 import {
@@ -24,7 +25,11 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   input: string;
   output: string;
   calibration?: string[];
-  calibrationMethod: CalibrationMethod;
+  calibrationMethod?: CalibrationMethod;
+  percentile?: number;
+  config?: string;
+  writeConfig?: string;
+  skip?: string[];
   samples?: number;
   regions: boolean;
   overwrite?: boolean;
@@ -75,11 +80,23 @@ export function convertCommand(): Command {
       collect,
     )
     .addOption(
-      new Option('--calibration-method <method>', 'how ranges follow from the observed values')
-        .choices(CALIBRATION_METHODS)
-        .default('percentile'),
+      new Option(
+        '--calibration-method <method>',
+        'how ranges follow from the observed values (default: percentile)',
+      ).choices(CALIBRATION_METHODS),
     )
+    .option('--percentile <percent>', 'share of the values that either bound keeps (default: 99.99)', Number)
     .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)
+    .option(
+      '--config <lowbit.json>',
+      'a configuration: what single layers get, and defaults for the other options',
+    )
+    .option('--write-config <lowbit.json>', 'write what was decided, layer by layer, for --config')
+    .option(
+      '--skip <pattern>',
+      'leave nodes of these names in float, such as head/** (repeat for more)',
+      collect,
+    )
     .option(
       '--no-regions',
       'one node for each quantized op instead of one a region: slower, every tensor to be seen',
@@ -91,13 +108,18 @@ export function convertCommand(): Command {
   ).action((options: Options) =>
     runCommand(
       options,
-      async ({ progress, signal }) =>
-        convert({
+      async ({ progress, signal }) => {
+        const report = await convert({
           ...options,
+          config: options.config === undefined ? undefined : await readConfig(options.config),
+          regions: options.regions ? undefined : false,
           calibration: await openCalibration(options),
           signal,
           onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
-        }),
+        });
+        if (options.writeConfig !== undefined) await writeConfig(options.writeConfig, report.config);
+        return report;
+      },
       print,
     ),
   );

@@ -162,6 +162,38 @@ describe('tfjs-lowbit', () => {
     expect(JSON.parse(compared.stdout).samples).toBe(5);
   });
 
+  test('convert writes what it decided, and takes it back', () => {
+    const folder = temporaryFolder();
+    const [config, first, second] = ['lowbit.json', 'first', 'second'].map((name) => join(folder, name));
+    const written = cli(
+      ...convertArgs(
+        first,
+        '--skip',
+        'depthwise',
+        '--write-config',
+        config,
+        '--samples',
+        '4',
+        '--no-regions',
+      ),
+    );
+    expect([written.stderr, written.status]).toEqual(['', 0]);
+    expect(JSON.parse(readFileSync(config, 'utf8'))).toMatchObject({
+      regions: false,
+      calibration: { samples: 4 },
+    });
+    expect(cli(...convertArgs(second, '--config', config)).status).toBe(0);
+    for (const file of readdirSync(first)) {
+      expect(readFileSync(join(second, file)).equals(readFileSync(join(first, file)))).toBe(true);
+    }
+    writeFileSync(config, '{"skip": "head"}');
+    const { status, stderr } = cli(...convertArgs(join(folder, 'third'), '--config', config));
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/lowbit\.json is no valid configuration: skip: /),
+    ]);
+  });
+
   test('random data is used only when asked for, with a warning', () => {
     const args = ['convert', '--input', float, '--output', join(temporaryFolder(), 'out'), '--samples', '3'];
     const { status, stdout } = cli(...args, '--calibration', 'random');

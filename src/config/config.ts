@@ -1,0 +1,88 @@
+/** The configuration of a conversion, as `lowbit.json` holds it. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { CALIBRATION_METHODS } from '../calibration/observers/methods';
+import { LowbitError } from '../errors';
+
+/** Bits of a layer. A number is the width of its weights, and later formats are further numbers. */
+const bits = z.literal([8, 'float'], { error: "expected 8 or 'float'" });
+
+const method = z.enum(CALIBRATION_METHODS, { error: `expected one of ${CALIBRATION_METHODS.join(', ')}` });
+
+const PATTERN = { error: 'expected the name of a node, or a pattern such as head/**' };
+
+const pattern = z.string(PATTERN).min(1, PATTERN);
+
+const layer = z.strictObject({
+  /** Name of a node, or a glob pattern of names: `*` within a part between slashes, `**` across them. */
+  match: pattern,
+  bits: bits.optional(),
+  /** How the range of the layer's result is chosen. */
+  calibration: method.optional(),
+});
+
+const config = z.strictObject({
+  /** Version of this format. */
+  version: z.literal(1, { error: 'expected 1, the version of this format' }).optional(),
+  calibration: z
+    .strictObject({
+      method: method.optional(),
+      /** For the method `percentile`: the share of values that either bound keeps, in percent. */
+      percentile: z.number().gt(50).max(100).optional(),
+      /** How many samples to use at most. */
+      samples: z.int().positive().optional(),
+    })
+    .optional(),
+  /** One native program for every region of quantized nodes, or a kernel for every node. */
+  regions: z.boolean().optional(),
+  /** Patterns of what stays float: short for layers with bits `float`. */
+  skip: z.array(pattern).optional(),
+  /** The last entry that matches decides, each field on its own. */
+  layers: z.array(layer).optional(),
+});
+
+export type Config = z.infer<typeof config>;
+
+export type LayerConfig = z.infer<typeof layer>;
+
+function describe({ path, message }: z.core.$ZodIssue): string {
+  const at = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return at === '' ? message : `${at.replace(/^\./, '')}: ${message}`;
+}
+
+/**
+ * Checks a configuration.
+ *
+ * @param source what messages call it, a path for example
+ * @throws LowbitError 'invalid-argument' telling every field that is wrong, and what was expected there
+ */
+export function checkConfig(value: unknown, source: string): Config {
+  const result = config.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(describe).join('; ');
+  throw new LowbitError('invalid-argument', `${source} is no valid configuration: ${problems}.`);
+}
+
+/** @throws LowbitError 'io' if it cannot be read, 'invalid-argument' as `checkConfig` */
+export async function readConfig(path: string): Promise<Config> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot read the configuration ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  return checkConfig(value, path);
+}
+
+/** @throws LowbitError 'io' if it cannot be written */
+export async function writeConfig(path: string, config: Config): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(config, null, 2)}\n`);
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot write the configuration ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/** What a conversion is told, from its options and its configuration. */
+import type { CalibrationMethod } from '../calibration/observers/methods';
+import type { Graph } from '../graph/ir';
+import type { QuantizationPlan } from '../passes/quantize/plan';
+import { type Config, checkConfig, type LayerConfig } from './config';
+import { LayerRules } from './layer-rules';
+
+export interface SettingsOptions {
+  config?: Config;
+  skip?: readonly string[];
+  calibrationMethod?: CalibrationMethod;
+  percentile?: number;
+  samples?: number;
+  regions?: boolean;
+}
+
+const ASKED = 'left in float as asked';
+
+/** Names of the nodes that compute, and of the model's inputs: what a pattern may mean. */
+function namesIn(graph: Graph): string[] {
+  return [...graph.nodes.values()].filter(({ op }) => op !== 'Const').map(({ name }) => name);
+}
+
+export class Settings {
+  readonly method: CalibrationMethod;
+  readonly percentile: number;
+  /** As asked for, if it was. */
+  readonly samples: number | undefined;
+  readonly regions: boolean;
+  private readonly rules: LayerRules;
+
+  /**
+   * Options go before the configuration, and `skip` before all of its layers.
+   *
+   * @throws LowbitError 'invalid-argument' for a configuration that is wrong
+   */
+  constructor({ config: given, skip = [], ...options }: SettingsOptions) {
+    const { calibration = {}, regions, ...config } = given ? checkConfig(given, 'config') : ({} as Config);
+    this.method = options.calibrationMethod ?? calibration.method ?? 'percentile';
+    this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
+    this.samples = options.samples ?? calibration.samples;
+    this.regions = options.regions ?? regions ?? true;
+    const last = checkConfig({ skip }, 'skip').skip ?? [];
+    const layers = last.map((match): LayerConfig => ({ match, bits: 'float' }));
+    this.rules = new LayerRules({ ...config, layers: [...(config.layers ?? []), ...layers] });
+  }
+
+  /** Nodes to leave in float, with the reason, for `planQuantization`. */
+  float(graph: Graph): Map<string, string> {
+    const names = namesIn(graph).filter((name) => this.rules.bitsOf(name) === 'float');
+    return new Map(names.map((name) => [name, ASKED]));
+  }
+
+  /** The method for each node's result: the node's own, or that of the op that stores it. */
+  methods(plan: QuantizationPlan): (node: string) => CalibrationMethod {
+    const storedBy = new Map(
+      plan.regions.flatMap(({ steps }) =>
+        steps.flatMap((step) =>
+          step.kind === 'op' ? [[step.store.result.node, step.node.name] as const] : [],
+        ),
+      ),
+    );
+    return (node) =>
+      this.rules.methodOf(node) ?? this.rules.methodOf(storedBy.get(node) ?? node) ?? this.method;
+  }
+
+  /** A warning for every pattern that matches nothing. */
+  warnings(graph: Graph): string[] {
+    return this.rules.unmatched(namesIn(graph)).map((pattern) => {
+      const hint = pattern.endsWith('/*') ? `; '${pattern}*' also matches what lies deeper` : '';
+      return `The pattern '${pattern}' matches no node of the optimized graph${hint}.`;
+    });
+  }
+
+  /**
+   * A configuration that says all of this, layer by layer: reading it back gives the same model.
+   *
+   * @param observed nodes whose results have a range
+   */
+  effective(plan: QuantizationPlan, observed: readonly string[], samples: number): Config {
+    const methodOf = this.methods(plan);
+    const ranged = new Set(observed);
+    const range = (node: string) => (ranged.has(node) ? { calibration: methodOf(node) } : {});
+    const quantized = plan.regions.flatMap(({ nodes }) => nodes.map(({ name }) => name));
+    const asked = [...plan.float].filter(([, reason]) => reason === ASKED).map(([name]) => name);
+    const inputs = observed.filter((name) => !quantized.includes(name) && !asked.includes(name));
+    return {
+      version: 1,
+      calibration: { method: this.method, percentile: this.percentile, samples },
+      regions: this.regions,
+      layers: [
+        ...inputs.map((match) => ({ match, ...range(match) })),
+        ...quantized.map((match) => ({ match, bits: 8 as const, ...range(match) })),
+        ...asked.map((match) => ({ match, bits: 'float' as const, ...range(match) })),
+      ],
+    };
+  }
+}
