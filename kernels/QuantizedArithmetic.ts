@@ -1,4 +1,4 @@
-import { OpKind } from '../src/runtime/program';
+import { type BinaryKind, OpKind } from '../src/runtime/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { fusedActivation, type OutputAttrs } from './one-op';
 import { runWeightless } from './weightless';
@@ -12,7 +12,7 @@ export interface QuantizedArithmeticAttrs extends OutputAttrs {
   outputZeroPoint: number;
 }
 
-function arithmeticKernel(name: string, kind: OpKind.Add | OpKind.Mul): LowbitKernel {
+function arithmeticKernel(name: string, kind: BinaryKind): LowbitKernel {
   return {
     name,
     inputNames: ['a', 'b'],
@@ -41,3 +41,12 @@ export const quantizedAdd = arithmeticKernel('QuantizedAdd', OpKind.Add);
 
 /** Product of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
 export const quantizedMul = arithmeticKernel('QuantizedMul', OpKind.Mul);
+
+/** Difference a - b of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
+export const quantizedSub = arithmeticKernel('QuantizedSub', OpKind.Sub);
+
+/** The greater of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
+export const quantizedMaximum = arithmeticKernel('QuantizedMaximum', OpKind.Maximum);
+
+/** The lesser of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
+export const quantizedMinimum = arithmeticKernel('QuantizedMinimum', OpKind.Minimum);

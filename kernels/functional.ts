@@ -6,10 +6,13 @@ import * as arithmetic from './QuantizedArithmetic';
 import { quantizedConcat as concatKernel, type QuantizedConcatAttrs } from './QuantizedConcat';
 import { type QuantizedConv2DAttrs, quantizedConv2D } from './QuantizedConv2D';
 import { quantizedDepthwise as depthwiseKernel, type QuantizedDepthwiseAttrs } from './QuantizedDepthwise';
+import * as layout from './QuantizedLayout';
 import { quantizedLinear as linearKernel, type QuantizedLinearAttrs } from './QuantizedLinear';
 import { quantizedLookup as lookupKernel, type QuantizedLookupAttrs } from './QuantizedLookup';
 import * as pool from './QuantizedPool';
+import { quantizedPrelu as preluKernel, type QuantizedPreluAttrs } from './QuantizedPrelu';
 import { quantizedRegion as regionKernel } from './QuantizedRegion';
+import * as resize from './QuantizedResize';
 import { type QuantizedSoftmaxAttrs, quantizedSoftmax as softmaxKernel } from './QuantizedSoftmax';
 
 /** A filter with its scales and bias, as the weighted kernels take them. */
@@ -90,6 +93,63 @@ export function quantizedMul(
   attrs: arithmetic.QuantizedArithmeticAttrs,
 ): tf.Tensor {
   return run(arithmetic.quantizedMul.name, { a, b }, attrs);
+}
+
+export function quantizedSub(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: arithmetic.QuantizedArithmeticAttrs,
+): tf.Tensor {
+  return run(arithmetic.quantizedSub.name, { a, b }, attrs);
+}
+
+export function quantizedMaximum(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: arithmetic.QuantizedArithmeticAttrs,
+): tf.Tensor {
+  return run(arithmetic.quantizedMaximum.name, { a, b }, attrs);
+}
+
+export function quantizedMinimum(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: arithmetic.QuantizedArithmeticAttrs,
+): tf.Tensor {
+  return run(arithmetic.quantizedMinimum.name, { a, b }, attrs);
+}
+
+/** @param alpha float32, one number a channel */
+export function quantizedPrelu(x: tf.Tensor, alpha: tf.Tensor, attrs: QuantizedPreluAttrs): tf.Tensor {
+  return run(preluKernel.name, { x, alpha }, attrs);
+}
+
+export function quantizedResizeBilinear(x: tf.Tensor, attrs: resize.QuantizedResizeBilinearAttrs): tf.Tensor {
+  return run(resize.quantizedResizeBilinear.name, { x }, attrs);
+}
+
+export function quantizedResizeNearestNeighbor(x: tf.Tensor, attrs: resize.QuantizedResizeAttrs): tf.Tensor {
+  return run(resize.quantizedResizeNearestNeighbor.name, { x }, attrs);
+}
+
+export function quantizedPad(x: tf.Tensor, attrs: layout.QuantizedPadAttrs): tf.Tensor {
+  return run(layout.quantizedPad.name, { x }, attrs);
+}
+
+export function quantizedSlice(x: tf.Tensor, attrs: layout.QuantizedSliceAttrs): tf.Tensor {
+  return run(layout.quantizedSlice.name, { x }, attrs);
+}
+
+export function quantizedTranspose(x: tf.Tensor, attrs: layout.QuantizedTransposeAttrs): tf.Tensor {
+  return run(layout.quantizedTranspose.name, { x }, attrs);
+}
+
+export function quantizedSpaceToDepth(x: tf.Tensor, attrs: layout.QuantizedSpaceDepthAttrs): tf.Tensor {
+  return run(layout.quantizedSpaceToDepth.name, { x }, attrs);
+}
+
+export function quantizedDepthToSpace(x: tf.Tensor, attrs: layout.QuantizedSpaceDepthAttrs): tf.Tensor {
+  return run(layout.quantizedDepthToSpace.name, { x }, attrs);
 }
 
 export function quantizedConcat(tensors: readonly tf.Tensor[], attrs: QuantizedConcatAttrs): tf.Tensor {

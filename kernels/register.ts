@@ -8,14 +8,29 @@ import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
 import { dequantize, quantize } from './Quantize';
-import { quantizedAdd, quantizedMul } from './QuantizedArithmetic';
+import {
+  quantizedAdd,
+  quantizedMaximum,
+  quantizedMinimum,
+  quantizedMul,
+  quantizedSub,
+} from './QuantizedArithmetic';
 import { quantizedConcat } from './QuantizedConcat';
 import { quantizedConv2D } from './QuantizedConv2D';
 import { quantizedDepthwise } from './QuantizedDepthwise';
+import {
+  quantizedDepthToSpace,
+  quantizedPad,
+  quantizedSlice,
+  quantizedSpaceToDepth,
+  quantizedTranspose,
+} from './QuantizedLayout';
 import { quantizedLinear } from './QuantizedLinear';
 import { quantizedLookup } from './QuantizedLookup';
 import { quantizedAvgPool, quantizedMaxPool } from './QuantizedPool';
+import { quantizedPrelu } from './QuantizedPrelu';
 import { quantizedRegion } from './QuantizedRegion';
+import { quantizedResizeBilinear, quantizedResizeNearestNeighbor } from './QuantizedResize';
 import { quantizedSoftmax } from './QuantizedSoftmax';
 
 export const KERNELS: readonly LowbitKernel[] = [
@@ -26,10 +41,21 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedMaxPool,
   quantizedAvgPool,
   quantizedAdd,
+  quantizedSub,
   quantizedMul,
+  quantizedMaximum,
+  quantizedMinimum,
   quantizedConcat,
   quantizedLookup,
+  quantizedPrelu,
   quantizedSoftmax,
+  quantizedResizeBilinear,
+  quantizedResizeNearestNeighbor,
+  quantizedPad,
+  quantizedSlice,
+  quantizedTranspose,
+  quantizedSpaceToDepth,
+  quantizedDepthToSpace,
   quantize,
   dequantize,
 ];

@@ -1,8 +1,9 @@
-// QuantizedAdd and QuantizedMul with NumPy broadcasting, and Lookup.
+// QuantizedAdd, QuantizedSub, QuantizedMul, QuantizedMaximum and QuantizedMinimum with NumPy broadcasting, and Lookup.
 #include <algorithm>
 
 #include "ops.h"
 #include "rows.h"
+#include "store.h"
 
 namespace lowbit {
 namespace {
@@ -22,11 +23,15 @@ void forFlat(const RunContext& context, Body&& body) {
 template <class Args>
 using BinaryKernel = void (*)(const uint8_t*, const uint8_t*, size_t, const Args&, uint8_t*);
 
+// Chooses an inner loop of the instruction set at hand.
+template <class Args>
+using BinaryChoice = BinaryKernel<Args> (*)(const Kernels&);
+
 template <class Args>
 class Binary : public Operator {
  public:
-  Binary(OpReader& reader, BinaryKernel<Args> Kernels::*kernel, const Args& args, std::vector<uint8_t> table)
-      : Operator(reader.label()), kernel_(kernel), args_(args), table_(std::move(table)) {
+  Binary(OpReader& reader, BinaryChoice<Args> choose, const Args& args, std::vector<uint8_t> table)
+      : Operator(reader.label()), choose_(choose), args_(args), table_(std::move(table)) {
     args_.table = table_.empty() ? nullptr : table_.data();
   }
 
@@ -71,7 +76,7 @@ class Binary : public Operator {
   void run(const RunContext& context) const override {
     const View& a = context.inputs[0];
     const View& b = context.inputs[1];
-    const auto kernel = context.kernels.*kernel_;
+    const BinaryKernel<Args> kernel = choose_(context.kernels);
     if (*a.shape == *b.shape) {
       forFlat(context, [&](size_t first, size_t bytes) {
         kernel(a.data + first, b.data + first, bytes, args_, context.output.data + first);
@@ -112,10 +117,23 @@ class Binary : public Operator {
     return spare;
   }
 
-  BinaryKernel<Args> Kernels::*kernel_;
+  BinaryChoice<Args> choose_;
   Args args_;
   std::vector<uint8_t> table_;
 };
+
+// value = the greater or the lesser of (float)(a - zeroA) * multiplierA and (float)(b - zeroB) * multiplierB
+template <bool kGreater>
+void extremum(const uint8_t* a, const uint8_t* b, size_t count, const AddArgs& args, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    const float left = static_cast<float>(a[i] - args.zeroA) * args.multiplierA;
+    const float right = static_cast<float>(b[i] - args.zeroB) * args.multiplierB;
+    const bool takeLeft = kGreater ? left > right : left < right;
+    out[i] = codeOf(takeLeft ? left : right, args.low, args.high, args.zeroPoint);
+  }
+  if (!args.table) return;
+  for (size_t i = 0; i < count; ++i) out[i] = args.table[out[i]];
+}
 
 class Lookup : public Operator {
  public:
@@ -183,9 +201,9 @@ void expectCodes(const OpReader& reader, const Tensor& a, const Tensor& b, const
   expectType(reader, "output", output, TensorType::kInt8);
 }
 
-}  // namespace
-
-std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+// Ops that bring both operands to steps of the output; `sign` is the second one's.
+std::unique_ptr<Operator> makeScaled(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output,
+                                     BinaryChoice<AddArgs> choose, float sign) {
   expectCodes(reader, a, b, output);
   Activation activation = reader.activation();
   const Target target(activation, output);
@@ -193,12 +211,32 @@ std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tenso
   const AddArgs args{a.zeroPoint,
                      b.zeroPoint,
                      checkedMultiplier(reader, a.scale / target.scale),
-                     checkedMultiplier(reader, b.scale / target.scale),
+                     sign * checkedMultiplier(reader, b.scale / target.scale),
                      range.low,
                      range.high,
                      target.zeroPoint,
                      nullptr};
-  return std::make_unique<Binary<AddArgs>>(reader, &Kernels::add, args, std::move(activation.table));
+  return std::make_unique<Binary<AddArgs>>(reader, choose, args, std::move(activation.table));
+}
+
+BinaryKernel<AddArgs> sum(const Kernels& kernels) { return kernels.add; }
+
+}  // namespace
+
+std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  return makeScaled(reader, a, b, output, sum, 1);
+}
+
+std::unique_ptr<Operator> makeSub(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  return makeScaled(reader, a, b, output, sum, -1);
+}
+
+std::unique_ptr<Operator> makeMaximum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<true>; }, 1);
+}
+
+std::unique_ptr<Operator> makeMinimum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<false>; }, 1);
 }
 
 std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
@@ -214,7 +252,8 @@ std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tenso
                      range.high,
                      target.zeroPoint,
                      nullptr};
-  return std::make_unique<Binary<MulArgs>>(reader, &Kernels::mul, args, std::move(activation.table));
+  return std::make_unique<Binary<MulArgs>>(
+      reader, [](const Kernels& kernels) { return kernels.mul; }, args, std::move(activation.table));
 }
 
 std::unique_ptr<Operator> makeLookup(OpReader& reader, const Tensor& input, const Tensor& output) {

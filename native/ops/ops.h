@@ -17,10 +17,21 @@ std::unique_ptr<Operator> makeMaxPool(OpReader&, const Tensor& input, const Tens
 std::unique_ptr<Operator> makeAvgPool(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeAdd(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
 std::unique_ptr<Operator> makeMul(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeSub(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeMaximum(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeMinimum(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
 std::unique_ptr<Operator> makeConcat(OpReader&, const std::vector<Tensor>& inputs, const Tensor& output);
 std::unique_ptr<Operator> makeReshape(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeLookup(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeSoftmax(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makePad(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeSlice(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeResizeNearest(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeResizeBilinear(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeTranspose(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeSpaceToDepth(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeDepthToSpace(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makePrelu(OpReader&, const Tensor& input, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);

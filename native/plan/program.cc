@@ -29,6 +29,17 @@ enum Kind : int32_t {
   kReshape,
   kLookup,
   kSoftmax,
+  kSub,
+  kMaximum,
+  kMinimum,
+  kPrelu,
+  kPad,
+  kSlice,
+  kTranspose,
+  kSpaceToDepth,
+  kDepthToSpace,
+  kResizeNearest,
+  kResizeBilinear,
 };
 
 struct KindRow {
@@ -55,6 +66,17 @@ constexpr KindRow kKinds[] = {
     {"Reshape"},
     {"Lookup"},
     {"QuantizedSoftmax"},
+    {"QuantizedSub", 2, 2},
+    {"QuantizedMaximum", 2, 2},
+    {"QuantizedMinimum", 2, 2},
+    {"QuantizedPrelu"},
+    {"QuantizedPad"},
+    {"QuantizedSlice"},
+    {"QuantizedTranspose"},
+    {"QuantizedSpaceToDepth"},
+    {"QuantizedDepthToSpace"},
+    {"QuantizedResizeNearestNeighbor"},
+    {"QuantizedResizeBilinear"},
 };
 
 const KindRow* kindRow(int32_t kind) {
@@ -180,7 +202,18 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kConcat: return makeConcat(reader, inputs, output);
     case kReshape: return makeReshape(reader, inputs[0], output);
     case kLookup: return makeLookup(reader, inputs[0], output);
-    default: return makeSoftmax(reader, inputs[0], output);
+    case kSoftmax: return makeSoftmax(reader, inputs[0], output);
+    case kSub: return makeSub(reader, inputs[0], inputs[1], output);
+    case kMaximum: return makeMaximum(reader, inputs[0], inputs[1], output);
+    case kMinimum: return makeMinimum(reader, inputs[0], inputs[1], output);
+    case kPrelu: return makePrelu(reader, inputs[0], output);
+    case kPad: return makePad(reader, inputs[0], output);
+    case kSlice: return makeSlice(reader, inputs[0], output);
+    case kTranspose: return makeTranspose(reader, inputs[0], output);
+    case kSpaceToDepth: return makeSpaceToDepth(reader, inputs[0], output);
+    case kDepthToSpace: return makeDepthToSpace(reader, inputs[0], output);
+    case kResizeNearest: return makeResizeNearest(reader, inputs[0], output);
+    default: return makeResizeBilinear(reader, inputs[0], output);
   }
 }
 

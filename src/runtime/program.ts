@@ -41,6 +41,17 @@ export enum OpKind {
   Reshape = 12,
   Lookup = 13,
   Softmax = 14,
+  Sub = 15,
+  Maximum = 16,
+  Minimum = 17,
+  Prelu = 18,
+  Pad = 19,
+  Slice = 20,
+  Transpose = 21,
+  SpaceToDepth = 22,
+  DepthToSpace = 23,
+  ResizeNearestNeighbor = 24,
+  ResizeBilinear = 25,
 }
 
 /** How the filter bytes of an op are stored; low-bit formats take further numbers. */
@@ -108,6 +119,29 @@ export interface FilterRef {
   format: WeightFormat;
 }
 
+/** What padding is made of: one code; or the elements near the border, mirrored without the outermost one or with it. */
+export enum PadMode {
+  Constant = 0,
+  Reflect = 1,
+  Symmetric = 2,
+}
+
+export interface SliceRange {
+  begin: number;
+  size: number;
+  stride: number;
+}
+
+/** As TensorFlow's resizing ops have it; corners and centers are not aligned both. */
+export interface ResizeSize {
+  height: number;
+  width: number;
+  alignCorners: boolean;
+  halfPixelCenters: boolean;
+}
+
+export type BinaryKind = OpKind.Add | OpKind.Mul | OpKind.Sub | OpKind.Maximum | OpKind.Minimum;
+
 interface OpBase {
   /** Name of the source node, for messages. */
   name: string;
@@ -150,7 +184,7 @@ export type Op = OpBase &
     /** Kernel [0, 0]: global. Divides by the number of real (not padded) elements. Output int8 or float32. */
     | { kind: OpKind.AvgPool; window: Window; activation: Activation }
     /** NumPy broadcasting. */
-    | { kind: OpKind.Add | OpKind.Mul; activation: Activation }
+    | { kind: BinaryKind; activation: Activation }
     | { kind: OpKind.Concat; axis: number }
     /** At most one -1, inferred. */
     | { kind: OpKind.Reshape; shape: readonly number[] }
@@ -158,6 +192,24 @@ export type Op = OpBase &
     | { kind: OpKind.Lookup; tableOffset: number }
     /** On the last axis. Input int8 or float32, output int8 or float32. */
     | { kind: OpKind.Softmax }
+    /** x where x >= 0, alpha[c] * x below: one float32 alpha a channel, 4-aligned. */
+    | { kind: OpKind.Prelu; channels: number; alphaOffset: number }
+    /** Scale and zero point of input and output are equal, here and in the kinds below up to resizing. */
+    | {
+        kind: OpKind.Pad;
+        mode: PadMode;
+        code: number;
+        paddings: readonly (readonly [before: number, after: number])[];
+      }
+    /** One range an axis; size -1: to the end. */
+    | { kind: OpKind.Slice; ranges: readonly SliceRange[] }
+    /** Axis i of the output is axis `axes[i]` of the input. */
+    | { kind: OpKind.Transpose; axes: readonly number[] }
+    /** Blocks of `block` x `block` pixels to channels and back; channel (i * block + j) * channels + c is pixel (i, j). */
+    | { kind: OpKind.SpaceToDepth | OpKind.DepthToSpace; block: number }
+    | { kind: OpKind.ResizeNearestNeighbor; size: ResizeSize }
+    /** Any scales; output int8 or float32. */
+    | { kind: OpKind.ResizeBilinear; size: ResizeSize }
   );
 
 export interface Program {
@@ -240,6 +292,9 @@ function parameterWords(op: Op): number[] {
       return [...windowWords(op.window), ...activationWords(op.activation)];
     case OpKind.Add:
     case OpKind.Mul:
+    case OpKind.Sub:
+    case OpKind.Maximum:
+    case OpKind.Minimum:
       return activationWords(op.activation);
     case OpKind.Concat:
       return [op.axis];
@@ -247,6 +302,22 @@ function parameterWords(op: Op): number[] {
       return [op.shape.length, ...op.shape];
     case OpKind.Lookup:
       return [op.tableOffset];
+    case OpKind.Prelu:
+      return [op.channels, op.alphaOffset];
+    case OpKind.Pad:
+      return [op.mode, op.code, op.paddings.length, ...op.paddings.flat()];
+    case OpKind.Slice:
+      return [op.ranges.length, ...op.ranges.flatMap(({ begin, size, stride }) => [begin, size, stride])];
+    case OpKind.Transpose:
+      return [op.axes.length, ...op.axes];
+    case OpKind.SpaceToDepth:
+    case OpKind.DepthToSpace:
+      return [op.block];
+    case OpKind.ResizeNearestNeighbor:
+    case OpKind.ResizeBilinear: {
+      const { height, width, alignCorners, halfPixelCenters } = op.size;
+      return [height, width, Number(alignCorners), Number(halfPixelCenters)];
+    }
   }
 }
 

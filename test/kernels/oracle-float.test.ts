@@ -9,6 +9,8 @@ import {
   type Op,
   OpKind,
   PaddingMode,
+  PadMode,
+  type TensorSpec,
   TensorType,
   type Window,
 } from '../../src/runtime/program';
@@ -106,6 +108,33 @@ function convolve(op: Op, x: tf.Tensor4D, inputScale: number, blob: Int32Array):
   );
 }
 
+function padded(
+  { paddings, mode, code }: Extract<Op, { kind: OpKind.Pad }>,
+  x: tf.Tensor,
+  { scale, zeroPoint }: TensorSpec,
+): tf.Tensor {
+  const amounts = paddings.map(([before, after]): [number, number] => [before, after]);
+  return mode === PadMode.Constant
+    ? tf.pad(x, amounts, (code - zeroPoint) * scale)
+    : tf.mirrorPad(x, amounts, mode === PadMode.Reflect ? 'reflect' : 'symmetric');
+}
+
+function sliced({ ranges }: Extract<Op, { kind: OpKind.Slice }>, x: tf.Tensor): tf.Tensor {
+  const begins = ranges.map(({ begin }) => begin);
+  const strides = ranges.map(({ stride }) => stride);
+  const ends = ranges.map(({ begin, size, stride }, axis) =>
+    size === -1 ? x.shape[axis]! : begin + (size - 1) * stride + 1,
+  );
+  return tf.stridedSlice(x, begins, ends, strides);
+}
+
+/** TF.js has no such op: the pixels of a block become an axis of their own beside the channels. */
+function spaceToDepth(x: tf.Tensor4D, block: number): tf.Tensor {
+  const [n, h, w, c] = x.shape;
+  const blocks = tf.reshape(x, [n, h / block, block, w / block, block, c]);
+  return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [n, h / block, w / block, block * block * c]);
+}
+
 /** The op in real numbers. */
 function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array): tf.Tensor {
   const [x, y] = inputs.map(real);
@@ -132,6 +161,31 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
       return tf.concat(inputs.map(real), op.axis);
     case OpKind.Softmax:
       return tf.softmax(x!);
+    case OpKind.Sub:
+      return tf.sub(x!, y!);
+    case OpKind.Maximum:
+      return tf.maximum(x!, y!);
+    case OpKind.Minimum:
+      return tf.minimum(x!, y!);
+    case OpKind.Prelu:
+      return tf.prelu(x!, tf.tensor1d(new Float32Array(blob.buffer, op.alphaOffset, op.channels)));
+    case OpKind.Pad:
+      return padded(op, x!, inputs[0]!.spec);
+    case OpKind.Slice:
+      return sliced(op, x!);
+    case OpKind.Transpose:
+      return tf.transpose(x!, [...op.axes]);
+    case OpKind.SpaceToDepth:
+      return spaceToDepth(x as tf.Tensor4D, op.block);
+    case OpKind.DepthToSpace:
+      return op.block === 1 ? x! : tf.depthToSpace(x as tf.Tensor4D, op.block);
+    case OpKind.ResizeNearestNeighbor:
+    case OpKind.ResizeBilinear: {
+      const { height, width, alignCorners, halfPixelCenters } = op.size;
+      const resize =
+        op.kind === OpKind.ResizeBilinear ? tf.image.resizeBilinear : tf.image.resizeNearestNeighbor;
+      return resize(x as tf.Tensor4D, [height, width], alignCorners, halfPixelCenters);
+    }
     default:
       throw new Error(`no float counterpart of ${OpKind[op.kind]}`);
   }
@@ -172,6 +226,6 @@ test.each([...ARITHMETIC_SERIES, ...FLOAT_SERIES])(
         compared += expectNearest(ours, runFloat(op, inputs, builder.weights.build()).dataSync());
       });
     });
-    expect(compared).toBeGreaterThan(10000);
+    expect(compared).toBeGreaterThan(4000);
   },
 );

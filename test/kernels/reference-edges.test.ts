@@ -54,6 +54,14 @@ describe('every channel count from 1 to 70', () => {
     ['dequantize', (d, i) => d.dequantize(d.codes([7, i + 1]))],
     ['lookup', (d, i) => d.lookup(d.codes([7, i + 1]))],
     ['reshape', (d, i) => d.reshape(d.codes([6, i + 1]), [i + 1, 6])],
+    ['maximum', (d, i) => d.binary(OpKind.Maximum, d.codes(image(i)), d.codes(image(i)))],
+    ['prelu', (d, i) => d.prelu(d.codes(image(i)))],
+    ['softmax', (d, i) => d.softmax(d.codes([7, i + 1]))],
+    ['lookup of reals', (d, i) => d.realLookup(d.codes([7, i + 1]))],
+    ['pad', (d, i) => d.pad(d.codes(image(i)))],
+    ['slice', (d, i) => d.slice(d.codes(image(i)))],
+    ['transpose', (d, i) => d.transpose(d.codes(image(i)))],
+    ['resize', (d, i) => d.resizeBilinear(d.codes(image(i)))],
   ])('%s', async (label, draw) => {
     await check(`channels, ${label}`, 70, (drawer, _, index) => draw(drawer, index));
   });
@@ -192,6 +200,8 @@ test('halves round to the even code', async () => {
   expectReference(kernelCase, engines);
 });
 
+const size = { height: 50, width: 47, alignCorners: false, halfPixelCenters: false };
+
 /** Large enough to be cut into many chunks. */
 describe('the same results with 1, 2, 3 and 5 threads', () => {
   test.each<[string, (drawer: Drawer) => number]>([
@@ -214,6 +224,18 @@ describe('the same results with 1, 2, 3 and 5 threads', () => {
     ['quantize', (d) => d.quantized([61, 60, 17])],
     ['dequantize', (d) => d.dequantize(d.codes([61, 60, 33]))],
     ['lookup', (d) => d.lookup(d.codes([61, 60, 33]))],
+    ['minimum', (d) => d.binary(OpKind.Minimum, d.codes([1, 60, 61, 33]), d.codes([33]))],
+    ['prelu', (d) => d.prelu(d.codes([61, 60, 33]))],
+    ['softmax', (d) => d.softmax(d.codes([61, 60, 33]))],
+    ['pad', (d) => d.pad(d.codes([2, 40, 61, 33]))],
+    ['slice', (d) => d.slice(d.codes([3, 60, 61, 33]))],
+    ['transpose', (d) => d.transpose(d.codes([2, 40, 61, 33]))],
+    ['space to depth', (d) => d.spaceDepth(OpKind.SpaceToDepth, 3, d.codes([2, 60, 60, 9]))],
+    [
+      'resize to the nearest',
+      (d) => d.resizeNearest(d.codes([2, 20, 21, 33]), { ...size, alignCorners: true }),
+    ],
+    ['resize', (d) => d.resizeBilinear(d.codes([2, 20, 21, 33]), { ...size, halfPixelCenters: true })],
   ])('%s', async (label, draw) => {
     await check(`threads, ${label}`, 2, draw, [1, 2, 3, 5]);
   });

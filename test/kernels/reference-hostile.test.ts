@@ -6,13 +6,14 @@ import {
   type Op,
   OpKind,
   PaddingMode,
+  type PadMode,
   PROGRAM_FORMAT_VERSION,
   type Program,
   TensorType,
   WeightFormat,
   WeightsBuilder,
 } from '../../src/runtime/program';
-import { CaseBuilder, type KernelCase } from '../support/case-builder';
+import { CaseBuilder, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
@@ -23,6 +24,9 @@ const engines = everyIsa();
 const engine = engines.at(-1)!;
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
+type WithoutInputs<T> = T extends unknown ? Omit<T, 'inputs'> : never;
+/** An op of one input that a test puts in place. */
+type Move = WithoutInputs<OpDraft>;
 
 const CONV: OpOf<OpKind.Conv2D> = {
   kind: OpKind.Conv2D,
@@ -159,6 +163,9 @@ describe('compile refuses', () => {
     parts.program.ops[index] = other;
   };
   const named = /'block\/conv'/.source;
+  const SIZE = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
+  /** An op in place of the convolution. */
+  const move = (draft: Move): Op => ({ ...draft, name: 'move', inputs: [1], output: 2 }) as Op;
 
   test.each<[string, (parts: Parts) => void, RegExp]>([
     ['a scale that is NaN', tensor(1, { scale: Number.NaN }), /Tensor 1.*scale.*nan/i],
@@ -297,6 +304,100 @@ describe('compile refuses', () => {
       /'table'.*offset -1/,
     ],
     [
+      'a lookup of reals at an odd offset',
+      (parts) => {
+        tensor(2, { type: TensorType.Float32 })(parts);
+        replace(1, { kind: OpKind.Lookup, name: 'table', inputs: [1], output: 2, tableOffset: 2 })(parts);
+      },
+      /'table': table of reals needs 1024 bytes at offset 2/,
+    ],
+    [
+      'a prelu with more channels than alphas',
+      replace(1, { kind: OpKind.Prelu, name: 'prelu', inputs: [1], output: 2, channels: 99, alphaOffset: 0 }),
+      /'prelu': alpha needs 396 bytes/,
+    ],
+    [
+      'a prelu whose alpha is NaN',
+      (parts) => {
+        parts.scales.fill(Number.NaN, 1);
+        replace(1, {
+          kind: OpKind.Prelu,
+          name: 'prelu',
+          inputs: [1],
+          output: 2,
+          channels: 2,
+          alphaOffset: 80,
+        })(parts);
+      },
+      /'prelu': alpha 1 is -?nan/,
+    ],
+    [
+      'a pad by -1',
+      replace(1, move({ kind: OpKind.Pad, mode: 0, code: 0, paddings: [[-1, 0]] })),
+      /before is -1/,
+    ],
+    [
+      'a pad with an unknown mode',
+      replace(1, move({ kind: OpKind.Pad, mode: 3 as PadMode, code: 0, paddings: [[0, 0]] })),
+      /'move': mode is 3/,
+    ],
+    [
+      'a pad with code 128',
+      replace(1, move({ kind: OpKind.Pad, mode: 0, code: 128, paddings: [[0, 0]] })),
+      /'move': code is 128/,
+    ],
+    [
+      'a pad between two scales',
+      (parts) => {
+        tensor(2, { scale: 0.25 })(parts);
+        replace(1, move({ kind: OpKind.Pad, mode: 0, code: 0, paddings: [[0, 0]] }))(parts);
+      },
+      /'move'.*same type, scale and zero point/,
+    ],
+    [
+      'a slice of no elements',
+      replace(1, move({ kind: OpKind.Slice, ranges: [{ begin: 0, size: 0, stride: 1 }] })),
+      /'move': size is 0/,
+    ],
+    [
+      'a slice from -1',
+      replace(1, move({ kind: OpKind.Slice, ranges: [{ begin: -1, size: 1, stride: 1 }] })),
+      /'move': begin is -1/,
+    ],
+    [
+      'a slice backwards',
+      replace(1, move({ kind: OpKind.Slice, ranges: [{ begin: 3, size: 1, stride: -1 }] })),
+      /'move': stride is -1/,
+    ],
+    ['a transpose of no axes', replace(1, move({ kind: OpKind.Transpose, axes: [] })), /'move': rank is 0/],
+    [
+      'a transpose that names an axis twice',
+      replace(1, move({ kind: OpKind.Transpose, axes: [0, 1, 1, 3] })),
+      /'move': axis 1 occurs twice/,
+    ],
+    [
+      'a transpose that names an axis too many',
+      replace(1, move({ kind: OpKind.Transpose, axes: [0, 1, 2, 4] })),
+      /'move': axis is 4/,
+    ],
+    ['blocks of 0', replace(1, move({ kind: OpKind.SpaceToDepth, block: 0 })), /'move': block size is 0/],
+    [
+      'an image resized to nothing',
+      replace(1, move({ kind: OpKind.ResizeBilinear, size: { ...SIZE, height: 0 } })),
+      /'move': height is 0/,
+    ],
+    [
+      'an image resized with both corners and centers aligned',
+      replace(
+        1,
+        move({
+          kind: OpKind.ResizeNearestNeighbor,
+          size: { ...SIZE, alignCorners: true, halfPixelCenters: true },
+        }),
+      ),
+      /'move': corners cannot be aligned/,
+    ],
+    [
       'a softmax of int32',
       replace(1, { kind: OpKind.Softmax, name: 'soft', inputs: [0], output: 2 }),
       /'soft': input is int32, expected int8/,
@@ -372,6 +473,91 @@ describe('planning refuses', () => {
     expectRefusal(() => compiled.outputShapes([[1, 5, 5, 6]]), 'invalid-shape', /4 input channels.*has 6/);
     expectRefusal(() => compiled.outputShapes([[1, 2, 5, 4]]), 'invalid-shape', /height 2.*reach of 3/);
     expect(compiled.outputShapes([[1, 3, 5, 4]])).toEqual([[1, 1, 3, 2]]);
+    compiled.dispose();
+  });
+});
+
+/** What planning says to an op of int8 codes of any shape. */
+describe('planning refuses shapes that an op cannot take', () => {
+  const code = { scale: 0.5, zeroPoint: 3 };
+  const size = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
+  const channels = new WeightsBuilder();
+  channels.append(new Float32Array(4));
+
+  test.each<[string, Move, number[], RegExp]>([
+    [
+      'a pad of another rank',
+      { kind: OpKind.Pad, mode: 0, code: 0, paddings: [[1, 1]] },
+      [2, 2],
+      /expected rank 1/,
+    ],
+    [
+      'a reflection of all elements',
+      { kind: OpKind.Pad, mode: 1, code: 0, paddings: [[0, 3]] },
+      [3],
+      /axis 0 of shape \[3\] can be mirrored by at most 2, not 3/,
+    ],
+    [
+      'a symmetric pad of more than all elements',
+      { kind: OpKind.Pad, mode: 2, code: 0, paddings: [[4, 0]] },
+      [3],
+      /at most 3, not 4/,
+    ],
+    [
+      'a slice past the end',
+      { kind: OpKind.Slice, ranges: [{ begin: 1, size: 2, stride: 3 }] },
+      [4],
+      /2 elements from 1 by steps of 3 lie outside axis 0 of shape \[4\]/,
+    ],
+    [
+      'a slice that begins past the end',
+      { kind: OpKind.Slice, ranges: [{ begin: 9, size: -1, stride: 1 }] },
+      [4],
+      /from 9 by steps of 1 lie outside axis 0/,
+    ],
+    ['a transpose of another rank', { kind: OpKind.Transpose, axes: [1, 0] }, [4], /expected rank 2/],
+    [
+      'blocks that do not divide',
+      { kind: OpKind.SpaceToDepth, block: 2 },
+      [1, 4, 3, 1],
+      /2 x 2 do not divide/,
+    ],
+    [
+      'channels that are no blocks',
+      { kind: OpKind.DepthToSpace, block: 2 },
+      [1, 4, 3, 6],
+      /2 x 2 do not divide/,
+    ],
+    ['blocks of a matrix', { kind: OpKind.SpaceToDepth, block: 2 }, [4, 4], /expected \[batch, height/],
+    ['a matrix resized', { kind: OpKind.ResizeBilinear, size }, [4, 4], /expected \[batch, height/],
+    ['a softmax of a scalar', { kind: OpKind.Softmax }, [], /a scalar has no last axis/],
+    [
+      'a prelu of other channels',
+      { kind: OpKind.Prelu, channels: 4, alphaOffset: 0 },
+      [2, 5],
+      /has 4 slopes but the activation has shape \[2, 5\]/,
+    ],
+  ])('%s', (_, op, shape, message) => {
+    const any = shape.map(() => -1);
+    const compiled = engine.compile(
+      encodeProgram({
+        tensors: [
+          { type: TensorType.Int32, shape: any, ...code },
+          { type: TensorType.Int8, shape: any, ...code },
+          { type: TensorType.Int8, shape: any, ...code },
+          { type: TensorType.Int32, shape: any, ...code },
+        ],
+        ops: [
+          { kind: OpKind.Cast, name: 'in', inputs: [0], output: 1 },
+          { ...op, name: 'op', inputs: [1], output: 2 } as Op,
+          { kind: OpKind.Cast, name: 'out', inputs: [2], output: 3 },
+        ],
+        inputs: [0],
+        outputs: [3],
+      }),
+      channels.build(),
+    );
+    expectRefusal(() => compiled.outputShapes([shape]), 'invalid-shape', message);
     compiled.dispose();
   });
 });

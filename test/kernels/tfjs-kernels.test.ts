@@ -215,6 +215,56 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     expect(await stepsApart(scores, tf.sigmoid(real(x, 0.02, 5)), 1)).toBeLessThan(1e-6);
   });
 
+  test('differences, extremes and prelu', async () => {
+    const x = codes([2, 6, 5, 20], 13);
+    const y = codes([2, 6, 5, 20], 14);
+    const [rx, ry] = [real(x, 0.02, 5), real(y, 0.03, -9)];
+    const scales = { aScale: 0.02, aZeroPoint: 5, bScale: 0.03, bZeroPoint: -9, ...output };
+    await near(lowbit.quantizedSub(x, y, scales), tf.sub(rx, ry));
+    await near(lowbit.quantizedMaximum(x, y, scales), tf.maximum(rx, ry));
+    await near(lowbit.quantizedMinimum(x, y, { ...scales, activation: 'relu' }), tf.relu(tf.minimum(rx, ry)));
+    const alpha = tf.linspace(-1, 1, 20);
+    await near(lowbit.quantizedPrelu(x, alpha, { ...input, ...output }), tf.prelu(rx, alpha));
+  });
+
+  test('images in another size', async () => {
+    const x = codes([2, 6, 5, 20], 15) as tf.Tensor4D;
+    const attrs = { size: [11, 9] as [number, number], halfPixelCenters: true };
+    const rx = real(x, 0.02, 5) as tf.Tensor4D;
+    const smooth = tf.image.resizeBilinear(rx, [11, 9], false, true);
+    await near(lowbit.quantizedResizeBilinear(x, { ...attrs, ...input, ...output }), smooth);
+    expect(
+      await stepsApart(lowbit.quantizedResizeBilinear(x, { ...attrs, ...input }), smooth, 1),
+    ).toBeLessThan(1e-5);
+    const nearest = tf.image.resizeNearestNeighbor(x, [11, 9], false, true);
+    expect(await stepsApart(lowbit.quantizedResizeNearestNeighbor(x, attrs), nearest, 1)).toBe(0);
+  });
+
+  test('codes moved about', async () => {
+    const x = codes([2, 6, 4, 20], 16) as tf.Tensor4D;
+    const real = tf.cast(x, 'float32') as tf.Tensor4D;
+    const equal = async (ours: tf.Tensor, theirs: tf.Tensor) => {
+      expect(ours.dtype).toBe('int32');
+      expect(await stepsApart(tf.cast(ours, 'float32'), theirs, 1)).toBe(0);
+    };
+    const paddings = [0, 0, 1, 2, 0, 3, 4, 0];
+    const amounts = [0, 2, 4, 6].map((i): [number, number] => [paddings[i], paddings[i + 1]]);
+    await equal(lowbit.quantizedPad(x, { paddings, code: -7 }), tf.pad(real, amounts, -7));
+    await equal(
+      lowbit.quantizedPad(x, { paddings, mode: 'reflect' }),
+      tf.mirrorPad(real, amounts, 'reflect'),
+    );
+    await equal(
+      lowbit.quantizedSlice(x, { begin: [0, 1, 0, 3], size: [-1, 4, 2, 5], strides: [1, 1, 2, 3] }),
+      tf.stridedSlice(real, [0, 1, 0, 3], [2, 5, 4, 18], [1, 1, 2, 3]),
+    );
+    await equal(lowbit.quantizedTranspose(x, { perm: [3, 0, 2, 1] }), tf.transpose(real, [3, 0, 2, 1]));
+    const deep = lowbit.quantizedSpaceToDepth(x, { blockSize: 2 });
+    expect(deep.shape).toEqual([2, 3, 2, 80]);
+    await equal(lowbit.quantizedDepthToSpace(deep, { blockSize: 2 }), real);
+    expect(() => lowbit.quantizedPad(x, { paddings, mode: 'wrap' as 'reflect' })).toThrow(/mode/);
+  });
+
   test('Quantize rounds half to even and saturates', async () => {
     const x = tf.tensor1d([-1000, -0.75, -0.25, 0.25, 0.75, 1.25, 1000, Number.NaN]);
     const q = lowbit.quantize(x, { scale: 0.5, zeroPoint: 3 });

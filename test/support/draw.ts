@@ -2,9 +2,12 @@
 import type { AffineParams } from '../../src/quantization/affine-params';
 import {
   type Activation,
+  type BinaryKind,
   type FilterRef,
   OpKind,
   PaddingMode,
+  PadMode,
+  type ResizeSize,
   type TensorSpec,
   TensorType,
   WeightFormat,
@@ -138,10 +141,12 @@ export class Drawer {
    * Adds an op whose results are requantized, with an output scale that fits what it computes.
    *
    * @param float whether the output may be float32
+   * @param tables whether the op may look its results up
+   * @param activations whether the op clamps its results
    */
   private requantized(
     make: (activation: Activation) => OpDraft,
-    { float = false, tables = true }: { float?: boolean; tables?: boolean } = {},
+    { float = false, tables = true, activations = true } = {},
   ): number {
     const { random, builder } = this;
     const reals = builder.preview(make({}), int8({ scale: 1, zeroPoint: 0 })).unrounded;
@@ -150,12 +155,14 @@ export class Drawer {
       const [realMin, realMax] = [random.real(-range, range), random.real(-range, range)].sort(
         (a, b) => a - b,
       );
-      return builder.apply(make(random.chance(0.5) ? {} : { realMin, realMax }), FLOAT32);
+      return builder.apply(make(!activations || random.chance(0.5) ? {} : { realMin, realMax }), FLOAT32);
     }
     const steps = random.pick([3, 60, 120, 250, 1000]);
     // Long chains of products would run out of float32.
     const scale = this.scaleNear(Math.min(Math.max(range / steps, 2 ** -20), 2 ** 20));
-    const { activation, spec } = this.activation({ scale, zeroPoint: this.zeroPoint() }, tables);
+    const params = { scale, zeroPoint: this.zeroPoint() };
+    if (!activations) return builder.apply(make({}), int8(params));
+    const { activation, spec } = this.activation(params, tables);
     return builder.apply(make(activation), spec);
   }
 
@@ -234,7 +241,7 @@ export class Drawer {
     });
   }
 
-  binary(kind: OpKind.Add | OpKind.Mul, a: number, b: number): number {
+  binary(kind: BinaryKind, a: number, b: number): number {
     return this.requantized((activation) => ({ kind, inputs: [a, b], activation }));
   }
 
@@ -254,6 +261,74 @@ export class Drawer {
     const table = Int8Array.from(this.random.ints(256, -128, 127));
     const tableOffset = this.builder.weights.append(table);
     return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, int8(this.params()));
+  }
+
+  prelu(input: number): number {
+    const channels = this.builder.shape(input).at(-1) ?? 1;
+    const alphas = Float32Array.from({ length: channels }, () => this.random.pick([0, 1, -1, 0.25, 0.3, 2]));
+    const alphaOffset = this.builder.weights.append(alphas);
+    return this.requantized(() => ({ kind: OpKind.Prelu, inputs: [input], channels, alphaOffset }), {
+      activations: false,
+    });
+  }
+
+  /** An op that moves codes and keeps their scale. */
+  private moved(draft: OpDraft): number {
+    return this.builder.apply(draft, int8(this.builder.spec(draft.inputs[0]!)));
+  }
+
+  pad(input: number): number {
+    const { random } = this;
+    const mode = random.pick([PadMode.Constant, PadMode.Constant, PadMode.Reflect, PadMode.Symmetric]);
+    const shape = this.builder.shape(input);
+    const bound = shape.length > 4 ? 1 : 4;
+    const paddings = shape.map((dim) => {
+      const mirrored = mode === PadMode.Reflect ? dim - 1 : dim;
+      const most = mode === PadMode.Constant ? bound : Math.min(bound, mirrored);
+      return random.chance(0.3) ? ([0, 0] as const) : ([random.int(0, most), random.int(0, most)] as const);
+    });
+    return this.moved({ kind: OpKind.Pad, inputs: [input], mode, code: random.int(-128, 127), paddings });
+  }
+
+  slice(input: number): number {
+    const { random } = this;
+    const ranges = this.builder.shape(input).map((dim) => {
+      const stride = random.chance(0.7) ? 1 : random.int(1, 3);
+      const begin = random.chance(0.4) ? 0 : random.int(0, dim - 1);
+      const size = random.chance(0.4) ? -1 : random.int(1, Math.ceil((dim - begin) / stride));
+      return { begin, size, stride };
+    });
+    return this.moved({ kind: OpKind.Slice, inputs: [input], ranges });
+  }
+
+  transpose(input: number): number {
+    const axes = this.builder.shape(input).map((_, axis) => axis);
+    for (let i = axes.length - 1; i > 0; --i) {
+      const other = this.random.int(0, i);
+      [axes[i], axes[other]] = [axes[other]!, axes[i]!];
+    }
+    return this.moved({ kind: OpKind.Transpose, inputs: [input], axes });
+  }
+
+  spaceDepth(kind: OpKind.SpaceToDepth | OpKind.DepthToSpace, block: number, input: number): number {
+    return this.moved({ kind, inputs: [input], block });
+  }
+
+  private resizeSize(): ResizeSize {
+    const { random } = this;
+    const [height, width] = [random.int(1, 15), random.int(1, 15)];
+    const alignCorners = random.chance(0.3);
+    return { height, width, alignCorners, halfPixelCenters: !alignCorners && random.chance(0.5) };
+  }
+
+  resizeNearest(input: number, size = this.resizeSize()): number {
+    return this.moved({ kind: OpKind.ResizeNearestNeighbor, inputs: [input], size });
+  }
+
+  resizeBilinear(input: number, size = this.resizeSize()): number {
+    const draft: OpDraft = { kind: OpKind.ResizeBilinear, inputs: [input], size };
+    if (this.random.chance(0.3)) return this.moved(draft);
+    return this.requantized(() => draft, { float: true, activations: false });
   }
 
   realLookup(input: number): number {

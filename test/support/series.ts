@@ -1,5 +1,5 @@
 /** Random programs of one op, by op. */
-import { OpKind } from '../../src/runtime/program';
+import { type BinaryKind, OpKind } from '../../src/runtime/program';
 import type { Drawer } from './draw';
 import type { Random } from './random';
 
@@ -18,6 +18,25 @@ export function anyShape(random: Random): number[] {
   const shape = Array.from({ length: random.int(1, 4) }, () => random.int(1, 9));
   shape[shape.length - 1] = random.int(1, 70);
   return shape;
+}
+
+/** Up to six axes. */
+function smallShape(random: Random): number[] {
+  const shape = Array.from({ length: random.int(1, 6) }, () => random.int(1, 4));
+  shape[shape.length - 1] = random.int(1, 24);
+  return shape;
+}
+
+function drawSpaceToDepth(drawer: Drawer, random: Random): number {
+  const block = random.int(1, 4);
+  const shape = [random.int(1, 3), block * random.int(1, 4), block * random.int(1, 4), random.int(1, 9)];
+  return drawer.spaceDepth(OpKind.SpaceToDepth, block, drawer.codes(shape));
+}
+
+function drawDepthToSpace(drawer: Drawer, random: Random): number {
+  const block = random.int(1, 4);
+  const shape = [random.int(1, 3), random.int(1, 5), random.int(1, 5), block * block * random.int(1, 9)];
+  return drawer.spaceDepth(OpKind.DepthToSpace, block, drawer.codes(shape));
 }
 
 /** Two shapes that broadcast together; equal ones a quarter of the time. */
@@ -53,7 +72,7 @@ function drawReshape(drawer: Drawer, random: Random): number {
   return drawer.reshape(drawer.codes(from), to);
 }
 
-const binarySeries = (kind: OpKind.Add | OpKind.Mul): Series => ({
+const binarySeries = (kind: BinaryKind): Series => ({
   label: OpKind[kind],
   draw: (drawer, random) => {
     const [a, b] = broadcastShapes(random);
@@ -78,6 +97,23 @@ export const ARITHMETIC_SERIES: readonly Series[] = [
 
 /** The ops beyond those that float TF.js computes as well. */
 export const FLOAT_SERIES: readonly Series[] = [
+  binarySeries(OpKind.Sub),
+  binarySeries(OpKind.Maximum),
+  binarySeries(OpKind.Minimum),
+  { label: 'Prelu', draw: (drawer, random) => drawer.prelu(drawer.codes(anyShape(random))) },
+  { label: 'Pad', draw: (drawer, random) => drawer.pad(drawer.codes(smallShape(random))) },
+  { label: 'Slice', draw: (drawer, random) => drawer.slice(drawer.codes(smallShape(random))) },
+  { label: 'Transpose', draw: (drawer, random) => drawer.transpose(drawer.codes(smallShape(random))) },
+  { label: 'SpaceToDepth', draw: drawSpaceToDepth },
+  { label: 'DepthToSpace', draw: drawDepthToSpace },
+  {
+    label: 'ResizeNearestNeighbor',
+    draw: (drawer, random) => drawer.resizeNearest(drawer.codes(imageShape(random))),
+  },
+  {
+    label: 'ResizeBilinear',
+    draw: (drawer, random) => drawer.resizeBilinear(drawer.codes(imageShape(random))),
+  },
   { label: 'Softmax of codes', draw: (drawer, random) => drawer.softmax(drawer.codes(anyShape(random))) },
 ];
 

@@ -13,6 +13,7 @@ import {
   type Op,
   OpKind,
   PaddingMode,
+  PadMode,
   type Program,
   type TensorSpec,
   TensorType,
@@ -22,6 +23,12 @@ import {
 type Attrs = Record<string, RawAttr>;
 
 const PADS = { [PaddingMode.Same]: 'same', [PaddingMode.Valid]: 'valid', [PaddingMode.Explicit]: 'explicit' };
+
+const PAD_MODES = {
+  [PadMode.Constant]: 'constant',
+  [PadMode.Reflect]: 'reflect',
+  [PadMode.Symmetric]: 'symmetric',
+};
 
 const TABLE_ENTRIES = 256;
 
@@ -130,11 +137,14 @@ class Expansion {
       case OpKind.AvgPool:
         return this.pool(op, inputs, input, result);
       case OpKind.Add:
-      case OpKind.Mul: {
+      case OpKind.Sub:
+      case OpKind.Mul:
+      case OpKind.Maximum:
+      case OpKind.Minimum: {
         const [a, b] = op.inputs.map((id) => this.spec(id));
         const operands = { ...affineAttrs('a', a), ...affineAttrs('b', b) };
         return this.activated(op.name, result, op.activation, (attrs) =>
-          this.node(op.name, op.kind === OpKind.Add ? 'QuantizedAdd' : 'QuantizedMul', inputs, {
+          this.node(op.name, `Quantized${OpKind[op.kind]}`, inputs, {
             ...operands,
             ...attrs,
           }),
@@ -163,6 +173,39 @@ class Expansion {
       case OpKind.Softmax:
         return this.node(op.name, 'QuantizedSoftmax', inputs, {
           ...affineAttrsOfCodes('input', input),
+          ...affineAttrsOfCodes('output', result),
+        });
+      case OpKind.Prelu: {
+        const alpha = new Float32Array(this.words(op.alphaOffset, 4 * op.channels).buffer);
+        return this.node(op.name, 'QuantizedPrelu', [inputs[0], this.constant(`${op.name}/alpha`, alpha)], {
+          ...affineAttrs('input', input),
+          ...affineAttrs('output', result),
+        });
+      }
+      case OpKind.Pad:
+        return this.node(op.name, 'QuantizedPad', inputs, {
+          paddings: attr.ints(op.paddings.flat()),
+          mode: attr.string(PAD_MODES[op.mode]),
+          code: attr.int(op.code),
+        });
+      case OpKind.Slice:
+        return this.node(op.name, 'QuantizedSlice', inputs, {
+          begin: attr.ints(op.ranges.map(({ begin }) => begin)),
+          size: attr.ints(op.ranges.map(({ size }) => size)),
+          strides: attr.ints(op.ranges.map(({ stride }) => stride)),
+        });
+      case OpKind.Transpose:
+        return this.node(op.name, 'QuantizedTranspose', inputs, { perm: attr.ints(op.axes) });
+      case OpKind.SpaceToDepth:
+      case OpKind.DepthToSpace:
+        return this.node(op.name, `Quantized${OpKind[op.kind]}`, inputs, { blockSize: attr.int(op.block) });
+      case OpKind.ResizeNearestNeighbor:
+      case OpKind.ResizeBilinear:
+        return this.node(op.name, `Quantized${OpKind[op.kind]}`, inputs, {
+          size: attr.ints([op.size.height, op.size.width]),
+          alignCorners: attr.bool(op.size.alignCorners),
+          halfPixelCenters: attr.bool(op.size.halfPixelCenters),
+          ...affineAttrs('input', input),
           ...affineAttrsOfCodes('output', result),
         });
       case OpKind.Cast:

@@ -1,4 +1,10 @@
-import { type Activation, type Op, OpKind, type TensorSpec } from '../../../src/runtime/program';
+import {
+  type Activation,
+  type BinaryKind,
+  type Op,
+  OpKind,
+  type TensorSpec,
+} from '../../../src/runtime/program';
 import { store, storeScale, toCode } from './requantize';
 import { isFloat, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
 
@@ -23,12 +29,20 @@ function broadcastStrides({ shape }: ReferenceTensor, rank: number): number[] {
   return strides;
 }
 
+/** What the ops that bring both operands to steps of the output do with them. */
+const COMBINE = {
+  [OpKind.Add]: (a: number, b: number) => Math.fround(a + b),
+  [OpKind.Sub]: (a: number, b: number) => Math.fround(a - b),
+  [OpKind.Maximum]: Math.max,
+  [OpKind.Minimum]: Math.min,
+};
+
 /**
- * Add: float32((a - zero) * float32(s_a / s_out)) + the same of b, one rounding each.
+ * Add, Sub, Maximum, Minimum: of float32((a - zero) * float32(s_a / s_out)) and the same of b, one rounding each.
  * Mul: (a - zero) * (b - zero), exact, times float32(s_a * s_b / s_out).
  */
 export function binary(
-  op: { kind: OpKind.Add | OpKind.Mul; activation: Activation },
+  op: { kind: BinaryKind; activation: Activation },
   a: ReferenceTensor,
   b: ReferenceTensor,
   spec: TensorSpec,
@@ -36,15 +50,16 @@ export function binary(
 ): ReferenceTensor {
   const outputScale = storeScale(spec, op.activation);
   const [scaleA, scaleB] = [scaleOf(a.spec), scaleOf(b.spec)];
+  const { kind } = op;
   const combine =
-    op.kind === OpKind.Add
+    kind === OpKind.Mul
       ? (left: number, right: number) =>
-          Math.fround(
-            Math.fround(left * Math.fround(scaleA / outputScale)) +
-              Math.fround(right * Math.fround(scaleB / outputScale)),
-          )
+          Math.fround(left * right * Math.fround((scaleA * scaleB) / outputScale))
       : (left: number, right: number) =>
-          Math.fround(left * right * Math.fround((scaleA * scaleB) / outputScale));
+          COMBINE[kind](
+            Math.fround(left * Math.fround(scaleA / outputScale)),
+            Math.fround(right * Math.fround(scaleB / outputScale)),
+          );
   const shape = broadcastShape(a.shape, b.shape);
   const stridesA = broadcastStrides(a, shape.length);
   const stridesB = broadcastStrides(b, shape.length);
@@ -58,6 +73,23 @@ export function binary(
     values.push(combine(a.values[atA]! - a.spec.zeroPoint, b.values[atB]! - b.spec.zeroPoint));
   }
   return store(spec, shape, op.activation, weights, (index) => values[index]!);
+}
+
+/** (code - zero) * float32(s_in / s_out), or from the zero point down times float32(s_in * alpha[c] / s_out). */
+export function prelu(
+  op: Extract<Op, { kind: OpKind.Prelu }>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
+  const [scaleIn, scaleOut] = [scaleOf(input.spec), scaleOf(spec)];
+  return store(spec, input.shape, {}, weights, (index) => {
+    const alpha = view.getFloat32(op.alphaOffset + 4 * (index % op.channels), true);
+    const steps = input.values[index]! - input.spec.zeroPoint;
+    const multiplier = steps >= 0 ? scaleIn / scaleOut : (scaleIn * alpha) / scaleOut;
+    return Math.fround(steps * Math.fround(multiplier));
+  });
 }
 
 export function lookup(

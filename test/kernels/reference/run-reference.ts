@@ -5,10 +5,12 @@
 
 import type { TensorData } from '../../../src/runtime/engine';
 import { type Op, OpKind, type Program, type TensorSpec } from '../../../src/runtime/program';
-import { binary, dequantize, lookup, quantizeReals } from './elementwise';
+import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear } from './filters';
 import { cast, concat, reshape } from './layout';
 import { avgPool, maxPool } from './pooling';
+import { pad, resizeNearest, slice, spaceDepth, transpose } from './rearrange';
+import { resizeBilinear } from './resize';
 import { softmax } from './softmax';
 import { makeTensor, type ReferenceTensor } from './tensor';
 
@@ -39,6 +41,9 @@ export function runOp(
       return avgPool(op, input, spec, weights);
     case OpKind.Add:
     case OpKind.Mul:
+    case OpKind.Sub:
+    case OpKind.Maximum:
+    case OpKind.Minimum:
       return binary(op, input, inputs[1]!, spec, weights);
     case OpKind.Concat:
       return concat(op, inputs, spec);
@@ -48,6 +53,21 @@ export function runOp(
       return lookup(op, input, spec, weights);
     case OpKind.Softmax:
       return softmax(input, spec);
+    case OpKind.Prelu:
+      return prelu(op, input, spec, weights);
+    case OpKind.Pad:
+      return pad(op, input, spec);
+    case OpKind.Slice:
+      return slice(op, input, spec);
+    case OpKind.Transpose:
+      return transpose(op, input, spec);
+    case OpKind.SpaceToDepth:
+    case OpKind.DepthToSpace:
+      return spaceDepth(op, input, spec);
+    case OpKind.ResizeNearestNeighbor:
+      return resizeNearest(op, input, spec);
+    case OpKind.ResizeBilinear:
+      return resizeBilinear(op, input, spec);
   }
 }
 

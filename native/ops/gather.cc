@@ -1,0 +1,254 @@
+// Ops whose output element comes from one input element, axis by axis: QuantizedPad, QuantizedSlice and
+// QuantizedResizeNearestNeighbor.
+#include "ops.h"
+#include "resize.h"
+#include "rows.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int32_t kMaxExtent = 1 << 24;
+constexpr int32_t kFill = -1;
+
+// The input index along each axis of every output index, or kFill where no input element goes. Rows are copied in runs:
+// stretches of the last axis that lie side by side in the input as well.
+class AxisGather : public Operator {
+ public:
+  AxisGather(OpReader& reader, uint8_t fill) : Operator(reader.label()), fill_(fill) {}
+
+  size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
+    size_t entries = 0;
+    for (int axis = 0; axis < output.rank; ++axis) entries += static_cast<size_t>(output.dims[axis]);
+    return sizeof(int32_t) * entries + sizeof(Run) * static_cast<size_t>(output.channels());
+  }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const Shape& shape = *context.output.shape;
+    // Made here, then read by all threads.
+    int32_t* tables = context.threadScratch<int32_t>(0);
+    const int32_t* lastTable = fillTables(*input.shape, shape, tables);
+    Run* runs = reinterpret_cast<Run*>(tables + (lastTable - tables) + shape.channels());
+    const int runCount = findRuns(lastTable, shape.channels(), runs);
+    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t row = first; row < first + rows; ++row) {
+        const int64_t from = inputRow(*input.shape, shape, tables, row);
+        uint8_t* to = context.output.row(row);
+        if (from == kFill) {
+          std::memset(to, fill_, shape.channels());
+          continue;
+        }
+        const uint8_t* source = input.row(from);
+        for (int i = 0; i < runCount; ++i) {
+          const Run& run = runs[i];
+          if (run.from == kFill) {
+            std::memset(to + run.to, fill_, run.length);
+          } else {
+            std::memcpy(to + run.to, source + run.from, run.length);
+          }
+        }
+      }
+    }, 16384);
+  }
+
+ protected:
+  // Writes the input index of each of `out` output indices along an axis of `in` input elements.
+  virtual void fillTable(int axis, int32_t in, int32_t out, int32_t* table) const = 0;
+
+  // Throws unless the input has this rank.
+  void expectRank(const Shape& input, int rank) const {
+    if (input.rank != rank) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected rank %d.", label().c_str(),
+           input.toString().c_str(), rank);
+    }
+  }
+
+ private:
+  struct Run {
+    int32_t to, from, length;
+  };
+
+  // Returns the table of the last axis; they lie one after the other.
+  const int32_t* fillTables(const Shape& in, const Shape& out, int32_t* tables) const {
+    for (int axis = 0; axis < out.rank; ++axis) {
+      fillTable(axis, in.dims[axis], out.dims[axis], tables);
+      if (axis + 1 < out.rank) tables += out.dims[axis];
+    }
+    return tables;
+  }
+
+  static int findRuns(const int32_t* table, int32_t count, Run* runs) {
+    int found = 0;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t from = table[i];
+      const bool goesOn = found > 0 && (from == kFill ? runs[found - 1].from == kFill
+                                                      : runs[found - 1].from != kFill &&
+                                                            runs[found - 1].from + runs[found - 1].length == from);
+      if (goesOn) {
+        ++runs[found - 1].length;
+      } else {
+        runs[found++] = Run{i, from, 1};
+      }
+    }
+    return found;
+  }
+
+  static int64_t inputRow(const Shape& in, const Shape& out, const int32_t* tables, int64_t row) {
+    int64_t index[kMaxRank];
+    for (int axis = out.rank - 2; axis >= 0; --axis) {
+      index[axis] = row % out.dims[axis];
+      row /= out.dims[axis];
+    }
+    int64_t from = 0;
+    for (int axis = 0; axis + 1 < out.rank; ++axis) {
+      const int32_t along = tables[index[axis]];
+      if (along == kFill) return kFill;
+      from = from * in.dims[axis] + along;
+      tables += out.dims[axis];
+    }
+    return from;
+  }
+
+  uint8_t fill_;
+};
+
+enum class PadMode : int32_t { kConstant = 0, kReflect = 1, kSymmetric = 2 };
+
+class Pad : public AxisGather {
+ public:
+  struct Amounts {
+    int rank = 0;
+    int32_t before[kMaxRank] = {}, after[kMaxRank] = {};
+  };
+
+  Pad(OpReader& reader, PadMode mode, uint8_t code, const Amounts& amounts)
+      : AxisGather(reader, code), mode_(mode), amounts_(amounts) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    Shape out = inputs[0];
+    expectRank(out, amounts_.rank);
+    for (int axis = 0; axis < out.rank; ++axis) {
+      const int32_t before = amounts_.before[axis], after = amounts_.after[axis];
+      const int64_t most = mode_ == PadMode::kReflect ? out.dims[axis] - 1 : out.dims[axis];
+      if (mode_ != PadMode::kConstant && std::max(before, after) > most) {
+        fail(LOWBIT_INVALID_SHAPE, "%s: axis %d of shape %s can be mirrored by at most %lld, not %d.",
+             label().c_str(), axis, inputs[0].toString().c_str(), static_cast<long long>(most),
+             std::max(before, after));
+      }
+      const int64_t extent = static_cast<int64_t>(out.dims[axis]) + before + after;
+      if (extent > INT32_MAX) fail(LOWBIT_INVALID_SHAPE, "%s: the output is too large.", label().c_str());
+      out.dims[axis] = static_cast<int32_t>(extent);
+    }
+    return out;
+  }
+
+ protected:
+  void fillTable(int axis, int32_t in, int32_t out, int32_t* table) const override {
+    // Reflection leaves out the border element itself, symmetry repeats it.
+    const int32_t repeat = mode_ == PadMode::kSymmetric ? 1 : 0;
+    for (int32_t i = 0; i < out; ++i) {
+      const int32_t at = i - amounts_.before[axis];
+      const bool inside = at >= 0 && at < in;
+      if (inside) {
+        table[i] = at;
+      } else if (mode_ == PadMode::kConstant) {
+        table[i] = kFill;
+      } else {
+        table[i] = at < 0 ? -at - repeat : 2 * (in - 1) - at + repeat;
+      }
+    }
+  }
+
+ private:
+  PadMode mode_;
+  Amounts amounts_;
+};
+
+class Slice : public AxisGather {
+ public:
+  struct Range {
+    int32_t begin, size, stride;  // size -1: to the end
+  };
+
+  Slice(OpReader& reader, const std::vector<Range>& ranges) : AxisGather(reader, 0), ranges_(ranges) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    Shape out = inputs[0];
+    expectRank(out, static_cast<int>(ranges_.size()));
+    for (int axis = 0; axis < out.rank; ++axis) {
+      const Range& range = ranges_[axis];
+      const int64_t extent = out.dims[axis];
+      const int64_t size = range.size == -1 ? ceilDiv(extent - range.begin, range.stride) : range.size;
+      if (size < 1 || range.begin + (size - 1) * range.stride >= extent) {
+        fail(LOWBIT_INVALID_SHAPE, "%s: %lld elements from %d by steps of %d lie outside axis %d of shape %s.",
+             label().c_str(), static_cast<long long>(std::max<int64_t>(size, 1)), range.begin, range.stride, axis,
+             inputs[0].toString().c_str());
+      }
+      out.dims[axis] = static_cast<int32_t>(size);
+    }
+    return out;
+  }
+
+ protected:
+  void fillTable(int axis, int32_t, int32_t out, int32_t* table) const override {
+    for (int32_t i = 0; i < out; ++i) table[i] = ranges_[axis].begin + i * ranges_[axis].stride;
+  }
+
+ private:
+  std::vector<Range> ranges_;
+};
+
+class ResizeNearest : public AxisGather {
+ public:
+  ResizeNearest(OpReader& reader, const Resize& resize) : AxisGather(reader, 0), resize_(resize) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    return resize_.outputShape(label(), inputs[0]);
+  }
+
+ protected:
+  void fillTable(int axis, int32_t in, int32_t out, int32_t* table) const override {
+    const bool spatial = axis == 1 || axis == 2;
+    for (int32_t i = 0; i < out; ++i) table[i] = spatial ? resize_.nearest(i, in, out) : i;
+  }
+
+ private:
+  Resize resize_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> makePad(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectSameQuantization(reader, input, output);
+  const auto mode = static_cast<PadMode>(reader.word("mode", 0, 2));
+  const uint8_t code = static_cast<uint8_t>(reader.word("code", -128, 127) + 128);
+  Pad::Amounts amounts;
+  amounts.rank = reader.word("rank", 1, kMaxRank);
+  for (int axis = 0; axis < amounts.rank; ++axis) {
+    amounts.before[axis] = reader.word("padding before", 0, kMaxExtent);
+    amounts.after[axis] = reader.word("padding after", 0, kMaxExtent);
+  }
+  return std::make_unique<Pad>(reader, mode, code, amounts);
+}
+
+std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectSameQuantization(reader, input, output);
+  std::vector<Slice::Range> ranges(static_cast<size_t>(reader.word("rank", 1, kMaxRank)));
+  for (Slice::Range& range : ranges) {
+    range.begin = reader.word("begin", 0, INT32_MAX);
+    range.size = reader.word("size", -1, INT32_MAX);
+    range.stride = reader.word("stride", 1, INT32_MAX);
+    if (range.size == 0) fail(LOWBIT_INVALID_PROGRAM, "%s: size is 0.", reader.label().c_str());
+  }
+  return std::make_unique<Slice>(reader, ranges);
+}
+
+std::unique_ptr<Operator> makeResizeNearest(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectSameQuantization(reader, input, output);
+  return std::make_unique<ResizeNearest>(reader, Resize(reader));
+}
+
+}  // namespace lowbit

@@ -1,0 +1,111 @@
+// QuantizedResizeBilinear: real values between the real values of four codes.
+#include "resize.h"
+
+#include "ops.h"
+
+namespace lowbit {
+namespace {
+
+// With float32 operations, one rounding each, on x = (code - zero point) * scale:
+//   column = x[y0] + (x[y1] - x[y0]) * fractionY       value = column[x0] + (column[x1] - column[x0]) * fractionX
+// and the value is quantized as Quantize does it. Each row of the output needs two rows of reals, which the next row
+// often needs again.
+class ResizeBilinear : public Operator {
+ public:
+  ResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output)
+      : Operator(reader.label()), resize_(reader), input_(input), output_(output) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    return resize_.outputShape(label(), inputs[0]);
+  }
+
+  size_t scratchBytes(const std::vector<Shape>& inputs, const Shape& output) const override {
+    return sizeof(float) * (3 * rowElements(inputs[0]) + rowElements(output));
+  }
+
+  void run(const RunContext& context) const override {
+    const Shape& in = *context.inputs[0].shape;
+    const Shape& out = *context.output.shape;
+    const int64_t lines = static_cast<int64_t>(out.dims[0]) * out.dims[1];
+    const int64_t step = std::max<int64_t>(1, kChunkElements / static_cast<int64_t>(rowElements(out)));
+    context.pool.parallelFor(static_cast<size_t>(ceilDiv(lines, step)), [&](size_t chunk, int thread) {
+      float* column = context.threadScratch<float>(thread);
+      float* slots[2] = {column + rowElements(in), column + 2 * rowElements(in)};
+      float* line = column + 3 * rowElements(in);
+      int64_t held[2] = {-1, -1};  // the lines of the input that the slots hold: neighbours differ in parity
+      const auto reals = [&](int64_t at, int32_t y) {
+        if (held[y % 2] != at) dequantizeLine(context, at, slots[y % 2]);
+        held[y % 2] = at;
+        return slots[y % 2];
+      };
+      const int64_t end = std::min(lines, static_cast<int64_t>(chunk + 1) * step);
+      for (int64_t at = static_cast<int64_t>(chunk) * step; at < end; ++at) {
+        const Resize::Between rows = resize_.between(static_cast<int32_t>(at % out.dims[1]), in.dims[1], out.dims[1]);
+        const int64_t image = at / out.dims[1] * in.dims[1];
+        const float* above = reals(image + rows.first, rows.first);
+        const float* below = reals(image + rows.second, rows.second);
+        for (size_t i = 0; i < rowElements(in); ++i) column[i] = above[i] + (below[i] - above[i]) * rows.fraction;
+        const bool toCodes = output_.type == TensorType::kInt8;
+        float* to = toCodes ? line : context.output.floats() + at * static_cast<int64_t>(rowElements(out));
+        stretch(column, in.dims[2], out.dims[2], in.channels(), to);
+        if (toCodes) quantizeLine(context, at, line);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kChunkElements = 32768;
+
+  // Elements of one line of an image.
+  static size_t rowElements(const Shape& shape) { return static_cast<size_t>(shape.dims[2]) * shape.dims[3]; }
+
+  void stretch(const float* column, int32_t inW, int32_t outW, int32_t channels, float* out) const {
+    for (int32_t x = 0; x < outW; ++x, out += channels) {
+      const Resize::Between columns = resize_.between(x, inW, outW);
+      const float* left = column + static_cast<size_t>(columns.first) * channels;
+      const float* right = column + static_cast<size_t>(columns.second) * channels;
+      for (int32_t c = 0; c < channels; ++c) out[c] = left[c] + (right[c] - left[c]) * columns.fraction;
+    }
+  }
+
+  void dequantizeLine(const RunContext& context, int64_t line, float* out) const {
+    const View& input = context.inputs[0];
+    const int32_t width = input.shape->dims[2];
+    const size_t channels = input.shape->channels();
+    const uint8_t* codes = input.row(line * width);
+    const bool dense = input.pitch() == channels;
+    const int32_t calls = dense ? 1 : width;
+    const size_t count = dense ? channels * width : channels;
+    for (int32_t i = 0; i < calls; ++i) {
+      context.kernels.dequantize(codes + i * input.pitch(), count, input_.scale, input_.zeroPoint, out + i * channels);
+    }
+  }
+
+  void quantizeLine(const RunContext& context, int64_t line, const float* reals) const {
+    const View& output = context.output;
+    const int32_t width = output.shape->dims[2];
+    const size_t channels = output.shape->channels();
+    uint8_t* codes = output.row(line * width);
+    const bool dense = output.pitch() == channels;
+    const int32_t calls = dense ? 1 : width;
+    const size_t count = dense ? channels * width : channels;
+    for (int32_t i = 0; i < calls; ++i) {
+      context.kernels.quantize(reals + i * channels, count, output_.scale, output_.zeroPoint,
+                               codes + i * output.pitch());
+    }
+  }
+
+  Resize resize_;
+  Tensor input_;
+  Tensor output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> makeResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "output", output);
+  return std::make_unique<ResizeBilinear>(reader, input, output);
+}
+
+}  // namespace lowbit
