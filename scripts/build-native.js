@@ -3,6 +3,8 @@
 //   node scripts/build-native.js              fails where the build fails
 //   node scripts/build-native.js --optional   (npm's install script) leaves the reason in build/native-build-error.txt
 //   node scripts/build-native.js --sanitize   build/lowbit-sanitize.node, with AddressSanitizer and UBSan
+//   node scripts/build-native.js --emulate-avx512   build/lowbit-emulated.node, for tests of the AVX-512 variant on any
+//                                             machine (needs SIMDe, Debian's libsimde-dev)
 //
 // $CXX chooses the compiler, $CXXFLAGS adds flags. Only what changed is compiled again.
 
@@ -18,6 +20,9 @@ const buildDir = path.join(root, 'build');
 const errorFile = path.join(buildDir, 'native-build-error.txt');
 const optional = process.argv.includes('--optional');
 const sanitize = process.argv.includes('--sanitize');
+const emulate = process.argv.includes('--emulate-avx512');
+/** Names the addon and its folder of objects. */
+const suffix = sanitize ? '-sanitize' : emulate ? '-emulated' : '';
 
 /** Flags of the folders that hold one instruction set; a folder is built where its architecture is. */
 const ISA_FOLDERS = {
@@ -30,6 +35,11 @@ const ISA_FOLDERS = {
         ' ',
       ),
   },
+};
+
+const EMULATION = {
+  flags: [`-I${path.join(nativeDir, 'test', 'avx512-emulation')}`, '-O2', '-Wno-ignored-attributes'],
+  define: '-DLOWBIT_EMULATED_AVX512',
 };
 
 function findCompiler() {
@@ -55,7 +65,10 @@ function listSources() {
     .filter((file) => file.endsWith('.cc') && !file.startsWith('web') && !file.startsWith('test'))
     .map((file) => ({ file, isa: ISA_FOLDERS[path.basename(path.dirname(file))] }))
     .filter(({ isa }) => isa === undefined || isa.arch === process.arch)
-    .map(({ file, isa }) => ({ file, flags: isa?.flags ?? [] }));
+    .map(({ file, isa }) => ({
+      file,
+      flags: (emulate && isa === ISA_FOLDERS.avx512vnni ? EMULATION : isa)?.flags ?? [],
+    }));
 }
 
 function newestHeader() {
@@ -77,10 +90,11 @@ async function build() {
       ' ',
     ),
     ...(sanitize ? ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'] : []),
+    ...(emulate ? [EMULATION.define] : []),
     ...(process.env.CXXFLAGS ?? '').split(/\s+/).filter(Boolean),
     `-I${require('node-api-headers').include_dir}`,
   ];
-  const objectDir = path.join(buildDir, sanitize ? 'objects-sanitize' : 'objects');
+  const objectDir = path.join(buildDir, `objects${suffix}`);
   const headersTime = newestHeader();
   const objects = [];
   const stale = [];
@@ -100,7 +114,7 @@ async function build() {
   });
   await Promise.all(workers);
 
-  const addon = path.join(buildDir, sanitize ? 'lowbit-sanitize.node' : 'lowbit.node');
+  const addon = path.join(buildDir, `lowbit${suffix}.node`);
   const link =
     process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
   const sanitizers = sanitize ? ['-fsanitize=address,undefined'] : [];

@@ -16,6 +16,9 @@ bool machineHas(const char* name) {
 #if defined(__x86_64__)
   if (std::strcmp(name, "avx2") == 0) return __builtin_cpu_supports("avx2");
   if (std::strcmp(name, "avx512vnni") == 0) {
+#if defined(LOWBIT_EMULATED_AVX512)
+    return true;
+#endif
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");

@@ -1,0 +1,74 @@
+// AVX-512 in portable C, in place of the compiler's header: SIMDe (Debian's libsimde-dev), and what its release lacks.
+// For tests of native/isa/avx512vnni on machines without the instruction set; as slow as it is exact.
+#pragma once
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+#include <cmath>
+#include <cstring>
+
+using __mmask16 = uint16_t;
+using __mmask32 = uint32_t;
+using __mmask64 = uint64_t;
+#undef _MM_FROUND_NO_EXC
+#define _MM_FROUND_NO_EXC 0x08
+
+// Lanes of a vector as an array.
+template <class T, class Vector>
+struct Lanes {
+  T of[sizeof(Vector) / sizeof(T)];
+  explicit Lanes(const Vector& v) { std::memcpy(of, &v, sizeof of); }
+};
+
+template <class Vector, class T>
+inline Vector vectorOf(const T* lanes) {
+  Vector v;
+  std::memcpy(&v, lanes, sizeof v);
+  return v;
+}
+
+inline __m512 _mm512_cvtepi32_ps(__m512i v) {
+  const Lanes<int32_t, __m512i> in(v);
+  float out[16];
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<float>(in.of[i]);
+  return vectorOf<__m512>(out);
+}
+
+// Values out of range, and NaN, become the least integer.
+inline __m512i _mm512_cvtps_epi32(__m512 v) {
+  const Lanes<float, __m512> in(v);
+  int32_t out[16];
+  for (int i = 0; i < 16; ++i) {
+    const bool fits = in.of[i] >= -2147483648.0f && in.of[i] < 2147483648.0f;
+    out[i] = fits ? static_cast<int32_t>(std::nearbyintf(in.of[i])) : INT32_MIN;
+  }
+  return vectorOf<__m512i>(out);
+}
+
+inline __m512i _mm512_cvt_roundps_epi32(__m512 v, int) { return _mm512_cvtps_epi32(v); }
+
+inline __m512i _mm512_cvtepu8_epi32(__m128i v) {
+  const Lanes<uint8_t, __m128i> in(v);
+  int32_t out[16];
+  for (int i = 0; i < 16; ++i) out[i] = in.of[i];
+  return vectorOf<__m512i>(out);
+}
+
+inline __m128i _mm512_cvtepi32_epi8(__m512i v) {
+  const Lanes<int32_t, __m512i> in(v);
+  uint8_t out[16];
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<uint8_t>(in.of[i]);
+  return vectorOf<__m128i>(out);
+}
+
+template <class Vector>
+inline void maskStore(void* to, uint64_t mask, Vector v) {
+  const Lanes<uint8_t, Vector> in(v);
+  for (size_t i = 0; i < sizeof v; ++i) {
+    if (mask >> i & 1) static_cast<uint8_t*>(to)[i] = in.of[i];
+  }
+}
+
+inline void _mm512_mask_storeu_epi8(void* to, __mmask64 mask, __m512i v) { maskStore(to, mask, v); }
+inline void _mm256_mask_storeu_epi8(void* to, __mmask32 mask, __m256i v) { maskStore(to, mask, v); }
+inline void _mm_mask_storeu_epi8(void* to, __mmask16 mask, __m128i v) { maskStore(to, mask, v); }
