@@ -87,11 +87,7 @@ class Convolution : public Operator {
       const uint8_t** pointers = nullptr;
       if (!direct) {
         pointers = reinterpret_cast<const uint8_t**>(scratch + gemmScratchBytes_);
-        for (int m = 0; m < count; ++m) {
-          visitTaps(plan, geometry_.window, input, first + m, [&](int tap, const uint8_t* row) {
-            pointers[static_cast<size_t>(tap) * count + m] = row ? row : zeroRow_.data();
-          });
-        }
+        gatherRows(plan, geometry_.window, input, first, count, zeroRow_.data(), pointers);
       }
       for (int32_t g = 0; g < geometry_.groups; ++g) {
         if (g > 0 && pointers) {
@@ -249,7 +245,9 @@ class Depthwise : public Operator {
  private:
   // The pixels that a call makes of one row: their columns stay in the level-1 cache while all channels pass.
   int64_t maxOutputs() const {
-    return std::clamp<int64_t>(4096 / (static_cast<int64_t>(window_.kernelH) * window_.strideW), 1, 32);
+    constexpr int64_t kCacheBytes = 24 * 1024;
+    const int64_t columnBytes = window_.kernelH * static_cast<int64_t>(rowPitch(channels_));
+    return std::clamp<int64_t>(kCacheBytes / (columnBytes * window_.strideW), 4, 128);
   }
 
   // Columns that the windows of `outputs` neighbouring pixels span.
@@ -266,11 +264,13 @@ class Depthwise : public Operator {
     for (int32_t ky = 0; ky < window_.kernelH; ++ky, pointers += columnCount) {
       const int64_t y = top + static_cast<int64_t>(ky) * window_.dilationH;
       const bool rowInside = y >= 0 && y < plan.inH;
-      const uint8_t* first = rowInside ? input.row((image * plan.inH + y) * plan.inW) : nullptr;
-      for (int x = 0; x < columnCount; ++x) {
-        const bool inside = rowInside && left + x >= 0 && left + x < plan.inW;
-        pointers[x] = inside ? first + (left + x) * input.pitch() : zeroRow_.data();
-      }
+      const uint8_t* first = input.row((image * plan.inH + (rowInside ? y : 0)) * plan.inW);
+      const int before = static_cast<int>(std::clamp<int64_t>(-left, 0, columnCount));
+      const int end = rowInside ? static_cast<int>(std::clamp<int64_t>(plan.inW - left, before, columnCount)) : before;
+      std::fill(pointers, pointers + before, zeroRow_.data());
+      const uint8_t* pixel = first + (left + before) * static_cast<int64_t>(input.pitch());
+      for (int x = before; x < end; ++x, pixel += input.pitch()) pointers[x] = pixel;
+      std::fill(pointers + end, pointers + columnCount, zeroRow_.data());
     }
   }
 

@@ -57,6 +57,32 @@ inline Shape outputOf(const WindowPlan& plan, int32_t channels) {
   return Shape{4, {plan.batch, plan.outH, plan.outW, channels}};
 }
 
+// Pointers to the rows below `count` output pixels from `first` on: pointers[tap * count + m], `padding` where a tap lies
+// outside of the input.
+inline void gatherRows(const WindowPlan& plan, const Window& w, const View& input, int64_t first, int count,
+                       const uint8_t* padding, const uint8_t** pointers) {
+  const size_t pitch = input.pitch();
+  for (int m = 0; m < count;) {  // the pixels of one row of the output at a time
+    const int32_t outX = static_cast<int32_t>((first + m) % plan.outW);
+    const int64_t outRow = (first + m) / plan.outW;
+    const int pixels = std::min(plan.outW - outX, count - m);
+    const int64_t top = outRow % plan.outH * w.strideH - plan.top;
+    const uint8_t** out = pointers + m;
+    for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
+      const int64_t y = top + static_cast<int64_t>(ky) * w.dilationH;
+      const bool rowInside = y >= 0 && y < plan.inH;
+      const uint8_t* row = rowInside ? input.row((outRow / plan.outH * plan.inH + y) * plan.inW) : nullptr;
+      for (int32_t kx = 0; kx < plan.kernelW; ++kx, out += count) {
+        int64_t x = static_cast<int64_t>(outX) * w.strideW - plan.left + static_cast<int64_t>(kx) * w.dilationW;
+        for (int i = 0; i < pixels; ++i, x += w.strideW) {
+          out[i] = rowInside && x >= 0 && x < plan.inW ? row + x * pitch : padding;
+        }
+      }
+    }
+    m += pixels;
+  }
+}
+
 // Calls visit(tap, row of the input or null where the tap is padding) for every tap of one output pixel.
 template <class Visit>
 void visitTaps(const WindowPlan& plan, const Window& w, const View& input, int64_t pixel, Visit&& visit) {

@@ -56,7 +56,7 @@ using Common = VectorKernels<Avx2>;
 
 constexpr int kLanes = 8;
 constexpr int kPanel = 16;
-constexpr int kTileRows = 5;
+constexpr int kTileRows = 6;
 
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
@@ -217,6 +217,7 @@ void gemmTile(const GemmArgs& args, const Store& store, const int16_t* codes, co
       sums[i][1] = Avx2::add(sums[i][1], _mm256_madd_epi16(pair, w1));
     }
   }
+  reload(&store);
   const int count = args.outputs - n0;
   const __m256 multiplier[2] = {Avx2::load(constants.multiplier), Avx2::load(constants.multiplier + kLanes)};
   if (args.floatOut) {
@@ -324,31 +325,16 @@ inline void interleaveColumns(const DepthwiseArgs& args, int c0, __m256i* buffer
   }
 }
 
-// N output pixels from pixel m on, for the 8 channels of a block.
+// Stores N pixels, from pixel m on, of the 8 channels from c0 on.
 template <int N>
-inline void depthwisePixels(const DepthwiseArgs& args, const Store& store, const Constants<kLanes>& constants,
-                            const __m256i* buffer, int m, int c0) {
-  const int pairs = ceilDiv(args.kernelH, 2);
-  const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
-  const __m256i* column = buffer + static_cast<size_t>(m) * args.stride * pairs;
-  const size_t step = static_cast<size_t>(args.stride) * pairs;
-  __m256i sums[4];
+inline void storePixels(const DepthwiseArgs& args, const Store& store, __m256 multiplier, const __m256i (&sums)[4],
+                        int m, int c0) {
+  __m256i rounded[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < N; ++i) sums[i] = Avx2::load(constants.bias);
-  for (int kx = 0; kx < args.kernelW; ++kx, column += static_cast<size_t>(args.dilation) * pairs) {
-    for (int p = 0; p < pairs; ++p, weights += 16) {
-      const __m256i w = widenWeights(weights);
-#pragma GCC unroll 4
-      for (int i = 0; i < N; ++i) {
-        sums[i] = Avx2::add(sums[i], _mm256_madd_epi16(_mm256_load_si256(column + i * step + p), w));
-      }
-    }
-  }
-  const __m256 multiplier = Avx2::load(constants.multiplier);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) sums[i] = i < N ? store.round(sums[i], multiplier) : sums[0];
+  for (int i = 0; i < 4; ++i) rounded[i] = i < N ? store.round(sums[i], multiplier) : rounded[0];
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i codes = _mm256_permutevar8x32_epi32(store.codes(sums[0], sums[1], sums[2], sums[3]), order);
+  const __m256i codes =
+      _mm256_permutevar8x32_epi32(store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), order);
   // Within the pitch of its row a pixel may be written whole.
   const int count = args.outStride < 16 ? args.channels - c0 : 8;
   const __m128i halves[2] = {_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)};
@@ -359,7 +345,34 @@ inline void depthwisePixels(const DepthwiseArgs& args, const Store& store, const
   }
 }
 
-void depthwise(const DepthwiseArgs& args) {
+// N output pixels from pixel m on, for the 8 channels of a block. Pairs: how many pairs of rows the kernel has, where that
+// is known when this is compiled, or 0.
+template <int N, int Pairs>
+inline void depthwisePixels(const DepthwiseArgs& args, const Store& store, const Constants<kLanes>& constants,
+                            const __m256i* buffer, int m, int c0) {
+  const int pairs = Pairs ? Pairs : ceilDiv(args.kernelH, 2);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
+  const size_t step = static_cast<size_t>(args.stride) * pairs;
+  const size_t kernelStep = static_cast<size_t>(args.dilation) * pairs;
+  const __m256i* column = buffer + m * step;
+  __m256i sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) sums[i] = Avx2::load(constants.bias);
+  for (int kx = 0; kx < args.kernelW; ++kx, column += kernelStep) {
+#pragma GCC unroll 4
+    for (int p = 0; p < pairs; ++p, weights += 16) {
+      const __m256i w = widenWeights(weights);
+#pragma GCC unroll 4
+      for (int i = 0; i < N; ++i) {
+        sums[i] = Avx2::add(sums[i], _mm256_madd_epi16(_mm256_load_si256(column + i * step + p), w));
+      }
+    }
+  }
+  storePixels<N>(args, store, Avx2::load(constants.multiplier), sums, m, c0);
+}
+
+template <int Pairs>
+void depthwiseBlocks(const DepthwiseArgs& args) {
   const Store store(*args.stage);
   const BlockSizes sizes(args.kernelH, args.kernelW);
   const uint8_t* block = static_cast<const uint8_t*>(args.packed);
@@ -368,8 +381,87 @@ void depthwise(const DepthwiseArgs& args) {
     const Constants<kLanes>& constants = *reinterpret_cast<const Constants<kLanes>*>(block);
     interleaveColumns(args, c0, buffer);
     int m = 0;
-    for (; m + 4 <= args.outputs; m += 4) depthwisePixels<4>(args, store, constants, buffer, m, c0);
-    for (; m < args.outputs; ++m) depthwisePixels<1>(args, store, constants, buffer, m, c0);
+    for (; m + 4 <= args.outputs; m += 4) depthwisePixels<4, Pairs>(args, store, constants, buffer, m, c0);
+    for (; m < args.outputs; ++m) depthwisePixels<1, Pairs>(args, store, constants, buffer, m, c0);
+  }
+}
+
+// 3 x 3 without dilation: the three columns of a window stay in registers while it slides.
+struct Column {
+  __m256i upper;  // rows 0 and 1
+  __m256i lower;  // row 2 and 0
+};
+
+template <int Stride>
+class Slide3x3 {
+ public:
+  Slide3x3(const DepthwiseArgs& args, const Store& store, const Constants<kLanes>& constants, int c0)
+      : args_(args), store_(store), constants_(constants), c0_(c0) {
+    const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
+    for (int i = 0; i < 6; ++i) weights_[i] = widenWeights(weights + 16 * i);
+  }
+
+  void run() {
+    Column left = load(0), middle = load(1);
+    int m = 0;
+    for (; m + 4 <= args_.outputs; m += 4) pixels<4>(m, left, middle);
+    for (; m < args_.outputs; ++m) pixels<1>(m, left, middle);
+  }
+
+ private:
+  Column load(int x) const {
+    const uint8_t* const* columns = args_.columns + x;
+    const __m128i rows = _mm_unpacklo_epi8(load8(columns[0] + c0_), load8(columns[args_.columnCount] + c0_));
+    return Column{_mm256_cvtepu8_epi16(rows), _mm256_cvtepu8_epi32(load8(columns[2 * args_.columnCount] + c0_))};
+  }
+
+  __m256i dot(__m256i sum, const Column& column, int kx) const {
+    sum = Avx2::add(sum, _mm256_madd_epi16(column.upper, weights_[2 * kx]));
+    return Avx2::add(sum, _mm256_madd_epi16(column.lower, weights_[2 * kx + 1]));
+  }
+
+  // `left` and `middle`: the first two columns of pixel m, and then of the pixel after the last.
+  template <int N>
+  void pixels(int m, Column& left, Column& middle) {
+    __m256i sums[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) {
+      const int x = (m + i) * Stride;
+      if (Stride == 2 && x > 0) middle = load(x + 1);
+      const Column right = load(x + 2);
+      sums[i] = dot(dot(dot(Avx2::load(constants_.bias), left, 0), middle, 1), right, 2);
+      left = Stride == 1 ? middle : right;
+      if (Stride == 1) middle = right;
+    }
+    storePixels<N>(args_, store_, Avx2::load(constants_.multiplier), sums, m, c0_);
+  }
+
+  const DepthwiseArgs& args_;
+  const Store& store_;
+  const Constants<kLanes>& constants_;
+  int c0_;
+  __m256i weights_[6];
+};
+
+template <int Stride>
+void depthwise3x3(const DepthwiseArgs& args) {
+  const Store store(*args.stage);
+  const BlockSizes sizes(3, 3);
+  const uint8_t* block = static_cast<const uint8_t*>(args.packed);
+  for (int c0 = 0; c0 < args.channels; c0 += kLanes, block += sizes.bytes) {
+    Slide3x3<Stride>(args, store, *reinterpret_cast<const Constants<kLanes>*>(block), c0).run();
+  }
+}
+
+void depthwise(const DepthwiseArgs& args) {
+  if (args.kernelH == 3 && args.kernelW == 3 && args.dilation == 1 && args.stride <= 2) {
+    args.stride == 1 ? depthwise3x3<1>(args) : depthwise3x3<2>(args);
+    return;
+  }
+  switch (ceilDiv(args.kernelH, 2)) {
+    case 2: depthwiseBlocks<2>(args); break;
+    case 3: depthwiseBlocks<3>(args); break;
+    default: depthwiseBlocks<0>(args); break;
   }
 }
 

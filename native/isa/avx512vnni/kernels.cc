@@ -329,6 +329,7 @@ void gemmTile(const GemmArgs& args, const Store<Wide>& store, int m0, const uint
       }
     }
   }
+  reload(&store);
   const int count = args.outputs - n0;
   if (args.floatOut) {
 #pragma GCC unroll 16
