@@ -59,7 +59,7 @@ class Binary : public Operator {
   bool canBeEpilogue(const std::vector<Shape>& inputs) const override { return inputs[0] == inputs[1]; }
 
   void runRows(const Kernels& kernels, const View* inputs, const View& output, const Rows& rows) const override {
-    const auto kernel = kernels.*kernel_;
+    const BinaryKernel<Args> kernel = choose_(kernels);
     const size_t pitch = output.pitch();
     const uint8_t* a = inputs[0].row(rows.first) + rows.firstChannel;
     const uint8_t* b = inputs[1].row(rows.first) + rows.firstChannel;
