@@ -1,4 +1,4 @@
-/** Conversion of a float TF.js graph model into one whose quantized regions run as native INT8 programs. */
+/** Conversion of a float TF.js model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
 import { randomSamples } from './calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
@@ -10,7 +10,8 @@ import { checkArgument, LowbitError } from './errors';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
 import type { Graph } from './graph/ir';
-import { modelBytes, readGraphModel, toPath } from './graph/read-graph-model';
+import { modelBytes, toPath } from './graph/read-graph-model';
+import { readModel } from './graph/read-model';
 import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
 import type { Change } from './passes/pass';
 import { optimize } from './passes/pipeline';
@@ -193,7 +194,7 @@ function calibrationWarnings(
 }
 
 /**
- * Converts a float graph model to INT8.
+ * Converts a float model, graph model or layers model, to INT8.
  *
  * @returns what was quantized, what stays float and why, and the sizes
  * @throws LowbitError 'invalid-argument' for a wrong option; 'io', 'invalid-model', 'invalid-weights' or
@@ -219,7 +220,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   const data = options.calibration === 'random' ? randomSamples() : options.calibration;
   report('read', 0, 1);
   await checkOutputFolder(options.output, overwrite);
-  const source = await readGraphModel(options.input);
+  const source = await readModel(options.input);
   report('optimize', 0, 1);
   const { graph, changes } = optimize(source);
   const plan = planQuantization(graph, { float: settings.float(graph) });

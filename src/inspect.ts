@@ -2,7 +2,8 @@
 import { countMacs } from './graph/count-macs';
 import { inferShapes } from './graph/infer-shapes';
 import type { Constant, Graph, GraphNode } from './graph/ir';
-import { modelBytes, readGraphModel } from './graph/read-graph-model';
+import { modelBytes } from './graph/read-graph-model';
+import { readModel } from './graph/read-model';
 import { optimize } from './passes/pipeline';
 import { planQuantization } from './passes/quantize/plan';
 
@@ -55,13 +56,13 @@ function summarize(graph: Graph): OpSummary[] {
 }
 
 /**
- * Reads a float graph model and tells what conversion would do, without data and without writing anything.
+ * Reads a float model and tells what conversion would do, without data and without writing anything.
  *
  * @param location path or file URL of model.json
  * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'
  */
 export async function inspect(location: string): Promise<InspectReport> {
-  const source = await readGraphModel(location);
+  const source = await readModel(location);
   const ops = summarize(source);
   const { graph } = optimize(source);
   const plan = planQuantization(graph);

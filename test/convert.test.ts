@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ConvertOptions, type ConvertProgress, convert } from '../src/convert';
-import { readGraphModel } from '../src/graph/read-graph-model';
+import { readModel } from '../src/graph/read-model';
 import { inspect } from '../src/inspect';
 import { temporaryFolder, tinySamples, writeTinyModel } from './support/tiny-model';
 
@@ -179,5 +179,5 @@ test('the source model is untouched and still reads', async () => {
   const before = files(dirname(input));
   await convert(options());
   expect(files(dirname(input))).toEqual(before);
-  expect((await readGraphModel(input)).nodes.size).toBeGreaterThan(0);
+  expect((await readModel(input)).nodes.size).toBeGreaterThan(0);
 });

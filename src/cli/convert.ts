@@ -71,7 +71,7 @@ function print(report: ConvertReport): string {
 
 export function convertCommand(): Command {
   const command = new Command('convert')
-    .description('convert a float graph model to INT8')
+    .description('convert a float model, graph model or layers model, to INT8')
     .requiredOption('--input <model.json>', 'the float model')
     .requiredOption('--output <folder>', 'where the converted model goes')
     .option(

@@ -185,7 +185,7 @@ function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: Re
  * Runs a float graph and its converted form, and compares the result of every layer.
  *
  * @param float the graph that was quantized, after folding
- * @param converted as `readGraphModel` reads it
+ * @param converted as `readModel` reads it
  * @returns in the order of execution; layers without a float32 result, or of another size, are left out
  * @throws LowbitError 'cancelled' on abort
  */

@@ -99,7 +99,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
 /**
  * Opens the programs of a converted graph.
  *
- * @param converted as `readGraphModel` reads it
+ * @param converted as `readModel` reads it
  * @param float the graph that was quantized: names are looked up in it
  */
 export function tapGraph(converted: Graph, float: Graph): TappedGraph {

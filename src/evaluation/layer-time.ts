@@ -168,7 +168,7 @@ function sumByLayer(programs: readonly TimedProgram[], layers: readonly FloatLay
  * its time holds what TF.js adds to each op; a layer of the converted one is timed inside its native program.
  *
  * @param float the graph that was quantized, after folding
- * @param converted as `readGraphModel` reads it
+ * @param converted as `readModel` reads it
  * @throws LowbitError 'cancelled' on abort
  */
 export async function layerTimes(

@@ -1,9 +1,12 @@
-/** A graph model, float or converted, loaded for evaluation on the current backend. */
+/** A model, float or converted, loaded for evaluation on the current backend. */
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type { InputSpec } from '../calibration/source';
 import { LowbitError } from '../errors';
 import type { DenseTensor, Sample } from '../graph/ir';
+import { isLayersModel } from '../graph/read-layers-model';
+import { readModel, readModelJson } from '../graph/read-model';
+import { toModelArtifacts } from '../graph/write-graph-model';
 import { fileSystem } from '../io/file-system';
 
 interface Signature {
@@ -17,6 +20,13 @@ export interface Output {
   values: Float32Array;
 }
 
+/** A layers model runs as the graph that is read from it. */
+async function loaderOf(location: string): Promise<tf.io.IOHandler> {
+  return isLayersModel(await readModelJson(location))
+    ? tf.io.fromMemory(toModelArtifacts(await readModel(location)))
+    : fileSystem(location);
+}
+
 export class ModelSession {
   private constructor(
     readonly location: string,
@@ -25,9 +35,9 @@ export class ModelSession {
     readonly outputNames: readonly string[],
   ) {}
 
-  /** @throws LowbitError of the file loader */
+  /** @throws LowbitError of the file loader, or of the reader of layers models */
   static async load(location: string): Promise<ModelSession> {
-    const model = await loadGraphModel(fileSystem(location) as unknown as string);
+    const model = await loadGraphModel((await loaderOf(location)) as unknown as string);
     const signature = (model.modelSignature ?? {}) as Signature;
     const shapes = new Map(model.inputs.map(({ name, shape }) => [name, shape]));
     const names = Object.keys(signature.inputs ?? {});

@@ -15,7 +15,7 @@ interface Inferred {
   shapes: Map<string, Shape | undefined>;
   /** Elements of small integer tensors; -1 where an element is known only at run time. */
   values: Map<string, readonly number[]>;
-  graph: Graph;
+  graph: Pick<Graph, 'constants' | 'inputs'>;
 }
 
 type Rule = (node: GraphNode, known: Inferred) => Shape | undefined;
@@ -284,6 +284,12 @@ const blocks =
     return [input[0], times(input[1], side), times(input[2], side), times(input[3], depth)];
   };
 
+const tile: Rule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  const times = valuesOf(known, node.inputs[1]);
+  return input && times ? input.map((d, i) => (d < 0 ? -1 : d * (times[i] ?? 1))) : undefined;
+};
+
 const pack: Rule = (node, known) => {
   const first = shapeOf(known, node.inputs[0]);
   const axis = numberAttr(node, 'axis') ?? 0;
@@ -343,6 +349,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ...rules(['Transpose'], transpose),
   ...rules(['ResizeBilinear', 'ResizeNearestNeighbor'], resize),
   ...rules(['StridedSlice'], stridedSlice),
+  ...rules(['Tile'], tile),
   ...rules(['Slice'], slice),
   ...rules(['GatherV2'], gather),
   ...rules(['SpaceToDepth'], blocks(false)),
@@ -439,14 +446,22 @@ function outputShapes(node: GraphNode, known: Inferred): readonly (Shape | undef
   return MANY_RULES.get(node.op)?.(node, known) ?? [RULES.get(node.op)?.(node, known)];
 }
 
-/**
- * Infers the shape of every tensor that can be known without running the graph.
- *
- * @throws LowbitError 'invalid-model' naming a node whose shapes cannot go together
- */
-export function inferShapes(graph: Graph): Shapes {
-  const known: Inferred = { shapes: new Map(), values: new Map(), graph };
-  for (const node of graph.nodes.values()) {
+/** Infers shapes node by node, each after those that it reads. */
+export class ShapeInference {
+  private readonly known: Inferred;
+
+  /** @param graph its constants and inputs may grow while nodes are added */
+  constructor(graph: Pick<Graph, 'constants' | 'inputs'>) {
+    this.known = { shapes: new Map(), values: new Map(), graph };
+  }
+
+  get shapes(): Shapes {
+    return this.known.shapes;
+  }
+
+  /** @throws LowbitError 'invalid-model' if the node's shapes cannot go together */
+  add(node: GraphNode): void {
+    const { known } = this;
     outputShapes(node, known).forEach((shape, index) => {
       if (shape && !Number.isSafeInteger(shape.reduce((p, d) => p * Math.abs(d), 1))) {
         throw invalid(node, `its shape [${shape}] multiplies past 2^53.`);
@@ -456,5 +471,15 @@ export function inferShapes(graph: Graph): Shapes {
     const values = inferValues(node, known);
     if (values) known.values.set(refKey({ node: node.name, index: 0 }), values);
   }
-  return known.shapes;
+}
+
+/**
+ * Infers the shape of every tensor that can be known without running the graph.
+ *
+ * @throws LowbitError 'invalid-model' naming a node whose shapes cannot go together
+ */
+export function inferShapes(graph: Graph): Shapes {
+  const inference = new ShapeInference(graph);
+  for (const node of graph.nodes.values()) inference.add(node);
+  return inference.shapes;
 }

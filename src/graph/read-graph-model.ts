@@ -1,4 +1,4 @@
-/** Reads a TF.js graph model (model.json and its shards) into the IR, validating it completely. */
+/** Reads a TF.js graph model into the IR, validating it completely. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,16 +6,10 @@ import { LowbitError } from '../errors';
 import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
 import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
-import { readWeights } from './read-weights';
+import { isRecord, type Json } from './json';
 
-type Json = Record<string, unknown>;
-
-function invalid(message: string, cause?: unknown): LowbitError {
-  return new LowbitError('invalid-model', message, { cause });
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function invalid(message: string): LowbitError {
+  return new LowbitError('invalid-model', message);
 }
 
 /** Reads `node` or `node:index`. */
@@ -115,16 +109,7 @@ function deriveOutputs(nodes: ReadonlyMap<string, GraphNode>): SignatureEntry[] 
 
 function checkFormat(model: Json): Json {
   const topology = model.modelTopology;
-  const layers =
-    model.format === 'layers-model' ||
-    (isRecord(topology) && ('model_config' in topology || 'class_name' in topology));
-  if (layers) {
-    throw invalid(
-      'This is a layers model. This version of tfjs-lowbit converts graph models only; ' +
-        'make one with tensorflowjs_converter --output_format=tfjs_graph_model.',
-    );
-  }
-  if (!isRecord(topology)) throw invalid("model.json has no 'modelTopology': it is not a TF.js graph model.");
+  if (!isRecord(topology)) throw invalid("model.json has no 'modelTopology': it is not a TF.js model.");
   return topology;
 }
 
@@ -194,32 +179,21 @@ export async function modelBytes(location: string): Promise<number> {
 }
 
 /**
- * Reads a graph model.
+ * Reads the topology of a graph model.
  *
- * @param location path or file URL of model.json
+ * @param model model.json
  * @param options.converted reads what this tool wrote, too
- * @returns the graph, in topological order, with every weight expanded to float32, int32, bool or string
- * @throws LowbitError 'io' if model.json cannot be read; 'invalid-model' or 'invalid-weights' naming the node, weight
- *   or shard that is wrong; 'already-converted' for a model of this tool
+ * @returns makes the graph of the model and its weights
+ * @throws LowbitError 'invalid-model' naming the node that is wrong; 'already-converted' for a model of this tool
  */
-export async function readGraphModel(
-  location: string,
+export function parseGraphModel(
+  model: Json,
   options: { converted?: boolean } = {},
-): Promise<Graph> {
-  const path = toPath(location);
-  const text = await readFile(path, 'utf8').catch((cause) => {
-    throw new LowbitError('io', `Cannot read ${path}: ${(cause as Error).message}`, { cause });
-  });
-  let model: unknown;
-  try {
-    model = JSON.parse(text);
-  } catch (cause) {
-    throw invalid(`${path} is not valid JSON: ${(cause as Error).message}`, cause);
-  }
-  if (!isRecord(model)) throw invalid(`${path} is not a TF.js model: expected a JSON object.`);
+): (weights: ReadonlyMap<string, Constant>) => Graph {
   const nodes = parseNodes(checkFormat(model));
   if (!options.converted) checkNotConverted(model, nodes);
-  const weights = await readWeights(dirname(path), model.weightsManifest);
-  checkConstants(nodes, weights);
-  return assemble(model, nodes, weights);
+  return (weights) => {
+    checkConstants(nodes, weights);
+    return assemble(model, nodes, weights);
+  };
 }

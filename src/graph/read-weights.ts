@@ -191,8 +191,29 @@ class ShardReader {
   }
 }
 
+/** Weights that are in memory already, laid end to end. */
+class MemoryReader {
+  private position = 0;
+
+  constructor(private readonly data: Uint8Array) {}
+
+  get remaining(): number {
+    return this.data.length - this.position;
+  }
+
+  /** A copy: what reads it decides its alignment. */
+  async read(bytes: number): Promise<Uint8Array> {
+    if (bytes > this.remaining)
+      throw invalid(`The weights are truncated: ${bytes - this.remaining} bytes are missing.`);
+    this.position += bytes;
+    return this.data.slice(this.position - bytes, this.position);
+  }
+}
+
+type Reader = Pick<ShardReader, 'remaining' | 'read'>;
+
 /** One string after the other, each after its length (uint32); kept as they are stored. */
-async function readStrings(reader: ShardReader, spec: WeightSpec): Promise<Uint8Array> {
+async function readStrings(reader: Reader, spec: WeightSpec): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for (let i = 0; i < spec.elements; i++) {
     const prefix = await reader.read(4);
@@ -256,24 +277,43 @@ function listGroups(manifest: unknown): unknown[] {
   return manifest;
 }
 
+async function readEntry(spec: WeightSpec, reader: Reader, constants: Map<string, Constant>): Promise<void> {
+  if (constants.has(spec.name))
+    throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
+  const values =
+    spec.dtype === 'string'
+      ? await readStrings(reader, spec)
+      : decode(spec, await reader.read(spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype]));
+  if (values instanceof Float32Array) checkFinite(spec.name, values);
+  constants.set(spec.name, { dtype: spec.dtype, shape: spec.shape, values });
+}
+
 async function readGroup(folder: string, group: unknown, constants: Map<string, Constant>): Promise<void> {
   const { specs, shards, bytes } = await openGroup(folder, group);
   const reader = new ShardReader(shards);
   try {
-    for (const spec of specs) {
-      if (constants.has(spec.name))
-        throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
-      const values =
-        spec.dtype === 'string'
-          ? await readStrings(reader, spec)
-          : decode(spec, await reader.read(spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype]));
-      if (values instanceof Float32Array) checkFinite(spec.name, values);
-      constants.set(spec.name, { dtype: spec.dtype, shape: spec.shape, values });
-    }
+    for (const spec of specs) await readEntry(spec, reader, constants);
     if (reader.remaining > 0) throw sizeError(shards, bytes - reader.remaining);
   } finally {
     await reader.close();
   }
+}
+
+/**
+ * Decodes weights that are in memory, as TF.js hands them over.
+ *
+ * @param specs their manifest entries, in order
+ * @param data laid end to end
+ * @throws LowbitError 'invalid-weights' naming the weight and what was expected
+ */
+export async function decodeWeights(specs: unknown, data: Uint8Array): Promise<Map<string, Constant>> {
+  if (!Array.isArray(specs)) throw invalid('Expected a list of weights in the weight specs.');
+  const constants = new Map<string, Constant>();
+  const reader = new MemoryReader(data);
+  for (const spec of specs) await readEntry(parseSpec(spec), reader, constants);
+  if (reader.remaining > 0)
+    throw invalid(`The weights are ${reader.remaining} bytes longer than their specs say.`);
+  return constants;
 }
 
 /**

@@ -5,7 +5,7 @@ import { convert } from '../../src/convert';
 import { layerErrors } from '../../src/evaluation/layer-error';
 import { layerTimes } from '../../src/evaluation/layer-time';
 import type { Graph, Sample } from '../../src/graph/ir';
-import { readGraphModel } from '../../src/graph/read-graph-model';
+import { readModel } from '../../src/graph/read-model';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
 import { optimize } from '../../src/passes/pipeline';
 import { FloatGraph, windowAttrs } from '../support/float-graph';
@@ -22,8 +22,8 @@ async function convertAndRead(input: string, calibration: () => AsyncIterable<Sa
   const output = join(temporaryFolder(), 'int8');
   await convert({ input, output, calibration, calibrationMethod: 'minmax' });
   return {
-    float: optimize(await readGraphModel(input)).graph,
-    converted: await readGraphModel(join(output, 'model.json'), { converted: true }),
+    float: optimize(await readModel(input)).graph,
+    converted: await readModel(join(output, 'model.json'), { converted: true }),
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../../src/errors';
-import { readGraphModel } from '../../src/graph/read-graph-model';
+import { readModel } from '../../src/graph/read-model';
 import { temporaryFolder } from '../support/tiny-model';
 
 // biome-ignore lint/suspicious/noExplicitAny: model.json is damaged in ways that no type allows
@@ -61,7 +61,7 @@ function changed(change: (json: Json) => void): Json {
 }
 
 async function rejection(path: string): Promise<{ code: string; message: string }> {
-  const error = await readGraphModel(path).then(
+  const error = await readModel(path).then(
     () => new Error('was read'),
     (reason) => reason,
   );
@@ -79,7 +79,7 @@ function stored(weight: Json, bytes: Uint8Array<ArrayBuffer>): string {
 
 describe('a graph model', () => {
   test('is read in topological order, weights across shards', async () => {
-    const graph = await readGraphModel(pathToFileURL(write(model())).href);
+    const graph = await readModel(pathToFileURL(write(model())).href);
     expect([...graph.nodes.keys()]).toEqual(['x', 'w', 'y']);
     expect(graph.constants.get('w')).toEqual({ dtype: 'float32', shape: [2, 3], values: WEIGHTS });
     expect(graph.inputs).toEqual([
@@ -92,7 +92,7 @@ describe('a graph model', () => {
     const json = changed((m) => {
       m.userDefinedMetadata = { signature: { ...m.signature, outputs: { z: { name: 'y:0' } } } };
     });
-    expect((await readGraphModel(write(json))).outputs[0].name).toBe('z');
+    expect((await readModel(write(json))).outputs[0].name).toBe('z');
   });
 
   test('without a signature feeds the placeholders and returns what nobody reads, never a constant', async () => {
@@ -102,7 +102,7 @@ describe('a graph model', () => {
       m.weightsManifest[0].weights[0].shape = [2, 2];
       m.weightsManifest[0].weights.push({ name: 'unused', shape: [2], dtype: 'float32' });
     });
-    const graph = await readGraphModel(write(json));
+    const graph = await readModel(write(json));
     expect(graph.inputs.map((i) => i.name)).toEqual(['x']);
     expect(graph.outputs.map((o) => o.name)).toEqual(['y']);
   });
@@ -111,7 +111,7 @@ describe('a graph model', () => {
     const json = changed((m) => {
       m.modelTopology.node[0].input.push('^x');
     });
-    const y = (await readGraphModel(write(json))).nodes.get('y');
+    const y = (await readModel(write(json))).nodes.get('y');
     expect(y?.inputs).toHaveLength(2);
     expect(y?.controlInputs).toEqual(['x']);
   });
@@ -122,20 +122,20 @@ describe('a graph model', () => {
       for (let i = 0; i < 50_000; i++)
         node.unshift({ name: `n${i + 1}`, op: 'Relu', input: [i ? `n${i}` : 'y'], attr: {} });
     });
-    expect((await readGraphModel(write(json))).nodes.size).toBe(50_003);
+    expect((await readModel(write(json))).nodes.size).toBe(50_003);
   });
 });
 
 describe('weights are stored as', () => {
   test('uint8 and uint16 with scale and minimum', async () => {
     const quantization = { dtype: 'uint8', scale: 0.5, min: -1 };
-    const eight = await readGraphModel(
+    const eight = await readModel(
       stored({ shape: [3], dtype: 'float32', quantization }, Uint8Array.of(0, 1, 255)),
     );
     expect(eight.constants.get('w')?.values).toEqual(Float32Array.of(-1, -0.5, 126.5));
     const words = new Uint8Array(Uint16Array.of(0, 65535).buffer);
     const sixteen = { shape: [2], dtype: 'int32', quantization: { dtype: 'uint16', scale: 2, min: 1 } };
-    expect((await readGraphModel(stored(sixteen, words))).constants.get('w')?.values).toEqual(
+    expect((await readModel(stored(sixteen, words))).constants.get('w')?.values).toEqual(
       Int32Array.of(1, 131071),
     );
   });
@@ -146,19 +146,19 @@ describe('weights are stored as', () => {
       setFloat16(view, i * 2, v, true);
     });
     const weight = { shape: [3], dtype: 'float32', quantization: { dtype: 'float16' } };
-    const graph = await readGraphModel(stored(weight, new Uint8Array(view.buffer)));
+    const graph = await readModel(stored(weight, new Uint8Array(view.buffer)));
     expect(graph.constants.get('w')?.values).toEqual(Float32Array.of(1.5, -65504, 2 ** -24));
   });
 
   test('int32, bool and strings, untouched', async () => {
-    const int = await readGraphModel(
+    const int = await readModel(
       stored({ shape: [1], dtype: 'int32' }, new Uint8Array(Int32Array.of(-7).buffer)),
     );
     expect(int.constants.get('w')?.values).toEqual(Int32Array.of(-7));
-    const bool = await readGraphModel(stored({ shape: [2], dtype: 'bool' }, Uint8Array.of(0, 200)));
+    const bool = await readModel(stored({ shape: [2], dtype: 'bool' }, Uint8Array.of(0, 200)));
     expect([...bool.constants.get('w')!.values]).toEqual([0, 200]);
     const bytes = Uint8Array.of(2, 0, 0, 0, 104, 105, 0, 0, 0, 0);
-    const string = await readGraphModel(stored({ shape: [2], dtype: 'string' }, bytes));
+    const string = await readModel(stored({ shape: [2], dtype: 'string' }, bytes));
     expect([...string.constants.get('w')!.values]).toEqual([...bytes]);
   });
 });
@@ -345,14 +345,6 @@ describe('a damaged model is refused:', () => {
       },
       'invalid-model',
       /'x:one'/,
-    ],
-    [
-      'layers model',
-      (m) => {
-        m.format = 'layers-model';
-      },
-      'invalid-model',
-      /graph models only/,
     ],
     [
       'no topology',

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';
-import { readGraphModel } from '../../src/graph/read-graph-model';
+import { readModel } from '../../src/graph/read-model';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
 import { FloatGraph } from '../support/float-graph';
 import { randomOf } from '../support/random';
@@ -33,7 +33,7 @@ test('what is written is read back', async () => {
   const out = join(folder, 'out');
   const bytes = await writeGraphModel(written, out);
   expect(bytes).toBe(Object.values(files(out)).reduce((sum, f) => sum + f.length, 0));
-  const read = await readGraphModel(join(out, 'model.json'));
+  const read = await readModel(join(out, 'model.json'));
   expect(read.constants).toEqual(written.constants);
   expect([...read.nodes]).toEqual([...written.nodes]);
   expect(read.outputs).toEqual(written.outputs);
@@ -67,7 +67,7 @@ test('shards have at most 4 MiB and a weight may span them', async () => {
     .filter((f) => f.endsWith('.bin'))
     .map((f) => statSync(join(out, f)).size);
   expect(sizes).toEqual([4194304, 4194304, 411392]);
-  const { constants } = await readGraphModel(join(out, 'model.json'));
+  const { constants } = await readModel(join(out, 'model.json'));
   const written = large.build('y').constants.get('w')!.values;
   expect(Buffer.compare(Buffer.from(constants.get('w')!.values.buffer), Buffer.from(written.buffer))).toBe(0);
 });
