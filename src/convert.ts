@@ -29,13 +29,8 @@ export interface ConvertProgress {
   total: number;
 }
 
-export interface ConvertOptions {
-  /** Path or file URL of the float model's model.json. */
-  input: string;
-  /** Folder for the converted model. */
-  output: string;
-  /** Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. */
-  calibration: SampleSource | 'random';
+/** What may be said of a conversion, wherever the model comes from and goes to. */
+export interface QuantizationOptions {
   /** What single layers get, and defaults for the options below. */
   config?: Config;
   /** Names or glob patterns of nodes that stay float. */
@@ -51,11 +46,20 @@ export interface ConvertOptions {
    * every intermediate. The results are the same. Default true.
    */
   regions?: boolean;
-  /** Replace an output folder that holds a model other than one of ours. Default false. */
-  overwrite?: boolean;
   onProgress?(progress: ConvertProgress): void;
   /** Aborts the conversion; nothing is left behind. */
   signal?: AbortSignal;
+}
+
+export interface ConvertOptions extends QuantizationOptions {
+  /** Path or file URL of the float model's model.json. */
+  input: string;
+  /** Folder for the converted model. */
+  output: string;
+  /** Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. */
+  calibration: SampleSource | 'random';
+  /** Replace an output folder that holds a model other than one of ours. Default false. */
+  overwrite?: boolean;
 }
 
 /** A node of the optimized graph and where it runs. */
@@ -70,17 +74,14 @@ export interface NodeRecord {
   readonly reason?: string;
 }
 
-export interface ConvertReport {
-  /** Folder of the converted model. */
-  readonly output: string;
+/** What a conversion did to the model. */
+export interface QuantizationReport {
   readonly quantized: readonly NodeRecord[];
   readonly float: readonly NodeRecord[];
   /** How many native programs the quantized nodes became. */
   readonly regions: number;
   /** What the passes before quantization did, and what they declined. */
   readonly changes: readonly Change[];
-  /** Model files on disk. */
-  readonly bytes: { readonly before: number; readonly after: number };
   /** Multiply-accumulates for one sample. */
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
   readonly calibration: CalibrationProvenance;
@@ -89,18 +90,27 @@ export interface ConvertReport {
   readonly warnings: readonly string[];
 }
 
-function checkOptions(options: ConvertOptions): void {
-  const { input, output, calibration, samples, percentile, calibrationMethod } = options;
-  checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
-  checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
-  const source = typeof calibration === 'function' || calibration === 'random';
-  checkArgument(source, 'calibration', "a source of samples or 'random'", calibration);
+export interface ConvertReport extends QuantizationReport {
+  /** Folder of the converted model. */
+  readonly output: string;
+  /** Model files on disk. */
+  readonly bytes: { readonly before: number; readonly after: number };
+}
+
+function checkQuantizationOptions({ samples, percentile, calibrationMethod }: QuantizationOptions): void {
   const wholeSamples = samples === undefined || (Number.isInteger(samples) && samples > 0);
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
   checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
   const known = calibrationMethod === undefined || CALIBRATION_METHODS.includes(calibrationMethod);
   checkArgument(known, 'calibrationMethod', `one of ${CALIBRATION_METHODS.join(', ')}`, calibrationMethod);
+}
+
+function checkOptions({ input, output, calibration }: ConvertOptions): void {
+  checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
+  checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
+  const source = typeof calibration === 'function' || calibration === 'random';
+  checkArgument(source, 'calibration', "a source of samples or 'random'", calibration);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
       'invalid-argument',
@@ -177,7 +187,7 @@ function requireRegions(plan: QuantizationPlan): void {
 }
 
 function calibrationWarnings(
-  { calibration }: ConvertOptions,
+  calibration: SampleSource | 'random',
   { samples }: Settings,
   seen: CalibrationProvenance,
 ): string[] {
@@ -191,6 +201,62 @@ function calibrationWarnings(
     warnings.push(`The calibration data has ${seen.samples} samples, fewer than the ${samples} asked for.`);
   }
   return warnings;
+}
+
+function progressOf({ onProgress, signal }: QuantizationOptions) {
+  return (stage: ConvertStage, done: number, total: number) => {
+    if (signal?.aborted)
+      throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
+    onProgress?.({ stage, done, total });
+  };
+}
+
+/**
+ * Converts a float graph in memory.
+ *
+ * @throws LowbitError as `convert`
+ */
+export async function convertGraph(
+  source: Graph,
+  calibration: SampleSource | 'random',
+  options: QuantizationOptions,
+): Promise<QuantizationReport & { readonly graph: Graph }> {
+  checkQuantizationOptions(options);
+  const settings = new Settings(options);
+  const { signal } = options;
+  const report = progressOf(options);
+  const data = calibration === 'random' ? randomSamples() : calibration;
+  report('optimize', 0, 1);
+  const { graph, changes } = optimize(source);
+  const plan = planQuantization(graph, { float: settings.float(graph) });
+  requireRegions(plan);
+  const observed = observedTensors(plan);
+  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
+  const { provenance, ...observations } = await calibrate(graph, observed, data, {
+    method,
+    methodOf: settings.methods(plan),
+    percentile,
+    samples,
+    signal,
+    onProgress: (done, total) => report('calibrate', done, total),
+  });
+  report('quantize', 0, 1);
+  const quantized = quantizeGraph(graph, plan, observations, settings);
+  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  return {
+    graph: withMetadata(quantized.graph, records, provenance),
+    ...records,
+    regions: plan.regions.length,
+    changes,
+    macs: macsOf(graph, plan),
+    calibration: provenance,
+    config: settings.effective(
+      plan,
+      observed.map(({ ref }) => ref.node),
+      samples,
+    ),
+    warnings: [...settings.warnings(graph), ...calibrationWarnings(calibration, settings, provenance)],
+  };
 }
 
 /**
@@ -210,52 +276,18 @@ function calibrationWarnings(
  */
 export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   checkOptions(options);
-  const settings = new Settings(options);
+  checkQuantizationOptions(options);
   const { overwrite = false, signal } = options;
-  const report = (stage: ConvertStage, done: number, total: number) => {
-    if (signal?.aborted)
-      throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
-    options.onProgress?.({ stage, done, total });
-  };
-  const data = options.calibration === 'random' ? randomSamples() : options.calibration;
+  const report = progressOf(options);
   report('read', 0, 1);
   await checkOutputFolder(options.output, overwrite);
   const source = await readModel(options.input);
-  report('optimize', 0, 1);
-  const { graph, changes } = optimize(source);
-  const plan = planQuantization(graph, { float: settings.float(graph) });
-  requireRegions(plan);
-  const observed = observedTensors(plan);
-  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
-  const { provenance, ...observations } = await calibrate(graph, observed, data, {
-    method,
-    methodOf: settings.methods(plan),
-    percentile,
-    samples,
-    signal,
-    onProgress: (done, total) => report('calibrate', done, total),
-  });
-  report('quantize', 0, 1);
-  const quantized = quantizeGraph(graph, plan, observations, settings);
-  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  const { graph, ...result } = await convertGraph(source, options.calibration, options);
   report('write', 0, 1);
-  const after = await writeGraphModel(withMetadata(quantized.graph, records, provenance), options.output, {
-    overwrite,
-    signal,
-  });
+  const after = await writeGraphModel(graph, options.output, { overwrite, signal });
   return {
     output: resolve(options.output),
-    ...records,
-    regions: plan.regions.length,
-    changes,
+    ...result,
     bytes: { before: await modelBytes(options.input), after },
-    macs: macsOf(graph, plan),
-    calibration: provenance,
-    config: settings.effective(
-      plan,
-      observed.map(({ ref }) => ref.node),
-      samples,
-    ),
-    warnings: [...settings.warnings(graph), ...calibrationWarnings(options, settings, provenance)],
   };
 }
