@@ -69,6 +69,7 @@ int defaultThreads() {
 struct ThreadPool::State {
   std::mutex lease;
   std::atomic<int> wanted{defaultThreads()};
+  std::atomic<int> runs{0};  // under way, with the pool or without
   int started = 1;  // the calling thread counts; guarded by `lease`
 
   // One job at a time, in the fields at the end. A helper enters through the gate, which counts those inside and carries
@@ -140,21 +141,27 @@ void ThreadPool::setThreads(int threads) { state_->wanted = std::clamp(threads, 
 
 ThreadPool::Lease::Lease(ThreadPool& pool)
     : pool_(pool), held_(pool.threads() > 1 && pool.state_->lease.try_lock()), threads_(1) {
+  pool.state_->runs.fetch_add(1, std::memory_order_relaxed);
   if (held_) threads_ = pool.state_->start();
 }
 
 ThreadPool::Lease::~Lease() {
+  pool_.state_->runs.fetch_sub(1, std::memory_order_relaxed);
   if (held_) pool_.state_->lease.unlock();
 }
 
-void ThreadPool::Lease::dispatch(size_t chunks, Task task, void* context) const {
+int ThreadPool::Lease::participants() const {
+  return std::max(1, threads_ + 1 - pool_.state_->runs.load(std::memory_order_relaxed));
+}
+
+void ThreadPool::Lease::dispatch(size_t chunks, int participants, Task task, void* context) const {
   State& state = *pool_.state_;
   state.task = task;
   state.context = context;
-  state.participants = threads_;
-  for (int t = 0; t < threads_; ++t) {
-    state.ranges[t].next.store(chunks * t / threads_, std::memory_order_relaxed);
-    state.ranges[t].end = chunks * (t + 1) / threads_;
+  state.participants = participants;
+  for (int t = 0; t < participants; ++t) {
+    state.ranges[t].next.store(chunks * t / participants, std::memory_order_relaxed);
+    state.ranges[t].end = chunks * (t + 1) / participants;
   }
   state.gate.fetch_and(~kClosed, std::memory_order_release);
   {

@@ -1,5 +1,6 @@
 // The thread pool of the process. A run leases it as a whole; a run that finds it leased (another worker_thread is
-// running) does its work on its own thread alone. Which thread computes a chunk never changes the result.
+// running) does its work on its own thread alone, and the run that holds the pool does with one helper less for as long,
+// so that all runs together use no more threads than wanted. Which thread computes a chunk never changes the result.
 #pragma once
 #include <cstddef>
 #include <type_traits>
@@ -29,18 +30,20 @@ class ThreadPool {
     template <class Body>
     void parallelFor(size_t chunks, Body&& body) const {
       using Function = std::remove_reference_t<Body>;
-      if (threads_ == 1 || chunks < 2) {
+      const int participants = threads_ == 1 ? 1 : this->participants();
+      if (participants == 1 || chunks < 2) {
         for (size_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
         return;
       }
       dispatch(
-          chunks,
+          chunks, participants,
           [](void* context, size_t chunk, int thread) { (*static_cast<Function*>(context))(chunk, thread); },
           const_cast<void*>(static_cast<const void*>(&body)));
     }
 
    private:
-    void dispatch(size_t chunks, Task task, void* context) const;
+    int participants() const;
+    void dispatch(size_t chunks, int participants, Task task, void* context) const;
 
     ThreadPool& pool_;
     bool held_;

@@ -12,7 +12,7 @@
 //
 // Depthwise. Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved
 // by channel and widened to int16 pairs in a buffer, which serves all windows that the column is part of; the
-// multiply-adds then go over 4 output pixels at a time.
+// multiply-adds then go over 4 output pixels at a time. A 3 x 3 window keeps its columns in registers instead.
 //   buffer: column | pair of rows | channel of 8 | row of 2, as int16
 //   packed: block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2
 #include <immintrin.h>

@@ -11,8 +11,9 @@
 //
 // Depthwise. A block is 64, 32 or 16 channels. Each column of the input is read once: 4 vertically adjacent taps are
 // interleaved by byte and word unpacks, so that an int32 lane holds 4 taps of one channel, in a buffer that serves all
-// windows the column is part of; the dot products then go over 4 output pixels at a time. The unpacks work within
-// 128-bit lanes: lane L of vector q holds channels 16 L + 4 q and the three after it.
+// windows the column is part of; the dot products then go over 4 output pixels at a time. (A 3 x 3 window keeps its
+// columns in registers instead.) The unpacks work within 128-bit lanes: lane L of vector q holds channels 16 L + 4 q and
+// the three after it.
 //   buffer: column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
 //   packed: block b | bias | multiplier | kernel column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
 #include <immintrin.h>
@@ -453,6 +454,19 @@ void interleaveColumns(const DepthwiseArgs& args, int c0, typename W::Vector* bu
   }
 }
 
+// Stores pixel m of the channels of a block that starts at channel c0.
+template <class W>
+inline void storePixel(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
+                       const typename W::Vector (&sums)[4], int m, int c0) {
+  typename W::Vector rounded[4];
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) rounded[q] = store.round(sums[q], W::loadFloats(multiplier + q * (W::codes / 4)));
+  // Within the pitch of its row a pixel may be written whole.
+  const int count = std::min<int>(W::codes, static_cast<int>(args.outStride) - c0);
+  store.template put<W>(store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), count,
+                        args.out + m * args.outStride + c0);
+}
+
 // N output pixels from pixel m on, for the channels of a block.
 template <class W, int N>
 void depthwisePixels(const DepthwiseArgs& args, const Store<W>& store, const uint8_t* block,
@@ -481,22 +495,77 @@ void depthwisePixels(const DepthwiseArgs& args, const Store<W>& store, const uin
       }
     }
   }
-  // Within the pitch of its row a pixel may be written whole.
-  const int count = std::min<int>(W::codes, static_cast<int>(args.outStride) - c0);
-  uint8_t* out = args.out + m * args.outStride + c0;
 #pragma GCC unroll 4
-  for (int i = 0; i < N; ++i, out += args.outStride) {
-    Vector rounded[4];
-#pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q) {
-      rounded[q] = store.round(sums[i][q], W::loadFloats(multiplier + q * (W::codes / 4)));
-    }
-    store.template put<W>(store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), count, out);
-  }
+  for (int i = 0; i < N; ++i) storePixel<W>(args, store, multiplier, sums[i], m + i, c0);
 }
+
+// 3 x 3 without dilation: the three columns of a window stay in registers while it slides.
+template <class W, int Stride>
+class Slide3x3 {
+ public:
+  Slide3x3(const DepthwiseArgs& args, const uint8_t* block, int c0)
+      : args_(args),
+        store_(*args.stage),
+        bias_(reinterpret_cast<const int32_t*>(block)),
+        multiplier_(reinterpret_cast<const float*>(bias_ + W::codes)),
+        c0_(c0) {
+    const int8_t* weights = reinterpret_cast<const int8_t*>(multiplier_ + W::codes);
+    for (int i = 0; i < 12; ++i) weights_[i] = W::load(weights + i * W::codes);
+  }
+
+  void run() const {
+    Column left = load(0), middle = load(1);
+    for (int m = 0; m < args_.outputs; ++m) {
+      const int x = m * Stride;
+      if (Stride == 2 && m > 0) middle = load(x + 1);
+      const Column right = load(x + 2);
+      Vector sums[4];
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) {
+        Vector sum = W::dot(W::load(bias_ + q * (W::codes / 4)), left.rows[q], weights_[q]);
+        sum = W::dot(sum, middle.rows[q], weights_[4 + q]);
+        sums[q] = W::dot(sum, right.rows[q], weights_[8 + q]);
+      }
+      storePixel<W>(args_, store_, multiplier_, sums, m, c0_);
+      left = Stride == 1 ? middle : right;
+      if (Stride == 1) middle = right;
+    }
+  }
+
+ private:
+  using Vector = typename W::Vector;
+
+  struct Column {
+    Vector rows[4];  // three rows and 0, interleaved, by vector
+  };
+
+  Column load(int x) const {
+    const uint8_t* const* columns = args_.columns + x;
+    const Vector row0 = W::load(columns[0] + c0_), row1 = W::load(columns[args_.columnCount] + c0_);
+    const Vector row2 = W::load(columns[2 * args_.columnCount] + c0_);
+    const Vector lo01 = W::lo8(row0, row1), hi01 = W::hi8(row0, row1);
+    const Vector lo2 = W::lo8(row2, W::zero()), hi2 = W::hi8(row2, W::zero());
+    return Column{{W::lo16(lo01, lo2), W::hi16(lo01, lo2), W::lo16(hi01, hi2), W::hi16(hi01, hi2)}};
+  }
+
+  const DepthwiseArgs& args_;
+  const Store<W> store_;
+  const int32_t* bias_;
+  const float* multiplier_;
+  int c0_;
+  Vector weights_[12];
+};
 
 template <class W>
 void depthwiseBlock(const DepthwiseArgs& args, const uint8_t* block, int c0) {
+  if (args.kernelH == 3 && args.kernelW == 3 && args.dilation == 1 && args.stride <= 2) {
+    if (args.stride == 1) {
+      Slide3x3<W, 1>(args, block, c0).run();
+    } else {
+      Slide3x3<W, 2>(args, block, c0).run();
+    }
+    return;
+  }
   const Store<W> store(*args.stage);
   auto* buffer = static_cast<typename W::Vector*>(args.scratch);
   interleaveColumns<W>(args, c0, buffer);
