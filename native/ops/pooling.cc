@@ -26,12 +26,11 @@ class Pool : public Operator {
     context.pool.parallelFor(static_cast<size_t>(ceilDiv(pixels, step)), [&](size_t chunk, int thread) {
       const uint8_t** rows = context.threadScratch<const uint8_t*>(thread);
       uint8_t* spare = context.threadScratch<uint8_t>(thread) + pointerBytes(*input.shape);
-      const int64_t end = std::min(pixels, static_cast<int64_t>(chunk + 1) * step);
-      for (int64_t pixel = static_cast<int64_t>(chunk) * step; pixel < end; ++pixel) {
-        int count = 0;  // padding takes no part
-        visitTaps(plan, window_, input, pixel, [&](int, const uint8_t* row) {
-          if (row) rows[count++] = row;
-        });
+      const int64_t last = std::min(pixels, static_cast<int64_t>(chunk + 1) * step);
+      for (int64_t pixel = static_cast<int64_t>(chunk) * step; pixel < last; ++pixel) {
+        gatherRows(plan, window_, input, pixel, 1, nullptr, rows);
+        const uint8_t** end = std::remove(rows, rows + plan.taps(), nullptr);  // padding takes no part
+        const int count = static_cast<int>(end - rows);
         reduce(context.kernels, rows, count, plan.channels, spare, context.output, pixel);
       }
     });

@@ -83,25 +83,4 @@ inline void gatherRows(const WindowPlan& plan, const Window& w, const View& inpu
   }
 }
 
-// Calls visit(tap, row of the input or null where the tap is padding) for every tap of one output pixel.
-template <class Visit>
-void visitTaps(const WindowPlan& plan, const Window& w, const View& input, int64_t pixel, Visit&& visit) {
-  const int32_t outX = static_cast<int32_t>(pixel % plan.outW);
-  const int64_t rest = pixel / plan.outW;
-  const int32_t outY = static_cast<int32_t>(rest % plan.outH);
-  const int64_t image = rest / plan.outH;
-  const int64_t firstY = static_cast<int64_t>(outY) * w.strideH - plan.top;
-  const int64_t firstX = static_cast<int64_t>(outX) * w.strideW - plan.left;
-  int tap = 0;
-  for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
-    const int64_t y = firstY + static_cast<int64_t>(ky) * w.dilationH;
-    const bool rowInside = y >= 0 && y < plan.inH;
-    for (int32_t kx = 0; kx < plan.kernelW; ++kx, ++tap) {
-      const int64_t x = firstX + static_cast<int64_t>(kx) * w.dilationW;
-      const bool inside = rowInside && x >= 0 && x < plan.inW;
-      visit(tap, inside ? input.row((image * plan.inH + y) * plan.inW + x) : nullptr);
-    }
-  }
-}
-
 }  // namespace lowbit

@@ -29,18 +29,22 @@ function copySources(folder) {
   fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
 }
 
-function build(folder) {
-  const { status, stderr } = spawnSync(process.execPath, [path.join(folder, 'scripts', 'build-native.js')]);
+/** @returns the built addon; that of AVX-512 code runs it emulated */
+function build(folder, file = '') {
+  const emulated = file.includes('avx512');
+  const script = path.join(folder, 'scripts', 'build-native.js');
+  const { status, stderr } = spawnSync(process.execPath, [script, ...(emulated ? ['--emulate-avx512'] : [])]);
   if (status !== 0) throw new Error(`the addon does not build: ${String(stderr).slice(0, 2000)}`);
+  return path.join(folder, 'build', emulated ? 'lowbit-emulated.node' : 'lowbit.node');
 }
 
-/** @returns the first test file that fails with the addon of `folder`, or undefined */
-function firstFailure(folder) {
+/** @returns the first test file that fails with an addon, or undefined */
+function firstFailure(addon) {
   const jest = require.resolve('jest/bin/jest');
   return TEST_FILES.find((file) => {
     const { status } = spawnSync(process.execPath, [jest, file, '--silent'], {
       cwd: ROOT,
-      env: { ...process.env, LOWBIT_ADDON: path.join(folder, 'build', 'lowbit.node') },
+      env: { ...process.env, LOWBIT_ADDON: addon },
       stdio: 'ignore',
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
@@ -70,8 +74,7 @@ function main() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lowbit-mutation-'));
   try {
     copySources(folder);
-    build(folder);
-    const broken = firstFailure(folder);
+    const broken = firstFailure(build(folder));
     if (broken) throw new Error(`${broken} fails without a mutation.`);
 
     let survivors = 0;
@@ -79,8 +82,7 @@ function main() {
       const target = path.join(folder, mutation.file);
       const original = fs.readFileSync(target, 'utf8');
       fs.writeFileSync(target, mutate(original, mutation));
-      build(folder);
-      const killer = firstFailure(folder);
+      const killer = firstFailure(build(folder, mutation.file));
       if (!killer) survivors += 1;
       console.log(
         `${killer ? 'killed  ' : 'SURVIVED'}  ${mutation.name.padEnd(76)}  ${killer ? path.basename(killer) : ''}`,
