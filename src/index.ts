@@ -55,6 +55,8 @@ export { LowbitError, type LowbitErrorCode } from './errors';
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { fileSystem, releaseArtifacts } from './io/file-system';
+export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
+export { writeReport } from './report/write-report';
 export { engineInfo, getThreads, setThreads } from './runtime/current-engine';
 export type { Activation, FilterRef, Op, Padding, Program, TensorSpec, Window } from './runtime/program';
 export {

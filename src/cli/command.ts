@@ -4,6 +4,7 @@ import Table from 'cli-table3';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ImageOptions } from '../calibration/source';
 import { LowbitError } from '../errors';
+import { jsonNumber } from '../report/json';
 
 export interface CommonOptions {
   json?: boolean;
@@ -117,13 +118,18 @@ export class Progress {
   }
 }
 
+export interface CommandContext {
+  progress: Progress;
+  signal: AbortSignal;
+}
+
 /**
  * Runs a command: the result on stdout, as `print` shows it or as JSON; errors on stderr, one line; Ctrl-C cancels.
  * The exit code is 0 on success only.
  */
 export async function runCommand<T>(
   options: CommonOptions,
-  body: (context: { progress: Progress; signal: AbortSignal }) => Promise<T>,
+  body: (context: CommandContext) => Promise<T>,
   print: (result: T) => string,
 ): Promise<void> {
   const controller = new AbortController();
@@ -144,11 +150,6 @@ export async function runCommand<T>(
     process.removeListener('SIGINT', cancel);
     process.removeListener('SIGTERM', cancel);
   }
-}
-
-/** JSON has no infinity: a signal without noise is written as the string 'Infinity'. */
-function jsonNumber(_key: string, value: unknown): unknown {
-  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 }
 
 export function table(head: string[], rows: (string | number)[][]): string {

@@ -1,7 +1,11 @@
 import { Command } from 'commander';
+import { imageFolder } from '../calibration/data/image-folder';
 import { openSamples } from '../calibration/data/open-samples';
+import { type SampleSource, withoutLabels } from '../calibration/source';
 import { type CompareReport, compare } from '../compare';
+import type { ReportLayer } from '../report/report';
 import {
+  type CommandContext,
   type CommonOptions,
   collect,
   DATA_HELP,
@@ -17,9 +21,11 @@ import {
   withCommonOptions,
   withImageOptions,
 } from './command';
+import { layersTable } from './layers-table';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
+import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
 
-interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
+interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, ReportCliOptions {
   float: string;
   lowbit: string;
   images?: string;
@@ -28,9 +34,35 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   labelOffset: number;
   limit?: number;
   memory: boolean;
+  layers?: boolean;
 }
 
-function print(report: CompareReport): string {
+type Result = CompareReport & ReportCliOptions & { layers?: readonly ReportLayer[] };
+
+/** The data of any of the options, without its labels. */
+async function openData(options: Options): Promise<SampleSource> {
+  if (options.data) return openSamples(options.data, imageOptions(options));
+  const labelled = recordSource(options);
+  if (labelled) return withoutLabels(labelled);
+  return imageFolder(options.images as string, imageOptions(options));
+}
+
+async function compareLayers(options: Options, comparison: CompareReport, context: CommandContext) {
+  if (!options.layers && options.report === undefined) return {};
+  const { float, lowbit } = options;
+  const samples = await openData(options);
+  const { signal } = context;
+  const report = await makeReportWithProgress(context.progress, {
+    float,
+    lowbit,
+    samples,
+    comparison,
+    signal,
+  });
+  return { ...(options.layers && { layers: report.layers }), ...(await saveReport(report, options)) };
+}
+
+function print(report: Result): string {
   const { top1, agreement, latency, memory, bytes } = report;
   const rows: (string | number)[][] = [];
   if (top1) {
@@ -53,6 +85,8 @@ function print(report: CompareReport): string {
       ({ name, signalToNoise }) => `signal-to-noise of '${name}': ${signalToNoise.toFixed(2)} dB`,
     ),
     `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
+    ...(report.layers ? [layersTable(report.layers)] : []),
+    ...(report.report === undefined ? [] : [`report: ${report.report}`]),
   ].join('\n');
 }
 
@@ -66,22 +100,25 @@ export function compareCommand(): Command {
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option('--limit <number>', 'how many samples to run at most', positiveInteger)
-    .option('--no-memory', 'do not measure memory');
+    .option('--no-memory', 'do not measure memory')
+    .option('--layers', 'compare layer by layer, worst first');
   return withCommonOptions(
-    withRecordOptions(withImageOptions(command)),
+    withReportOption(withRecordOptions(withImageOptions(command))),
     'tfjs-lowbit compare --float float/model.json --lowbit int8/model.json --images photos --labels photos/labels.json',
   ).action((options: Options) =>
     runCommand(
       options,
-      async ({ progress, signal }) =>
-        compare({
+      async (context) => {
+        const comparison = await compare({
           ...options,
           samples: options.data && (await openSamples(options.data, imageOptions(options))),
           imageOptions: imageOptions(options),
           labelled: recordSource(options),
-          signal,
-          onProgress: (done, total) => progress.update('comparing', done, total),
-        }),
+          signal: context.signal,
+          onProgress: (done, total) => context.progress.update('comparing', done, total),
+        });
+        return { ...comparison, ...(await compareLayers(options, comparison, context)) };
+      },
       print,
     ),
   );

@@ -1,11 +1,15 @@
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { openSamples } from '../calibration/data/open-samples';
+import { randomSamples } from '../calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
 import { type SampleSource, withoutLabels } from '../calibration/source';
+import { compare } from '../compare';
 import { readConfig, writeConfig } from '../config/config';
 import { type ConvertReport, convert } from '../convert';
 import { LowbitError } from '../errors';
 import {
+  type CommandContext,
   type CommonOptions,
   collect,
   DATA_HELP,
@@ -20,8 +24,9 @@ import {
   withImageOptions,
 } from './command';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
+import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
 
-interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
+interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, ReportCliOptions {
   input: string;
   output: string;
   calibration?: string[];
@@ -33,6 +38,14 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions {
   samples?: number;
   regions: boolean;
   overwrite?: boolean;
+}
+
+/** Samples that a report compares the models on. */
+const REPORT_SAMPLES = 32;
+
+function checkReportable({ report, regions }: Options): void {
+  if (report === undefined || regions) return;
+  throw new LowbitError('invalid-argument', 'A report needs regions: give either --report or --no-regions.');
 }
 
 async function openCalibration(options: Options): Promise<SampleSource | 'random'> {
@@ -47,7 +60,26 @@ async function openCalibration(options: Options): Promise<SampleSource | 'random
   );
 }
 
-function print(report: ConvertReport): string {
+/** The converted model beside the float one, on some of the data that it was calibrated with. */
+async function saveConvertReport(
+  options: Options,
+  converted: ConvertReport,
+  calibration: SampleSource | 'random',
+  { progress, signal }: CommandContext,
+) {
+  if (options.report === undefined) return {};
+  const samples = calibration === 'random' ? randomSamples() : calibration;
+  const models = { float: options.input, lowbit: join(converted.output, 'model.json'), samples, signal };
+  const comparison = await compare({
+    ...models,
+    limit: REPORT_SAMPLES,
+    memory: false,
+    onProgress: (done) => progress.update('comparing', done, REPORT_SAMPLES),
+  });
+  return saveReport(await makeReportWithProgress(progress, { ...models, comparison }), options);
+}
+
+function print(report: ConvertReport & ReportCliOptions): string {
   const { quantized, float, bytes, macs, calibration } = report;
   const summary = table(
     ['', ''],
@@ -59,6 +91,7 @@ function print(report: ConvertReport): string {
       ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
       ['written to', report.output],
+      ...(report.report === undefined ? [] : [['report', report.report]]),
     ],
   );
   const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
@@ -103,22 +136,24 @@ export function convertCommand(): Command {
     )
     .option('--overwrite', 'replace an output folder that holds another model');
   return withCommonOptions(
-    withRecordOptions(withImageOptions(command)),
+    withReportOption(withRecordOptions(withImageOptions(command))),
     'tfjs-lowbit convert --input mobilenet/model.json --output mobilenet-int8 --calibration photos --image-size 224',
   ).action((options: Options) =>
     runCommand(
       options,
-      async ({ progress, signal }) => {
-        const report = await convert({
+      async (context) => {
+        checkReportable(options);
+        const calibration = await openCalibration(options);
+        const converted = await convert({
           ...options,
           config: options.config === undefined ? undefined : await readConfig(options.config),
           regions: options.regions ? undefined : false,
-          calibration: await openCalibration(options),
-          signal,
-          onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
+          calibration,
+          signal: context.signal,
+          onProgress: ({ stage, done, total }) => context.progress.update(stage, done, total),
         });
-        if (options.writeConfig !== undefined) await writeConfig(options.writeConfig, report.config);
-        return report;
+        if (options.writeConfig !== undefined) await writeConfig(options.writeConfig, converted.config);
+        return { ...converted, ...(await saveConvertReport(options, converted, calibration, context)) };
       },
       print,
     ),

@@ -78,6 +78,37 @@ describe('tfjs-lowbit', () => {
     expect(report.bytes.before).toBeGreaterThan(0);
   });
 
+  test('convert --report writes a page or data beside the model', () => {
+    const folder = temporaryFolder();
+    const [page, data] = [join(folder, 'report.html'), join(folder, 'report.json')];
+    expect(cli(...convertArgs(output, '--report', page)).stdout).toContain(page);
+    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>/);
+    const { status, stdout } = cli(...convertArgs(output, '--report', data, '--json'));
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).report).toBe(data);
+    const report = JSON.parse(readFileSync(data, 'utf8'));
+    expect(report.layers.map(({ name }: { name: string }) => name)).toContain('depthwise');
+  });
+
+  test('compare --layers tells of every layer', () => {
+    cli(...convertArgs(output));
+    const args = [
+      '--float',
+      float,
+      '--lowbit',
+      join(output, 'model.json'),
+      '--images',
+      images,
+      '--no-memory',
+    ];
+    const { status, stdout } = cli('compare', ...args, '--layers');
+    expect(status).toBe(0);
+    for (const name of ['conv', 'depthwise', 'mean', 'logits']) {
+      expect(stdout).toMatch(new RegExp(`│ ${name} +│.*│ int8 +│ +[\\d.]+ dB`));
+    }
+    expect(stdout).toMatch(/│ probabilities +│ Softmax +│ (int8|float32)/);
+  });
+
   test('converting twice gives the same bytes', () => {
     const again = join(temporaryFolder(), 'again');
     cli(...convertArgs(output));
@@ -279,6 +310,11 @@ describe('failures exit with 1, say why on stderr, and leave nothing behind', ()
       'wrong number',
       () => convertArgs(join(temporaryFolder(), 'x'), '--samples', '-3'),
       /Expected a positive integer/,
+    ],
+    [
+      'report of an unknown kind',
+      () => convertArgs(join(temporaryFolder(), 'x'), '--report', 'report.pdf'),
+      /Expected a file that ends in \.html or \.json/,
     ],
     [
       'empty image folder',

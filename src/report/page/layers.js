@@ -1,0 +1,110 @@
+/** What each layer costs: noise, values, size, time. */
+
+import { beforeAndAfter, canvasOf, histogram, levels } from './charts.js';
+import { layers, report, shortName } from './data.js';
+import { choice, element, section } from './elements.js';
+import { bytes, count, decibels, milliseconds, percent, showDecibels } from './numbers.js';
+import { selection } from './selection.js';
+
+export function noiseSection() {
+  const { canvas, box } = canvasOf('noise', 'Signal-to-noise of each layer', `width: ${layers.length * 9}px`);
+  const value = (layer) => decibels(layer.signalToNoise);
+  const show = (order) => {
+    const shown = order === 'worst' ? [...layers].sort((a, b) => value(a) - value(b)) : layers;
+    levels(canvas, { shown, value, title: 'dB', pick: selection.choose });
+  };
+  const switcher = choice(
+    'Order of the layers',
+    [
+      ['run', 'as they run'],
+      ['worst', 'worst first'],
+    ],
+    'run',
+    show,
+  );
+  const made = section(
+    'noise-section',
+    'How close each layer is to float',
+    `Signal-to-noise of its result on ${report.layerSamples} samples, with the noise of all layers before it. Green: 20 dB ` +
+      'or more; amber: 10 or more; red: less. Choose a bar to see its values.',
+    element('div', { class: 'head' }, element('span'), switcher),
+    box,
+  );
+  return { made, show: () => show('run') };
+}
+
+function factsOf(layer) {
+  const { histogram: _, range } = layer;
+  const facts = [
+    ['Op', [layer.op, ...layer.fused].join(' + ')],
+    ['Precision', layer.precision],
+    ['Signal-to-noise', showDecibels(layer.signalToNoise)],
+    ['Of the weights', showDecibels(layer.weightSignalToNoise)],
+    ['Values in float', `${range.min.toPrecision(4)} to ${range.max.toPrecision(4)}`],
+    ['Codes used', percent(layer.rangeUsed, 1)],
+    ['Clipped', percent(layer.clipped, 3)],
+    ['Multiply-accumulates', count(layer.macs)],
+    ['Weights', `${bytes(layer.bytes.before)} → ${bytes(layer.bytes.after)}`],
+  ];
+  if (layer.milliseconds) facts.push(['Time', timeText(layer)]);
+  if (layer.reason) facts.push(['Stays float', layer.reason]);
+  return facts;
+}
+
+function timeText({ milliseconds: { before, after } }) {
+  return `${milliseconds(before)} → ${after === 0 ? 'within another layer' : milliseconds(after)}`;
+}
+
+export function layerSection() {
+  const { canvas, box } = canvasOf('histogram', 'Histogram of the chosen layer');
+  const select = element(
+    'select',
+    { 'aria-label': 'Layer', onchange: () => selection.choose(layers[select.selectedIndex]) },
+    ...layers.map(({ name }) => element('option', {}, shortName(name))),
+  );
+  const facts = element('dl', { class: 'facts' });
+  const show = () => {
+    select.selectedIndex = layers.indexOf(selection.layer);
+    histogram(canvas, selection.layer);
+    facts.replaceChildren(
+      ...factsOf(selection.layer).map(([term, text]) =>
+        element('div', {}, element('dt', {}, term), element('dd', {}, text)),
+      ),
+    );
+  };
+  selection.listeners.push(show);
+  const made = section(
+    'layer-section',
+    'Values of one layer',
+    'How often each value is seen, in float and as converted. The first and the last bin hold what codes cannot.',
+    element('div', { class: 'head' }, select),
+    box,
+    facts,
+  );
+  return { made, show };
+}
+
+export function sizeSection() {
+  const { canvas, box } = canvasOf('size', 'Bytes of the largest layers', 'height: 420px');
+  const value = (layer) => (layer.bytes.before > 0 ? layer.bytes : undefined);
+  const made = section(
+    'size-section',
+    'Size of the weights',
+    'With biases and scales; float as 4 bytes a number.',
+    box,
+  );
+  return { made, show: () => beforeAndAfter(canvas, { value, title: 'bytes', show: bytes }) };
+}
+
+export function timeSection() {
+  const { canvas, box } = canvasOf('time', 'Time of the slowest layers', 'height: 420px');
+  const border = milliseconds(report.borderMilliseconds);
+  const made = section(
+    'time-section',
+    'Time',
+    `Each layer by itself in TF.js, and inside its native program. Between float and INT8: ${border}.`,
+    box,
+  );
+  const value = (layer) => layer.milliseconds;
+  return { made, show: () => beforeAndAfter(canvas, { value, title: 'milliseconds', show: milliseconds }) };
+}

@@ -1,0 +1,121 @@
+/** What the whole model gains, what stays float, and where the scales come from. */
+import { report, shortName } from './data.js';
+import { definitions, element, section } from './elements.js';
+import { bytes, count, decibels, isNumber, milliseconds, percent, showDecibels, times } from './numbers.js';
+
+function card(label, figure, detail) {
+  return element(
+    'div',
+    { class: 'card' },
+    element('div', { class: 'quiet' }, label),
+    element('div', { class: 'figure' }, figure),
+    element('div', { class: 'quiet' }, detail),
+  );
+}
+
+function accuracyCard() {
+  const { top1, agreement, outputs, samples } = report.comparison;
+  if (top1) {
+    const change = top1.lowbit - top1.float;
+    const points = `${change > 0 ? '+' : change < 0 ? '−' : '±'}${Math.abs(change).toFixed(2)} points`;
+    return card(
+      'Top-1 accuracy',
+      points,
+      `${percent(top1.float)} → ${percent(top1.lowbit)}, ${top1.labelled} labels`,
+    );
+  }
+  if (isNumber(agreement)) return card('Same class as float', percent(agreement, 1), `of ${samples} samples`);
+  const [worst] = [...outputs].sort((a, b) => decibels(a.signalToNoise) - decibels(b.signalToNoise));
+  return card('Signal-to-noise', showDecibels(worst.signalToNoise), `worst output, ${samples} samples`);
+}
+
+export function cards() {
+  const { bytes: size, latency, memory } = report.comparison;
+  const made = [
+    card(
+      'Size',
+      `${times(size.float / size.lowbit)} smaller`,
+      `${bytes(size.float)} → ${bytes(size.lowbit)}`,
+    ),
+    card(
+      'Speed',
+      latency.speedup >= 1 ? `${times(latency.speedup)} faster` : `${times(1 / latency.speedup)} slower`,
+      `${milliseconds(latency.float)} → ${milliseconds(latency.lowbit)}`,
+    ),
+    accuracyCard(),
+    card(
+      'Work in INT8',
+      percent(report.macs.percent, 1),
+      `of ${count(report.macs.total)} multiply-accumulates`,
+    ),
+  ];
+  if (memory) {
+    const ratio = memory.float.resident / memory.lowbit.resident;
+    const detail = `${bytes(memory.float.resident)} → ${bytes(memory.lowbit.resident)}`;
+    made.push(card('Memory', `${times(ratio)} less`, detail));
+  }
+  return element('div', { class: 'cards', id: 'headline' }, ...made);
+}
+
+export function outputsNote() {
+  const { latency, outputs } = report.comparison;
+  const all = outputs.map(({ name, signalToNoise }) => `${name} ${showDecibels(signalToNoise)}`);
+  return element(
+    'p',
+    { class: 'quiet' },
+    `Signal-to-noise of the outputs: ${all.join(', ')}. Times: float on ${latency.backend}, one thread; converted on ` +
+      `${latency.isa}, ${latency.threads} thread(s); medians of ${latency.runs} turns.`,
+  );
+}
+
+export function floatSection() {
+  const heads = ['Node', 'Op', 'Why'].map((title, i) =>
+    element('th', { scope: 'col', class: i === 0 ? 'plain name' : 'plain' }, title),
+  );
+  const rows = report.float.map(({ name, op, reason }) =>
+    element(
+      'tr',
+      {},
+      element('td', { class: 'name', title: name }, shortName(name)),
+      element('td', {}, op),
+      element('td', { class: 'wrap' }, reason),
+    ),
+  );
+  const body =
+    rows.length === 0
+      ? element('p', { class: 'quiet' }, 'None: the whole model runs in INT8.')
+      : element(
+          'div',
+          { class: 'table' },
+          element(
+            'table',
+            {},
+            element('thead', {}, element('tr', {}, ...heads)),
+            element('tbody', {}, ...rows),
+          ),
+        );
+  const note = rows.length === 0 ? undefined : `${rows.length} node${rows.length === 1 ? '' : 's'}.`;
+  return section('float-section', 'What stays float', note, body);
+}
+
+function textOf(value) {
+  if (Array.isArray(value)) return value.map(textOf).join(', ');
+  if (value === null || typeof value !== 'object') return String(value);
+  return Object.entries(value)
+    .map(([name, part]) => `${name}: ${textOf(part)}`)
+    .join('; ');
+}
+
+export function originSection() {
+  const entries = Object.entries(report.calibration).map(([name, value]) => [name, textOf(value)]);
+  return section(
+    'origin-section',
+    'Where the scales come from',
+    undefined,
+    definitions([
+      ['scheme', report.scheme],
+      ...entries,
+      ['converted by', `tfjs-lowbit ${report.toolVersion}`],
+    ]),
+  );
+}

@@ -1,0 +1,149 @@
+/** The report on a converted model: what it gains, what each layer costs, and where its numbers come from. */
+import { basename, dirname } from 'node:path';
+import type { SampleSource } from '../calibration/source';
+import type { CompareReport } from '../compare';
+import { LowbitError } from '../errors';
+import { type LayerError, layerErrors } from '../evaluation/layer-error';
+import { type LayerRecord, regionsOf } from '../evaluation/layer-tensors';
+import { type LayerTime, layerTimes } from '../evaluation/layer-time';
+import type { Graph, Sample } from '../graph/ir';
+import { readGraphModel, toPath } from '../graph/read-graph-model';
+import { optimize } from '../passes/pipeline';
+import { importBackend, withBackend } from '../runtime/backends';
+
+/** Raised when a field changes its meaning or goes; new fields may come without. */
+export const REPORT_FORMAT_VERSION = 1;
+
+export interface ReportLayer extends LayerError {
+  /** Milliseconds in the float model and in the converted one; absent where nothing was timed. */
+  readonly milliseconds?: LayerTime;
+}
+
+/**
+ * What `--report report.json` holds and `report.html` shows. All of it but times and memory is the same for the same
+ * models and samples. A signal-to-noise without noise is written as the string `Infinity`.
+ */
+export interface Report {
+  readonly format: 'tfjs-lowbit report';
+  readonly formatVersion: number;
+  readonly toolVersion: string;
+  /** Folder name of the float model. */
+  readonly model: string;
+  readonly scheme: string;
+  /** Size, speed, memory, accuracy and agreement of both models as wholes. */
+  readonly comparison: CompareReport;
+  /** Multiply-accumulates for one sample. */
+  readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
+  /** Where the scales come from, as the artefact tells. */
+  readonly calibration: Readonly<Record<string, unknown>>;
+  /** In the order of execution. */
+  readonly layers: readonly ReportLayer[];
+  /** Samples that the layers were compared on. */
+  readonly layerSamples: number;
+  /** Milliseconds between float and INT8: quantizing what regions read, dequantizing what they give. */
+  readonly borderMilliseconds?: number;
+  /** Nodes that stay float, and why. */
+  readonly float: readonly { readonly name: string; readonly op: string; readonly reason: string }[];
+}
+
+export interface ReportOptions {
+  /** Path or file URL of the float model's model.json. */
+  float: string;
+  /** Path or file URL of the converted model's model.json. */
+  lowbit: string;
+  /** Data to compare the layers on. */
+  samples: SampleSource;
+  /** How the models compare as wholes. */
+  comparison: CompareReport;
+  /** How many samples to compare the layers on. Default 8. */
+  layerSamples?: number;
+  /** Timed runs of each layer; 0: none. Default 10. */
+  timedRuns?: number;
+  onProgress?(done: number, total: number): void;
+  signal?: AbortSignal;
+}
+
+interface Metadata {
+  readonly toolVersion: string;
+  readonly scheme: string;
+  readonly calibration: Record<string, unknown>;
+  readonly layers: readonly LayerRecord[];
+}
+
+/** @throws LowbitError 'invalid-model' for a model that this tool did not write */
+function metadataOf(converted: Graph, location: string): Metadata {
+  const metadata = converted.source.userDefinedMetadata as { lowbit?: Metadata } | undefined;
+  if (metadata?.lowbit && regionsOf(converted).length === 0) {
+    throw new LowbitError(
+      'invalid-model',
+      `${location} has a node for every op; convert it with regions to see its layers.`,
+    );
+  }
+  if (metadata?.lowbit) return metadata.lowbit;
+  throw new LowbitError(
+    'invalid-model',
+    `${location} was not converted by tfjs-lowbit; give the float model and the converted one.`,
+  );
+}
+
+async function firstOf(samples: AsyncIterable<Sample>): Promise<Sample> {
+  for await (const sample of samples) return sample;
+  throw new LowbitError('invalid-argument', 'There are no samples to compare the layers on.');
+}
+
+function macsOf(layers: readonly LayerError[]): Report['macs'] {
+  const sum = (some: readonly LayerError[]) => some.reduce((total, { macs }) => total + macs, 0);
+  const total = sum(layers);
+  const int8 = sum(layers.filter(({ bits }) => bits.weights === 8));
+  return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
+}
+
+/**
+ * Runs a float model and its converted form layer by layer.
+ *
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function makeReport(options: ReportOptions): Promise<Report> {
+  const { samples, comparison, layerSamples = 8, timedRuns = 10, signal } = options;
+  const { graph: float } = optimize(await readGraphModel(options.float));
+  const converted = await readGraphModel(options.lowbit, { converted: true });
+  const metadata = metadataOf(converted, options.lowbit);
+  let seen = 0;
+  const onProgress = (done: number) => {
+    seen = done;
+    options.onProgress?.(done, layerSamples);
+  };
+  const { layers, times } = await withBackend(await importBackend(), async () => ({
+    layers: await layerErrors(float, converted, samples(float.inputs), {
+      samples: layerSamples,
+      signal,
+      onProgress,
+    }),
+    times:
+      timedRuns > 0
+        ? await layerTimes(float, converted, await firstOf(samples(float.inputs)), {
+            runs: timedRuns,
+            signal,
+          })
+        : undefined,
+  }));
+  return {
+    format: 'tfjs-lowbit report',
+    formatVersion: REPORT_FORMAT_VERSION,
+    toolVersion: metadata.toolVersion,
+    model: basename(dirname(toPath(options.float))),
+    scheme: metadata.scheme,
+    comparison,
+    macs: macsOf(layers),
+    calibration: metadata.calibration,
+    layers: layers.map((layer) => {
+      const milliseconds = times?.layers.get(layer.name);
+      return milliseconds ? { ...layer, milliseconds } : layer;
+    }),
+    layerSamples: seen,
+    ...(times && { borderMilliseconds: times.borders }),
+    float: metadata.layers
+      .filter(({ precision }) => precision === 'float32')
+      .map(({ name, op, reason = '' }) => ({ name, op, reason })),
+  };
+}

@@ -1,0 +1,56 @@
+import '@tensorflow/tfjs-backend-cpu';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Sample } from '../../src/graph/ir';
+import { type CompareReport, compare, convert, makeReport, writeReport } from '../../src/index';
+import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
+
+let models: { float: string; lowbit: string };
+let comparison: CompareReport;
+const samples = (): AsyncIterable<Sample> => tinySamples(6);
+
+beforeAll(async () => {
+  const float = writeTinyModel();
+  const output = join(temporaryFolder(), 'int8');
+  await convert({ input: float, output, calibration: samples });
+  models = { float, lowbit: join(output, 'model.json') };
+  comparison = await compare({ ...models, samples, latencyRuns: 2, memory: false });
+});
+
+const untimed = () => makeReport({ ...models, samples, comparison, layerSamples: 4, timedRuns: 0 });
+
+test('tells of the model, its layers, and where its scales come from', async () => {
+  const report = await makeReport({ ...models, samples, comparison, layerSamples: 4, timedRuns: 1 });
+  expect(report.macs.percent).toBe(100);
+  expect(report.layerSamples).toBe(4);
+  expect(report.calibration).toMatchObject({ method: 'percentile 99.99', samples: 6 });
+  expect(report.layers.map(({ name }) => name)).toContain('depthwise');
+  expect(report.float).toEqual([{ name: 'probabilities', op: 'Softmax', reason: expect.any(String) }]);
+  for (const { milliseconds } of report.layers) expect(milliseconds!.before).toBeGreaterThan(0);
+});
+
+test('is the same every time, but for times', async () => {
+  expect(await untimed()).toEqual(await untimed());
+});
+
+test('is written as the JSON of itself', async () => {
+  const report = await untimed();
+  const exact = { ...report, layers: [{ ...report.layers[0], signalToNoise: Number.POSITIVE_INFINITY }] };
+  const path = await writeReport(exact, join(temporaryFolder(), 'new', 'report.json'));
+  const read = JSON.parse(readFileSync(path, 'utf8'));
+  expect(read.layers[0].signalToNoise).toBe('Infinity');
+  expect({ ...read, layers: [] }).toEqual({ ...JSON.parse(JSON.stringify(report)), layers: [] });
+});
+
+test('refuses a file of another kind', async () => {
+  const path = join(temporaryFolder(), 'report.txt');
+  await expect(writeReport(await untimed(), path)).rejects.toThrow(/ends in \.html or \.json for path/);
+});
+
+test('needs a model with regions that this tool converted', async () => {
+  const of = (lowbit: string) => makeReport({ ...models, lowbit, samples, comparison });
+  await expect(of(models.float)).rejects.toThrow(/was not converted by tfjs-lowbit/);
+  const output = join(temporaryFolder(), 'nodes');
+  await convert({ input: models.float, output, calibration: samples, regions: false });
+  await expect(of(join(output, 'model.json'))).rejects.toThrow(/convert it with regions/);
+});
