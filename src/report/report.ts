@@ -7,7 +7,8 @@ import { type LayerError, layerErrors } from '../evaluation/layer-error';
 import { type LayerRecord, regionsOf } from '../evaluation/layer-tensors';
 import { type LayerTime, layerTimes } from '../evaluation/layer-time';
 import type { Graph, Sample } from '../graph/ir';
-import { readGraphModel, toPath } from '../graph/read-graph-model';
+import { toPath } from '../graph/read-graph-model';
+import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
 import { importBackend, withBackend } from '../runtime/backends';
 
@@ -105,8 +106,8 @@ function macsOf(layers: readonly LayerError[]): Report['macs'] {
  */
 export async function makeReport(options: ReportOptions): Promise<Report> {
   const { samples, comparison, layerSamples = 8, timedRuns = 10, signal } = options;
-  const { graph: float } = optimize(await readGraphModel(options.float));
-  const converted = await readGraphModel(options.lowbit, { converted: true });
+  const { graph: float } = optimize(await readModel(options.float));
+  const converted = await readModel(options.lowbit, { converted: true });
   const metadata = metadataOf(converted, options.lowbit);
   let seen = 0;
   const onProgress = (done: number) => {
