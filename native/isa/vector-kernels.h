@@ -11,10 +11,6 @@
 
 namespace lowbit {
 
-// Makes the compiler load what `constants` points to anew after this point. Constants of a store that stay in registers
-// during the product loop before it would push accumulators out of them.
-inline void reload(const void* constants) { __asm__ volatile("" : : "r"(constants) : "memory"); }
-
 template <class V>
 struct VectorKernels {
   using Int = typename V::Int;

@@ -71,12 +71,16 @@ inline void gatherRows(const WindowPlan& plan, const Window& w, const View& inpu
     for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
       const int64_t y = top + static_cast<int64_t>(ky) * w.dilationH;
       const bool rowInside = y >= 0 && y < plan.inH;
-      const uint8_t* row = rowInside ? input.row((outRow / plan.outH * plan.inH + y) * plan.inW) : nullptr;
+      const uint8_t* row = input.row((outRow / plan.outH * plan.inH + (rowInside ? y : 0)) * plan.inW);
       for (int32_t kx = 0; kx < plan.kernelW; ++kx, out += count) {
-        int64_t x = static_cast<int64_t>(outX) * w.strideW - plan.left + static_cast<int64_t>(kx) * w.dilationW;
-        for (int i = 0; i < pixels; ++i, x += w.strideW) {
-          out[i] = rowInside && x >= 0 && x < plan.inW ? row + x * pitch : padding;
-        }
+        const int64_t x = static_cast<int64_t>(outX) * w.strideW - plan.left + static_cast<int64_t>(kx) * w.dilationW;
+        // Pixels [begin, end) see this tap inside of the input.
+        const int begin = rowInside ? static_cast<int>(std::clamp<int64_t>(ceilDiv(-x, w.strideW), 0, pixels)) : pixels;
+        const int end = static_cast<int>(std::clamp<int64_t>(ceilDiv(plan.inW - x, w.strideW), begin, pixels));
+        std::fill(out, out + begin, padding);
+        const uint8_t* pixel = row + (x + static_cast<int64_t>(begin) * w.strideW) * static_cast<int64_t>(pitch);
+        for (int i = begin; i < end; ++i, pixel += w.strideW * pitch) out[i] = pixel;
+        std::fill(out + end, out + pixels, padding);
       }
     }
     m += pixels;

@@ -1,13 +1,13 @@
 // AVX2, exact: codes and weights are widened to int16 and multiplied by vpmaddwd, whose pairwise sums fit int32.
 // (vpmaddubsw would take bytes directly, but saturates its int16 sums.)
 //
-// GEMM. A panel is 16 outputs (two vectors of 8), a tile 6 rows: 12 accumulators, 2 vectors of weights and 2 to
+// GEMM. A panel is 16 outputs (two vectors of 8; the last one may be a single vector), a tile 6 rows: 12 accumulators, 2 vectors of weights and 2 to
 // spare. The rows of a tile are widened once, into scratch, and used by all panels: a pair of k then costs one widening
 // load for each vector of weights, and for each row one broadcast load, two multiply-adds and two additions. Of these
 // 26 vector instructions for 192 products the 12 multiplications are the limit of a core with two multipliers.
 //   scratch: row of 6 | k, taps one after the other, as int16                       (past the last k: any value)
 //   packed:  panel p | bias of 16 | multiplier of 16 | pair of k | vector of 2 | output of 8 | k of 2
-// The first vector holds outputs 0-3 and 8-11 of the panel, the second 4-7 and 12-15: the saturating packs of the
+// The first vector of two holds outputs 0-3 and 8-11 of the panel, the second 4-7 and 12-15: the saturating packs of the
 // store work within 128-bit lanes and so put them in order.
 //
 // Depthwise. Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved
@@ -60,8 +60,10 @@ constexpr int kTileRows = 6;
 
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
-// The output of a panel that lane `lane` of vector `vector` holds.
-inline int outputOf(int vector, int lane) { return 4 * vector + lane % 4 + 8 * (lane / 4); }
+inline int panelVectors(int remaining) { return remaining > kLanes ? 2 : 1; }
+
+// The output of a panel of `vectors` vectors that lane `lane` of vector v holds.
+inline int outputOf(int vectors, int v, int lane) { return 4 * (vectors * (lane / 4) + v) + lane % 4; }
 
 // Bias and multiplier as they lie at the start of a panel or a block of N outputs.
 template <int N>
@@ -70,37 +72,38 @@ struct Constants {
   float multiplier[N];
 };
 
-struct PanelSizes {
-  size_t pairs;
-  size_t bytes;
-  PanelSizes(int taps, int depth)
-      : pairs((static_cast<size_t>(taps) * depth + 1) / 2), bytes(sizeof(Constants<kPanel>) + pairs * 2 * kPanel) {}
-};
+inline size_t pairsOf(int taps, int depth) { return (static_cast<size_t>(taps) * depth + 1) / 2; }
+
+inline size_t panelBytes(int vectors, size_t pairs) { return vectors * (sizeof(Constants<kLanes>) + pairs * 2 * kLanes); }
 
 size_t packedGemmBytes(int outputs, int taps, int depth) {
-  return static_cast<size_t>(ceilDiv(outputs, kPanel)) * PanelSizes(taps, depth).bytes;
+  const size_t pairs = pairsOf(taps, depth);
+  const int rest = outputs % kPanel;
+  return outputs / kPanel * panelBytes(2, pairs) + (rest ? panelBytes(panelVectors(rest), pairs) : 0);
 }
 
 void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
               void* packed) {
   const size_t products = static_cast<size_t>(taps) * depth;
-  const PanelSizes sizes(taps, depth);
+  const size_t pairs = pairsOf(taps, depth);
   uint8_t* panel = static_cast<uint8_t*>(packed);
-  for (int n0 = 0; n0 < outputs; n0 += kPanel, panel += sizes.bytes) {
-    Constants<kPanel>& own = *reinterpret_cast<Constants<kPanel>*>(panel);
-    int8_t* weights = reinterpret_cast<int8_t*>(&own + 1);
-    for (int v = 0; v < 2; ++v) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const int n = n0 + outputOf(v, lane);
-        const bool inside = n < outputs;
-        own.bias[v * kLanes + lane] = inside ? constants.bias[n] : 0;
-        own.multiplier[v * kLanes + lane] = inside ? constants.multiplier[n] : 0;
-        for (size_t k = 0; k < 2 * sizes.pairs; ++k) {
-          weights[k / 2 * (2 * kPanel) + v * (2 * kLanes) + 2 * lane + k % 2] =
-              inside && k < products ? filter[n * products + k] : int8_t{0};
-        }
+  for (int n0 = 0; n0 < outputs; n0 += kPanel) {
+    const int vectors = panelVectors(outputs - n0);
+    const int size = vectors * kLanes;
+    int32_t* bias = reinterpret_cast<int32_t*>(panel);
+    float* multiplier = reinterpret_cast<float*>(bias + size);
+    int8_t* weights = reinterpret_cast<int8_t*>(multiplier + size);
+    for (int i = 0; i < size; ++i) {
+      const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
+      const bool inside = n < outputs;
+      bias[i] = inside ? constants.bias[n] : 0;
+      multiplier[i] = inside ? constants.multiplier[n] : 0;
+      for (size_t k = 0; k < 2 * pairs; ++k) {
+        weights[k / 2 * (2 * size) + 2 * i + k % 2] =
+            inside && k < products ? filter[n * products + k] : int8_t{0};
       }
     }
+    panel += panelBytes(vectors, pairs);
   }
 }
 
@@ -159,16 +162,16 @@ class Store {
     return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), codeLow_), codeHigh_);
   }
 
-  // Stores the first `count` of 16 codes.
+  // Stores the first `count` codes.
   void put(__m128i codes, int count, uint8_t* out) const {
-    if (count >= 16 && !table_) {
+    if (count == 16 && !table_) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out), codes);
     } else if (count == 8 && !table_) {
       _mm_storel_epi64(reinterpret_cast<__m128i*>(out), codes);
     } else {
       uint8_t bytes[16];
       _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), codes);
-      for (int i = 0; i < std::min(count, 16); ++i) out[i] = table_ ? table_[bytes[i]] : bytes[i];
+      for (int i = 0; i < count; ++i) out[i] = table_ ? table_[bytes[i]] : bytes[i];
     }
   }
 
@@ -179,68 +182,102 @@ class Store {
   bool bounded_;
 };
 
-inline void storeFloats(const __m256 (&values)[2], int count, float* out) {
-  const __m256 first = _mm256_permute2f128_ps(values[0], values[1], 0x20);
-  const __m256 second = _mm256_permute2f128_ps(values[0], values[1], 0x31);
-  if (count >= kPanel) {
-    _mm256_storeu_ps(out, first);
-    _mm256_storeu_ps(out + kLanes, second);
-    return;
-  }
+template <int NV>
+inline void storeFloats(const __m256 (&values)[NV], int count, float* out) {
   float buffer[kPanel];
-  _mm256_storeu_ps(buffer, first);
-  _mm256_storeu_ps(buffer + kLanes, second);
-  std::memcpy(out, buffer, count * sizeof(float));
+  for (int v = 0; v < NV; ++v) {
+    _mm_storeu_ps(buffer + outputOf(NV, v, 0), _mm256_castps256_ps128(values[v]));
+    _mm_storeu_ps(buffer + outputOf(NV, v, 4), _mm256_extractf128_ps(values[v], 1));
+  }
+  std::memcpy(out, buffer, std::min(count, NV * kLanes) * sizeof(float));
 }
 
-// MT rows of scratch by one panel.
-template <int MT>
-void gemmTile(const GemmArgs& args, const Store& store, const int16_t* codes, const uint8_t* panel, int m0, int n0) {
-  const Constants<kPanel>& constants = *reinterpret_cast<const Constants<kPanel>*>(panel);
-  const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
-  const size_t stride = scratchRow(args.taps, args.depth);
-  const size_t pairs = PanelSizes(args.taps, args.depth).pairs;
-  __m256i sums[MT][2];
+// Codes of 4 vectors of rounded values of one vector of outputs each, in order: two to each half.
+inline __m256i codesOfRows(const Store& store, __m256i a, __m256i b, __m256i c, __m256i d) {
+  return _mm256_permutevar8x32_epi32(store.codes(a, b, c, d), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// Stores the first `rows` of up to 4 rows of 8 codes, `count` of each.
+inline void putRows(const Store& store, __m256i codes, int rows, int count, uint8_t* out, size_t stride) {
+  const __m128i lower = _mm256_castsi256_si128(codes), upper = _mm256_extracti128_si256(codes, 1);
+  store.put(lower, count, out);
+  if (rows > 1) store.put(_mm_unpackhi_epi64(lower, lower), count, out + stride);
+  if (rows > 2) store.put(upper, count, out + 2 * stride);
+  if (rows > 3) store.put(_mm_unpackhi_epi64(upper, upper), count, out + 3 * stride);
+}
+
+// The sums of MT rows of scratch by one panel of NV vectors. Not inlined: what the store needs would take registers from
+// the accumulators.
+template <int MT, int NV>
+__attribute__((noinline)) void sumProducts(const int16_t* codes, size_t stride, const int32_t* bias,
+                                           const int8_t* weights, size_t pairs, __m256i* out) {
+  __m256i sums[MT][NV];
 #pragma GCC unroll 6
   for (int i = 0; i < MT; ++i) {
-    sums[i][0] = Avx2::load(constants.bias);
-    sums[i][1] = Avx2::load(constants.bias + kLanes);
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) sums[i][v] = Avx2::load(bias + v * kLanes);
   }
   // Rows are addressed three to a pointer, so that the pointers fit the registers.
   const int16_t* rows[2] = {codes, codes + 3 * stride};
-  for (size_t k = 0; k < pairs; ++k, weights += 2 * kPanel) {
-    const __m256i w0 = widenWeights(weights), w1 = widenWeights(weights + 2 * kLanes);
+  for (size_t k = 0; k < pairs; ++k, weights += NV * 2 * kLanes) {
+    __m256i w[NV];
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) w[v] = widenWeights(weights + v * 2 * kLanes);
 #pragma GCC unroll 6
     for (int i = 0; i < MT; ++i) {
       const __m256i pair = broadcastPair(rows[i / 3] + (i % 3) * stride + 2 * k);
-      sums[i][0] = Avx2::add(sums[i][0], _mm256_madd_epi16(pair, w0));
-      sums[i][1] = Avx2::add(sums[i][1], _mm256_madd_epi16(pair, w1));
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) sums[i][v] = Avx2::add(sums[i][v], _mm256_madd_epi16(pair, w[v]));
     }
   }
-  reload(&store);
-  const int count = args.outputs - n0;
-  const __m256 multiplier[2] = {Avx2::load(constants.multiplier), Avx2::load(constants.multiplier + kLanes)};
+#pragma GCC unroll 6
+  for (int i = 0; i < MT; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) out[i * NV + v] = sums[i][v];
+  }
+}
+
+// MT rows of scratch by one panel of NV vectors.
+template <int MT, int NV>
+void gemmTile(const GemmArgs& args, const Store& store, const int16_t* codes, const uint8_t* panel, int m0, int n0) {
+  const int32_t* bias = reinterpret_cast<const int32_t*>(panel);
+  const float* multiplier = reinterpret_cast<const float*>(bias + NV * kLanes);
+  const int8_t* weights = reinterpret_cast<const int8_t*>(multiplier + NV * kLanes);
+  __m256i sums[MT * NV];
+  sumProducts<MT, NV>(codes, scratchRow(args.taps, args.depth), bias, weights, pairsOf(args.taps, args.depth), sums);
+  const int count = std::min(NV * kLanes, args.outputs - n0);
   if (args.floatOut) {
     for (int i = 0; i < MT; ++i) {
-      const __m256 values[2] = {store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][0]), multiplier[0])),
-                                store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][1]), multiplier[1]))};
-      storeFloats(values, count, args.floatOut + (m0 + i) * args.outStride + n0);
+      __m256 values[NV];
+      for (int v = 0; v < NV; ++v) {
+        values[v] =
+            store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i * NV + v]), Avx2::load(multiplier + v * kLanes)));
+      }
+      storeFloats<NV>(values, count, args.floatOut + (m0 + i) * args.outStride + n0);
     }
     return;
   }
   uint8_t* out = args.out + m0 * args.outStride + n0;
+  __m256 scale[NV];
+  for (int v = 0; v < NV; ++v) scale[v] = Avx2::load(multiplier + v * kLanes);
+  constexpr int kRows = 4 / NV;  // to one vector of codes
 #pragma GCC unroll 6
-  for (int i = 0; i < MT; ++i) {
-    sums[i][0] = store.round(sums[i][0], multiplier[0]);
-    sums[i][1] = store.round(sums[i][1], multiplier[1]);
-  }
-#pragma GCC unroll 3
-  for (int i = 0; i < MT; i += 2) {
-    const int j = std::min(i + 1, MT - 1);
-    const __m256i bytes = _mm256_permute4x64_epi64(store.codes(sums[i][0], sums[i][1], sums[j][0], sums[j][1]),
-                                                   _MM_SHUFFLE(3, 1, 2, 0));
-    store.put(_mm256_castsi256_si128(bytes), count, out + i * args.outStride);
-    if (j != i) store.put(_mm256_extracti128_si256(bytes, 1), count, out + j * args.outStride);
+  for (int i = 0; i < MT; i += kRows) {
+    __m256i rounded[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      rounded[j] = store.round(sums[std::min(i + j / NV, MT - 1) * NV + j % NV], scale[j % NV]);
+    }
+    uint8_t* row = out + i * args.outStride;
+    if constexpr (NV == 1) {
+      const __m256i bytes = codesOfRows(store, rounded[0], rounded[1], rounded[2], rounded[3]);
+      putRows(store, bytes, MT - i, count, row, args.outStride);
+    } else {
+      const __m256i bytes = _mm256_permute4x64_epi64(
+          store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), _MM_SHUFFLE(3, 1, 2, 0));
+      store.put(_mm256_castsi256_si128(bytes), count, row);
+      if (i + 1 < MT) store.put(_mm256_extracti128_si256(bytes, 1), count, row + args.outStride);
+    }
   }
 }
 
@@ -249,7 +286,7 @@ template <int MT>
 void gemmRows(const GemmArgs& args, const Store& store, int m) {
   int16_t* codes = static_cast<int16_t*>(args.scratch);
   const size_t stride = scratchRow(args.taps, args.depth);
-  const size_t panelBytes = PanelSizes(args.taps, args.depth).bytes;
+  const size_t pairs = pairsOf(args.taps, args.depth);
   for (; m + MT <= args.rowCount; m += MT) {
     for (int i = 0; i < MT; ++i) {
       for (int t = 0; t < args.taps; ++t) {
@@ -259,8 +296,13 @@ void gemmRows(const GemmArgs& args, const Store& store, int m) {
       }
     }
     const uint8_t* panel = static_cast<const uint8_t*>(args.packed);
-    for (int n0 = 0; n0 < args.outputs; n0 += kPanel, panel += panelBytes) {
-      gemmTile<MT>(args, store, codes, panel, m, n0);
+    for (int n0 = 0; n0 < args.outputs; n0 += kPanel) {
+      if (panelVectors(args.outputs - n0) == 2) {
+        gemmTile<MT, 2>(args, store, codes, panel, m, n0);
+        panel += panelBytes(2, pairs);
+      } else {
+        gemmTile<MT, 1>(args, store, codes, panel, m, n0);
+      }
     }
   }
   if constexpr (MT > 1) gemmRows<MT / 2>(args, store, m);
@@ -332,17 +374,10 @@ inline void storePixels(const DepthwiseArgs& args, const Store& store, __m256 mu
   __m256i rounded[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) rounded[i] = i < N ? store.round(sums[i], multiplier) : rounded[0];
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i codes =
-      _mm256_permutevar8x32_epi32(store.codes(rounded[0], rounded[1], rounded[2], rounded[3]), order);
+  const __m256i codes = codesOfRows(store, rounded[0], rounded[1], rounded[2], rounded[3]);
   // Within the pitch of its row a pixel may be written whole.
   const int count = args.outStride < 16 ? args.channels - c0 : 8;
-  const __m128i halves[2] = {_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)};
-  uint8_t* out = args.out + m * args.outStride + c0;
-#pragma GCC unroll 4
-  for (int i = 0; i < N; ++i, out += args.outStride) {
-    store.put(i % 2 ? _mm_unpackhi_epi64(halves[i / 2], halves[i / 2]) : halves[i / 2], count, out);
-  }
+  putRows(store, codes, N, count, args.out + m * args.outStride + c0, args.outStride);
 }
 
 // N output pixels from pixel m on, for the 8 channels of a block. Pairs: how many pairs of rows the kernel has, where that

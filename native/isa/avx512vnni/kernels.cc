@@ -294,6 +294,10 @@ void storeFloats(const Store<Wide>& store, const __m512i* sums, const float* mul
   }
 }
 
+// Makes the compiler load what `constants` points to anew after this point. Constants of a store that stay in registers
+// during the product loop before it would push accumulators out of them.
+inline void reload(const void* constants) { __asm__ volatile("" : : "r"(constants) : "memory"); }
+
 template <int MT, int NZ, bool Direct>
 void gemmTile(const GemmArgs& args, const Store<Wide>& store, int m0, const uint8_t* panel, int n0) {
   constexpr int kOutputs = NZ * kLanes;
