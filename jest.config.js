@@ -2,7 +2,16 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /** Folders of tests that run native code. */
-const NATIVE = ['accuracy', 'cli', 'evaluation', 'kernels', 'package', 'report', 'runtime'];
+const NATIVE = [
+  'accuracy',
+  'calibration/correction',
+  'cli',
+  'evaluation',
+  'kernels',
+  'package',
+  'report',
+  'runtime',
+];
 
 /** Without a C++ compiler `npm ci` succeeds all the same; what needs the engine is then left out, except in CI. */
 function ignored() {

@@ -1,5 +1,10 @@
 /** Conversion of a float TF.js model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
+import {
+  BIAS_CORRECTIONS,
+  type BiasCorrection,
+  correctedObservations,
+} from './calibration/correction/bias-correction';
 import { randomSamples } from './calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
@@ -17,11 +22,12 @@ import type { Change } from './passes/pass';
 import { optimize } from './passes/pipeline';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { WEIGHT_RANGES, type WeightRange } from './quantization/weight-range';
 import { VERSION } from './version';
 
 const DEFAULT_SAMPLES = 128;
 
-export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'quantize' | 'write';
+export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'correct' | 'quantize' | 'write';
 
 export interface ConvertProgress {
   stage: ConvertStage;
@@ -41,6 +47,14 @@ export interface QuantizationOptions {
   percentile?: number;
   /** How many samples to use at most. Default 128. */
   samples?: number;
+  /** How the bounds of weights are chosen, channel by channel. Default `max`. */
+  weightRange?: WeightRange;
+  /**
+   * What makes up for the shift that quantization gives to the mean of a layer's outputs: `fast` counts the rounding of
+   * the layer's own weights; `sequential` also what the quantized layers before it do to its inputs, and runs the model
+   * once a layer. Default `fast`.
+   */
+  biasCorrection?: BiasCorrection;
   /**
    * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
    * every intermediate. The results are the same. Default true.
@@ -97,13 +111,18 @@ export interface ConvertReport extends QuantizationReport {
   readonly bytes: { readonly before: number; readonly after: number };
 }
 
-function checkQuantizationOptions({ samples, percentile, calibrationMethod }: QuantizationOptions): void {
+function checkQuantizationOptions(options: QuantizationOptions): void {
+  const { samples, percentile, calibrationMethod, weightRange, biasCorrection } = options;
   const wholeSamples = samples === undefined || (Number.isInteger(samples) && samples > 0);
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
   const share = percentile === undefined || (percentile > 50 && percentile <= 100);
   checkArgument(share, 'percentile', 'a number above 50, at most 100', percentile);
   const known = calibrationMethod === undefined || CALIBRATION_METHODS.includes(calibrationMethod);
   checkArgument(known, 'calibrationMethod', `one of ${CALIBRATION_METHODS.join(', ')}`, calibrationMethod);
+  const range = weightRange === undefined || WEIGHT_RANGES.includes(weightRange);
+  checkArgument(range, 'weightRange', `one of ${WEIGHT_RANGES.join(', ')}`, weightRange);
+  const correction = biasCorrection === undefined || BIAS_CORRECTIONS.includes(biasCorrection);
+  checkArgument(correction, 'biasCorrection', `one of ${BIAS_CORRECTIONS.join(', ')}`, biasCorrection);
 }
 
 function checkOptions({ input, output, calibration }: ConvertOptions): void {
@@ -230,9 +249,9 @@ export async function convertGraph(
   const { graph, changes } = optimize(source);
   const plan = planQuantization(graph, { float: settings.float(graph) });
   requireRegions(plan);
-  const observed = observedTensors(plan);
+  const tensors = observedTensors(plan);
   const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
-  const { provenance, ...observations } = await calibrate(graph, observed, data, {
+  const { provenance, ...observed } = await calibrate(graph, tensors, data, {
     method,
     methodOf: settings.methods(plan),
     percentile,
@@ -240,8 +259,16 @@ export async function convertGraph(
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
+  const weights = { weightRange: settings.weightRange, regions: settings.regions, filters: new Map() };
+  const observations = await correctedObservations(graph, plan, observed, data, {
+    ...weights,
+    method: settings.biasCorrection,
+    samples,
+    signal,
+    onProgress: (done, total) => report('correct', done, total),
+  });
   report('quantize', 0, 1);
-  const quantized = quantizeGraph(graph, plan, observations, settings);
+  const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
   return {
     graph: withMetadata(quantized.graph, records, provenance),
@@ -252,7 +279,7 @@ export async function convertGraph(
     calibration: provenance,
     config: settings.effective(
       plan,
-      observed.map(({ ref }) => ref.node),
+      tensors.map(({ ref }) => ref.node),
       samples,
     ),
     warnings: [...settings.warnings(graph), ...calibrationWarnings(calibration, settings, provenance)],

@@ -95,12 +95,19 @@ describe('a configuration', () => {
     const asked: Partial<ConvertOptions> = {
       samples: 5,
       skip: ['mean'],
-      config: { calibration: { method: 'entropy' }, layers: [{ match: '{conv,image}', calibration: 'mse' }] },
+      weightRange: 'mse',
+      config: {
+        biasCorrection: 'sequential',
+        calibration: { method: 'entropy' },
+        layers: [{ match: '{conv,image}', calibration: 'mse' }],
+      },
     };
     const report = await convert(options(asked));
     expect(report.config).toEqual({
       version: 1,
       calibration: { method: 'entropy', percentile: 99.99, samples: 5 },
+      weightRange: 'mse',
+      biasCorrection: 'sequential',
       regions: true,
       layers: [
         { match: 'image', calibration: 'mse' },

@@ -14,4 +14,6 @@ export interface Observations {
   readonly ranges: ReadonlyMap<string, Range>;
   /** Mean of every channel over the calibration data. */
   readonly means: ReadonlyMap<string, Float64Array>;
+  /** The same in the quantized model, of tensors where that was measured. */
+  readonly quantizedMeans?: ReadonlyMap<string, Float64Array>;
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { BIAS_CORRECTIONS, type BiasCorrection } from '../calibration/correction/bias-correction';
 import { openSamples } from '../calibration/data/open-samples';
 import { randomSamples } from '../calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
@@ -8,6 +9,7 @@ import { compare } from '../compare';
 import { readConfig, writeConfig } from '../config/config';
 import { type ConvertReport, convert } from '../convert';
 import { LowbitError } from '../errors';
+import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import {
   type CommandContext,
   type CommonOptions,
@@ -36,6 +38,8 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   writeConfig?: string;
   skip?: string[];
   samples?: number;
+  weightRange?: WeightRange;
+  biasCorrection?: BiasCorrection;
   regions: boolean;
   overwrite?: boolean;
 }
@@ -120,6 +124,18 @@ export function convertCommand(): Command {
     )
     .option('--percentile <percent>', 'share of the values that either bound keeps (default: 99.99)', Number)
     .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)
+    .addOption(
+      new Option(
+        '--weight-range <how>',
+        'bounds of weights: max, or mse, the least squared error (default: max)',
+      ).choices(WEIGHT_RANGES),
+    )
+    .addOption(
+      new Option(
+        '--bias-correction <method>',
+        "none, fast (for each layer's own weights) or sequential (also for the layers before it; slower) (default: fast)",
+      ).choices(BIAS_CORRECTIONS),
+    )
     .option(
       '--config <lowbit.json>',
       'a configuration: what single layers get, and defaults for the other options',

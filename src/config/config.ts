@@ -1,8 +1,10 @@
 /** The configuration of a conversion, as `lowbit.json` holds it. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { BIAS_CORRECTIONS } from '../calibration/correction/bias-correction';
 import { CALIBRATION_METHODS } from '../calibration/observers/methods';
 import { LowbitError } from '../errors';
+import { WEIGHT_RANGES } from '../quantization/weight-range';
 
 /** Bits of a layer. A number is the width of its weights, and later formats are further numbers. */
 const bits = z.literal([8, 'float'], { error: "expected 8 or 'float'" });
@@ -32,6 +34,12 @@ const config = z.strictObject({
       /** How many samples to use at most. */
       samples: z.int().positive().optional(),
     })
+    .optional(),
+  /** How the bounds of weights are chosen. */
+  weightRange: z.enum(WEIGHT_RANGES, { error: `expected one of ${WEIGHT_RANGES.join(', ')}` }).optional(),
+  /** What makes up for the shift that quantization gives to means. */
+  biasCorrection: z
+    .enum(BIAS_CORRECTIONS, { error: `expected one of ${BIAS_CORRECTIONS.join(', ')}` })
     .optional(),
   /** One native program for every region of quantized nodes, or a kernel for every node. */
   regions: z.boolean().optional(),

@@ -1,7 +1,9 @@
 /** What a conversion is told, from its options and its configuration. */
+import type { BiasCorrection } from '../calibration/correction/bias-correction';
 import type { CalibrationMethod } from '../calibration/observers/methods';
 import type { Graph } from '../graph/ir';
 import type { QuantizationPlan } from '../passes/quantize/plan';
+import type { WeightRange } from '../quantization/weight-range';
 import { type Config, checkConfig, type LayerConfig } from './config';
 import { LayerRules } from './layer-rules';
 
@@ -11,6 +13,8 @@ export interface SettingsOptions {
   calibrationMethod?: CalibrationMethod;
   percentile?: number;
   samples?: number;
+  weightRange?: WeightRange;
+  biasCorrection?: BiasCorrection;
   regions?: boolean;
 }
 
@@ -26,6 +30,8 @@ export class Settings {
   readonly percentile: number;
   /** As asked for, if it was. */
   readonly samples: number | undefined;
+  readonly weightRange: WeightRange;
+  readonly biasCorrection: BiasCorrection;
   readonly regions: boolean;
   private readonly rules: LayerRules;
 
@@ -39,6 +45,8 @@ export class Settings {
     this.method = options.calibrationMethod ?? calibration.method ?? 'percentile';
     this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
     this.samples = options.samples ?? calibration.samples;
+    this.weightRange = options.weightRange ?? config.weightRange ?? 'max';
+    this.biasCorrection = options.biasCorrection ?? config.biasCorrection ?? 'fast';
     this.regions = options.regions ?? regions ?? true;
     const last = checkConfig({ skip }, 'skip').skip ?? [];
     const layers = last.map((match): LayerConfig => ({ match, bits: 'float' }));
@@ -87,6 +95,8 @@ export class Settings {
     return {
       version: 1,
       calibration: { method: this.method, percentile: this.percentile, samples },
+      weightRange: this.weightRange,
+      biasCorrection: this.biasCorrection,
       regions: this.regions,
       layers: [
         ...inputs.map((match) => ({ match, ...range(match) })),

@@ -2,6 +2,7 @@
 import { LowbitError } from '../errors';
 import { roundHalfToEven } from './activation';
 import type { AffineParams } from './affine-params';
+import { leastSquaresBounds, type WeightRange } from './weight-range';
 
 /** Observed bounds of a tensor's real values. */
 export interface Range {
@@ -72,7 +73,7 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
 }
 
 /**
- * Quantizes the weights of a layer symmetrically, with one scale an output channel: max |w| / 127.
+ * Quantizes the weights of a layer symmetrically, with one scale an output channel: the bound of its |w| / 127.
  *
  * A scale is widened where the bias would not fit int32 at inputScale * scale, where the accumulator could overflow
  * for the layer's depth, and where a channel is dead (all but zero): its scale must stay a normal float32 number.
@@ -81,6 +82,7 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
  * @param channel output channel of each flat index of `values`
  * @param bias real bias, one a channel
  * @param inputScale scale of the activation that the weights multiply
+ * @param range how the bound is chosen
  * @see Krishnamoorthi 2018, section 3.1 (symmetric, per channel)
  */
 export function quantizeFilter(
@@ -89,12 +91,14 @@ export function quantizeFilter(
   channels: number,
   bias: Float32Array | undefined,
   inputScale: number,
+  range: WeightRange = 'max',
 ): QuantizedFilter {
   const maxima = channelMaxima(values, channel, channels);
+  const bounds = range === 'mse' ? leastSquaresBounds(values, channel, maxima) : maxima;
   const sums = channelSums(values, channel, channels);
   const weakest = maxima.reduce((most, max) => Math.max(most, max), 0) * WEAKEST_CHANNEL;
-  const scales = Float32Array.from(maxima, (max, c) => {
-    const forWeights = Math.max(max, weakest) / 127;
+  const scales = Float32Array.from(bounds, (bound, c) => {
+    const forWeights = Math.max(bound, weakest) / 127;
     const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;
     const forDepth = (sums[c] * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
     return Math.max(forWeights, forBias, forDepth, SMALLEST_SCALE);

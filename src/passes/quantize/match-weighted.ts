@@ -1,12 +1,12 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { refKey } from '../../graph/edit';
 import { clampBounds } from '../../quantization/activation';
-import { quantizeBias, quantizeFilter } from '../../quantization/affine';
+import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { biasCorrection } from '../../quantization/bias-correction';
 import { signalToNoise } from '../../quantization/metrics';
 import { type FilterRef, OpKind } from '../../runtime/program';
 import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
-import type { ProgramBuilder, Store } from './program-builder';
+import type { ProgramBuilder, Store, WeightOptions } from './program-builder';
 import type { Matcher } from './quantizable';
 import { windowOf } from './window';
 
@@ -36,15 +36,29 @@ function inputChannel(op: LinearOp): (i: number) => number {
   return (i) => i % channels;
 }
 
+function quantizedFilter(
+  op: LinearOp,
+  weights: Float32Array,
+  { weightRange, filters }: WeightOptions,
+  inputScale: number,
+): QuantizedFilter {
+  const known = filters?.get(op.node.name);
+  if (known) return known;
+  const filter = quantizeFilter(weights, programChannel(op), op.channels, op.bias, inputScale, weightRange);
+  filters?.set(op.node.name, filter);
+  return filter;
+}
+
 /** Quantizes weights and bias; the bias makes up for what rounding the weights does to the mean output. */
 function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: number): FilterRef {
   const weights = reorder(op);
   const channel = programChannel(op);
-  const filter = quantizeFilter(weights, channel, op.channels, op.bias, inputScale);
+  const filter = quantizedFilter(op, weights, builder.options, inputScale);
   const restored = Float32Array.from(filter.codes, (code, i) => code * filter.scales[channel(i)]);
   builder.weightFidelity.set(op.node.name, signalToNoise(weights, restored));
   const means = builder.channelMeans(op.input);
-  const correction = means && biasCorrection(weights, filter, channel, inputChannel(op), means);
+  const shifted = builder.quantizedMeans(op.input);
+  const correction = means && biasCorrection(weights, filter, channel, inputChannel(op), means, shifted);
   if (!op.bias && !correction) return builder.filter(filter);
   const bias = Float64Array.from(
     { length: op.channels },

@@ -6,6 +6,7 @@ import type { TensorRef } from '../../graph/ir';
 import { clampCodes, lookupTable } from '../../quantization/activation';
 import { chooseAffine, type QuantizedFilter, type Range } from '../../quantization/affine';
 import type { AffineParams } from '../../quantization/affine-params';
+import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
   type FilterRef,
@@ -52,6 +53,13 @@ export function withoutSaturation(f: (x: number) => number, { min, max }: Range)
   return { min: at(first), max: at(last) };
 }
 
+export interface WeightOptions {
+  /** How the bounds of weights are chosen. Default `max`. */
+  readonly weightRange?: WeightRange;
+  /** Quantized weights by node, kept for the next program of the same graph and observations. */
+  readonly filters?: Map<string, QuantizedFilter>;
+}
+
 export class ProgramBuilder {
   readonly weights = new WeightsBuilder();
   private readonly tensors: TensorSpec[] = [];
@@ -66,6 +74,7 @@ export class ProgramBuilder {
   constructor(
     private readonly shapes: Shapes,
     private readonly observations: Observations,
+    readonly options: WeightOptions = {},
   ) {}
 
   /** Affine parameters of a tensor, from its calibrated range. */
@@ -80,6 +89,11 @@ export class ProgramBuilder {
   /** Mean of every channel of a tensor over the calibration data, if it was observed. */
   channelMeans(ref: TensorRef): Float64Array | undefined {
     return this.observations.means.get(refKey(ref));
+  }
+
+  /** The same in the quantized model, if it was measured there. */
+  quantizedMeans(ref: TensorRef): Float64Array | undefined {
+    return this.observations.quantizedMeans?.get(refKey(ref));
   }
 
   shape(ref: TensorRef): readonly number[] {

@@ -12,15 +12,16 @@ import { encodeProgram, type Program } from '../../runtime/program';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import { expandProgram } from './expand-program';
 import type { QuantizationPlan, Region } from './plan';
-import { ProgramBuilder } from './program-builder';
+import { ProgramBuilder, type WeightOptions } from './program-builder';
 
 /** The program of one region, with its weights. */
 export function lowerRegion(
   region: Region,
   plan: QuantizationPlan,
   observations: Observations,
+  options?: WeightOptions,
 ): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, observations);
+  const builder = new ProgramBuilder(plan.shapes, observations, options);
   for (const input of region.inputs) builder.input(input);
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
@@ -77,27 +78,32 @@ export interface QuantizedGraph {
   readonly weightFidelity: ReadonlyMap<string, number>;
 }
 
+export interface QuantizeOptions extends WeightOptions {
+  /** One node a region (default), or (false) one a quantized op. */
+  readonly regions?: boolean;
+}
+
 /**
  * Lowers the regions of a plan.
  *
- * @param options.regions one node a region, or (false) one a quantized op
  * @param observations range of every tensor that the plan's regions observe, channel means of those that weights multiply
  */
 export function quantizeGraph(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
-  options: { regions: boolean } = { regions: true },
+  options: QuantizeOptions = {},
 ): QuantizedGraph {
+  const { regions = true } = options;
   const editor = new GraphEditor(graph);
   const kept = outputNodes(graph);
   const moved = new Map<string, TensorRef>();
   const weightFidelity = new Map<string, number>();
   plan.regions.forEach((region, index) => {
-    const builder = lowerRegion(region, plan, observations);
+    const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
-    const emit = options.regions ? regionNode : expandProgram;
+    const emit = regions ? regionNode : expandProgram;
     const results = emit(editor, builder.build(), builder.weights.build(), inputs, `lowbit/region_${index}`);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });

@@ -1,0 +1,131 @@
+/**
+ * Channel means of the quantized model, layer by layer: what sequential bias correction compares with the float means.
+ *
+ * A layer's correction changes what later layers read. So the layers are taken by their depth: those that no uncorrected
+ * layer precedes have their inputs measured in the model up to there, quantized and corrected; then they are corrected
+ * themselves.
+ */
+import { install } from '../../../kernels/register';
+import { yieldToCancel } from '../../evaluation/cancelled';
+import { LoadedGraph } from '../../evaluation/loaded-graph';
+import { refKey } from '../../graph/edit';
+import type { Graph, Sample, TensorRef } from '../../graph/ir';
+import { planQuantization, type QuantizationPlan, type Step } from '../../passes/quantize/plan';
+import type { WeightOptions } from '../../passes/quantize/program-builder';
+import { quantizeGraph } from '../../passes/quantize/quantize-graph';
+import { removeDeadNodes } from '../../passes/remove-dead-nodes';
+import { importBackend, withBackend } from '../../runtime/backends';
+import type { Observations } from '../observations';
+import { ChannelMeanObserver } from '../observers/channel-mean';
+import type { SampleSource } from '../source';
+
+/** They are kept in memory, for they are run once a layer. */
+const MOST_SAMPLES = 64;
+
+export interface QuantizedMeansOptions extends WeightOptions {
+  /** How many samples to use at most; never more than 64. */
+  samples?: number;
+  onProgress?(done: number, total: number): void;
+  signal?: AbortSignal;
+}
+
+async function firstSamples(source: SampleSource, graph: Graph, count: number): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for await (const sample of source(graph.inputs)) {
+    samples.push(sample);
+    if (samples.length === count) break;
+  }
+  return samples;
+}
+
+/** Inputs of weighted layers by the number of weighted layers on the longest path to them; not those of the first ones. */
+function inputsByDepth(graph: Graph, plan: QuantizationPlan): TensorRef[][] {
+  const weighted = new Map<string, TensorRef>();
+  for (const step of plan.regions.flatMap((r) => r.steps)) {
+    if (step.kind === 'op' && step.quantizable.weighted)
+      weighted.set(step.node.name, step.quantizable.activations[0]);
+  }
+  const depths = new Map<string, number>();
+  const groups: Map<string, TensorRef>[] = [];
+  for (const node of graph.nodes.values()) {
+    const before = Math.max(0, ...node.inputs.map((i) => depths.get(i.node)!));
+    const input = weighted.get(node.name);
+    depths.set(node.name, before + (input ? 1 : 0));
+    if (!input || before === 0) continue;
+    groups[before] ??= new Map();
+    groups[before].set(refKey(input), input);
+  }
+  return Object.values(groups).map((group) => [...group.values()]);
+}
+
+/** Stores codes even where the graph is cut off and real values would leave. */
+function storingCodes(step: Step): Step {
+  return step.kind === 'op' ? { ...step, store: { ...step.store, float: false } } : step;
+}
+
+/** The quantized model up to some tensors of it. */
+function quantizedPrefix(
+  graph: Graph,
+  { float }: QuantizationPlan,
+  refs: readonly TensorRef[],
+  observations: Observations,
+  options: WeightOptions,
+): Graph {
+  const outputs = refs.map((ref) => ({ name: refKey(ref), ref, dtype: 'float32' as const }));
+  const prefix = removeDeadNodes.apply({ ...graph, outputs }).graph;
+  const plan = planQuantization(prefix, { float });
+  const regions = plan.regions.map((region) => ({ ...region, steps: region.steps.map(storingCodes) }));
+  return quantizeGraph(prefix, { ...plan, regions }, observations, options).graph;
+}
+
+async function channelMeans(
+  graph: Graph,
+  shapes: QuantizationPlan['shapes'],
+  refs: readonly TensorRef[],
+  samples: readonly Sample[],
+): Promise<[string, Float64Array][]> {
+  const observers = refs.map((ref) => new ChannelMeanObserver(shapes.get(refKey(ref))!.at(-1)!));
+  const model = await LoadedGraph.load(graph);
+  try {
+    const outputs = graph.outputs.map((o) => o.ref);
+    for (const sample of samples) {
+      await model.run(sample, outputs, (tensor, i) =>
+        observers[i].observe(tensor.dataSync() as Float32Array),
+      );
+    }
+  } finally {
+    model.dispose();
+  }
+  return refs.map((ref, i) => [refKey(ref), observers[i].means()]);
+}
+
+/**
+ * Measures the mean of every channel that a weighted layer of the quantized model reads.
+ *
+ * @param graph the optimized float graph
+ * @param plan how it is quantized
+ * @param observations ranges, and the means of the float model
+ * @returns means by `node:index`, for `Observations.quantizedMeans`
+ */
+export async function measureQuantizedMeans(
+  graph: Graph,
+  plan: QuantizationPlan,
+  observations: Observations,
+  source: SampleSource,
+  { samples: asked = MOST_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
+): Promise<ReadonlyMap<string, Float64Array>> {
+  install();
+  const samples = await firstSamples(source, graph, Math.min(asked, MOST_SAMPLES));
+  const groups = inputsByDepth(graph, plan);
+  const quantizedMeans = new Map<string, Float64Array>();
+  await withBackend(await importBackend(), async () => {
+    for (const [index, refs] of groups.entries()) {
+      await yieldToCancel(signal);
+      const prefix = quantizedPrefix(graph, plan, refs, { ...observations, quantizedMeans }, options);
+      for (const [key, means] of await channelMeans(prefix, plan.shapes, refs, samples))
+        quantizedMeans.set(key, means);
+      onProgress?.(index + 1, groups.length);
+    }
+  });
+  return quantizedMeans;
+}
