@@ -12,7 +12,6 @@ export {
   dequantize,
   packInt8,
   type QuantizedFilter,
-  quantize,
   quantizedAdd,
   quantizedAvgPool,
   quantizedConcat,
@@ -40,6 +39,7 @@ export { npyFile } from './calibration/data/npy';
 export { npzFile } from './calibration/data/npz';
 export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
+export type { ModelInput, TensorData } from './calibration/data/tensors';
 export type { CalibrationMethod } from './calibration/observers/methods';
 export type {
   ImageOptions,
@@ -50,11 +50,18 @@ export type {
 } from './calibration/source';
 export { type CompareOptions, type CompareReport, compare } from './compare';
 export { type Config, type LayerConfig, readConfig } from './config/config';
-export { type ConvertOptions, type ConvertReport, convert } from './convert';
+export {
+  type ConvertOptions,
+  type ConvertReport,
+  convert,
+  type QuantizationOptions,
+  type QuantizationReport,
+} from './convert';
 export { LowbitError, type LowbitErrorCode } from './errors';
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { fileSystem, releaseArtifacts } from './io/file-system';
+export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
 export { writeReport } from './report/write-report';
 export { engineInfo, getThreads, setThreads } from './runtime/current-engine';

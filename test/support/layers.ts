@@ -8,7 +8,7 @@ import { execute } from './float-graph';
 import type { Random } from './random';
 
 /** Draws every weight anew: initial ones are often zeros and ones. Variances stay positive. */
-function drawWeights(model: tfl.LayersModel, random: Random): void {
+export function drawWeights(model: tfl.LayersModel, random: Random): void {
   const drawn = model.weights.map(({ name, shape }) => {
     const [min, max] = name.includes('variance') ? [0.5, 2] : [-1, 1];
     const count = shape.reduce<number>((p, d) => p * d!, 1);
