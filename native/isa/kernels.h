@@ -136,6 +136,8 @@ struct Kernels {
   void (*add)(const uint8_t* a, const uint8_t* b, size_t count, const AddArgs& args, uint8_t* out);
   void (*mul)(const uint8_t* a, const uint8_t* b, size_t count, const MulArgs& args, uint8_t* out);
   void (*rescale)(const uint8_t* in, size_t count, const RescaleArgs& args, uint8_t* out);
+  // One row: value = (float)(q - zeroIn) * (q >= zeroIn ? multiplier : slopes[c]); code as in `rescale`.
+  void (*prelu)(const uint8_t* in, size_t channels, const float* slopes, const RescaleArgs& args, uint8_t* out);
   void (*lookup)(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out);
   // Element-wise maximum of `rowCount` rows, clamped to codes [low, high].
   void (*maxRows)(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out);

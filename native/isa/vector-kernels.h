@@ -97,6 +97,21 @@ struct VectorKernels {
     scalarKernels()->rescale(in + i, count - i, args, out + i);
   }
 
+  // steps * multiplier + 0 above zero, 0 + steps * slope below.
+  static void prelu(const uint8_t* in, size_t channels, const float* slopes, const RescaleArgs& args, uint8_t* out) {
+    const Int zeroIn = V::set(args.zeroIn), zero = V::set(args.zeroPoint);
+    const Float multiplier = V::set(args.multiplier), none = V::set(0.0f);
+    const Float low = V::set(args.low), high = V::set(args.high);
+    size_t c = 0;
+    for (; c + kLanes <= channels; c += kLanes) {
+      const Float steps = V::toFloat(V::sub(V::loadCodes(in + c), zeroIn));
+      const Float above = V::mul(V::max(steps, none), multiplier);
+      const Float below = V::mul(V::min(steps, none), V::load(slopes + c));
+      V::storeCodes(out + c, toCodes(V::add(above, below), low, high, zero));
+    }
+    scalarKernels()->prelu(in + c, channels - c, slopes + c, args, out + c);
+  }
+
   static void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
     scalarKernels()->lookup(in, count, table, out);
   }

@@ -237,8 +237,11 @@ class Depthwise : public Operator {
       args.out = context.output.row(row * plan.outW + firstX);
       args.outStride = context.output.pitch();
       context.kernels.depthwise(args);
+      context.runEpilogue(Rows{row * plan.outW + firstX, args.outputs, 0, channels_});
     });
   }
+
+  bool takesEpilogue() const override { return true; }
 
   size_t packedBytes() const override { return packed_.bytes(); }
 

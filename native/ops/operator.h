@@ -31,8 +31,8 @@ struct Rows {
 
 class Operator;
 
-// An op that takes the place of another one's store: an element-wise op whose first or second input is the output at
-// hand, run in place on each piece of it while that is still in the cache.
+// An element-wise op one of whose inputs is the output at hand, run in place on each piece of it while that is still in
+// the cache.
 struct Epilogue {
   const Operator* op = nullptr;
   const View* inputs = nullptr;

@@ -3,7 +3,6 @@
 
 #include "ops.h"
 #include "rows.h"
-#include "store.h"
 
 namespace lowbit {
 namespace {
@@ -14,12 +13,10 @@ constexpr int32_t kMaxChannels = 1 << 20;
 class Prelu : public Operator {
  public:
   Prelu(OpReader& reader, std::vector<float> slopes, float multiplier, const Tensor& input, const Tensor& output)
-      : Operator(reader.label()),
-        slopes_(std::move(slopes)),
-        multiplier_(multiplier),
-        zeroIn_(input.zeroPoint),
-        zeroOut_(output.zeroPoint),
-        range_(-128, 127, output.zeroPoint) {}
+      : Operator(reader.label()), slopes_(std::move(slopes)) {
+    const CodeRange range(-128, 127, output.zeroPoint);
+    args_ = RescaleArgs{input.zeroPoint, multiplier, range.low, range.high, output.zeroPoint};
+  }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     if (static_cast<size_t>(inputs[0].channels()) != slopes_.size()) {
@@ -29,32 +26,27 @@ class Prelu : public Operator {
     return inputs[0];
   }
 
+  bool canBeEpilogue(const std::vector<Shape>&) const override { return true; }
+
+  void runRows(const Kernels& kernels, const View* inputs, const View& output, const Rows& rows) const override {
+    for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
+      kernels.prelu(inputs[0].row(row) + rows.firstChannel, rows.channels, slopes_.data() + rows.firstChannel, args_,
+                    output.row(row) + rows.firstChannel);
+    }
+  }
+
   void run(const RunContext& context) const override {
-    const int32_t channels = context.output.shape->channels();
-    forRows(context, *context.output.shape, [&](int64_t first, int64_t rows, int) {
-      for (int64_t row = first; row < first + rows; ++row) {
-        apply(context.inputs[0].row(row), channels, context.output.row(row));
-      }
+    const Shape& shape = *context.output.shape;
+    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
+      runRows(context.kernels, context.inputs, context.output, Rows{first, rows, 0, shape.channels()});
     }, 16384);
   }
 
   size_t packedBytes() const override { return slopes_.size() * sizeof(float); }
 
  private:
-  void apply(const uint8_t* codes, int32_t channels, uint8_t* out) const {
-    const float* slopes = slopes_.data();
-    for (int32_t c = 0; c < channels; ++c) {
-      const int32_t steps = codes[c] - zeroIn_;
-      const float value = static_cast<float>(steps) * (steps >= 0 ? multiplier_ : slopes[c]);
-      out[c] = codeOf(value, range_.low, range_.high, zeroOut_);
-    }
-  }
-
   std::vector<float> slopes_;  // s_in * alpha[c] / s_out
-  float multiplier_;
-  int32_t zeroIn_;
-  int32_t zeroOut_;
-  CodeRange range_;
+  RescaleArgs args_;
 };
 
 }  // namespace

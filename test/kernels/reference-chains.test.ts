@@ -30,7 +30,18 @@ function gate(drawer: Drawer, input: number): number {
 /** Codes of a tensor that may be float32. */
 const codesOf = (drawer: Drawer, id: number) => (drawer.isFloat(id) ? drawer.requantizeReals(id) : id);
 
+/** A convolution and an element-wise op behind it, which runs as part of its store where it can. */
+function convolveAndMap(drawer: Drawer, random: Random, input: number, images: readonly number[]): number {
+  const made = codesOf(drawer, random.chance(0.5) ? drawer.conv2d(input) : drawer.depthwiseConv2d(input));
+  if (random.chance(0.3)) return drawer.prelu(made);
+  const others = matching(drawer, made, images, 4);
+  const other = others.length === 0 ? drawer.codes(drawer.builder.shape(made)) : random.pick(others);
+  const [a, b] = random.chance(0.5) ? [made, other] : [other, made];
+  return drawer.binary(random.pick([OpKind.Add, OpKind.Mul, OpKind.Sub, OpKind.Maximum]), a, b);
+}
+
 const STEPS: Step[] = [
+  convolveAndMap,
   (drawer, _, input) => drawer.conv2d(input),
   (drawer, _, input) => drawer.depthwiseConv2d(input),
   (drawer, _, input) => drawer.maxPool(input),

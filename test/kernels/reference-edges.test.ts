@@ -85,6 +85,21 @@ test('outputs around the blocks of packed filters', async () => {
   });
 });
 
+test('an element-wise op behind a convolution whose channels are split between threads', async () => {
+  await check('epilogue', 12, (drawer, random) => {
+    const count = random.pick([128, 200, 257, 400]);
+    const made = drawer.conv2d(drawer.codes([1, 2, 2, random.int(1, 9)]), {
+      groups: 1,
+      outChannels: count,
+      window: window(1),
+    });
+    if (drawer.isFloat(made)) return made;
+    return random.chance(0.3)
+      ? drawer.prelu(made)
+      : drawer.binary(OpKind.Add, drawer.codes([1, 2, 2, count]), made);
+  });
+});
+
 test('deep sums: accumulators near the ends of int32', async () => {
   await check('depth', 12, (drawer, random, index) =>
     drawer.linear(drawer.codes([2, index < 6 ? 2048 : 30000]), random.int(1, 3)),

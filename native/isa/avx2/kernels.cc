@@ -530,6 +530,7 @@ constexpr Kernels kAvx2 = {
     Common::add,
     Common::mul,
     Common::rescale,
+    Common::prelu,
     Common::lookup,
     maxRows,
     Common::sumRows,

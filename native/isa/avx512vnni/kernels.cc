@@ -618,6 +618,7 @@ constexpr Kernels kAvx512Vnni = {
     Common::add,
     Common::mul,
     Common::rescale,
+    Common::prelu,
     Common::lookup,
     maxRows,
     Common::sumRows,

@@ -143,6 +143,14 @@ void rescale(const uint8_t* in, size_t count, const RescaleArgs& args, uint8_t* 
   }
 }
 
+void prelu(const uint8_t* in, size_t channels, const float* slopes, const RescaleArgs& args, uint8_t* out) {
+  for (size_t c = 0; c < channels; ++c) {
+    const int32_t steps = in[c] - args.zeroIn;
+    const float value = static_cast<float>(steps) * (steps >= 0 ? args.multiplier : slopes[c]);
+    out[c] = toCode(value, args.low, args.high, args.zeroPoint, nullptr);
+  }
+}
+
 void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
   for (size_t i = 0; i < count; ++i) out[i] = table[in[i]];
 }
@@ -185,6 +193,7 @@ constexpr Kernels kScalar = {
     add,
     mul,
     rescale,
+    prelu,
     lookup,
     maxRows,
     sumRows,
