@@ -4,6 +4,7 @@ import { basename, isAbsolute, join, normalize, sep } from 'node:path';
 import { getFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../errors';
 import type { Constant, DType } from './ir';
+import { type Shard, STORED_BYTES, StoredConstants } from './stored-constants';
 
 type StoredDType = 'uint8' | 'uint16' | 'float16';
 
@@ -13,11 +14,6 @@ interface WeightSpec {
   shape: number[];
   elements: number;
   quantization?: { dtype: StoredDType; scale: number; min: number };
-}
-
-interface Shard {
-  path: string;
-  bytes: number;
 }
 
 const BYTES: Readonly<Record<DType | StoredDType, number>> = {
@@ -277,22 +273,39 @@ function listGroups(manifest: unknown): unknown[] {
   return manifest;
 }
 
-async function readEntry(spec: WeightSpec, reader: Reader, constants: Map<string, Constant>): Promise<void> {
+/** @param leave makes the constant of a large weight that stays where it is */
+async function readEntry(
+  spec: WeightSpec,
+  reader: Reader,
+  constants: Map<string, Constant>,
+  leave?: (length: number) => Constant,
+): Promise<void> {
   if (constants.has(spec.name))
     throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
+  const length = spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype];
   const values =
-    spec.dtype === 'string'
-      ? await readStrings(reader, spec)
-      : decode(spec, await reader.read(spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype]));
+    spec.dtype === 'string' ? await readStrings(reader, spec) : decode(spec, await reader.read(length));
   if (values instanceof Float32Array) checkFinite(spec.name, values);
-  constants.set(spec.name, { dtype: spec.dtype, shape: spec.shape, values });
+  const large = values.byteLength >= STORED_BYTES && spec.dtype !== 'string';
+  const constant = large ? leave?.(length) : undefined;
+  constants.set(spec.name, constant ?? { dtype: spec.dtype, shape: spec.shape, values });
 }
 
-async function readGroup(folder: string, group: unknown, constants: Map<string, Constant>): Promise<void> {
+async function readGroup(
+  folder: string,
+  group: unknown,
+  constants: Map<string, Constant>,
+  stored: StoredConstants,
+): Promise<void> {
   const { specs, shards, bytes } = await openGroup(folder, group);
   const reader = new ShardReader(shards);
   try {
-    for (const spec of specs) await readEntry(spec, reader, constants);
+    for (const spec of specs) {
+      const start = bytes - reader.remaining;
+      await readEntry(spec, reader, constants, (length) =>
+        stored.constant(spec, shards, start, length, (read) => decode(spec, read)),
+      );
+    }
     if (reader.remaining > 0) throw sizeError(shards, bytes - reader.remaining);
   } finally {
     await reader.close();
@@ -317,7 +330,8 @@ export async function decodeWeights(specs: unknown, data: Uint8Array): Promise<M
 }
 
 /**
- * Reads all weights that a manifest lists. Sizes are checked against the files before anything is allocated.
+ * Reads all weights that a manifest lists. Sizes are checked against the files before anything is allocated; large
+ * weights are checked, and read again when they are looked at.
  *
  * @param folder where model.json lies
  * @param manifest `weightsManifest` of model.json
@@ -326,7 +340,8 @@ export async function decodeWeights(specs: unknown, data: Uint8Array): Promise<M
  */
 export async function readWeights(folder: string, manifest: unknown): Promise<Map<string, Constant>> {
   const constants = new Map<string, Constant>();
-  for (const group of listGroups(manifest)) await readGroup(folder, group, constants);
+  const stored = new StoredConstants();
+  for (const group of listGroups(manifest)) await readGroup(folder, group, constants, stored);
   return constants;
 }
 

@@ -70,19 +70,23 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
 }
 
 interface StoredWeight {
-  spec: io.WeightsManifestEntry;
-  bytes: Uint8Array;
+  readonly spec: io.WeightsManifestEntry;
+  readonly length: number;
+  bytes(): Uint8Array;
 }
 
-function store(name: string, { dtype, shape, values }: Constant): StoredWeight {
+/** How a constant is stored; its bytes are made when they are written. */
+function store(name: string, constant: Constant): StoredWeight {
+  const { dtype, shape, values } = constant;
   const spec: io.WeightsManifestEntry = { name, shape: [...shape], dtype };
   const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
   if (half)
     return {
       spec: { ...spec, quantization: { dtype: 'float16' } as io.WeightsManifestEntry['quantization'] },
-      bytes: half,
+      length: half.length,
+      bytes: () => exactFloat16(constant.values as Float32Array)!,
     };
-  return { spec, bytes: bytesOf(values) };
+  return { spec, length: values.byteLength, bytes: () => bytesOf(constant.values) };
 }
 
 /** Every field of model.json but the weights. */
@@ -101,30 +105,40 @@ function header(graph: Graph): Json {
   };
 }
 
-/** The graph for `tf.io.fromMemory`, its weights as they are. */
+/** The graph for `tf.io.fromMemory`, its weights as they are; TF.js takes one after the other. */
 export function toModelArtifacts(graph: Graph): io.ModelArtifacts {
   const { modelTopology, format, signature: written, userDefinedMetadata } = header(graph);
-  const weights = [...graph.constants].map(([name, c]) => ({
-    spec: { name, shape: [...c.shape], dtype: c.dtype },
-    bytes: bytesOf(c.values),
-  }));
+  const constants = [...graph.constants];
   return {
     modelTopology: modelTopology as Json,
     format: format as string,
     signature: written as io.ModelArtifacts['signature'],
     userDefinedMetadata: userDefinedMetadata as io.ModelArtifacts['userDefinedMetadata'],
-    weightSpecs: weights.map((w) => w.spec),
-    weightData: weights.map((w) => w.bytes.slice().buffer as ArrayBuffer),
+    weightSpecs: constants.map(([name, { shape, dtype }]) => ({ name, shape: [...shape], dtype })),
+    getWeightStream: () => {
+      const left = constants.values();
+      return new ReadableStream<ArrayBuffer>({
+        pull(controller) {
+          const next = left.next();
+          if (next.done) controller.close();
+          else controller.enqueue(bytesOf(next.value[1].values).slice().buffer as ArrayBuffer);
+        },
+      });
+    },
   };
+}
+
+function totalBytes(weights: readonly StoredWeight[]): number {
+  return weights.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** Cuts the weights, laid end to end, into shards. */
 function* shards(weights: readonly StoredWeight[]): Generator<Uint8Array> {
-  const total = weights.reduce((sum, w) => sum + w.bytes.length, 0);
-  let left = total;
+  let left = totalBytes(weights);
   let shard = new Uint8Array(Math.min(SHARD_BYTES, left));
   let filled = 0;
-  for (const { bytes } of weights) {
+  for (const weight of weights) {
+    const bytes = weight.bytes();
     for (let read = 0; read < bytes.length; ) {
       const length = Math.min(bytes.length - read, shard.length - filled);
       shard.set(bytes.subarray(read, read + length), filled);
@@ -178,7 +192,7 @@ function checkAborted(signal: AbortSignal | undefined): void {
 
 async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | undefined): Promise<number> {
   const weights = [...graph.constants].map(([name, constant]) => store(name, constant));
-  const total = weights.reduce((sum, w) => sum + w.bytes.length, 0);
+  const total = totalBytes(weights);
   const count = Math.ceil(total / SHARD_BYTES);
   const paths: string[] = [];
   for (const shard of shards(weights)) {

@@ -103,9 +103,11 @@ export function quantizeFilter(
     const forDepth = (sums[c] * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
     return Math.max(forWeights, forBias, forDepth, SMALLEST_SCALE);
   });
-  const codes = Int8Array.from(values, (v, i) =>
-    Math.min(127, Math.max(-127, roundHalfToEven(v / scales[channel(i)]))),
-  );
+  // A plain loop: Int8Array.from with a function makes a list of all values on the way.
+  const codes = new Int8Array(values.length);
+  for (let i = 0; i < codes.length; i++) {
+    codes[i] = Math.min(127, Math.max(-127, roundHalfToEven(values[i] / scales[channel(i)])));
+  }
   return { codes, scales };
 }
 

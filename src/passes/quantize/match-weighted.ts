@@ -16,10 +16,11 @@ function reorder(op: LinearOp): Float32Array {
   if (op.kind === 'depthwise' || op.transposed) return values as Float32Array;
   const { channels } = op;
   const perChannel = values.length / channels;
-  return Float32Array.from(
-    values,
-    (_, i) => values[(i % perChannel) * channels + Math.floor(i / perChannel)],
-  );
+  const reordered = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    reordered[i] = values[(i % perChannel) * channels + Math.floor(i / perChannel)];
+  }
+  return reordered;
 }
 
 function programChannel(op: LinearOp): (i: number) => number {
@@ -54,7 +55,8 @@ function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: numb
   const weights = reorder(op);
   const channel = programChannel(op);
   const filter = quantizedFilter(op, weights, builder.options, inputScale);
-  const restored = Float32Array.from(filter.codes, (code, i) => code * filter.scales[channel(i)]);
+  const restored = new Float32Array(weights.length);
+  for (let i = 0; i < restored.length; i++) restored[i] = filter.codes[i] * filter.scales[channel(i)];
   builder.weightFidelity.set(op.node.name, signalToNoise(weights, restored));
   const means = builder.channelMeans(op.input);
   const shifted = builder.quantizedMeans(op.input);

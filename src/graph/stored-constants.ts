@@ -1,0 +1,92 @@
+/** Weights that stay in their file until they are looked at. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
+import { LowbitError } from '../errors';
+import type { Constant } from './ir';
+
+export interface Shard {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Weights from this size on stay in their file. */
+export const STORED_BYTES = 64 * 1024;
+
+/** How much of them is kept in memory: passes look at a weight several times in a row. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+
+/** Reads bytes across shards that lie end to end. */
+function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
+  const result = new Uint8Array(length);
+  let filled = 0;
+  let begin = 0;
+  for (const { path, bytes } of shards) {
+    const end = begin + bytes;
+    if (end > start + filled && filled < length) {
+      const file = openSync(path, 'r');
+      try {
+        const from = start + filled - begin;
+        const count = Math.min(length - filled, bytes - from);
+        for (let read = 0; read < count; ) {
+          const got = readSync(file, result, filled, count - read, from + read);
+          if (got === 0)
+            throw new LowbitError('invalid-weights', `Shard '${basename(path)}' shrank while it was read.`);
+          read += got;
+          filled += got;
+        }
+      } finally {
+        closeSync(file);
+      }
+    }
+    begin = end;
+  }
+  return result;
+}
+
+/** The weights looked at last. */
+class Recent {
+  private readonly entries = new Map<object, Constant['values']>();
+  private bytes = 0;
+
+  get(key: object, load: () => Constant['values']): Constant['values'] {
+    const values = this.entries.get(key) ?? load();
+    if (this.entries.delete(key)) this.bytes -= values.byteLength;
+    for (const [oldest, { byteLength }] of this.entries) {
+      if (this.bytes + values.byteLength <= KEPT_BYTES) break;
+      this.entries.delete(oldest);
+      this.bytes -= byteLength;
+    }
+    this.entries.set(key, values);
+    this.bytes += values.byteLength;
+    return values;
+  }
+}
+
+/** Makes the constants of one model that stay in their files. */
+export class StoredConstants {
+  private readonly recent = new Recent();
+
+  /**
+   * A constant whose values are read anew whenever they are not among the weights looked at last.
+   *
+   * @param start where its bytes begin in `shards`, which lie end to end
+   * @param decode turns them into values
+   */
+  constant(
+    { dtype, shape }: Pick<Constant, 'dtype' | 'shape'>,
+    shards: readonly Shard[],
+    start: number,
+    length: number,
+    decode: (bytes: Uint8Array) => Constant['values'],
+  ): Constant {
+    const key = {};
+    const { recent } = this;
+    return {
+      dtype,
+      shape,
+      get values() {
+        return recent.get(key, () => decode(readRange(shards, start, length)));
+      },
+    };
+  }
+}
