@@ -4,6 +4,7 @@ const path = require('node:path');
 /** Folders of tests that run native code. */
 const NATIVE = [
   'accuracy',
+  'benchmarks',
   'calibration/correction',
   'cli',
   'evaluation',

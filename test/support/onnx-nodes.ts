@@ -3,7 +3,9 @@ import { type Op, OpKind, PaddingMode } from '../../src/runtime/program';
 import type { ReferenceTensor } from '../kernels/reference/tensor';
 import { windowAxes } from '../kernels/reference/window';
 import type { CaseBuilder } from './case-builder';
-import type { OnnxNode, Operand } from './onnx';
+import type { OnnxCase } from './onnx';
+
+type Operand = OnnxCase['inputs'][string];
 
 type WindowOp = Extract<Op, { window: unknown }>;
 type FilterOp = Extract<Op, { filter: unknown }>;
@@ -47,7 +49,7 @@ const channelsFirst = ({ shape: [n, h, w, c], values }: ReferenceTensor): Operan
  * onnxruntime works out SAME padding itself, with two exceptions: it refuses dilations there, and where a stride is
  * larger than the kernel it centres the window instead of starting at the first element as TensorFlow does.
  */
-function windowAttributes(op: WindowOp, input: ReferenceTensor): NonNullable<OnnxNode['attributes']> {
+function windowAttributes(op: WindowOp, input: ReferenceTensor): NonNullable<OnnxCase['attributes']> {
   const { kernel, strides, dilations, padding } = op.window;
   const common = { kernel_shape: kernel, strides, ...(dilations && { dilations }) };
   const ownPadding = !dilations && strides[0] <= kernel[0] && strides[1] <= kernel[1];
@@ -82,8 +84,8 @@ function qlinearConv(
   filter: Operand,
   [x, y]: readonly [x: ReferenceTensor, y: ReferenceTensor],
   weights: Int32Array,
-  attributes: OnnxNode['attributes'],
-): OnnxNode {
+  attributes: OnnxCase['attributes'],
+): OnnxCase {
   const constants = filterConstants(op, filter.shape[0]!, weights);
   return {
     opType: 'QLinearConv',
@@ -110,7 +112,7 @@ function convNode(
   x: ReferenceTensor,
   y: ReferenceTensor,
   weights: Int32Array,
-): OnnxNode {
+): OnnxCase {
   const [kh, kw] = op.window.kernel;
   const depth = op.inChannels / op.groups;
   const stored = new Int8Array(weights.buffer, op.filter.filterOffset, op.outChannels * kh * kw * depth);
@@ -128,7 +130,7 @@ function depthwiseNode(
   x: ReferenceTensor,
   y: ReferenceTensor,
   weights: Int32Array,
-): OnnxNode {
+): OnnxCase {
   const [kh, kw] = op.window.kernel;
   const channels = op.channels * op.multiplier;
   const stored = new Int8Array(weights.buffer, op.filter.filterOffset, kh * kw * channels);
@@ -147,7 +149,7 @@ function linearNode(
   x: ReferenceTensor,
   y: ReferenceTensor,
   weights: Int32Array,
-): OnnxNode {
+): OnnxCase {
   const { inFeatures, outFeatures } = op;
   const rows = x.values.length / inFeatures;
   const stored = new Int8Array(weights.buffer, op.filter.filterOffset, outFeatures * inFeatures);
@@ -174,7 +176,7 @@ function poolNode(
   op: Extract<Op, { kind: OpKind.MaxPool | OpKind.AvgPool }>,
   x: ReferenceTensor,
   y: ReferenceTensor,
-): OnnxNode {
+): OnnxCase {
   const global = op.window.kernel[0] === 0;
   const inputs = { x: channelsFirst(x) };
   const attributes = global ? {} : windowAttributes(op, x);
@@ -201,7 +203,7 @@ function poolNode(
   };
 }
 
-function binaryNode(kind: OpKind, a: ReferenceTensor, b: ReferenceTensor, y: ReferenceTensor): OnnxNode {
+function binaryNode(kind: OpKind, a: ReferenceTensor, b: ReferenceTensor, y: ReferenceTensor): OnnxCase {
   return {
     opType: kind === OpKind.Add ? 'QLinearAdd' : 'QLinearMul',
     domain: 'com.microsoft',
@@ -212,7 +214,7 @@ function binaryNode(kind: OpKind, a: ReferenceTensor, b: ReferenceTensor, y: Ref
   };
 }
 
-function concatNode(axis: number, inputs: readonly ReferenceTensor[], y: ReferenceTensor): OnnxNode {
+function concatNode(axis: number, inputs: readonly ReferenceTensor[], y: ReferenceTensor): OnnxCase {
   const named = inputs.map((input, i) => [`x${i}`, input] as const);
   return {
     opType: 'QLinearConcat',
@@ -226,7 +228,7 @@ function concatNode(axis: number, inputs: readonly ReferenceTensor[], y: Referen
 }
 
 /** @throws Error for the kinds that onnxruntime has no op for */
-export function toOnnx(op: Op, builder: CaseBuilder): OnnxNode {
+export function toOnnx(op: Op, builder: CaseBuilder): OnnxCase {
   const weights = builder.weights.build();
   const [x, b] = op.inputs.map((id) => builder.tensors[id]!) as [ReferenceTensor, ReferenceTensor];
   const y = builder.tensors[op.output]!;

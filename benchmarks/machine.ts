@@ -1,0 +1,32 @@
+/** What a benchmark's figures depend on, for its header. */
+import { cpus } from 'node:os';
+import * as tf from '@tensorflow/tfjs-core';
+import { engineInfo } from '../src/runtime/current-engine';
+import { VERSION } from '../src/version';
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  /** Of our engine; `LOWBIT_ISA` forces one. */
+  readonly isa: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export function machine(versions: Readonly<Record<string, string>> = {}): Machine {
+  return {
+    cpu: cpus()[0].model.trim(),
+    cores: cpus().length,
+    isa: engineInfo().isa,
+    versions: { 'tfjs-lowbit': VERSION, 'TF.js': tf.version_core, 'Node.js': process.version, ...versions },
+  };
+}
+
+export function machineLines({ cpu, cores, isa, versions }: Machine): string[] {
+  const forced = process.env.LOWBIT_ISA ? ' (forced by LOWBIT_ISA)' : '';
+  return [
+    `${cpu}, ${cores} cores; instruction set of tfjs-lowbit: ${isa}${forced}`,
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+  ];
+}
