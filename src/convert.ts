@@ -5,13 +5,16 @@ import {
   type BiasCorrection,
   correctedObservations,
 } from './calibration/correction/bias-correction';
+import { unlabelled } from './calibration/data/labelled';
 import { randomSamples } from './calibration/data/random';
+import type { Observations } from './calibration/observations';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
-import type { SampleSource } from './calibration/source';
+import type { LabelledSource, SampleSource } from './calibration/source';
 import type { Config } from './config/config';
 import { Settings } from './config/settings';
 import { checkArgument, LowbitError } from './errors';
+import { type AccuracyReport, controlAccuracy } from './evaluation/accuracy-control';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
 import type { Graph } from './graph/ir';
@@ -21,13 +24,14 @@ import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
 import type { Change } from './passes/pass';
 import { optimize } from './passes/pipeline';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
+import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
 import { WEIGHT_RANGES, type WeightRange } from './quantization/weight-range';
 import { VERSION } from './version';
 
 const DEFAULT_SAMPLES = 128;
 
-export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'correct' | 'quantize' | 'write';
+export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'correct' | 'refine' | 'quantize' | 'write';
 
 export interface ConvertProgress {
   stage: ConvertStage;
@@ -55,6 +59,14 @@ export interface QuantizationOptions {
    * once a layer. Default `fast`.
    */
   biasCorrection?: BiasCorrection;
+  /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
+  maxDrop?: number;
+  /** The same with at least this signal-to-noise, in dB, at every output. */
+  minSignalToNoise?: number;
+  /** What `maxDrop` and `minSignalToNoise` are measured on. Default: the calibration data, which has no labels. */
+  validation?: LabelledSource;
+  /** How many samples of it to use at most. Default 128. */
+  validationSamples?: number;
   /**
    * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
    * every intermediate. The results are the same. Default true.
@@ -99,6 +111,8 @@ export interface QuantizationReport {
   /** Multiply-accumulates for one sample. */
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
   readonly calibration: CalibrationProvenance;
+  /** With a bar on accuracy: how it was met. */
+  readonly accuracy?: AccuracyReport;
   /** All that was decided, in a form that `config` takes. */
   readonly config: Config;
   readonly warnings: readonly string[];
@@ -123,6 +137,13 @@ function checkQuantizationOptions(options: QuantizationOptions): void {
   checkArgument(range, 'weightRange', `one of ${WEIGHT_RANGES.join(', ')}`, weightRange);
   const correction = biasCorrection === undefined || BIAS_CORRECTIONS.includes(biasCorrection);
   checkArgument(correction, 'biasCorrection', `one of ${BIAS_CORRECTIONS.join(', ')}`, biasCorrection);
+  for (const name of ['maxDrop', 'minSignalToNoise'] as const) {
+    checkArgument(Number.isFinite(options[name] ?? 0), name, 'a finite number', options[name]);
+  }
+  const { validationSamples } = options;
+  const whole =
+    validationSamples === undefined || (Number.isInteger(validationSamples) && validationSamples > 0);
+  checkArgument(whole, 'validationSamples', 'a positive integer', validationSamples);
 }
 
 function checkOptions({ input, output, calibration }: ConvertOptions): void {
@@ -230,6 +251,26 @@ function progressOf({ onProgress, signal }: QuantizationOptions) {
   };
 }
 
+/** The plan with what has to stay float for the bar on accuracy, if there is one. */
+async function refinedPlan(
+  graph: Graph,
+  plan: QuantizationPlan,
+  observations: Observations,
+  data: SampleSource,
+  options: QuantizationOptions & WeightOptions,
+): Promise<{ plan: QuantizationPlan; accuracy?: AccuracyReport }> {
+  const { maxDrop, minSignalToNoise, validation = unlabelled(data), validationSamples, signal } = options;
+  if (maxDrop === undefined && minSignalToNoise === undefined) return { plan };
+  const bar = { maxDrop, minSignalToNoise };
+  return controlAccuracy(graph, plan, observations, validation, bar, {
+    weightRange: options.weightRange,
+    filters: options.filters,
+    samples: validationSamples,
+    signal,
+    onTrial: (trials) => options.onProgress?.({ stage: 'refine', done: trials, total: trials }),
+  });
+}
+
 /**
  * Converts a float graph in memory.
  *
@@ -247,26 +288,26 @@ export async function convertGraph(
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
   const { graph, changes } = optimize(source);
-  const plan = planQuantization(graph, { float: settings.float(graph) });
-  requireRegions(plan);
-  const tensors = observedTensors(plan);
+  const whole = planQuantization(graph, { float: settings.float(graph) });
+  requireRegions(whole);
   const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
-  const { provenance, ...observed } = await calibrate(graph, tensors, data, {
+  const { provenance, ...observed } = await calibrate(graph, observedTensors(whole), data, {
     method,
-    methodOf: settings.methods(plan),
+    methodOf: settings.methods(whole),
     percentile,
     samples,
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
   const weights = { weightRange: settings.weightRange, regions: settings.regions, filters: new Map() };
-  const observations = await correctedObservations(graph, plan, observed, data, {
+  const observations = await correctedObservations(graph, whole, observed, data, {
     ...weights,
     method: settings.biasCorrection,
     samples,
     signal,
     onProgress: (done, total) => report('correct', done, total),
   });
+  const { plan, accuracy } = await refinedPlan(graph, whole, observations, data, { ...options, ...weights });
   report('quantize', 0, 1);
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
@@ -277,9 +318,10 @@ export async function convertGraph(
     changes,
     macs: macsOf(graph, plan),
     calibration: provenance,
+    ...(accuracy && { accuracy }),
     config: settings.effective(
       plan,
-      tensors.map(({ ref }) => ref.node),
+      observedTensors(plan).map(({ ref }) => ref.node),
       samples,
     ),
     warnings: [...settings.warnings(graph), ...calibrationWarnings(calibration, settings, provenance)],

@@ -11,6 +11,7 @@ export type LowbitErrorCode =
   | 'already-converted'
   | 'engine-unavailable'
   | 'out-of-memory'
+  | 'accuracy'
   | 'io'
   | 'cancelled';
 

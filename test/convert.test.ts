@@ -172,7 +172,27 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
+test('meets a bar on signal-to-noise, and tells the layers it left in float in the configuration', async () => {
+  const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
+  expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
+  const whole = report.accuracy!.quantized.signalToNoise;
+  const refined = await convert(
+    options({ output: join(folder, 'refined'), minSignalToNoise: whole + 0.5, validationSamples: 4 }),
+  );
+  const { kept, converted } = refined.accuracy!;
+  expect(kept.length).toBeGreaterThan(0);
+  expect(converted.signalToNoise).toBeGreaterThan(whole + 0.5);
+  const left = refined.config.layers?.filter(({ bits }) => bits === 'float').map(({ match }) => match);
+  expect(left).toEqual(expect.arrayContaining(kept.map(({ name }) => name)));
+  const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
+  expect(again.quantized).toEqual(refined.quantized);
+});
+
 test.each<[string, Partial<ConvertOptions>]>([
+  ['maxDrop', { maxDrop: Number.NaN }],
+  ['validationSamples', { validationSamples: 0.5 }],
+  ['weightRange', { weightRange: 'min' as 'max' }],
+  ['biasCorrection', { biasCorrection: 'slow' as 'fast' }],
   ['input', { input: '' }],
   ['samples', { samples: 0 }],
   ['percentile', { percentile: 30 }],

@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { BIAS_CORRECTIONS, type BiasCorrection } from '../calibration/correction/bias-correction';
+import { labelledImages, unlabelled } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
 import { randomSamples } from '../calibration/data/random';
 import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
-import { type SampleSource, withoutLabels } from '../calibration/source';
+import { type LabelledSource, type SampleSource, withoutLabels } from '../calibration/source';
 import { compare } from '../compare';
 import { readConfig, writeConfig } from '../config/config';
 import { type ConvertReport, convert } from '../convert';
-import { LowbitError } from '../errors';
+import { checkArgument, LowbitError } from '../errors';
+import type { AccuracyReport } from '../evaluation/accuracy-control';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import {
   type CommandContext,
@@ -17,9 +19,11 @@ import {
   DATA_HELP,
   type ImageCliOptions,
   imageOptions,
+  integer,
   megabytes,
   percent,
   positiveInteger,
+  real,
   runCommand,
   table,
   withCommonOptions,
@@ -40,6 +44,11 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   samples?: number;
   weightRange?: WeightRange;
   biasCorrection?: BiasCorrection;
+  maxDrop?: number;
+  minSnr?: number;
+  validation?: string;
+  validationSamples?: number;
+  labels?: string;
   regions: boolean;
   overwrite?: boolean;
 }
@@ -83,6 +92,30 @@ async function saveConvertReport(
   return saveReport(await makeReportWithProgress(progress, { ...models, comparison }), options);
 }
 
+/** What accuracy is measured on: data of its own, or the calibration data, with the labels that there are. */
+async function openValidation(options: Options): Promise<LabelledSource | undefined> {
+  const { validation, calibration = [], labels, labelOffset } = options;
+  if (labels === undefined && validation === undefined) return recordSource(options);
+  const data = validation === undefined ? calibration : [validation];
+  if (labels === undefined) return unlabelled(await openSamples(data, imageOptions(options)));
+  checkArgument(data.length === 1, '--labels', 'none unless the data is one folder of images', labels);
+  return labelledImages(data[0], { imageOptions: imageOptions(options), labels, labelOffset });
+}
+
+function accuracyTable({ samples, quantized, converted, kept, trials }: AccuracyReport): string {
+  const drop = (points?: number) => (points === undefined ? '' : points.toFixed(2));
+  const rows = [
+    ['all in INT8', drop(quantized.top1Drop), quantized.signalToNoise.toFixed(1)],
+    ['as converted', drop(converted.top1Drop), converted.signalToNoise.toFixed(1)],
+    ...kept.map(({ name, signalToNoise }) => [
+      `kept float: ${name}`,
+      '',
+      `${signalToNoise.toFixed(1)} alone`,
+    ]),
+  ];
+  return table([`accuracy on ${samples} samples, ${trials} tried`, 'points of top-1 lost', 'dB'], rows);
+}
+
 function print(report: ConvertReport & ReportCliOptions): string {
   const { quantized, float, bytes, macs, calibration } = report;
   const summary = table(
@@ -101,6 +134,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
   const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
   return [
     summary,
+    ...(report.accuracy ? [accuracyTable(report.accuracy)] : []),
     ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
     ...report.warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
@@ -136,6 +170,12 @@ export function convertCommand(): Command {
         "none, fast (for each layer's own weights) or sequential (also for the layers before it; slower) (default: fast)",
       ).choices(BIAS_CORRECTIONS),
     )
+    .option('--max-drop <points>', 'leave the fewest layers float that keep the loss of top-1 to this', real)
+    .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)
+    .option('--validation <data>', 'what the two are measured on (default: the calibration data)')
+    .option('--validation-samples <number>', 'how many of them at most (default: 128)', positiveInteger)
+    .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
+    .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option(
       '--config <lowbit.json>',
       'a configuration: what single layers get, and defaults for the other options',
@@ -165,6 +205,8 @@ export function convertCommand(): Command {
           config: options.config === undefined ? undefined : await readConfig(options.config),
           regions: options.regions ? undefined : false,
           calibration,
+          minSignalToNoise: options.minSnr,
+          validation: await openValidation(options),
           signal: context.signal,
           onProgress: ({ stage, done, total }) => context.progress.update(stage, done, total),
         });

@@ -1,6 +1,7 @@
 /** What a conversion is told, from its options and its configuration. */
 import type { BiasCorrection } from '../calibration/correction/bias-correction';
 import type { CalibrationMethod } from '../calibration/observers/methods';
+import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
 import type { QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightRange } from '../quantization/weight-range';
@@ -90,7 +91,8 @@ export class Settings {
     const ranged = new Set(observed);
     const range = (node: string) => (ranged.has(node) ? { calibration: methodOf(node) } : {});
     const quantized = plan.regions.flatMap(({ nodes }) => nodes.map(({ name }) => name));
-    const asked = [...plan.float].filter(([, reason]) => reason === ASKED).map(([name]) => name);
+    const chosen = [...plan.float].filter(([, reason]) => reason === ASKED || reason === KEPT_FOR_ACCURACY);
+    const asked = chosen.map(([name]) => name);
     const inputs = observed.filter((name) => !quantized.includes(name) && !asked.includes(name));
     return {
       version: 1,

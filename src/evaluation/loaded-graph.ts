@@ -2,23 +2,33 @@
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { refKey } from '../graph/edit';
-import type { Graph, Sample, SignatureEntry, TensorRef } from '../graph/ir';
+import type { Graph, Sample, TensorRef } from '../graph/ir';
 import { toModelArtifacts } from '../graph/write-graph-model';
+import type { Output } from './session';
+
+/** The outputs of a graph's signature, read back from their tensors. */
+export function toOutputs(graph: Graph, tensors: readonly tf.Tensor[]): Output[] {
+  return tensors.map((tensor, i) => ({
+    name: graph.outputs[i].name,
+    shape: tensor.shape,
+    values: tensor.dataSync() as Float32Array,
+  }));
+}
 
 export class LoadedGraph {
   private constructor(
     private readonly model: GraphModel,
-    private readonly inputs: readonly SignatureEntry[],
+    private readonly graph: Graph,
   ) {}
 
   static async load(graph: Graph): Promise<LoadedGraph> {
-    return new LoadedGraph(await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph))), graph.inputs);
+    return new LoadedGraph(await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph))), graph);
   }
 
   /** Copies a sample into tensors of the current backend, by `node:index`. */
   feed(sample: Sample): tf.NamedTensorMap {
     return Object.fromEntries(
-      this.inputs.map(({ name, ref, dtype }) => {
+      this.graph.inputs.map(({ name, ref, dtype }) => {
         const { values, shape } = sample[name];
         return [refKey(ref), tf.tensor(values, [...shape], dtype)];
       }),
@@ -36,6 +46,21 @@ export class LoadedGraph {
     try {
       results = await this.execute(feeds, refs);
       results.forEach(visit);
+    } finally {
+      tf.dispose([...results, ...Object.values(feeds)]);
+    }
+  }
+
+  /** Runs one sample to the outputs of the signature. */
+  async predict(sample: Sample): Promise<Output[]> {
+    const feeds = this.feed(sample);
+    let results: tf.Tensor[] = [];
+    try {
+      results = await this.execute(
+        feeds,
+        this.graph.outputs.map((o) => o.ref),
+      );
+      return toOutputs(this.graph, results);
     } finally {
       tf.dispose([...results, ...Object.values(feeds)]);
     }

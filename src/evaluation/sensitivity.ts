@@ -20,7 +20,7 @@ import { currentEngine } from '../runtime/current-engine';
 import type { CompiledProgram } from '../runtime/engine';
 import { encodeProgram } from '../runtime/program';
 import { yieldToCancel } from './cancelled';
-import { LoadedGraph } from './loaded-graph';
+import { LoadedGraph, toOutputs } from './loaded-graph';
 import type { Output } from './session';
 import { Tally } from './tally';
 
@@ -159,14 +159,6 @@ class LoneLayer {
   dispose(): void {
     this.program.dispose();
   }
-}
-
-function toOutputs(graph: Graph, tensors: readonly tf.Tensor[]): Output[] {
-  return tensors.map((tensor, i) => ({
-    name: graph.outputs[i].name,
-    shape: tensor.shape,
-    values: tensor.dataSync() as Float32Array,
-  }));
 }
 
 async function measureAll(

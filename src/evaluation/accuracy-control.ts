@@ -1,0 +1,216 @@
+/**
+ * Accuracy-aware mode: the fewest layers stay in float that bring a model to a bar.
+ *
+ * Layers are ranked by what each costs alone. As many of the worst as it takes are left in float, their number found by
+ * doubling and halving; then each of them, the least costly first, is quantized again if the bar is met without it.
+ * Every verdict is that of the whole converted model on the validation data.
+ *
+ * @see NNCF, quantize_with_accuracy_control (rank, then revert until the drop is small enough)
+ */
+import type { Observations } from '../calibration/observations';
+import type { LabelledSource } from '../calibration/source';
+import { LowbitError } from '../errors';
+import type { Graph } from '../graph/ir';
+import { layersOf } from '../passes/quantize/layers';
+import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
+import type { WeightOptions } from '../passes/quantize/program-builder';
+import { quantizeGraph } from '../passes/quantize/quantize-graph';
+import { importBackend, withBackend } from '../runtime/backends';
+import { type LayerSensitivity, measureSensitivity } from './sensitivity';
+import { type AccuracyFigures, Validation } from './validation';
+
+const DEFAULT_SAMPLES = 128;
+
+/** Why a layer is left in float. */
+export const KEPT_FOR_ACCURACY = 'left in float to meet the bar on accuracy';
+
+/** What a converted model has to reach; both, where both are given. */
+export interface AccuracyBar {
+  /** The most points of top-1 that may be lost; needs labels. */
+  maxDrop?: number;
+  /** The least signal-to-noise at every output, in dB. */
+  minSignalToNoise?: number;
+}
+
+export interface AccuracyControlOptions extends WeightOptions {
+  /** How many validation samples to use at most. Default 128. */
+  samples?: number;
+  /** Told how many models were measured. */
+  onTrial?(trials: number): void;
+  signal?: AbortSignal;
+}
+
+export interface AccuracyReport {
+  readonly samples: number;
+  /** With everything in INT8 that can be. */
+  readonly quantized: AccuracyFigures;
+  /** As converted. */
+  readonly converted: AccuracyFigures;
+  /** Layers left in float, the costliest first, and the signal-to-noise that quantizing each alone leaves. */
+  readonly kept: readonly Pick<LayerSensitivity, 'name' | 'op' | 'signalToNoise'>[];
+  /** How many models were measured. */
+  readonly trials: number;
+}
+
+function meets({ maxDrop, minSignalToNoise }: AccuracyBar, figures: AccuracyFigures): boolean {
+  const { top1Drop, signalToNoise } = figures;
+  return (
+    (maxDrop === undefined || top1Drop! <= maxDrop) &&
+    (minSignalToNoise === undefined || signalToNoise >= minSignalToNoise)
+  );
+}
+
+function describe({ top1Drop, signalToNoise }: AccuracyFigures): string {
+  const drop = top1Drop === undefined ? '' : `${top1Drop.toFixed(2)} points of top-1 lost, `;
+  return `${drop}${signalToNoise.toFixed(1)} dB`;
+}
+
+interface Trial {
+  readonly plan: QuantizationPlan;
+  readonly figures: AccuracyFigures;
+  readonly met: boolean;
+}
+
+/** Plans and measures the model with some layers in float; the same layers are measured once. */
+class Trials {
+  count = 0;
+  private readonly nodes: ReadonlyMap<string, ReadonlySet<string>>;
+  private readonly known = new Map<string, Trial | undefined>();
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly plan: QuantizationPlan,
+    private readonly observations: Observations,
+    private readonly validation: Validation,
+    private readonly bar: AccuracyBar,
+    private readonly options: AccuracyControlOptions,
+  ) {
+    this.nodes = new Map(layersOf(graph, plan).map((layer) => [layer.name, layer.nodes]));
+  }
+
+  /** @returns undefined where nothing would be left to quantize */
+  async with(kept: readonly string[]): Promise<Trial | undefined> {
+    const key = kept.toSorted().join('\0');
+    if (!this.known.has(key)) this.known.set(key, await this.run(kept));
+    return this.known.get(key);
+  }
+
+  private async run(kept: readonly string[]): Promise<Trial | undefined> {
+    const names = kept.flatMap((layer) => [...this.nodes.get(layer)!]);
+    const float = new Map([
+      ...this.plan.float,
+      ...names.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
+    ]);
+    const plan = planQuantization(this.graph, { float });
+    if (plan.regions.length === 0) return undefined;
+    const { graph } = quantizeGraph(this.graph, plan, this.observations, this.options);
+    const figures = await this.validation.measure(graph);
+    this.count++;
+    this.options.onTrial?.(this.count);
+    return { plan, figures, met: meets(this.bar, figures) };
+  }
+}
+
+/** The smallest number of layers off the top of a ranking that meets the bar, by doubling, then halving the gap. */
+async function smallestCount(trials: Trials, ranking: readonly string[]): Promise<number | undefined> {
+  const met = async (count: number) => (await trials.with(ranking.slice(0, count)))?.met;
+  let failing = 0;
+  let meeting: number | undefined;
+  for (let count = 1; meeting === undefined; count *= 2) {
+    const tried = Math.min(count, ranking.length);
+    const verdict = await met(tried);
+    if (verdict) meeting = tried;
+    else if (verdict === undefined) break;
+    else if (tried === ranking.length) return undefined;
+    else failing = tried;
+  }
+  let most = meeting ?? ranking.length;
+  while (most - failing > 1) {
+    const middle = (failing + most) >> 1;
+    const verdict = await met(middle);
+    if (verdict === false) failing = middle;
+    else most = middle;
+    if (verdict) meeting = middle;
+  }
+  return meeting;
+}
+
+/** Quantizes again what the bar does not need. */
+async function takeBack(trials: Trials, kept: readonly string[]): Promise<string[]> {
+  let needed = [...kept];
+  for (const layer of kept.toReversed()) {
+    if (needed.length === 1) break;
+    const without = needed.filter((name) => name !== layer);
+    if ((await trials.with(without))?.met) needed = without;
+  }
+  return needed;
+}
+
+function checkLabels({ maxDrop }: AccuracyBar, validation: Validation): void {
+  if (maxDrop === undefined || validation.labelled) return;
+  throw new LowbitError(
+    'invalid-argument',
+    'A bar on the loss of top-1 needs samples with labels; give labels, or a bar on signal-to-noise.',
+  );
+}
+
+function describeBar({ maxDrop, minSignalToNoise }: AccuracyBar): string {
+  return [
+    ...(maxDrop === undefined ? [] : [`at most ${maxDrop} points of top-1 lost`]),
+    ...(minSignalToNoise === undefined ? [] : [`at least ${minSignalToNoise} dB`]),
+  ].join(' and ');
+}
+
+/**
+ * Finds the layers to leave in float.
+ *
+ * @param graph the optimized float graph
+ * @param plan everything in INT8 that can be
+ * @param source validation data, with labels for a bar on top-1
+ * @returns the plan that meets the bar, and how it was found
+ * @throws LowbitError 'accuracy' with the figures, if nothing that leaves a layer in INT8 meets the bar;
+ *   'invalid-argument' for data without the labels that the bar needs; 'cancelled' on abort
+ */
+export async function controlAccuracy(
+  graph: Graph,
+  plan: QuantizationPlan,
+  observations: Observations,
+  source: LabelledSource,
+  bar: AccuracyBar,
+  options: AccuracyControlOptions = {},
+): Promise<{ plan: QuantizationPlan; accuracy: AccuracyReport }> {
+  const { samples = DEFAULT_SAMPLES, signal } = options;
+  return withBackend(await importBackend(), async () => {
+    const validation = await Validation.of(graph, source, samples, signal);
+    checkLabels(bar, validation);
+    const trials = new Trials(graph, plan, observations, validation, bar, options);
+    const all = (await trials.with([]))!;
+    const report = (trial: Trial, kept: AccuracyReport['kept']) => ({
+      plan: trial.plan,
+      accuracy: {
+        samples: validation.samples,
+        quantized: all.figures,
+        converted: trial.figures,
+        kept,
+        trials: trials.count,
+      },
+    });
+    if (all.met) return report(all, []);
+    const { layers } = await measureSensitivity(graph, plan, observations, source, { signal });
+    const ranking = layers.map(({ name }) => name);
+    const count = await smallestCount(trials, ranking);
+    if (count === undefined) {
+      throw new LowbitError(
+        'accuracy',
+        `No choice of layers to leave in float meets the bar, ${describeBar(bar)}, with anything in INT8 left; ` +
+          `with all of them in INT8: ${describe(all.figures)}. The costliest layer is '${ranking[0]}'. Give more or ` +
+          'better calibration data, another calibration method, or a lower bar.',
+      );
+    }
+    const needed = await takeBack(trials, ranking.slice(0, count));
+    const kept = layers
+      .filter(({ name }) => needed.includes(name))
+      .map(({ name, op, signalToNoise }) => ({ name, op, signalToNoise }));
+    return report((await trials.with(needed))!, kept);
+  });
+}
