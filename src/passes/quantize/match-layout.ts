@@ -47,6 +47,7 @@ export const matchConcat: Matcher = (node, { graph, shapes }) => {
   if (parts.some((p) => constantOf(graph, p))) return 'it concatenates a constant';
   return {
     activations: parts,
+    movesOnly: true,
     lower(builder, store) {
       const inputs = parts.map((p) => builder.read(p));
       builder.op({

@@ -49,6 +49,8 @@ export interface Region {
   readonly steps: readonly Step[];
   /** Tensors whose ranges the program needs. */
   readonly observed: readonly TensorRef[];
+  /** Tensors, by key, that take the range of another one: rounding twice on the way to it would cost accuracy and time. */
+  readonly sharedRanges: ReadonlyMap<string, TensorRef>;
 }
 
 export interface QuantizationPlan {
@@ -180,7 +182,17 @@ function planRegion(
       },
     });
   }
-  return { nodes, inputs, outputs, steps, observed: [...observed.values()] };
+  const sharedRanges = new Map<string, TensorRef>();
+  for (const step of steps.toReversed()) {
+    if (step.kind !== 'op' || !step.quantizable.movesOnly) continue;
+    const { result } = step.store;
+    for (const key of step.quantizable.activations.map(refKey)) {
+      if (reads.get(key) === 1 && !leaving.has(key)) {
+        sharedRanges.set(key, sharedRanges.get(refKey(result)) ?? result);
+      }
+    }
+  }
+  return { nodes, inputs, outputs, steps, observed: [...observed.values()], sharedRanges };
 }
 
 export interface PlanOptions {

@@ -74,6 +74,7 @@ export class ProgramBuilder {
   constructor(
     private readonly shapes: Shapes,
     private readonly observations: Observations,
+    private readonly sharedRanges: ReadonlyMap<string, TensorRef>,
     readonly options: WeightOptions = {},
   ) {}
 
@@ -83,7 +84,7 @@ export class ProgramBuilder {
   }
 
   private range(ref: TensorRef): Range {
-    return this.observations.ranges.get(refKey(ref))!;
+    return this.observations.ranges.get(refKey(this.sharedRanges.get(refKey(ref)) ?? ref))!;
   }
 
   /** Mean of every channel of a tensor over the calibration data, if it was observed. */

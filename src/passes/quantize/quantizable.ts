@@ -20,6 +20,8 @@ export interface Quantizable {
   readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
   /** May take a following pointwise function into its store. */
   readonly fuses?: boolean;
+  /** Only moves its activations: those that nothing else reads are best stored with its own scale from the start. */
+  readonly movesOnly?: boolean;
   /** May store real values instead of codes. */
   readonly storesFloat?: boolean;
   /** Appends its ops to a program; absent for a pointwise function. */

@@ -21,7 +21,7 @@ export function lowerRegion(
   observations: Observations,
   options?: WeightOptions,
 ): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, observations, options);
+  const builder = new ProgramBuilder(plan.shapes, observations, region.sharedRanges, options);
   for (const input of region.inputs) builder.input(input);
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);

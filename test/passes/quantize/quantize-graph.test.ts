@@ -1,4 +1,5 @@
 import { attr } from '../../../src/graph/attrs';
+import { output, refKey } from '../../../src/graph/edit';
 import { optimize } from '../../../src/passes/pipeline';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
@@ -64,6 +65,16 @@ describe('regions', () => {
       .node('sum', 'AddV2', ['exp', 'one'])
       .node('soft', 'Log', ['sum']);
     expect(regionsOf(conv(softplus, 'b', 'soft').build('b')).flat()).toContain('a');
+  });
+
+  test('store what only a concatenation reads with its range, other parts with their own', () => {
+    const graph = conv(conv(image(), 'a', 'image'), 'b', 'image')
+      .constant('axis', [], [3], 'int32')
+      .node('both', 'ConcatV2', ['a', 'b', 'axis'])
+      .node('pool', 'MaxPool', ['both'], windowAttrs())
+      .node('sum', 'AddV2', ['b', 'image']);
+    const [region] = planQuantization(graph.build('pool', 'sum')).regions;
+    expect([...region.sharedRanges]).toEqual([[refKey(output('a')), output('both')]]);
   });
 
   test('need a weighted op', () => {
