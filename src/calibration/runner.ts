@@ -169,7 +169,7 @@ function ownMethods(
 }
 
 /**
- * Observes tensors of a float graph on calibration data.
+ * Observes tensors of a float graph on calibration data. Ranges that the graph itself gives go before observed ones.
  *
  * @param graph the optimized float graph
  * @param tensors float32 tensors to observe
@@ -189,7 +189,7 @@ export async function calibrate(
     observeAll(graph, tensors, source, settings),
   );
   return {
-    ranges,
+    ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
     means,
     provenance: {
       method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,

@@ -19,10 +19,14 @@ export class LoadedGraph {
   private constructor(
     private readonly model: GraphModel,
     private readonly graph: Graph,
+    private readonly asynchronous: boolean,
   ) {}
 
   static async load(graph: Graph): Promise<LoadedGraph> {
-    return new LoadedGraph(await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph))), graph);
+    const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
+    // TF.js misses this op when it looks for what must run asynchronously.
+    const asynchronous = [...graph.nodes.values()].some(({ op }) => op === 'If');
+    return new LoadedGraph(model, graph, asynchronous);
   }
 
   /** Copies a sample into tensors of the current backend, by `node:index`. */
@@ -74,11 +78,11 @@ export class LoadedGraph {
   async execute(feeds: tf.NamedTensorMap, refs: readonly TensorRef[]): Promise<tf.Tensor[]> {
     const names = refs.map(refKey);
     try {
-      return [this.model.execute(feeds, names)].flat();
+      if (!this.asynchronous) return [this.model.execute(feeds, names)].flat();
     } catch (error) {
       if (!String((error as Error).message).includes('executeAsync')) throw error;
-      return [await this.model.executeAsync(feeds, names)].flat();
     }
+    return [await this.model.executeAsync(feeds, names)].flat();
   }
 
   dispose(): void {

@@ -38,8 +38,11 @@ export function constantOf(
   return ref ? graph.constants.get(ref.node) : undefined;
 }
 
-function dependencies(node: GraphNode): string[] {
-  return [...node.inputs.map((i) => i.node), ...(node.controlInputs ?? [])];
+/** What must come first. A loop's Merge also reads the value of the last turn, which comes later. */
+function dependencies(nodes: ReadonlyMap<string, GraphNode>, node: GraphNode): string[] {
+  const reads = node.inputs.map((i) => i.node);
+  const first = node.op === 'Merge' ? reads.filter((name) => nodes.get(name)!.op !== 'NextIteration') : reads;
+  return [...first, ...(node.controlInputs ?? [])];
 }
 
 /**
@@ -50,7 +53,7 @@ function dependencies(node: GraphNode): string[] {
 export function topologicalOrder(nodes: ReadonlyMap<string, GraphNode>): Map<string, GraphNode> {
   const order = new Map<string, GraphNode>();
   for (const start of nodes.values()) {
-    const frame = (node: GraphNode) => ({ node, reads: dependencies(node), next: 0 });
+    const frame = (node: GraphNode) => ({ node, reads: dependencies(nodes, node), next: 0 });
     const stack = [frame(start)];
     const open = new Set([start.name]);
     while (stack.length > 0) {
@@ -111,9 +114,10 @@ export class GraphEditor {
   }
 
   freeName(name: string): string {
-    if (!this.nodes.has(name)) return name;
+    const taken = (candidate: string) => this.nodes.has(candidate) || this.constants.has(candidate);
+    if (!taken(name)) return name;
     let n = 1;
-    while (this.nodes.has(`${name}_${n}`)) n++;
+    while (taken(`${name}_${n}`)) n++;
     return `${name}_${n}`;
   }
 

@@ -3,7 +3,7 @@
  * (Shape -> StridedSlice -> Pack -> Reshape) are followed by value. -1: known only at run time; undefined: unknown rank.
  */
 import { LowbitError } from '../errors';
-import { boolAttr, intsAttr, numberAttr, shapeAttr, stringAttr } from './attrs';
+import { boolAttr, intsAttr, numberAttr, parseShape, shapeAttr, stringAttr } from './attrs';
 import { constantOf, refKey } from './edit';
 import type { Graph, GraphNode, TensorRef } from './ir';
 import { resolveStridedSlice } from './strided-slice';
@@ -290,6 +290,12 @@ const tile: Rule = (node, known) => {
   return input && times ? input.map((d, i) => (d < 0 ? -1 : d * (times[i] ?? 1))) : undefined;
 };
 
+/** The branch that ran; a loop's may change its shape from turn to turn. */
+const merge: Rule = (node, known) => {
+  const [first, ...others] = node.inputs.map((i) => shapeOf(known, i));
+  return others.every((shape) => shape?.join() === first?.join()) ? first : undefined;
+};
+
 const pack: Rule = (node, known) => {
   const first = shapeOf(known, node.inputs[0]);
   const axis = numberAttr(node, 'axis') ?? 0;
@@ -354,6 +360,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ...rules(['GatherV2'], gather),
   ...rules(['SpaceToDepth'], blocks(false)),
   ...rules(['DepthToSpace'], blocks(true)),
+  ...rules(['Merge'], merge),
   ...rules(['Pack'], pack),
   [
     'Shape',
@@ -401,7 +408,24 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ),
 ]);
 
+/** Both branches read the one input. */
+const branches: ManyRule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  return [input, input];
+};
+
+/** Ops that call functions say what these return. */
+const called: ManyRule = (node) => {
+  const { shape } = (node.attrs.output_shapes?.list ?? {}) as { shape?: unknown };
+  return Array.isArray(shape) ? shape.map(parseShape) : [undefined];
+};
+
 const MANY_RULES: ReadonlyMap<string, ManyRule> = new Map([
+  ['Switch', branches],
+  ['If', called],
+  ['StatelessIf', called],
+  ['While', called],
+  ['StatelessWhile', called],
   ['Split', split],
   ['SplitV', split],
   ['Unpack', unpack],

@@ -40,12 +40,20 @@ export interface SignatureEntry {
   readonly shape?: readonly number[];
 }
 
+/** Bounds of a tensor's real values. */
+export interface ValueRange {
+  readonly min: number;
+  readonly max: number;
+}
+
 export interface Graph {
   /** In topological order. */
   readonly nodes: ReadonlyMap<string, GraphNode>;
   readonly constants: ReadonlyMap<string, Constant>;
   readonly inputs: readonly SignatureEntry[];
   readonly outputs: readonly SignatureEntry[];
+  /** Ranges that the model itself gives for tensors (`node:index`), in the place of observed ones. */
+  readonly ranges?: ReadonlyMap<string, ValueRange>;
   /** What is carried through unread: library, versions, userDefinedMetadata... of the source model.json. */
   readonly source: Readonly<Record<string, unknown>>;
 }

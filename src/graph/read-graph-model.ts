@@ -140,14 +140,18 @@ function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyM
   const metadata = isRecord(model.userDefinedMetadata) ? model.userDefinedMetadata : {};
   const signature = metadata.signature ?? model.signature;
   const { inputs, outputs } = isRecord(signature) ? signature : {};
+  const library = isRecord(topology.library) ? topology.library : {};
+  const functions = Array.isArray(library.function) ? library.function : [];
   const named = parseEntries(inputs, nodes);
   const results = parseEntries(outputs, nodes);
   const graph: Graph = {
     nodes,
-    // Weights without a node serve the model initializer, which is carried through unread.
+    // Weights without a node serve the model initializer or library functions, which are carried through unread.
     constants: new Map(
       [...weights].filter(
-        ([name]) => nodes.get(name)?.op === 'Const' || (source.modelInitializer && !nodes.has(name)),
+        ([name]) =>
+          nodes.get(name)?.op === 'Const' ||
+          ((source.modelInitializer || functions.length > 0) && !nodes.has(name)),
       ),
     ),
     inputs:

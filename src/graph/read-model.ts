@@ -53,11 +53,18 @@ export async function readModel(location: string, options?: { converted?: boolea
   return assemble(await readWeights(dirname(toPath(location)), model.weightsManifest));
 }
 
+async function weightParts({ weightData, getWeightStream }: io.ModelArtifacts): Promise<ArrayBuffer[]> {
+  if (weightData !== undefined) return [weightData].flat();
+  const parts: ArrayBuffer[] = [];
+  if (getWeightStream) for await (const part of getWeightStream()) parts.push(part);
+  return parts;
+}
+
 /** The same for a model in memory, as a save handler of TF.js gets it. */
 export async function readModelArtifacts(artifacts: io.ModelArtifacts): Promise<Graph> {
-  const { weightSpecs = [], weightData = new ArrayBuffer(0), ...model } = artifacts;
+  const { weightSpecs = [], weightData: _, getWeightStream: __, ...model } = artifacts;
   const assemble = parse(model as unknown as Json);
-  const parts = [weightData].flat().map((part) => new Uint8Array(part));
+  const parts = (await weightParts(artifacts)).map((part) => new Uint8Array(part));
   const data = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let filled = 0;
   for (const part of parts) {

@@ -1,5 +1,6 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
+import { takeFakeQuantization } from './fake-quantization';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
@@ -15,6 +16,7 @@ export const PIPELINE: readonly Pass[] = [
   splitActivations,
   foldConstants,
   removeIdentities,
+  takeFakeQuantization,
   foldPadding,
   splitSums,
   foldBias,

@@ -1,7 +1,7 @@
 /**
  * Removal of ops that do nothing at inference: f(x) = x.
  *
- * Pattern: Identity, StopGradient, dropout and their kin (TF.js runs the fake quantizers of training as identities too).
+ * Pattern: Identity, StopGradient, dropout and their kin.
  * Replacement: their consumers read their input.
  * Declines: an output of the model keeps its node, and with it its name.
  */
@@ -16,7 +16,6 @@ const IDENTITIES = new Set([
   'PreventGradient',
   'CheckNumerics',
   'Dropout',
-  'FakeQuantWithMinMaxVars',
 ]);
 
 export const removeIdentities: Pass = {

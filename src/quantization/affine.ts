@@ -2,6 +2,7 @@
 import { LowbitError } from '../errors';
 import { roundHalfToEven } from './activation';
 import type { AffineParams } from './affine-params';
+import { gridBounds } from './weight-grid';
 import { leastSquaresBounds, type WeightRange } from './weight-range';
 
 /** Observed bounds of a tensor's real values. */
@@ -73,7 +74,8 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
 }
 
 /**
- * Quantizes the weights of a layer symmetrically, with one scale an output channel: the bound of its |w| / 127.
+ * Quantizes the weights of a layer symmetrically, with one scale an output channel: the bound of its |w| / 127, or the
+ * step of the grid that the channel lies on.
  *
  * A scale is widened where the bias would not fit int32 at inputScale * scale, where the accumulator could overflow
  * for the layer's depth, and where a channel is dead (all but zero): its scale must stay a normal float32 number.
@@ -94,7 +96,9 @@ export function quantizeFilter(
   range: WeightRange = 'max',
 ): QuantizedFilter {
   const maxima = channelMaxima(values, channel, channels);
-  const bounds = range === 'mse' ? leastSquaresBounds(values, channel, maxima) : maxima;
+  const chosen = range === 'mse' ? leastSquaresBounds(values, channel, maxima) : maxima;
+  const grid = gridBounds(values, channel, maxima);
+  const bounds = chosen.map((bound, c) => grid[c] ?? bound);
   const sums = channelSums(values, channel, channels);
   const weakest = maxima.reduce((most, max) => Math.max(most, max), 0) * WEAKEST_CHANNEL;
   const scales = Float32Array.from(bounds, (bound, c) => {

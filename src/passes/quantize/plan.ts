@@ -7,6 +7,7 @@ import { output, refKey } from '../../graph/edit';
 import { inferShapes, type Shapes } from '../../graph/infer-shapes';
 import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { nodesBeforeLogarithm } from './before-logarithm';
+import { nodesInControlFlow } from './control-flow';
 import { matchElementwise } from './match-elementwise';
 import { matchConcat, matchReshape } from './match-layout';
 import { matchPointwise } from './match-pointwise';
@@ -207,6 +208,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   const shapes = inferShapes(graph);
   const types = resultTypes(graph);
   const several = severalOutputs(graph);
+  const inControlFlow = nodesInControlFlow(graph);
   const beforeLogarithm = nodesBeforeLogarithm(graph);
   const candidates = new Map<string, Quantizable>();
   const float = new Map<string, string>();
@@ -214,6 +216,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     if (isSource(node)) continue;
     const result =
       options.float?.get(node.name) ??
+      inControlFlow.get(node.name) ??
       beforeLogarithm.get(node.name) ??
       (several.has(node.name)
         ? 'more than its first output is read'

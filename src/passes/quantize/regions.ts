@@ -18,7 +18,7 @@ function depths(graph: Graph, candidates: Candidates): Map<string, number> {
     let deepest = 0;
     for (const name of [...node.inputs.map((i) => i.node), ...(node.controlInputs ?? [])]) {
       const leaves = candidates.has(name) && !candidates.has(node.name);
-      deepest = Math.max(deepest, depth.get(name)! + (leaves ? 1 : 0));
+      deepest = Math.max(deepest, (depth.get(name) ?? 0) + (leaves ? 1 : 0));
     }
     depth.set(node.name, deepest);
   }
