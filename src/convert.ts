@@ -29,9 +29,17 @@ import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph
 import { WEIGHT_RANGES, type WeightRange } from './quantization/weight-range';
 import { VERSION } from './version';
 
-const DEFAULT_SAMPLES = 128;
+export const DEFAULT_SAMPLES = 128;
 
-export type ConvertStage = 'read' | 'optimize' | 'calibrate' | 'correct' | 'refine' | 'quantize' | 'write';
+export type ConvertStage =
+  | 'read'
+  | 'optimize'
+  | 'calibrate'
+  | 'correct'
+  | 'refine'
+  | 'measure layers'
+  | 'quantize'
+  | 'write';
 
 export interface ConvertProgress {
   stage: ConvertStage;
@@ -125,7 +133,7 @@ export interface ConvertReport extends QuantizationReport {
   readonly bytes: { readonly before: number; readonly after: number };
 }
 
-function checkQuantizationOptions(options: QuantizationOptions): void {
+export function checkQuantizationOptions(options: QuantizationOptions): void {
   const { samples, percentile, calibrationMethod, weightRange, biasCorrection } = options;
   const wholeSamples = samples === undefined || (Number.isInteger(samples) && samples > 0);
   checkArgument(wholeSamples, 'samples', 'a positive integer', samples);
@@ -160,7 +168,7 @@ function checkOptions({ input, output, calibration }: ConvertOptions): void {
 }
 
 /** Splits the nodes of the optimized graph by where they run; constants and placeholders run nowhere. */
-function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap<string, number>) {
+export function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap<string, number>) {
   const quantized = plan.regions.flatMap((region) => {
     const results = new Map(
       region.steps.flatMap((step) => (step.kind === 'op' ? [[step.node.name, step.store.result.node]] : [])),
@@ -182,7 +190,7 @@ function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap
   return { quantized, float };
 }
 
-function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['macs'] {
+export function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['macs'] {
   const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
     [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
   const total = sum(graph.nodes.values());
@@ -191,7 +199,7 @@ function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['macs'] {
 }
 
 /** What `userDefinedMetadata.lowbit` tells about a converted model. No times: the same input gives the same bytes. */
-function withMetadata(
+export function withMetadata(
   graph: Graph,
   records: ReturnType<typeof nodeRecords>,
   calibration: CalibrationProvenance,
@@ -217,7 +225,7 @@ function withMetadata(
   };
 }
 
-function requireRegions(plan: QuantizationPlan): void {
+export function requireRegions(plan: QuantizationPlan): void {
   if (plan.regions.length > 0) return;
   const reasons = [...new Set(plan.float.values())].slice(0, 5).join('; ');
   throw new LowbitError(

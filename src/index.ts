@@ -57,6 +57,7 @@ export {
   type QuantizationOptions,
   type QuantizationReport,
 } from './convert';
+export { type DryRunOptions, type DryRunReport, dryRun } from './dry-run';
 export { LowbitError, type LowbitErrorCode } from './errors';
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';

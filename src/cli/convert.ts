@@ -8,7 +8,8 @@ import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/obse
 import { type LabelledSource, type SampleSource, withoutLabels } from '../calibration/source';
 import { compare } from '../compare';
 import { readConfig, writeConfig } from '../config/config';
-import { type ConvertReport, convert } from '../convert';
+import { type ConvertProgress, type ConvertReport, convert } from '../convert';
+import { type DryRunReport, dryRun } from '../dry-run';
 import { checkArgument, LowbitError } from '../errors';
 import type { AccuracyReport } from '../evaluation/accuracy-control';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
@@ -29,6 +30,7 @@ import {
   withCommonOptions,
   withImageOptions,
 } from './command';
+import { printDryRun } from './dry-run';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
 
@@ -140,11 +142,29 @@ function print(report: ConvertReport & ReportCliOptions): string {
   ].join('\n');
 }
 
+/** What the options say of a conversion, apart from its data. */
+async function conversion(options: Options, { progress, signal }: CommandContext) {
+  return {
+    ...options,
+    config: options.config === undefined ? undefined : await readConfig(options.config),
+    regions: options.regions ? undefined : false,
+    minSignalToNoise: options.minSnr,
+    validation: await openValidation(options),
+    signal,
+    onProgress: ({ stage, done, total }: ConvertProgress) => progress.update(stage, done, total),
+  };
+}
+
+async function runDry(options: Options, context: CommandContext): Promise<DryRunReport> {
+  return dryRun({ ...(await conversion(options, context)), calibration: await openCalibration(options) });
+}
+
 export function convertCommand(): Command {
   const command = new Command('convert')
     .description('convert a float model, graph model or layers model, to INT8')
     .requiredOption('--input <model.json>', 'the float model')
-    .requiredOption('--output <folder>', 'where the converted model goes')
+    .option('--output <folder>', 'where the converted model goes')
+    .option('--dry-run', 'write nothing; tell the size, the speed, and what each layer costs in INT8 alone')
     .option(
       '--calibration <data>',
       `representative data: ${DATA_HELP}; random: for trying out; or --records`,
@@ -194,26 +214,21 @@ export function convertCommand(): Command {
   return withCommonOptions(
     withReportOption(withRecordOptions(withImageOptions(command))),
     'tfjs-lowbit convert --input mobilenet/model.json --output mobilenet-int8 --calibration photos --image-size 224',
-  ).action((options: Options) =>
-    runCommand(
+  ).action((options: Options & { output?: string; dryRun?: boolean }) => {
+    if (options.dryRun) return runCommand(options, (context) => runDry(options, context), printDryRun);
+    return runCommand(
       options,
       async (context) => {
+        if (options.output === undefined) {
+          throw new LowbitError('invalid-argument', "required option '--output <folder>' not specified");
+        }
         checkReportable(options);
         const calibration = await openCalibration(options);
-        const converted = await convert({
-          ...options,
-          config: options.config === undefined ? undefined : await readConfig(options.config),
-          regions: options.regions ? undefined : false,
-          calibration,
-          minSignalToNoise: options.minSnr,
-          validation: await openValidation(options),
-          signal: context.signal,
-          onProgress: ({ stage, done, total }) => context.progress.update(stage, done, total),
-        });
+        const converted = await convert({ ...(await conversion(options, context)), calibration });
         if (options.writeConfig !== undefined) await writeConfig(options.writeConfig, converted.config);
         return { ...converted, ...(await saveConvertReport(options, converted, calibration, context)) };
       },
       print,
-    ),
-  );
+    );
+  });
 }

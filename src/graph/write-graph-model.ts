@@ -190,21 +190,31 @@ function checkAborted(signal: AbortSignal | undefined): void {
     throw new LowbitError('cancelled', 'Writing the model was cancelled; nothing was left behind.');
 }
 
-async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | undefined): Promise<number> {
+/** Everything but the shards themselves. */
+function layOut(graph: Graph): { weights: StoredWeight[]; paths: string[]; model: Buffer } {
   const weights = [...graph.constants].map(([name, constant]) => store(name, constant));
-  const total = totalBytes(weights);
-  const count = Math.ceil(total / SHARD_BYTES);
-  const paths: string[] = [];
+  const count = Math.ceil(totalBytes(weights) / SHARD_BYTES);
+  const paths = Array.from({ length: count }, (_, i) => `group1-shard${i + 1}of${count}.bin`);
+  const weightsManifest = [{ paths, weights: weights.map((w) => w.spec) }];
+  return { weights, paths, model: Buffer.from(JSON.stringify({ ...header(graph), weightsManifest })) };
+}
+
+/** How many bytes `writeGraphModel` would write. */
+export function graphModelBytes(graph: Graph): number {
+  const { weights, model } = layOut(graph);
+  return totalBytes(weights) + model.length;
+}
+
+async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | undefined): Promise<number> {
+  const { weights, paths, model } = layOut(graph);
+  let written = 0;
   for (const shard of shards(weights)) {
     checkAborted(signal);
-    paths.push(`group1-shard${paths.length + 1}of${count}.bin`);
-    await writeFile(join(folder, paths[paths.length - 1]), shard);
+    await writeFile(join(folder, paths[written++]), shard);
   }
-  const weightsManifest = [{ paths, weights: weights.map((w) => w.spec) }];
-  const model = Buffer.from(JSON.stringify({ ...header(graph), weightsManifest }));
   await writeFile(join(folder, 'model.json'), model);
   checkAborted(signal);
-  return total + model.length;
+  return totalBytes(weights) + model.length;
 }
 
 /** Puts a finished folder in the place of another; the old one is deleted only once the new one is there. */

@@ -225,6 +225,14 @@ describe('tfjs-lowbit', () => {
     ]);
   });
 
+  test('convert --dry-run tells what it would do', () => {
+    const args = ['convert', '--input', float, '--calibration', images, '--dry-run'];
+    const { status, stdout, stderr } = cli(...args);
+    expect([stderr, status]).toEqual(['', 0]);
+    expect(stdout).toMatch(/multiply-accumulates +│ 0.00 % +│ 100.00 %/);
+    expect(stdout).toMatch(/alone in INT8, worst first/);
+  });
+
   test('random data is used only when asked for, with a warning', () => {
     const args = ['convert', '--input', float, '--output', join(temporaryFolder(), 'out'), '--samples', '3'];
     const { status, stdout } = cli(...args, '--calibration', 'random');

@@ -1,0 +1,168 @@
+/** What a conversion would give, without writing a model. */
+import * as tf from '@tensorflow/tfjs-core';
+import { unlabelled } from './calibration/data/labelled';
+import { randomSamples } from './calibration/data/random';
+import { calibrate } from './calibration/runner';
+import type { SampleSource } from './calibration/source';
+import { Settings } from './config/settings';
+import type { NodeRecord, QuantizationReport } from './convert';
+import {
+  checkQuantizationOptions,
+  DEFAULT_SAMPLES,
+  macsOf,
+  nodeRecords,
+  type QuantizationOptions,
+  requireRegions,
+  withMetadata,
+} from './convert';
+import { LowbitError } from './errors';
+import { yieldToCancel } from './evaluation/cancelled';
+import { LoadedGraph } from './evaluation/loaded-graph';
+import { type LayerSensitivity, measureSensitivity } from './evaluation/sensitivity';
+import { median } from './evaluation/session';
+import type { Graph, Sample } from './graph/ir';
+import { modelBytes } from './graph/read-graph-model';
+import { readModel } from './graph/read-model';
+import { graphModelBytes } from './graph/write-graph-model';
+import { optimize } from './passes/pipeline';
+import { planQuantization } from './passes/quantize/plan';
+import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { importBackend, withBackend } from './runtime/backends';
+import { engineInfo } from './runtime/current-engine';
+
+/** Timed predictions of either model. */
+const RUNS = 10;
+
+export interface DryRunOptions extends QuantizationOptions {
+  /** Path or file URL of the float model's model.json. */
+  input: string;
+  /** Representative samples, as for `convert`; the first ones also measure the layers. */
+  calibration: SampleSource | 'random';
+}
+
+export interface DryRunReport {
+  /** Model files on disk. */
+  readonly bytes: { readonly before: number; readonly after: number };
+  readonly macs: QuantizationReport['macs'];
+  /** How many nodes would run in INT8. */
+  readonly quantized: number;
+  readonly float: readonly NodeRecord[];
+  /** Median milliseconds of a prediction for one sample, models interleaved in this process. */
+  readonly latency: {
+    readonly float: number;
+    readonly lowbit: number;
+    readonly speedup: number;
+    readonly runs: number;
+    readonly backend: string;
+    readonly isa: string;
+    readonly threads: number;
+  };
+  /** Each layer in INT8 alone, worst first; absent for random data. */
+  readonly layers?: readonly LayerSensitivity[];
+  readonly warnings: readonly string[];
+}
+
+async function firstSample(source: SampleSource, graph: Graph): Promise<Sample> {
+  for await (const sample of source(graph.inputs)) return sample;
+  throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
+}
+
+async function timePrediction(model: LoadedGraph, graph: Graph, sample: Sample): Promise<number> {
+  const start = performance.now();
+  const feeds = model.feed(sample);
+  const results = await model.execute(
+    feeds,
+    graph.outputs.map(({ ref }) => ref),
+  );
+  for (const result of results) result.dataSync();
+  const time = performance.now() - start;
+  tf.dispose([...results, ...Object.values(feeds)]);
+  return time;
+}
+
+/** Times a graph and its converted form, neither of which was written. */
+async function timeGraphs(
+  graphs: { float: Graph; lowbit: Graph },
+  sample: Sample,
+  signal: AbortSignal | undefined,
+): Promise<DryRunReport['latency']> {
+  const backend = await importBackend();
+  return withBackend(backend, async () => {
+    const float = await LoadedGraph.load(graphs.float);
+    const lowbit = await LoadedGraph.load(graphs.lowbit);
+    const times: { float: number[]; lowbit: number[] } = { float: [], lowbit: [] };
+    try {
+      // The first run of either compiles what it needs.
+      for (let run = -1; run < RUNS; run++) {
+        await yieldToCancel(signal);
+        const both = {
+          float: await timePrediction(float, graphs.float, sample),
+          lowbit: await timePrediction(lowbit, graphs.lowbit, sample),
+        };
+        if (run < 0) continue;
+        times.float.push(both.float);
+        times.lowbit.push(both.lowbit);
+      }
+    } finally {
+      float.dispose();
+      lowbit.dispose();
+    }
+    const medians = { float: median(times.float), lowbit: median(times.lowbit) };
+    const { isa, threads } = engineInfo();
+    return {
+      ...medians,
+      speedup: medians.float / medians.lowbit,
+      runs: RUNS,
+      backend: `${backend} ${tf.version_core}`,
+      isa,
+      threads,
+    };
+  });
+}
+
+/**
+ * Tells what `convert` would give: the size of the model, its speed, and what each layer costs when it alone is in INT8.
+ * Nothing is written.
+ *
+ * @throws LowbitError as `convert`
+ */
+export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+  checkQuantizationOptions(options);
+  const { calibration, signal, onProgress } = options;
+  const settings = new Settings(options);
+  const data = calibration === 'random' ? randomSamples() : calibration;
+  const source = await readModel(options.input);
+  const { graph } = optimize(source);
+  const plan = planQuantization(graph, { float: settings.float(graph) });
+  requireRegions(plan);
+  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
+  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), data, {
+    method,
+    methodOf: settings.methods(plan),
+    percentile,
+    samples,
+    signal,
+    onProgress: (done, total) => onProgress?.({ stage: 'calibrate', done, total }),
+  });
+  const weights = { weightRange: settings.weightRange, regions: settings.regions };
+  const quantized = quantizeGraph(graph, plan, observations, weights);
+  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  const lowbit = withMetadata(quantized.graph, records, provenance);
+  const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
+  const sensitivity =
+    calibration === 'random'
+      ? undefined
+      : await measureSensitivity(graph, plan, observations, options.validation ?? unlabelled(data), {
+          signal,
+          onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
+        });
+  return {
+    bytes: { before: await modelBytes(options.input), after: graphModelBytes(lowbit) },
+    macs: macsOf(graph, plan),
+    quantized: records.quantized.length,
+    float: records.float,
+    latency,
+    ...(sensitivity && { layers: sensitivity.layers }),
+    warnings: settings.warnings(graph),
+  };
+}
