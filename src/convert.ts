@@ -1,5 +1,6 @@
 /** Conversion of a float TF.js model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
+import { measureChannelMaxima } from './calibration/channel-maxima';
 import {
   BIAS_CORRECTIONS,
   type BiasCorrection,
@@ -17,11 +18,13 @@ import { checkArgument, LowbitError } from './errors';
 import { type AccuracyReport, controlAccuracy } from './evaluation/accuracy-control';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
+import { refKey } from './graph/edit';
 import type { Graph } from './graph/ir';
 import { modelBytes, toPath } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
 import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
-import type { Change } from './passes/pass';
+import { equalizeActivations } from './passes/equalize-activations';
+import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
@@ -59,6 +62,8 @@ export interface QuantizationOptions {
   percentile?: number;
   /** How many samples to use at most. Default 128. */
   samples?: number;
+  /** Brings the channels of a tensor to similar ranges by rescaling the layers around it. Default false. */
+  equalize?: boolean;
   /** How the bounds of weights are chosen, channel by channel. Default `max`. */
   weightRange?: WeightRange;
   /**
@@ -259,6 +264,23 @@ function progressOf({ onProgress, signal }: QuantizationOptions) {
   };
 }
 
+/** The graph after all rewrites; those that need data come last. */
+async function optimized(
+  source: Graph,
+  data: SampleSource,
+  settings: Settings,
+  options: { samples: number; signal?: AbortSignal },
+): Promise<PassResult> {
+  const { graph, changes } = optimize(source);
+  if (!settings.equalize) return { graph, changes };
+  const { regions, shapes } = planQuantization(graph, { float: settings.float(graph) });
+  const tensors = new Map(regions.flatMap((r) => r.observed).map((ref) => [refKey(ref), ref]));
+  const maxima = await measureChannelMaxima(graph, [...tensors.values()], data, options);
+  const nodes = regions.flatMap((r) => r.nodes);
+  const equalized = equalizeActivations(graph, shapes, nodes, maxima);
+  return { graph: equalized.graph, changes: [...changes, ...equalized.changes] };
+}
+
 /** The plan with what has to stay float for the bar on accuracy, if there is one. */
 async function refinedPlan(
   graph: Graph,
@@ -295,10 +317,10 @@ export async function convertGraph(
   const report = progressOf(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
-  const { graph, changes } = optimize(source);
+  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
+  const { graph, changes } = await optimized(source, data, settings, { samples, signal });
   const whole = planQuantization(graph, { float: settings.float(graph) });
   requireRegions(whole);
-  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
   const { provenance, ...observed } = await calibrate(graph, observedTensors(whole), data, {
     method,
     methodOf: settings.methods(whole),

@@ -95,6 +95,7 @@ describe('a configuration', () => {
     const asked: Partial<ConvertOptions> = {
       samples: 5,
       skip: ['mean'],
+      equalize: true,
       weightRange: 'mse',
       config: {
         biasCorrection: 'sequential',
@@ -106,6 +107,7 @@ describe('a configuration', () => {
     expect(report.config).toEqual({
       version: 1,
       calibration: { method: 'entropy', percentile: 99.99, samples: 5 },
+      equalize: true,
       weightRange: 'mse',
       biasCorrection: 'sequential',
       regions: true,

@@ -44,6 +44,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   writeConfig?: string;
   skip?: string[];
   samples?: number;
+  equalize?: boolean;
   weightRange?: WeightRange;
   biasCorrection?: BiasCorrection;
   maxDrop?: number;
@@ -178,6 +179,10 @@ export function convertCommand(): Command {
     )
     .option('--percentile <percent>', 'share of the values that either bound keeps (default: 99.99)', Number)
     .option('--samples <number>', 'how many samples to use at most (default: 128)', positiveInteger)
+    .option(
+      '--equalize',
+      'bring the channels of a tensor to similar ranges by rescaling the layers around it',
+    )
     .addOption(
       new Option(
         '--weight-range <how>',

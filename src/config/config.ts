@@ -35,6 +35,8 @@ const config = z.strictObject({
       samples: z.int().positive().optional(),
     })
     .optional(),
+  /** Brings the channels of a tensor to similar ranges. */
+  equalize: z.boolean().optional(),
   /** How the bounds of weights are chosen. */
   weightRange: z.enum(WEIGHT_RANGES, { error: `expected one of ${WEIGHT_RANGES.join(', ')}` }).optional(),
   /** What makes up for the shift that quantization gives to means. */

@@ -14,6 +14,7 @@ export interface SettingsOptions {
   calibrationMethod?: CalibrationMethod;
   percentile?: number;
   samples?: number;
+  equalize?: boolean;
   weightRange?: WeightRange;
   biasCorrection?: BiasCorrection;
   regions?: boolean;
@@ -31,6 +32,7 @@ export class Settings {
   readonly percentile: number;
   /** As asked for, if it was. */
   readonly samples: number | undefined;
+  readonly equalize: boolean;
   readonly weightRange: WeightRange;
   readonly biasCorrection: BiasCorrection;
   readonly regions: boolean;
@@ -46,6 +48,7 @@ export class Settings {
     this.method = options.calibrationMethod ?? calibration.method ?? 'percentile';
     this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
     this.samples = options.samples ?? calibration.samples;
+    this.equalize = options.equalize ?? config.equalize ?? false;
     this.weightRange = options.weightRange ?? config.weightRange ?? 'max';
     this.biasCorrection = options.biasCorrection ?? config.biasCorrection ?? 'fast';
     this.regions = options.regions ?? regions ?? true;
@@ -97,6 +100,7 @@ export class Settings {
     return {
       version: 1,
       calibration: { method: this.method, percentile: this.percentile, samples },
+      equalize: this.equalize,
       weightRange: this.weightRange,
       biasCorrection: this.biasCorrection,
       regions: this.regions,

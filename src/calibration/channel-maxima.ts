@@ -1,0 +1,48 @@
+/** The largest |x| of every channel (last axis) of some tensors over calibration data. */
+import { throwIfCancelled } from '../evaluation/cancelled';
+import { LoadedGraph } from '../evaluation/loaded-graph';
+import { refKey } from '../graph/edit';
+import type { Graph, TensorRef } from '../graph/ir';
+import { importBackend, withBackend } from '../runtime/backends';
+import type { SampleSource } from './source';
+
+function enlarge(maxima: Float64Array, values: Float32Array): void {
+  for (let i = 0; i < values.length; i++) {
+    const channel = i % maxima.length;
+    const magnitude = Math.abs(values[i]);
+    if (magnitude > maxima[channel]) maxima[channel] = magnitude;
+  }
+}
+
+/**
+ * @param tensors float32 tensors, each named once
+ * @param options.samples how many samples to use at most
+ * @returns by `node:index`
+ */
+export async function measureChannelMaxima(
+  graph: Graph,
+  tensors: readonly TensorRef[],
+  source: SampleSource,
+  { samples, signal }: { samples: number; signal?: AbortSignal },
+): Promise<ReadonlyMap<string, Float64Array>> {
+  const maxima = new Map<string, Float64Array>();
+  await withBackend(await importBackend(), async () => {
+    const model = await LoadedGraph.load(graph);
+    let seen = 0;
+    try {
+      for await (const sample of source(graph.inputs)) {
+        throwIfCancelled(signal);
+        await model.run(sample, tensors, (tensor, i) => {
+          const key = refKey(tensors[i]);
+          const known = maxima.get(key) ?? new Float64Array(tensor.shape.at(-1) ?? 1);
+          maxima.set(key, known);
+          enlarge(known, tensor.dataSync() as Float32Array);
+        });
+        if (++seen === samples) break;
+      }
+    } finally {
+      model.dispose();
+    }
+  });
+  return maxima;
+}

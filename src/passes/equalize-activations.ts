@@ -1,0 +1,116 @@
+/**
+ * Activation equalization: channels of one tensor brought to similar ranges, so that one scale serves them all.
+ *
+ * Identity: for s > 0, f(s x) = s f(x) where f is positively homogeneous (rectifiers, pools, sums, resizing), and
+ * linear ops take scales in and out: (w s_out / s_in) (s_in x) + s_out b = s_out (w x + b).
+ * Pattern: channels that are tied by homogeneous ops, up to the linear ops at both ends, form a class with a scale of its
+ * own. Replacement: the linear ops with new weights and biases; the graph computes the same outputs.
+ * Relu6 clamps a channel that is scaled by s at 6 / s of its own units; no channel is scaled so far that this would cut
+ * off anything that was observed, and one that was seen at 6 is not scaled.
+ * Declines: classes that reach an input, an output, or an op that is not homogeneous (sigmoid, a table).
+ *
+ * A class is scaled up until one of its channels fills the range of its tensor, to the power of `strength`: the rest of
+ * the way would leave too little of it in the weights, whose rounding the scaled channels multiply.
+ *
+ * @see Nagel et al. 2019, section 4.1 (equalization of two layers by their weights); Xiao et al. 2023, "SmoothQuant",
+ *   equation 4 (by activations, with a strength)
+ */
+import { constantOf, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
+import type { Shapes } from '../graph/infer-shapes';
+import type { Graph, GraphNode, TensorRef } from '../graph/ir';
+import { ChannelClasses } from './equalize/channel-classes';
+import { tieChannels } from './equalize/tie-channels';
+import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from './linear-op';
+import { ChangeLog, type PassResult } from './pass';
+
+const DEFAULT_STRENGTH = 0.5;
+
+/** Beyond this the rest of the weights would lose more than the channel gains; dead channels have no bound else. */
+const LARGEST_SCALE = 64;
+
+export interface EqualizeOptions {
+  /** 0: nothing; 1: every channel to the full range. Default 0.5. */
+  readonly strength?: number;
+}
+
+/** Largest |x| of every channel (last axis), by tensor. */
+export type ChannelMaxima = ReadonlyMap<string, Float64Array>;
+
+/** How far each class may be scaled up before one of its channels leaves its tensor's range. */
+function roomOf(classes: ChannelClasses, maxima: ChannelMaxima): Map<number, number> {
+  const room = new Map<number, number>();
+  for (const [key, values] of maxima) {
+    const largest = values.reduce((most, v) => Math.max(most, v), 0);
+    values.forEach((value, channel) => {
+      const id = classes.find(key, channel);
+      if (id === undefined || value === 0) return;
+      room.set(id, Math.min(room.get(id) ?? LARGEST_SCALE, largest / value));
+    });
+  }
+  return room;
+}
+
+/** Multiplies weights and bias by the scales of the output, and divides the weights by those of the input. */
+function rescale(op: LinearOp, input: Float64Array, result: Float64Array): LinearOp {
+  const [, , inChannels, last] = op.filter.shape;
+  const values = Float32Array.from(op.filter.values, (value, i) => {
+    switch (op.kind) {
+      case 'conv':
+        return (value * result[i % last]) / input[Math.floor(i / last) % inChannels];
+      case 'depthwise': {
+        const channel = i % op.channels;
+        return (value * result[channel]) / input[Math.floor(channel / last)];
+      }
+      case 'matmul': {
+        const [row, column] = [Math.floor(i / op.filter.shape[1]), i % op.filter.shape[1]];
+        const [from, to] = op.transposed ? [column, row] : [row, column];
+        return (value * result[to]) / input[from];
+      }
+    }
+  });
+  const bias = op.bias?.map((b, c) => b * result[c]);
+  return { ...op, filter: { ...op.filter, values }, ...(bias && { bias }) };
+}
+
+/**
+ * Equalizes the channels of a graph's tensors.
+ *
+ * @param nodes the nodes that will be quantized; the others keep what they read and compute
+ * @param maxima of the tensors that will be quantized
+ */
+export function equalizeActivations(
+  graph: Graph,
+  shapes: Shapes,
+  nodes: readonly GraphNode[],
+  maxima: ChannelMaxima,
+  { strength = DEFAULT_STRENGTH }: EqualizeOptions = {},
+): PassResult {
+  const log = new ChangeLog('equalize-activations');
+  const classes = new ChannelClasses(shapes);
+  const inside = new Set(nodes.map((n) => n.name));
+  const outputs = outputNodes(graph);
+  for (const node of graph.nodes.values()) {
+    const result = output(node.name);
+    if (constantOf(graph, result)) continue;
+    if (!inside.has(node.name)) for (const ref of [...node.inputs, result]) classes.pin(ref);
+    else tieChannels(graph, node, shapes, classes);
+    if (outputs.has(node.name)) classes.pin(result);
+  }
+  const room = roomOf(classes, maxima);
+  const scalesOf = (ref: TensorRef, channels: number) =>
+    Float64Array.from({ length: channels }, (_, c) => {
+      const id = classes.find(refKey(ref), c);
+      return id === undefined || classes.isPinned(id) ? 1 : (room.get(id) ?? 1) ** strength;
+    });
+  const editor = new GraphEditor(graph);
+  for (const node of nodes) {
+    const op = linearKind(node) ? readLinearOp(graph, node) : undefined;
+    if (!op || typeof op === 'string') continue;
+    const inChannels = shapes.get(refKey(op.input))!.at(-1)!;
+    const [input, result] = [scalesOf(op.input, inChannels), scalesOf(output(node.name), op.channels)];
+    if (input.every((s) => s === 1) && result.every((s) => s === 1)) continue;
+    writeLinearOp(editor, node.name, rescale(op, input, result));
+    log.rewrote(node.name, `channels scaled by up to ${Math.max(...result).toFixed(1)}`);
+  }
+  return { graph: editor.finish(), changes: log.changes };
+}

@@ -1,0 +1,128 @@
+import { measureChannelMaxima } from '../../src/calibration/channel-maxima';
+import { refKey } from '../../src/graph/edit';
+import type { Graph } from '../../src/graph/ir';
+import { equalizeActivations } from '../../src/passes/equalize-activations';
+import { planQuantization } from '../../src/passes/quantize/plan';
+import {
+  drawFeeds,
+  execute,
+  expectSameFunction,
+  FloatGraph,
+  fusedAttrs,
+  windowAttrs,
+} from '../support/float-graph';
+import { toSample } from '../support/quantize';
+import { randomOf } from '../support/random';
+
+const random = randomOf('equalize', 0);
+const CHANNELS = 4;
+/** How much stronger each channel is than the first. */
+const SPREAD = [1, 4, 16, 0];
+
+/** Weights [1, 1, in, out] whose output channels differ by SPREAD. */
+function uneven(graph: FloatGraph, name: string, input: string, activation: string): FloatGraph {
+  const values = Array.from(
+    { length: CHANNELS ** 2 },
+    (_, i) => random.real(-0.1, 0.2) * SPREAD[i % CHANNELS],
+  );
+  return graph
+    .constant(`${name}/w`, [1, 1, CHANNELS, CHANNELS], values)
+    .constant(
+      `${name}/b`,
+      [CHANNELS],
+      SPREAD.map((s) => 0.1 * s),
+    )
+    .node(name, '_FusedConv2D', [input, `${name}/w`, `${name}/b`], {
+      ...windowAttrs(),
+      ...fusedAttrs(['BiasAdd', activation]),
+    });
+}
+
+/** Uneven and depthwise convolutions, a sum, a pool, and a last convolution. */
+function block(activation: string): Graph {
+  const graph = uneven(new FloatGraph(random).input('image', [1, 6, 6, CHANNELS]), 'a', 'image', activation)
+    .weights('dw/w', [3, 3, CHANNELS, 1])
+    .weights('dw/b', [CHANNELS])
+    .node('dw', 'FusedDepthwiseConv2dNative', ['a', 'dw/w', 'dw/b'], {
+      ...windowAttrs(),
+      ...fusedAttrs(['BiasAdd', 'Relu']),
+    });
+  return uneven(graph, 'b', 'dw', 'Relu')
+    .node('sum', 'AddV2', ['b', 'dw'])
+    .node('pool', 'MaxPool', ['sum'], windowAttrs({ ksize: 2 }))
+    .weights('c/w', [1, 1, CHANNELS, 3])
+    .node('c', 'Conv2D', ['pool', 'c/w'], windowAttrs())
+    .build('c');
+}
+
+async function equalized(graph: Graph, feeds: ReturnType<typeof drawFeeds>[]) {
+  const { regions, shapes } = planQuantization(graph);
+  const refs = regions.flatMap((r) => r.observed);
+  const source = async function* () {
+    for (const feed of feeds) yield toSample(feed);
+  };
+  const maxima = await measureChannelMaxima(graph, refs, source, { samples: feeds.length });
+  return equalizeActivations(
+    graph,
+    shapes,
+    regions.flatMap((r) => r.nodes),
+    maxima,
+  );
+}
+
+/** Largest value of the strongest channel beside that of the weakest that is not dead. */
+async function unevenness(graph: Graph, tensor: string, feed: ReturnType<typeof drawFeeds>): Promise<number> {
+  const [{ values }] = await execute(graph, feed, [{ node: tensor, index: 0 }]);
+  const maxima = new Array<number>(CHANNELS).fill(0);
+  values.forEach((v, i) => {
+    maxima[i % CHANNELS] = Math.max(maxima[i % CHANNELS], v);
+  });
+  const alive = maxima.filter((m) => m > 0);
+  return Math.max(...alive) / Math.min(...alive);
+}
+
+test('brings channels to similar ranges and computes the same', async () => {
+  const graph = block('Relu');
+  const feeds = [drawFeeds(graph, random)];
+  const { graph: after, changes } = await equalized(graph, feeds);
+  expect(changes.map((c) => c.node)).toEqual(['a', 'dw', 'b', 'c']);
+  await expectSameFunction(graph, after, random);
+  for (const tensor of ['a', 'sum'])
+    expect(await unevenness(after, tensor, feeds[0])).toBeLessThan(
+      0.6 * (await unevenness(graph, tensor, feeds[0])),
+    );
+});
+
+test('scales through Relu6 only as far as it cuts off nothing that was seen', async () => {
+  const graph = block('Relu6');
+  const feeds = Array.from({ length: 4 }, () => drawFeeds(graph, random));
+  const { graph: after } = await equalized(graph, feeds);
+  for (const feed of feeds) {
+    const [[expected], [received]] = [await execute(graph, feed), await execute(after, feed)];
+    for (const [i, value] of received.values.entries()) expect(value).toBeCloseTo(expected.values[i], 3);
+  }
+  expect(await unevenness(after, 'a', feeds[0])).toBeLessThan(await unevenness(graph, 'a', feeds[0]));
+});
+
+test('does not scale a channel that Relu6 clamps', async () => {
+  const graph = block('Relu6');
+  const maxima = new Map([['a:0', Float64Array.of(6, 3, 1.5, 0)]]);
+  const { regions, shapes } = planQuantization(graph);
+  const nodes = regions.flatMap((r) => r.nodes);
+  const { graph: after } = equalizeActivations(graph, shapes, nodes, maxima);
+  const biasOf = (of: Graph) => of.constants.get(of.nodes.get('a')!.inputs[2].node)!.values;
+  const ratios = [...biasOf(after)].map((b, c) => b / biasOf(graph)[c]);
+  for (const [channel, scale] of [1, Math.SQRT2, 2].entries()) expect(ratios[channel]).toBeCloseTo(scale, 4);
+});
+
+test('leaves alone what reaches an output or a function that scales cannot pass', async () => {
+  const graph = uneven(new FloatGraph(random).input('image', [1, 6, 6, CHANNELS]), 'a', 'image', 'Relu')
+    .node('gate', 'Sigmoid', ['a'])
+    .weights('b/w', [1, 1, CHANNELS, CHANNELS])
+    .node('b', 'Conv2D', ['gate', 'b/w'], windowAttrs())
+    .build('b');
+  const { graph: after, changes } = await equalized(graph, [drawFeeds(graph, random)]);
+  expect(changes).toEqual([]);
+  expect(refKey(after.outputs[0].ref)).toBe('b:0');
+  await expectSameFunction(graph, after, random);
+});
