@@ -57,7 +57,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
 }
 
 /** Samples that a report compares the models on. */
-const REPORT_SAMPLES = 32;
+const REPORT_SAMPLES = 16;
 
 function checkReportable({ report, regions }: Options): void {
   if (report === undefined || regions) return;
@@ -89,10 +89,14 @@ async function saveConvertReport(
   const comparison = await compare({
     ...models,
     limit: REPORT_SAMPLES,
+    latencyRuns: 20,
     memory: false,
     onProgress: (done) => progress.update('comparing', done, REPORT_SAMPLES),
   });
-  return saveReport(await makeReportWithProgress(progress, { ...models, comparison }), options);
+  return saveReport(
+    await makeReportWithProgress(progress, { ...models, comparison, conversion: converted }),
+    options,
+  );
 }
 
 /** What accuracy is measured on: data of its own, or the calibration data, with the labels that there are. */

@@ -1,15 +1,21 @@
 /** The report on a converted model: what it gains, what each layer costs, and where its numbers come from. */
 import { basename, dirname } from 'node:path';
+import { unlabelled } from '../calibration/data/labelled';
+import { calibrate } from '../calibration/runner';
 import type { SampleSource } from '../calibration/source';
 import type { CompareReport } from '../compare';
+import type { QuantizationReport } from '../convert';
 import { LowbitError } from '../errors';
 import { type LayerError, layerErrors } from '../evaluation/layer-error';
 import { type LayerRecord, regionsOf } from '../evaluation/layer-tensors';
 import { type LayerTime, layerTimes } from '../evaluation/layer-time';
+import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
+import { planQuantization } from '../passes/quantize/plan';
+import { observedTensors } from '../passes/quantize/quantize-graph';
 import { importBackend, withBackend } from '../runtime/backends';
 
 /** Raised when a field changes its meaning or goes; new fields may come without. */
@@ -18,6 +24,15 @@ export const REPORT_FORMAT_VERSION = 1;
 export interface ReportLayer extends LayerError {
   /** Milliseconds in the float model and in the converted one; absent where nothing was timed. */
   readonly milliseconds?: LayerTime;
+  /** What it costs when it is quantized alone; absent where that was not measured. */
+  readonly sensitivity?: LayerSensitivity;
+}
+
+/** What a conversion decided beyond its model. */
+export interface ReportConversion {
+  /** As `lowbit.json` has it, without its layers. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -37,6 +52,8 @@ export interface Report {
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
   /** Where the scales come from, as the artefact tells. */
   readonly calibration: Readonly<Record<string, unknown>>;
+  /** Settings and warnings, where the report was made with the conversion. */
+  readonly conversion?: ReportConversion;
   /** In the order of execution. */
   readonly layers: readonly ReportLayer[];
   /** Samples that the layers were compared on. */
@@ -56,10 +73,14 @@ export interface ReportOptions {
   samples: SampleSource;
   /** How the models compare as wholes. */
   comparison: CompareReport;
+  /** What the conversion told. */
+  conversion?: QuantizationReport;
   /** How many samples to compare the layers on. Default 8. */
   layerSamples?: number;
   /** Timed runs of each layer; 0: none. Default 10. */
   timedRuns?: number;
+  /** Samples to measure on what each layer costs when it is quantized alone; 0: none. Default 2. */
+  sensitivitySamples?: number;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
 }
@@ -100,12 +121,40 @@ function macsOf(layers: readonly LayerError[]): Report['macs'] {
 }
 
 /**
+ * What each layer costs alone, at the outputs of the model. Ranges are those of the samples: the artefact does not hold
+ * the observations that it was made from.
+ */
+async function sensitivityOf(
+  float: Graph,
+  { layers }: Metadata,
+  samples: SampleSource,
+  options: { samples: number; signal?: AbortSignal },
+): Promise<Map<string, LayerSensitivity>> {
+  const left = layers.filter(({ precision }) => precision === 'float32');
+  const plan = planQuantization(float, {
+    float: new Map(left.map(({ name, reason = '' }) => [name, reason])),
+  });
+  const observations = await calibrate(float, observedTensors(plan), samples, {
+    method: 'minmax',
+    ...options,
+  });
+  const measured = await measureSensitivity(float, plan, observations, unlabelled(samples), options);
+  return new Map(measured.layers.map((layer) => [layer.name, layer]));
+}
+
+function conversionOf({ config, warnings }: QuantizationReport): ReportConversion {
+  const { layers: _, skip: __, ...settings } = config;
+  return { settings, warnings };
+}
+
+/**
  * Runs a float model and its converted form layer by layer.
  *
  * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
  */
 export async function makeReport(options: ReportOptions): Promise<Report> {
-  const { samples, comparison, layerSamples = 8, timedRuns = 10, signal } = options;
+  const { samples, comparison, conversion, layerSamples = 8, timedRuns = 10, signal } = options;
+  const { sensitivitySamples = 2 } = options;
   const { graph: float } = optimize(await readModel(options.float));
   const converted = await readModel(options.lowbit, { converted: true });
   const metadata = metadataOf(converted, options.lowbit);
@@ -128,6 +177,10 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
           })
         : undefined,
   }));
+  const sensitivity =
+    sensitivitySamples > 0
+      ? await sensitivityOf(float, metadata, samples, { samples: sensitivitySamples, signal })
+      : undefined;
   return {
     format: 'tfjs-lowbit report',
     formatVersion: REPORT_FORMAT_VERSION,
@@ -137,9 +190,11 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     comparison,
     macs: macsOf(layers),
     calibration: metadata.calibration,
+    ...(conversion && { conversion: conversionOf(conversion) }),
     layers: layers.map((layer) => {
       const milliseconds = times?.layers.get(layer.name);
-      return milliseconds ? { ...layer, milliseconds } : layer;
+      const alone = sensitivity?.get(layer.name);
+      return { ...layer, ...(milliseconds && { milliseconds }), ...(alone && { sensitivity: alone }) };
     }),
     layerSamples: seen,
     ...(times && { borderMilliseconds: times.borders }),

@@ -36,6 +36,7 @@ function layer(name: string, i: number): ReportLayer {
     clipped: 0.01,
     histogram: { low: -1, high: 2, float: bell(8 + i), quantized: bell(9 + i) },
     milliseconds: { before: 1 + i, after: 0.5 },
+    sensitivity: { name, op: 'Conv2D', ownSignalToNoise: 40, signalToNoise: 30 - i, outputs: [] },
   };
 }
 
@@ -54,6 +55,7 @@ const REPORT: Report = {
   },
   macs: { total: 40_000, int8: 40_000, percent: 100 },
   calibration: { method: 'percentile 99.99', samples: 4, versions: { tfjs: HOSTILE[1] } },
+  conversion: { settings: { biasCorrection: 'sequential' }, warnings: [HOSTILE[3]] },
   layers: HOSTILE.map(layer),
   layerSamples: 4,
   borderMilliseconds: 0.1,
@@ -116,6 +118,7 @@ describeWithBrowser('the page of a report', () => {
     expect(await page.title()).toContain(REPORT.model);
     expect(await page.$eval('#float-section', (element) => element.textContent)).toContain(HOSTILE[0]);
     expect(await page.$eval('#origin-section', (element) => element.textContent)).toContain(HOSTILE[1]);
+    expect(await page.$eval('#origin-section', (element) => element.textContent)).toContain(HOSTILE[3]);
     expect(await page.$$('main img, main svg, main script')).toEqual([]);
     expect(await page.evaluate('window.hacked')).toBeUndefined();
     expect(complaints).toEqual([]);
@@ -152,6 +155,18 @@ describeWithBrowser('the page of a report', () => {
     await page.click('#layers tbody tr:last-child');
     expect(await chosen()).toBe(3);
     expect(await drawn()).not.toBe(before);
+    await page.close();
+  });
+
+  test('shows what each layer costs alone', async () => {
+    const { page } = await open();
+    const drawn = () => page.evaluate("document.getElementById('noise').toDataURL()");
+    const before = await drawn();
+    await page.click('[aria-label="What is quantized"] button:last-child');
+    expect(await drawn()).not.toBe(before);
+    expect(await page.$eval('#noise-section', (element) => element.textContent)).toContain(
+      'alone is quantized',
+    );
     await page.close();
   });
 

@@ -26,6 +26,9 @@ test('tells of the model, its layers, and where its scales come from', async () 
   expect(report.calibration).toMatchObject({ method: 'percentile 99.99', samples: 6 });
   expect(report.layers.map(({ name }) => name)).toContain('depthwise');
   expect(report.float).toEqual([{ name: 'probabilities', op: 'Softmax', reason: expect.any(String) }]);
+  const conv = report.layers.find(({ name }) => name === 'conv')!.sensitivity!;
+  expect(conv.outputs.map(({ name }) => name)).toEqual(['probabilities', 'logits']);
+  expect(conv.signalToNoise).toBeGreaterThan(20);
   for (const { milliseconds } of report.layers) expect(milliseconds!.before).toBeGreaterThan(0);
 });
 

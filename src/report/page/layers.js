@@ -6,31 +6,52 @@ import { choice, element, section } from './elements.js';
 import { bytes, count, decibels, milliseconds, percent, showDecibels } from './numbers.js';
 import { selection } from './selection.js';
 
+const MEASURES = {
+  all: {
+    text: 'all layers quantized',
+    note: `Signal-to-noise of the result of each layer on ${report.layerSamples} samples, with the noise of all layers before it.`,
+    value: (layer) => decibels(layer.signalToNoise),
+  },
+  alone: {
+    text: 'one layer at a time',
+    note: 'Signal-to-noise at the worst output of the model when this layer alone is quantized: what it costs.',
+    value: (layer) => decibels(layer.sensitivity?.signalToNoise),
+  },
+};
+
 export function noiseSection() {
   const { canvas, box } = canvasOf('noise', 'Signal-to-noise of each layer', `width: ${layers.length * 9}px`);
-  const value = (layer) => decibels(layer.signalToNoise);
-  const show = (order) => {
-    const shown = order === 'worst' ? [...layers].sort((a, b) => value(a) - value(b)) : layers;
+  const state = { order: 'run', measure: 'all' };
+  const note = element('p', { class: 'quiet' });
+  const show = (change) => {
+    Object.assign(state, change);
+    const { value, note: text } = MEASURES[state.measure];
+    const known = layers.filter((layer) => value(layer) !== undefined);
+    const shown = state.order === 'worst' ? known.sort((a, b) => value(a) - value(b)) : known;
+    note.textContent = `${text} Green: 20 dB or more; amber: 10 or more; red: less. Choose a bar to see its values.`;
     levels(canvas, { shown, value, title: 'dB', pick: selection.choose });
   };
-  const switcher = choice(
+  const order = choice(
     'Order of the layers',
     [
       ['run', 'as they run'],
       ['worst', 'worst first'],
     ],
-    'run',
-    show,
+    state.order,
+    (value) => show({ order: value }),
   );
+  const measures = Object.entries(MEASURES).map(([id, { text }]) => [id, text]);
+  const measured = layers.some(({ sensitivity }) => sensitivity);
+  const measure = choice('What is quantized', measures, state.measure, (value) => show({ measure: value }));
   const made = section(
     'noise-section',
     'How close each layer is to float',
-    `Signal-to-noise of its result on ${report.layerSamples} samples, with the noise of all layers before it. Green: 20 dB ` +
-      'or more; amber: 10 or more; red: less. Choose a bar to see its values.',
-    element('div', { class: 'head' }, element('span'), switcher),
+    undefined,
+    note,
+    element('div', { class: 'head' }, measured ? measure : element('span'), order),
     box,
   );
-  return { made, show: () => show('run') };
+  return { made, show: () => show({}) };
 }
 
 function factsOf(layer) {
@@ -40,6 +61,7 @@ function factsOf(layer) {
     ['Precision', layer.precision],
     ['Signal-to-noise', showDecibels(layer.signalToNoise)],
     ['Of the weights', showDecibels(layer.weightSignalToNoise)],
+    ['Alone, at the output', showDecibels(layer.sensitivity?.signalToNoise)],
     ['Values in float', `${range.min.toPrecision(4)} to ${range.max.toPrecision(4)}`],
     ['Codes used', percent(layer.rangeUsed, 1)],
     ['Clipped', percent(layer.clipped, 3)],

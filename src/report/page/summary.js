@@ -107,7 +107,12 @@ function textOf(value) {
 }
 
 export function originSection() {
-  const entries = Object.entries(report.calibration).map(([name, value]) => [name, textOf(value)]);
+  const { settings = {}, warnings = [] } = report.conversion ?? {};
+  const entries = Object.entries({ ...settings, ...report.calibration }).map(([name, value]) => [
+    name,
+    textOf(value),
+  ]);
+  for (const warning of warnings) entries.push(['warning', warning]);
   return section(
     'origin-section',
     'Where the scales come from',
