@@ -61,6 +61,7 @@ export { type DryRunOptions, type DryRunReport, dryRun } from './dry-run';
 export { LowbitError, type LowbitErrorCode } from './errors';
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
+export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
 export { fileSystem, releaseArtifacts } from './io/file-system';
 export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';

@@ -41,6 +41,12 @@ function isComputed({ op }: GraphNode): boolean {
   return op !== 'Const' && !op.startsWith('Placeholder');
 }
 
+/** Inputs and outputs of a graph. */
+export function tensorsOf({ inputs, outputs }: Graph): Pick<InspectReport, 'inputs' | 'outputs'> {
+  const of = (entries: Graph['inputs']) => entries.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
+  return { inputs: of(inputs), outputs: of(outputs) };
+}
+
 function summarize(graph: Graph): OpSummary[] {
   const shapes = inferShapes(graph);
   const byOp = new Map<string, OpSummary>();
@@ -72,8 +78,7 @@ export async function inspect(location: string): Promise<InspectReport> {
   const share = (part: number, whole: number) => (whole === 0 ? 0 : (100 * part) / whole);
   const chosenBytes = bytesOf(new Set(chosen.flatMap((node) => weightsOf(graph, node))));
   return {
-    inputs: source.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-    outputs: source.outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    ...tensorsOf(source),
     ops,
     quantizable: {
       nodes: chosen.length,

@@ -1,12 +1,74 @@
 import { Command } from 'commander';
+import { LowbitError } from '../errors';
 import { throwIfCancelled } from '../evaluation/cancelled';
 import { type InspectReport, inspect } from '../inspect';
+import { type ConvertedReport, inspectConverted } from '../inspect-converted';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
 
-function print({ inputs, outputs, ops, quantizable, float, totals }: InspectReport): string {
+function tensor({ name, dtype, shape }: InspectReport['inputs'][number]): string {
+  return `${name} ${dtype} [${shape?.map((dim) => (dim < 0 ? '?' : dim)).join(', ') ?? 'unknown'}]`;
+}
+
+function layerRow({
+  name,
+  op,
+  output,
+  precision,
+  weightSignalToNoise,
+  reason,
+  result,
+}: ConvertedReport['layers'][number]) {
+  return [
+    name,
+    op,
+    result && result.bits !== 8 ? `int${result.bits}` : precision,
+    result ? `${result.scale.toPrecision(4)}, ${result.zeroPoint}` : '',
+    weightSignalToNoise === undefined ? '' : `${weightSignalToNoise.toFixed(1)} dB`,
+    reason ?? (output === undefined ? '' : `with ${output}`),
+  ];
+}
+
+function printConverted(report: ConvertedReport): string {
+  const { calibration, layers } = report;
+  const quantized = layers.filter(({ precision }) => precision !== 'float32').length;
+  return [
+    table(
+      ['converted model', ''],
+      [
+        ['inputs', report.inputs.map(tensor).join('; ')],
+        ['outputs', report.outputs.map(tensor).join('; ')],
+        ['size', megabytes(report.fileBytes)],
+        [
+          'nodes',
+          `${quantized} in INT8 in ${report.regions} region(s), ${layers.length - quantized} in float`,
+        ],
+        ['scheme', report.scheme],
+        ...Object.entries(calibration).map(([name, value]) => [
+          `calibration: ${name}`,
+          typeof value === 'object' ? JSON.stringify(value) : String(value),
+        ]),
+        ['converted by', `tfjs-lowbit ${report.toolVersion}`],
+      ],
+    ),
+    table(['layer', 'op', 'precision', 'scale, zero point', 'of weights', ''], layers.map(layerRow)),
+  ].join('\n');
+}
+
+async function inspectAny(location: string): Promise<InspectReport | ConvertedReport> {
+  try {
+    return await inspect(location);
+  } catch (error) {
+    if (error instanceof LowbitError && error.code === 'already-converted') return inspectConverted(location);
+    throw error;
+  }
+}
+
+function print(report: InspectReport | ConvertedReport): string {
+  return 'layers' in report ? printConverted(report) : printFloat(report);
+}
+
+function printFloat({ inputs, outputs, ops, quantizable, float, totals }: InspectReport): string {
   const millions = (macs: number) => (macs / 1e6).toFixed(2);
-  const tensor = ({ name, dtype, shape }: InspectReport['inputs'][number]) =>
-    `${name} ${dtype} [${shape?.map((dim) => (dim < 0 ? '?' : dim)).join(', ') ?? 'unknown'}]`;
   return [
     `inputs:  ${inputs.map(tensor).join('; ')}`,
     `outputs: ${outputs.map(tensor).join('; ')}`,
@@ -31,14 +93,16 @@ function print({ inputs, outputs, ops, quantizable, float, totals }: InspectRepo
 
 export function inspectCommand(): Command {
   const command = new Command('inspect')
-    .description('tell what a float model is made of and how much of it can be quantized')
-    .argument('<model.json>', 'the float model');
+    .description(
+      'tell what a model is made of: of a float one how much can be quantized, of a converted one how it was',
+    )
+    .argument('<model.json>', 'a float model, or a converted one');
   return withCommonOptions(command, 'tfjs-lowbit inspect mobilenet/model.json').action(
     (location: string, options: CommonOptions) =>
       runCommand(
         options,
         async ({ signal }) => {
-          const report = await inspect(location);
+          const report = await inspectAny(location);
           throwIfCancelled(signal);
           return report;
         },

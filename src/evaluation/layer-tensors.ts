@@ -1,18 +1,9 @@
 /** Which tensor of a converted graph holds what of the float graph that it was made from. */
+import { artefactMetadata, type LayerRecord } from '../graph/artefact';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { OpKind, TensorType } from '../runtime/program';
 import { type Tap, tapProgram } from '../runtime/tap-program';
-
-/** What `userDefinedMetadata.lowbit.layers` tells of a node. */
-export interface LayerRecord {
-  readonly name: string;
-  readonly op: string;
-  readonly output?: string;
-  readonly precision: string;
-  readonly weightSignalToNoise?: number;
-  readonly reason?: string;
-}
 
 /** How the codes of a tensor stand for real values. */
 export interface Codes {
@@ -103,10 +94,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
  * @param float the graph that was quantized: names are looked up in it
  */
 export function tapGraph(converted: Graph, float: Graph): TappedGraph {
-  const metadata = converted.source.userDefinedMetadata as
-    | { lowbit?: { layers?: LayerRecord[] } }
-    | undefined;
-  const records = metadata?.lowbit?.layers ?? [];
+  const records = artefactMetadata(converted, 'The model').layers;
   const editor = new GraphEditor(converted);
   const tensors: LayerTensor[] = [];
   for (const node of converted.nodes.values()) {

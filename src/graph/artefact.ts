@@ -1,2 +1,44 @@
+/** What an artefact tells of itself, in `userDefinedMetadata.lowbit` of its model.json. */
+import { LowbitError } from '../errors';
+import type { Graph } from './ir';
+
 /** Version of what we write beside the standard graph model: `userDefinedMetadata.lowbit` and the region ops. */
 export const ARTEFACT_FORMAT_VERSION = 1;
+
+/** A node of the float graph after folding, and where it runs. */
+export interface LayerRecord {
+  readonly name: string;
+  readonly op: string;
+  /** The node whose result it stores, where others run as part of it. */
+  readonly output?: string;
+  readonly precision: string;
+  readonly weightSignalToNoise?: number;
+  readonly reason?: string;
+}
+
+export interface ArtefactMetadata {
+  readonly formatVersion: number;
+  readonly toolVersion: string;
+  readonly scheme: string;
+  readonly calibration: Readonly<Record<string, unknown>>;
+  readonly layers: readonly LayerRecord[];
+}
+
+/**
+ * @param location what messages call the model
+ * @throws LowbitError 'invalid-model' for a model that this tool did not write, 'unsupported-version' for one that a
+ *   newer version wrote
+ */
+export function artefactMetadata({ source }: Graph, location: string): ArtefactMetadata {
+  const metadata = (source.userDefinedMetadata as { lowbit?: ArtefactMetadata } | undefined)?.lowbit;
+  if (!metadata) {
+    throw new LowbitError('invalid-model', `${location} was not converted by tfjs-lowbit.`);
+  }
+  if (metadata.formatVersion > ARTEFACT_FORMAT_VERSION) {
+    throw new LowbitError(
+      'unsupported-version',
+      `${location} was written by tfjs-lowbit ${metadata.toolVersion}; install that version or a newer one.`,
+    );
+  }
+  return metadata;
+}

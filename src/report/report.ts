@@ -7,9 +7,10 @@ import type { CompareReport } from '../compare';
 import type { QuantizationReport } from '../convert';
 import { LowbitError } from '../errors';
 import { type LayerError, layerErrors } from '../evaluation/layer-error';
-import { type LayerRecord, regionsOf } from '../evaluation/layer-tensors';
+import { regionsOf } from '../evaluation/layer-tensors';
 import { type LayerTime, layerTimes } from '../evaluation/layer-time';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
+import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
@@ -85,26 +86,12 @@ export interface ReportOptions {
   signal?: AbortSignal;
 }
 
-interface Metadata {
-  readonly toolVersion: string;
-  readonly scheme: string;
-  readonly calibration: Record<string, unknown>;
-  readonly layers: readonly LayerRecord[];
-}
-
-/** @throws LowbitError 'invalid-model' for a model that this tool did not write */
-function metadataOf(converted: Graph, location: string): Metadata {
-  const metadata = converted.source.userDefinedMetadata as { lowbit?: Metadata } | undefined;
-  if (metadata?.lowbit && regionsOf(converted).length === 0) {
-    throw new LowbitError(
-      'invalid-model',
-      `${location} has a node for every op; convert it with regions to see its layers.`,
-    );
-  }
-  if (metadata?.lowbit) return metadata.lowbit;
+/** @throws LowbitError 'invalid-model' for a graph with a node for every op */
+function checkRegions(converted: Graph, location: string): void {
+  if (regionsOf(converted).length > 0) return;
   throw new LowbitError(
     'invalid-model',
-    `${location} was not converted by tfjs-lowbit; give the float model and the converted one.`,
+    `${location} has a node for every op; convert it with regions to see its layers.`,
   );
 }
 
@@ -126,7 +113,7 @@ function macsOf(layers: readonly LayerError[]): Report['macs'] {
  */
 async function sensitivityOf(
   float: Graph,
-  { layers }: Metadata,
+  { layers }: ArtefactMetadata,
   samples: SampleSource,
   options: { samples: number; signal?: AbortSignal },
 ): Promise<Map<string, LayerSensitivity>> {
@@ -157,7 +144,8 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
   const { sensitivitySamples = 2 } = options;
   const { graph: float } = optimize(await readModel(options.float));
   const converted = await readModel(options.lowbit, { converted: true });
-  const metadata = metadataOf(converted, options.lowbit);
+  const metadata = artefactMetadata(converted, options.lowbit);
+  checkRegions(converted, options.lowbit);
   let seen = 0;
   const onProgress = (done: number) => {
     seen = done;

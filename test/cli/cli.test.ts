@@ -128,6 +128,19 @@ describe('tfjs-lowbit', () => {
     expect(cli('inspect', float).stdout).toMatch(/INT8 takes 100.00 % of the multiply-accumulates/);
   });
 
+  test('inspect tells how a converted model was made', () => {
+    cli(...convertArgs(output));
+    const model = join(output, 'model.json');
+    const { status, stdout } = cli('inspect', model, '--json');
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ regions: 1, calibration: { method: 'percentile 99.99' } });
+    const conv = report.layers.find(({ name }: { name: string }) => name === 'conv');
+    expect(conv).toMatchObject({ precision: 'int8', result: { bits: 8, zeroPoint: -128 } });
+    expect(conv.result.scale).toBeCloseTo(6 / 255, 1);
+    expect(cli('inspect', model).stdout).toMatch(/│ conv +│ _FusedConv2D +│ int8 +│ 0\.\d+, -128 +│/);
+  });
+
   test('compare tells accuracy, agreement, noise, latency and memory', () => {
     cli(...convertArgs(output));
     const { status, stdout, stderr } = cli(
