@@ -38,6 +38,8 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
   private constructor(
     private readonly graph: Pick<Graph, 'inputs' | 'outputs'>,
     private readonly model: GraphModel,
+    /** The names under which the source gives its outputs, if it names them. */
+    private readonly keys: readonly string[] | undefined,
     /** What was quantized, what stays float and why. */
     readonly report: QuantizationReport,
   ) {
@@ -51,18 +53,28 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
     report: QuantizationReport,
   ): Promise<QuantizedModel<M>> {
     const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
-    return new QuantizedModel<M>({ inputs: graph.inputs, outputs: graph.outputs }, model, report);
+    const { inputs, outputs, source } = graph;
+    const metadata = source.userDefinedMetadata as { structuredOutputKeys?: string[] } | undefined;
+    return new QuantizedModel<M>({ inputs, outputs }, model, metadata?.structuredOutputKeys, report);
   }
 
   /**
    * As the float model's `predict`, on TF.js's current backend.
    *
    * @param inputs a tensor, one for each input in order, or by the inputs' names; they stay the caller's
-   * @returns a tensor, or one for each output in order
+   * @returns a tensor, one for each output in order, or by name: as the float model does
    * @throws LowbitError 'invalid-argument' where tensors do not match the inputs
    */
   predict(inputs: Parameters<M['predict']>[0] | tf.NamedTensorMap): ReturnType<M['predict']> {
-    return this.execute(inputs) as ReturnType<M['predict']>;
+    return this.named(this.execute(inputs));
+  }
+
+  /** The same for models with control flow. */
+  async predictAsync(
+    inputs: Parameters<M['predict']>[0] | tf.NamedTensorMap,
+  ): Promise<ReturnType<M['predict']>> {
+    const outputs = this.graph.outputs.map(({ ref }) => refKey(ref));
+    return this.named(await this.model.executeAsync(this.feeds(inputs), outputs));
   }
 
   /**
@@ -74,18 +86,28 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
     inputs: ModelInput,
     outputs: string | string[] = this.graph.outputs.map(({ name }) => name),
   ): tf.Tensor | tf.Tensor[] {
-    const names = this.graph.inputs.map(({ name }) => name);
-    const tensors = byName(inputs, names);
-    const feeds = Object.fromEntries(this.graph.inputs.map(({ name, ref }) => [refKey(ref), tensors[name]]));
     const node = (name: string) => {
       const output = this.graph.outputs.find((entry) => entry.name === name);
       return output ? refKey(output.ref) : name;
     };
-    return this.model.execute(feeds, Array.isArray(outputs) ? outputs.map(node) : node(outputs));
+    return this.model.execute(this.feeds(inputs), Array.isArray(outputs) ? outputs.map(node) : node(outputs));
   }
 
   dispose(): void {
     this.model.dispose();
+  }
+
+  private feeds(inputs: ModelInput): tf.NamedTensorMap {
+    const names = this.graph.inputs.map(({ name }) => name);
+    const tensors = byName(inputs, names);
+    return Object.fromEntries(this.graph.inputs.map(({ name, ref }) => [refKey(ref), tensors[name]]));
+  }
+
+  private named(outputs: tf.Tensor | tf.Tensor[]): ReturnType<M['predict']> {
+    const { keys } = this;
+    return (
+      keys ? Object.fromEntries([outputs].flat().map((tensor, i) => [keys[i], tensor])) : outputs
+    ) as ReturnType<M['predict']>;
   }
 }
 

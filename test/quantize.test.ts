@@ -60,6 +60,16 @@ function twoByTwo(): LayersModel {
   return makeModel({ inputs: [left, right], outputs: [sum, scores] });
 }
 
+async function artifacts(model: GraphModel): Promise<tf.io.ModelArtifacts> {
+  let saved: tf.io.ModelArtifacts = {};
+  const handler = tf.io.withSaveHandler(async (given) => {
+    saved = given;
+    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } };
+  });
+  await model.save(handler);
+  return saved;
+}
+
 function fidelity(expected: tf.Tensor, received: tf.Tensor): number {
   expect(received.shape).toEqual(expected.shape);
   return signalToNoise(expected.dataSync() as Float32Array, received.dataSync() as Float32Array);
@@ -111,6 +121,23 @@ test('quantizes a graph model', async () => {
   expect(fidelity(expected[1], received[1])).toBeGreaterThan(20);
   model.dispose();
   quantized.dispose();
+});
+
+test('names its outputs if the source does', async () => {
+  const source = await artifacts(await loadGraphModel(fileSystem(writeTinyModel()) as unknown as string));
+  const keys = { structuredOutputKeys: ['chances', 'raw'] };
+  const model = await loadGraphModel(
+    tf.io.fromMemory({ ...source, userDefinedMetadata: keys }) as unknown as string,
+  );
+  const shape = [TINY_SIZE, TINY_SIZE, 3];
+  const quantized = await quantize(model, images(4, 0, shape));
+  const x = images(2, 0.2, shape);
+  const received = quantized.predict(x) as tf.NamedTensorMap;
+  const again = (await quantized.predictAsync(x)) as tf.NamedTensorMap;
+  const expected = model.predict(x) as tf.NamedTensorMap;
+  expect(Object.keys(received)).toEqual(Object.keys(expected));
+  expect(fidelity(expected.raw, received.raw)).toBeGreaterThan(20);
+  expect(fidelity(received.chances, again.chances)).toBe(Number.POSITIVE_INFINITY);
 });
 
 test.each<[string, () => Parameters<typeof quantize>[1]]>([
