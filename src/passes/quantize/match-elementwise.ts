@@ -2,10 +2,12 @@
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
 import { quantizeBias, quantizeFilter } from '../../quantization/affine';
-import { OpKind, PaddingMode, type Window } from '../../runtime/program';
+import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../runtime/program';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
 import type { Facts, Matcher, Quantizable } from './quantizable';
+
+const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Maximum', 'Minimum']);
 
 const POINT: Window = { kernel: [1, 1], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
 
@@ -67,10 +69,18 @@ function constantAffine(
   }
 }
 
+const KINDS: Readonly<Record<string, BinaryKind>> = {
+  Add: OpKind.Add,
+  AddV2: OpKind.Add,
+  Sub: OpKind.Sub,
+  Mul: OpKind.Mul,
+  Maximum: OpKind.Maximum,
+  Minimum: OpKind.Minimum,
+};
+
 function binary(node: GraphNode, facts: Facts): Quantizable | string {
-  const kind = node.op === 'Mul' ? OpKind.Mul : OpKind.Add;
-  if (node.op === 'Sub' || node.op === 'RealDiv')
-    return `${node.op} of two activations has no quantized form`;
+  const kind = KINDS[node.op];
+  if (!kind) return `${node.op} of two activations has no quantized form`;
   if (node.inputs.some((i) => constantOf(facts.graph, i))) return 'its constant is not one value a channel';
   if (node.inputs.some((i) => !facts.shapes.get(refKey(i)))) return 'the shapes of its inputs are not known';
   return {
@@ -92,7 +102,10 @@ export const matchElementwise: Matcher = (node, facts) => {
       ? channelAffine(node, node.inputs[0], affine)
       : 'its parameters are not constant vectors';
   }
-  if (!['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv'].includes(node.op)) return undefined;
-  const match = channels > 0 ? constantAffine(node, channels, facts) : undefined;
+  if (!BINARY.has(node.op)) return undefined;
+  const match =
+    channels > 0 && node.op !== 'Maximum' && node.op !== 'Minimum'
+      ? constantAffine(node, channels, facts)
+      : undefined;
   return match ? channelAffine(node, match.from, match.affine) : binary(node, facts);
 };

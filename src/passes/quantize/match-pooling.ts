@@ -17,8 +17,21 @@ function pool(node: GraphNode, window: Window): Quantizable {
   const average = node.op === 'AvgPool';
   return {
     activations: [from],
+    storesFloat: average,
     lower(builder, store) {
       const input = builder.read(from);
+      if (store.float) {
+        const output = builder.realResult(store.result);
+        builder.op({
+          kind: OpKind.AvgPool,
+          name: node.name,
+          inputs: [input],
+          output,
+          window,
+          activation: {},
+        });
+        return;
+      }
       const result = average
         ? builder.result(store.result)
         : builder.result(store.result, builder.paramsOf(input));
@@ -38,29 +51,23 @@ function mean(node: GraphNode, facts: Facts): Quantizable | string {
   const keepDims = boolAttr(node, 'keep_dims');
   return {
     activations: [from],
+    storesFloat: true,
     lower(builder, store) {
-      const inputs = [builder.read(from)];
-      const common = {
-        kind: OpKind.AvgPool as const,
-        name: node.name,
-        inputs,
+      const result = store.float ? builder.realResult(store.result) : builder.result(store.result);
+      const pooled = keepDims
+        ? result
+        : builder.temporaryLike(result, [builder.shape(from)[0], 1, 1, channels]);
+      const { name } = node;
+      builder.op({
+        kind: OpKind.AvgPool,
+        name,
+        inputs: [builder.read(from)],
+        output: pooled,
         window: GLOBAL,
         activation: {},
-      };
-      if (keepDims) {
-        builder.op({ ...common, output: builder.result(store.result) });
-        return;
-      }
-      const params = builder.params(store.result);
-      const pooled = builder.temporary([builder.shape(from)[0], 1, 1, channels], params);
-      builder.op({ ...common, output: pooled });
-      builder.op({
-        kind: OpKind.Reshape,
-        name: node.name,
-        inputs: [pooled],
-        output: builder.result(store.result),
-        shape: [-1, channels],
       });
+      if (keepDims) return;
+      builder.op({ kind: OpKind.Reshape, name, inputs: [pooled], output: result, shape: [-1, channels] });
     },
   };
 }

@@ -10,8 +10,11 @@ import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
 import { matchElementwise } from './match-elementwise';
 import { matchConcat, matchReshape } from './match-layout';
+import { matchMoves } from './match-moves';
 import { matchPointwise } from './match-pointwise';
 import { matchPooling } from './match-pooling';
+import { matchPrelu } from './match-prelu';
+import { matchResize } from './match-resize';
 import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
@@ -24,8 +27,11 @@ const MATCHERS: readonly Matcher[] = [
   matchPooling,
   matchPointwise,
   matchElementwise,
+  matchPrelu,
+  matchResize,
   matchReshape,
   matchConcat,
+  matchMoves,
 ];
 
 /** A step of a region's program: an op with its store, or a table over an earlier tensor. */

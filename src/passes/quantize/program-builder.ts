@@ -120,7 +120,13 @@ export class ProgramBuilder {
     return this.tensor({ type: TensorType.Int8, shape, ...params });
   }
 
-  private realTensor(ref: TensorRef): number {
+  /** A tensor that no node of the graph stands for, of another shape than one that is declared, but else like it. */
+  temporaryLike(id: number, shape: readonly number[]): number {
+    return this.tensor({ ...this.tensors[id], shape });
+  }
+
+  /** Declares the tensor of real values of a node's result, which leaves the region. */
+  realResult(ref: TensorRef): number {
     const id = this.tensor({ type: TensorType.Float32, shape: this.shape(ref), scale: 1, zeroPoint: 0 });
     this.reals.set(refKey(ref), id);
     return id;
@@ -139,7 +145,7 @@ export class ProgramBuilder {
 
   /** A float32 input of the region, quantized. */
   input(ref: TensorRef): void {
-    const real = this.realTensor(ref);
+    const real = this.realResult(ref);
     this.inputs.push(real);
     this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: this.result(ref) });
   }
@@ -152,7 +158,7 @@ export class ProgramBuilder {
       return;
     }
     const codes = this.read(ref);
-    const real = this.realTensor(ref);
+    const real = this.realResult(ref);
     this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: real });
     this.outputs.push(real);
   }
@@ -177,7 +183,7 @@ export class ProgramBuilder {
     const { fused, result } = store;
     const bounds = fused?.clamp ? intersect(own, fused.clamp) : own;
     if (store.float) {
-      return { output: this.realTensor(result), activation: { realMin: bounds[0], realMax: bounds[1] } };
+      return { output: this.realResult(result), activation: { realMin: bounds[0], realMax: bounds[1] } };
     }
     const params = this.params(result);
     const output = this.result(result);
