@@ -208,12 +208,14 @@ export function withMetadata(
   graph: Graph,
   records: ReturnType<typeof nodeRecords>,
   calibration: CalibrationProvenance,
+  { equalize }: Settings,
 ): Graph {
   const lowbit = {
     formatVersion: ARTEFACT_FORMAT_VERSION,
     toolVersion: VERSION,
     scheme: 'int8: activations per tensor, affine; weights per output channel, symmetric',
     calibration,
+    ...(equalize && { equalized: true }),
     layers: [
       ...records.quantized.map((record) => ({ ...record, precision: 'int8' })),
       ...records.float.map((record) => ({ ...record, precision: 'float32' })),
@@ -342,7 +344,7 @@ export async function convertGraph(
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
   return {
-    graph: withMetadata(quantized.graph, records, provenance),
+    graph: withMetadata(quantized.graph, records, provenance, settings),
     ...records,
     regions: plan.regions.length,
     changes,

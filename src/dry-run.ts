@@ -147,7 +147,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const weights = { weightRange: settings.weightRange, regions: settings.regions };
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(graph, plan, quantized.weightFidelity);
-  const lowbit = withMetadata(quantized.graph, records, provenance);
+  const lowbit = withMetadata(quantized.graph, records, provenance, settings);
   const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
   const sensitivity =
     calibration === 'random'

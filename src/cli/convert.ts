@@ -59,9 +59,14 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
 /** Samples that a report compares the models on. */
 const REPORT_SAMPLES = 16;
 
-function checkReportable({ report, regions }: Options): void {
-  if (report === undefined || regions) return;
-  throw new LowbitError('invalid-argument', 'A report needs regions: give either --report or --no-regions.');
+/** Without regions, layers cannot be seen; once equalized, they have no counterpart in the float model. */
+function checkReportable({ report, regions, equalize }: Options): void {
+  if (report === undefined || (regions && !equalize)) return;
+  const other = equalize ? '--equalize' : '--no-regions';
+  throw new LowbitError(
+    'invalid-argument',
+    `A report compares layers with those of the float model: give either --report or ${other}.`,
+  );
 }
 
 async function openCalibration(options: Options): Promise<SampleSource | 'random'> {

@@ -21,6 +21,8 @@ export interface ArtefactMetadata {
   readonly toolVersion: string;
   readonly scheme: string;
   readonly calibration: Readonly<Record<string, unknown>>;
+  /** Channels were rescaled: what layers compute is not what they compute in the float model. */
+  readonly equalized?: boolean;
   readonly layers: readonly LayerRecord[];
 }
 

@@ -86,8 +86,14 @@ export interface ReportOptions {
   signal?: AbortSignal;
 }
 
-/** @throws LowbitError 'invalid-model' for a graph with a node for every op */
-function checkRegions(converted: Graph, location: string): void {
+/** @throws LowbitError 'invalid-model' for a graph whose layers cannot be seen or have no counterpart in float */
+function checkComparable(converted: Graph, { equalized }: ArtefactMetadata, location: string): void {
+  if (equalized) {
+    throw new LowbitError(
+      'invalid-model',
+      `${location} was equalized: its layers compute other values than those of the float model. Convert it without to compare layers.`,
+    );
+  }
   if (regionsOf(converted).length > 0) return;
   throw new LowbitError(
     'invalid-model',
@@ -145,7 +151,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
   const { graph: float } = optimize(await readModel(options.float));
   const converted = await readModel(options.lowbit, { converted: true });
   const metadata = artefactMetadata(converted, options.lowbit);
-  checkRegions(converted, options.lowbit);
+  checkComparable(converted, metadata, options.lowbit);
   let seen = 0;
   const onProgress = (done: number) => {
     seen = done;

@@ -50,10 +50,12 @@ test('refuses a file of another kind', async () => {
   await expect(writeReport(await untimed(), path)).rejects.toThrow(/ends in \.html or \.json for path/);
 });
 
-test('needs a model with regions that this tool converted', async () => {
+test('needs a model of this tool, with regions, whose layers mean what they mean in float', async () => {
   const of = (lowbit: string) => makeReport({ ...models, lowbit, samples, comparison });
   await expect(of(models.float)).rejects.toThrow(/was not converted by tfjs-lowbit/);
   const output = join(temporaryFolder(), 'nodes');
   await convert({ input: models.float, output, calibration: samples, regions: false });
   await expect(of(join(output, 'model.json'))).rejects.toThrow(/convert it with regions/);
+  await convert({ input: models.float, output, calibration: samples, equalize: true });
+  await expect(of(join(output, 'model.json'))).rejects.toThrow(/was equalized/);
 });
