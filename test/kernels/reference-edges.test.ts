@@ -100,6 +100,20 @@ test('an element-wise op behind a convolution whose channels are split between t
   });
 });
 
+test('pairs of weights that overflow a 16-bit sum by little, among many that do not', async () => {
+  await forEachCase('pairs', 30, (random, index) => {
+    const builder = new CaseBuilder();
+    const drawer = new Drawer(builder, random, false, 'borderline');
+    const rows = random.pick([1, 2, 5, 8, 9, 23]);
+    builder.output(
+      index < 20
+        ? drawer.linear(drawer.codes([rows, random.int(90, 700)]), random.int(1, 40))
+        : drawer.conv2d(drawer.codes([1, 5, rows, random.int(12, 70)]), { groups: 1, window: window(3) }),
+    );
+    expectReference(builder.build(), engines);
+  });
+});
+
 test('deep sums: accumulators near the ends of int32', async () => {
   await check('depth', 12, (drawer, random, index) =>
     drawer.linear(drawer.codes([2, index < 6 ? 2048 : 30000]), random.int(1, 3)),

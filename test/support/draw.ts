@@ -23,20 +23,21 @@ import type { Random } from './random';
  * `small`: sums of a few steps, which with scales that are powers of two often fall halfway between two codes.
  */
 const STYLES = ['uniform', 'extreme', 'small'] as const;
-type Style = (typeof STYLES)[number];
+/** `borderline`: codes at the ends, and weights of which a few pairs overflow a 16-bit sum by little. */
+type Style = (typeof STYLES)[number] | 'borderline';
 
 /** A builder with the random choices that hold for the whole case. */
 export class Drawer {
-  private readonly style: Style;
-
-  /** @param plain only int8 outputs, without clamps and tables: what other libraries have as well */
+  /**
+   * @param plain only int8 outputs, without clamps and tables: what other libraries have as well
+   * @param style random by default
+   */
   constructor(
     readonly builder: CaseBuilder,
     readonly random: Random,
     private readonly plain = false,
-  ) {
-    this.style = random.pick(STYLES);
-  }
+    private readonly style: Style = random.pick(STYLES),
+  ) {}
 
   /** A zero point, one of the extremes half of the time. */
   private zeroPoint(): number {
@@ -53,7 +54,9 @@ export class Drawer {
 
   private codeValues(count: number, { zeroPoint }: AffineParams): Int32Array {
     if (this.style === 'uniform') return this.random.ints(count, -128, 127);
-    if (this.style === 'extreme') return this.random.ints(count, 0, 1).map((bit) => (bit ? 127 : -128));
+    if (this.style === 'extreme' || this.style === 'borderline') {
+      return this.random.ints(count, 0, 1).map((bit) => (bit ? 127 : -128));
+    }
     return this.random.ints(count, -3, 3).map((step) => Math.min(127, Math.max(-128, zeroPoint + step)));
   }
 
@@ -64,6 +67,11 @@ export class Drawer {
 
   private weightValues(count: number): Int8Array {
     if (this.style === 'uniform') return Int8Array.from(this.random.ints(count, -127, 127));
+    if (this.style === 'borderline') {
+      return Int8Array.from({ length: count }, () =>
+        this.random.pick(this.random.chance(0.02) ? [65, -65, 127] : [64, -64, 63, 0, 1]),
+      );
+    }
     if (this.style === 'extreme')
       return Int8Array.from(this.random.ints(count, 0, 1), (bit) => (bit ? 127 : -127));
     return Int8Array.from(this.random.ints(count, -1, 1));

@@ -1,0 +1,128 @@
+// What the AVX2 kernels share: vectors and the store of convolutions.
+#pragma once
+#include <immintrin.h>
+
+#include <algorithm>
+
+#include "../vector-kernels.h"
+
+namespace lowbit {
+namespace avx2 {
+
+struct Avx2 {
+  using Int = __m256i;
+  using Float = __m256;
+  static constexpr size_t lanes = 8;
+  static Int set(int32_t v) { return _mm256_set1_epi32(v); }
+  static Float set(float v) { return _mm256_set1_ps(v); }
+  static Int load(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Float load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(int32_t* p, Int v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static Int loadCodes(const uint8_t* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void storeCodes(uint8_t* p, Int v) {
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+  }
+  static Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
+  static Int sub(Int a, Int b) { return _mm256_sub_epi32(a, b); }
+  static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float div(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float toFloat(Int a) { return _mm256_cvtepi32_ps(a); }
+  static Int toInt(Float a) { return _mm256_cvtps_epi32(a); }
+};
+
+constexpr int kLanes = 8;
+
+inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
+
+inline __m128i load8(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+
+inline __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+
+inline __m256i widenWeights(const int8_t* p) { return _mm256_cvtepi8_epi16(load16(p)); }
+
+// Bias and multiplier as they lie at the start of a panel or a block of 8 outputs.
+struct Constants {
+  int32_t bias[kLanes];
+  float multiplier[kLanes];
+};
+
+// The store of OutputStage, from accumulators that the bias is part of.
+class Store {
+ public:
+  explicit Store(const OutputStage& stage)
+      : low_(_mm256_set1_ps(stage.low)),
+        high_(_mm256_set1_ps(stage.high)),
+        zeroPoint_(_mm256_set1_epi16(static_cast<int16_t>(stage.zeroPoint))),
+        codeLow_(_mm256_set1_epi8(static_cast<char>(stage.codeLow()))),
+        codeHigh_(_mm256_set1_epi8(static_cast<char>(stage.codeHigh()))),
+        table_(stage.table),
+        bounded_(stage.bounded) {}
+
+  __m256 clamp(__m256 value) const { return _mm256_min_ps(_mm256_max_ps(value, low_), high_); }
+
+  __m256i round(__m256i accumulator, __m256 multiplier) const {
+    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(accumulator), multiplier);
+    return _mm256_cvtps_epi32(bounded_ ? value : clamp(value));
+  }
+
+  // Codes of four vectors of rounded values. Each 128-bit lane holds 4 values of a, b, c and d in turn.
+  __m256i codes(__m256i a, __m256i b, __m256i c, __m256i d) const {
+    const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeroPoint_);
+    const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeroPoint_);
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), codeLow_), codeHigh_);
+  }
+
+  const uint8_t* table() const { return table_; }
+
+ private:
+  __m256 low_, high_;
+  __m256i zeroPoint_, codeLow_, codeHigh_;
+  const uint8_t* table_;
+  bool bounded_;
+};
+
+// Codes as Store makes them of 4 / N rows of N vectors each, row by row.
+template <int N>
+inline __m256i inOrder(__m256i codes) {
+  if constexpr (N == 2) return _mm256_permute4x64_epi64(codes, _MM_SHUFFLE(3, 1, 2, 0));
+  return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// Stores the first `rows` of up to 4 rows of 8 codes or 2 of 16, `count` of each.
+template <int N>
+inline void putRows(const Store& store, __m256i codes, int rows, int count, uint8_t* out, size_t stride) {
+  const __m128i halves[2] = {_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)};
+  if (count == N && !store.table()) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 32 / N; ++i) {
+      if (i >= rows) return;
+      uint8_t* row = out + i * stride;
+      if constexpr (N == 16) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(row), halves[i]);
+      } else {
+        const __m128d half = _mm_castsi128_pd(halves[i / 2]);
+        i % 2 ? _mm_storeh_pd(reinterpret_cast<double*>(row), half)
+              : _mm_storel_pd(reinterpret_cast<double*>(row), half);
+      }
+    }
+    return;
+  }
+  uint8_t bytes[32];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(bytes), codes);
+  for (int i = 0; i < std::min(rows, 32 / N); ++i) {
+    for (int c = 0; c < count; ++c) {
+      const uint8_t code = bytes[i * N + c];
+      out[i * stride + c] = store.table() ? store.table()[code] : code;
+    }
+  }
+}
+
+}  // namespace avx2
+}  // namespace lowbit
