@@ -31,12 +31,14 @@ export class Drawer {
   /**
    * @param plain only int8 outputs, without clamps and tables: what other libraries have as well
    * @param style random by default
+   * @param maxWeight the largest magnitude of a weight
    */
   constructor(
     readonly builder: CaseBuilder,
     readonly random: Random,
     private readonly plain = false,
     private readonly style: Style = random.pick(STYLES),
+    private readonly maxWeight = 127,
   ) {}
 
   /** A zero point, one of the extremes half of the time. */
@@ -66,14 +68,15 @@ export class Drawer {
   }
 
   private weightValues(count: number): Int8Array {
-    if (this.style === 'uniform') return Int8Array.from(this.random.ints(count, -127, 127));
+    if (this.style === 'uniform')
+      return Int8Array.from(this.random.ints(count, -this.maxWeight, this.maxWeight));
     if (this.style === 'borderline') {
       return Int8Array.from({ length: count }, () =>
         this.random.pick(this.random.chance(0.02) ? [65, -65, 127] : [64, -64, 63, 0, 1]),
       );
     }
     if (this.style === 'extreme')
-      return Int8Array.from(this.random.ints(count, 0, 1), (bit) => (bit ? 127 : -127));
+      return Int8Array.from(this.random.ints(count, 0, 1), (bit) => (bit ? this.maxWeight : -this.maxWeight));
     return Int8Array.from(this.random.ints(count, -1, 1));
   }
 
