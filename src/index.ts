@@ -34,6 +34,7 @@ export type { QuantizedPoolAttrs } from '../kernels/QuantizedPool';
 export { install, type TfInstance } from '../kernels/register';
 export { type BenchOptions, type BenchReport, bench } from './bench';
 export { imageFolder } from './calibration/data/image-folder';
+export { type LabelledImageOptions, labelledImages } from './calibration/data/labelled';
 export { namedSamples } from './calibration/data/named-samples';
 export { npyFile } from './calibration/data/npy';
 export { npzFile } from './calibration/data/npz';

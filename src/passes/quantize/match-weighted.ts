@@ -43,10 +43,11 @@ function quantizedFilter(
   { weightRange, filters }: WeightOptions,
   inputScale: number,
 ): QuantizedFilter {
-  const known = filters?.get(op.node.name);
+  const key = `${op.node.name} at ${inputScale}`;
+  const known = filters?.get(key);
   if (known) return known;
   const filter = quantizeFilter(weights, programChannel(op), op.channels, op.bias, inputScale, weightRange);
-  filters?.set(op.node.name, filter);
+  filters?.set(key, filter);
   return filter;
 }
 

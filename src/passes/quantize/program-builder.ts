@@ -56,7 +56,7 @@ export function withoutSaturation(f: (x: number) => number, { min, max }: Range)
 export interface WeightOptions {
   /** How the bounds of weights are chosen. Default `max`. */
   readonly weightRange?: WeightRange;
-  /** Quantized weights by node, kept for the next program of the same graph and observations. */
+  /** Quantized weights by node and input scale, kept for the next program of the same graph. */
   readonly filters?: Map<string, QuantizedFilter>;
 }
 
