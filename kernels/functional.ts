@@ -3,8 +3,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/errors';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
+import {
+  quantizedBatchMatMul as batchMatMulKernel,
+  type QuantizedBatchMatMulAttrs,
+} from './QuantizedBatchMatMul';
 import { quantizedConcat as concatKernel, type QuantizedConcatAttrs } from './QuantizedConcat';
 import { type QuantizedConv2DAttrs, quantizedConv2D } from './QuantizedConv2D';
+import { type QuantizedConv2DTransposeAttrs, quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
 import { quantizedDepthwise as depthwiseKernel, type QuantizedDepthwiseAttrs } from './QuantizedDepthwise';
 import * as layout from './QuantizedLayout';
 import { quantizedLinear as linearKernel, type QuantizedLinearAttrs } from './QuantizedLinear';
@@ -69,6 +74,22 @@ export function quantizedLinear(
   attrs: QuantizedLinearAttrs,
 ): tf.Tensor {
   return run(linearKernel.name, { x, ...weights }, attrs);
+}
+
+export function quantizedConv2dTranspose(
+  x: tf.Tensor,
+  weights: QuantizedFilter,
+  attrs: QuantizedConv2DTransposeAttrs,
+): tf.Tensor {
+  return run(quantizedConv2DTranspose.name, { x, ...weights }, attrs);
+}
+
+export function quantizedBatchMatMul(
+  a: tf.Tensor,
+  b: tf.Tensor,
+  attrs: QuantizedBatchMatMulAttrs,
+): tf.Tensor {
+  return run(batchMatMulKernel.name, { a, b }, attrs);
 }
 
 export function quantizedMaxPool(x: tf.Tensor, attrs: pool.QuantizedPoolAttrs): tf.Tensor {

@@ -15,8 +15,10 @@ import {
   quantizedMul,
   quantizedSub,
 } from './QuantizedArithmetic';
+import { quantizedBatchMatMul } from './QuantizedBatchMatMul';
 import { quantizedConcat } from './QuantizedConcat';
 import { quantizedConv2D } from './QuantizedConv2D';
+import { quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
 import { quantizedDepthwise } from './QuantizedDepthwise';
 import {
   quantizedDepthToSpace,
@@ -36,8 +38,10 @@ import { quantizedSoftmax } from './QuantizedSoftmax';
 export const KERNELS: readonly LowbitKernel[] = [
   quantizedRegion,
   quantizedConv2D,
+  quantizedConv2DTranspose,
   quantizedDepthwise,
   quantizedLinear,
+  quantizedBatchMatMul,
   quantizedMaxPool,
   quantizedAvgPool,
   quantizedAdd,

@@ -32,6 +32,9 @@ std::unique_ptr<Operator> makeTranspose(OpReader&, const Tensor& input, const Te
 std::unique_ptr<Operator> makeSpaceToDepth(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeDepthToSpace(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makePrelu(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeTransposedConv2D(OpReader&, const Kernels&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeBatchMatMul(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
+std::unique_ptr<Operator> makeConstant(OpReader&, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);

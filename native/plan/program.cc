@@ -40,6 +40,9 @@ enum Kind : int32_t {
   kDepthToSpace,
   kResizeNearest,
   kResizeBilinear,
+  kTransposedConv2D,
+  kBatchMatMul,
+  kConstant,
 };
 
 struct KindRow {
@@ -77,6 +80,9 @@ constexpr KindRow kKinds[] = {
     {"QuantizedDepthToSpace"},
     {"QuantizedResizeNearestNeighbor"},
     {"QuantizedResizeBilinear"},
+    {"QuantizedConv2DTranspose"},
+    {"QuantizedBatchMatMul", 2, 2},
+    {"Constant", 0, 0},
 };
 
 const KindRow* kindRow(int32_t kind) {
@@ -213,7 +219,10 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kSpaceToDepth: return makeSpaceToDepth(reader, inputs[0], output);
     case kDepthToSpace: return makeDepthToSpace(reader, inputs[0], output);
     case kResizeNearest: return makeResizeNearest(reader, inputs[0], output);
-    default: return makeResizeBilinear(reader, inputs[0], output);
+    case kResizeBilinear: return makeResizeBilinear(reader, inputs[0], output);
+    case kTransposedConv2D: return makeTransposedConv2D(reader, kernels, inputs[0], output);
+    case kBatchMatMul: return makeBatchMatMul(reader, inputs[0], inputs[1], output);
+    default: return makeConstant(reader, output);
   }
 }
 

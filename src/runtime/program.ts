@@ -52,6 +52,9 @@ export enum OpKind {
   DepthToSpace = 23,
   ResizeNearestNeighbor = 24,
   ResizeBilinear = 25,
+  TransposedConv2D = 26,
+  BatchMatMul = 27,
+  Constant = 28,
 }
 
 /** How the filter bytes of an op are stored; low-bit formats take further numbers. */
@@ -210,6 +213,24 @@ export type Op = OpBase &
     | { kind: OpKind.ResizeNearestNeighbor; size: ResizeSize }
     /** Any scales; output int8 or float32. */
     | { kind: OpKind.ResizeBilinear; size: ResizeSize }
+    /**
+     * The gradient of a convolution with respect to its input. Filter [outChannels, kernel h, kernel w, inChannels]; the
+     * window is that of the convolution from output to input, without dilation. Output int8 or float32.
+     */
+    | {
+        kind: OpKind.TransposedConv2D;
+        filter: FilterRef;
+        inChannels: number;
+        outChannels: number;
+        window: Window;
+        /** 0: the input times the stride (SAME), or what the window covers. */
+        outputSize: readonly [height: number, width: number];
+        activation: Activation;
+      }
+    /** On the last two axes; the others broadcast. Output int8 or float32. */
+    | { kind: OpKind.BatchMatMul; transposeA: boolean; transposeB: boolean; activation: Activation }
+    /** int8 codes at a byte offset in the weights; an op without inputs. */
+    | { kind: OpKind.Constant; offset: number; shape: readonly number[] }
   );
 
 export interface Program {
@@ -285,6 +306,19 @@ function parameterWords(op: Op): number[] {
         ...windowWords(op.window),
         ...activationWords(op.activation),
       ];
+    case OpKind.TransposedConv2D:
+      return [
+        ...filterWords(op.filter),
+        op.inChannels,
+        op.outChannels,
+        ...windowWords(op.window),
+        ...op.outputSize,
+        ...activationWords(op.activation),
+      ];
+    case OpKind.BatchMatMul:
+      return [Number(op.transposeA), Number(op.transposeB), ...activationWords(op.activation)];
+    case OpKind.Constant:
+      return [op.offset, op.shape.length, ...op.shape];
     case OpKind.Linear:
       return [...filterWords(op.filter), op.inFeatures, op.outFeatures, ...activationWords(op.activation)];
     case OpKind.MaxPool:

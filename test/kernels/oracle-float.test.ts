@@ -18,7 +18,8 @@ import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase } from '../support/random';
 import { ARITHMETIC_SERIES, FLOAT_SERIES } from '../support/series';
-import type { ReferenceTensor } from './reference/tensor';
+import { transposedSize } from './reference/filters';
+import { type ReferenceTensor, sizeOf } from './reference/tensor';
 
 const CASES = 200;
 
@@ -69,8 +70,15 @@ function paddingOf({ padding }: Window): Padding {
   ];
 }
 
-/** TF.js has no groups, no dilation of strided windows, no dilation of pools. */
-function hasCounterpart(op: Op): boolean {
+/**
+ * TF.js has no groups, no dilation of strided windows, no dilation of pools; of matrices it broadcasts single ones
+ * rightly, but not a batch along one of two axes.
+ */
+function hasCounterpart(op: Op, inputs: readonly ReferenceTensor[], result: ReferenceTensor): boolean {
+  if (op.kind === OpKind.BatchMatMul) {
+    const count = ({ shape }: ReferenceTensor) => sizeOf(shape.slice(0, -2));
+    return inputs.every((input) => count(input) === 1 || count(input) === count(result));
+  }
   if (op.kind === OpKind.Conv2D && op.groups > 1) return false;
   if (!('window' in op) || op.window.dilations === undefined) return true;
   const { strides, dilations } = op.window;
@@ -106,6 +114,25 @@ function convolve(op: Op, x: tf.Tensor4D, inputScale: number, blob: Int32Array):
     tf.depthwiseConv2d(x, filter, [...strides], paddingOf(op.window), 'NHWC', [...dilations]),
     bias,
   );
+}
+
+function transposed(
+  op: Extract<Op, { kind: OpKind.TransposedConv2D }>,
+  x: tf.Tensor4D,
+  inputScale: number,
+  blob: Int32Array,
+): tf.Tensor {
+  const { inChannels, outChannels, window } = op;
+  const [h, w] = window.kernel;
+  const taps = h * w * inChannels;
+  const { weights, bias } = realFilter(op.filter, blob, inputScale, outChannels, taps, (i) =>
+    Math.floor(i / taps),
+  );
+  const filter = tf.transpose(tf.tensor4d(weights, [outChannels, h, w, inChannels]), [1, 2, 0, 3]);
+  const [height, width] = transposedSize(op, x.shape[1], x.shape[2]);
+  const shape: [number, number, number, number] = [x.shape[0], height, width, outChannels];
+  const padding = paddingOf(window) as 'same' | 'valid';
+  return tf.add(tf.conv2dTranspose(x, filter, shape, [...window.strides], padding), bias);
 }
 
 function padded(
@@ -161,6 +188,10 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
       return tf.concat(inputs.map(real), op.axis);
     case OpKind.Softmax:
       return tf.softmax(x!);
+    case OpKind.TransposedConv2D:
+      return transposed(op, x as tf.Tensor4D, inputScale, blob);
+    case OpKind.BatchMatMul:
+      return tf.matMul(x!, y!, op.transposeA, op.transposeB);
     case OpKind.Sub:
       return tf.sub(x!, y!);
     case OpKind.Maximum:
@@ -220,9 +251,9 @@ test.each([...ARITHMETIC_SERIES, ...FLOAT_SERIES])(
       const builder = new CaseBuilder();
       const ours = builder.tensors[draw(new Drawer(builder, random, true), random)]!;
       const op = builder.program.ops.at(-1)!;
-      if (!hasCounterpart(op)) return;
+      const inputs = op.inputs.map((id) => builder.tensors[id]!);
+      if (!hasCounterpart(op, inputs, ours)) return;
       tf.tidy(() => {
-        const inputs = op.inputs.map((id) => builder.tensors[id]!);
         compared += expectNearest(ours, runFloat(op, inputs, builder.weights.build()).dataSync());
       });
     });

@@ -61,6 +61,8 @@ describe('every channel count from 1 to 70', () => {
     ['pad', (d, i) => d.pad(d.codes(image(i)))],
     ['slice', (d, i) => d.slice(d.codes(image(i)))],
     ['transpose', (d, i) => d.transpose(d.codes(image(i)))],
+    ['transposed conv', (d, i) => d.transposedConv2d(d.codes(image(i)))],
+    ['matrix product', (d, i) => d.batchMatMul(d.codes([3, i + 1]), d.codes([i + 1, 70 - i]), false, false)],
     ['resize', (d, i) => d.resizeBilinear(d.codes(image(i)))],
   ])('%s', async (label, draw) => {
     await check(`channels, ${label}`, 70, (drawer, _, index) => draw(drawer, index));
@@ -259,6 +261,8 @@ describe('the same results with 1, 2, 3 and 5 threads', () => {
     ['pad', (d) => d.pad(d.codes([2, 40, 61, 33]))],
     ['slice', (d) => d.slice(d.codes([3, 60, 61, 33]))],
     ['transpose', (d) => d.transpose(d.codes([2, 40, 61, 33]))],
+    ['transposed conv', (d) => d.transposedConv2d(d.codes([2, 14, 15, 20]))],
+    ['matrix product', (d) => d.batchMatMul(d.codes([3, 70, 41]), d.codes([3, 41, 37]), false, false)],
     ['space to depth', (d) => d.spaceDepth(OpKind.SpaceToDepth, 3, d.codes([2, 60, 60, 9]))],
     [
       'resize to the nearest',

@@ -13,7 +13,7 @@ import {
   WeightFormat,
   WeightsBuilder,
 } from '../../src/runtime/program';
-import { CaseBuilder, type KernelCase, type OpDraft } from '../support/case-builder';
+import { CaseBuilder, int8, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
@@ -164,6 +164,15 @@ describe('compile refuses', () => {
   };
   const named = /'block\/conv'/.source;
   const SIZE = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
+  const TRANSPOSED = {
+    kind: OpKind.TransposedConv2D as const,
+    filter: CONV.filter,
+    inChannels: 4,
+    outChannels: 2,
+    window: CONV.window,
+    outputSize: [0, 0] as const,
+    activation: {},
+  };
   /** An op in place of the convolution. */
   const move = (draft: Move): Op => ({ ...draft, name: 'move', inputs: [1], output: 2 }) as Op;
 
@@ -398,6 +407,46 @@ describe('compile refuses', () => {
       /'move': corners cannot be aligned/,
     ],
     [
+      'a transposed convolution with dilation',
+      replace(1, move({ ...TRANSPOSED, window: { ...CONV.window, dilations: [1, 2] } })),
+      /'move': a transposed convolution takes no dilation/,
+    ],
+    [
+      'a transposed convolution of a filter past the weights',
+      replace(1, move({ ...TRANSPOSED, outChannels: 99 })),
+      /'move': filter needs 3564 bytes/,
+    ],
+    [
+      'a transposed convolution that may overflow',
+      (parts) => {
+        parts.bias.fill(2 ** 31 - 1);
+        replace(1, move(TRANSPOSED))(parts);
+      },
+      /'move'.*overflow int32/,
+    ],
+    [
+      'a constant past the weights',
+      replace(1, { kind: OpKind.Constant, name: 'codes', inputs: [], output: 2, offset: 85, shape: [9] }),
+      /'codes': constant needs 9 bytes at offset 85/,
+    ],
+    [
+      'a constant of 2^40 elements',
+      replace(1, {
+        kind: OpKind.Constant,
+        name: 'codes',
+        inputs: [],
+        output: 2,
+        offset: 0,
+        shape: [2 ** 20, 2 ** 20],
+      }),
+      /'codes': has too many elements/,
+    ],
+    [
+      'a matrix product of one matrix',
+      replace(1, move({ kind: OpKind.BatchMatMul, transposeA: false, transposeB: false, activation: {} })),
+      /'move': has 1 inputs, expected 2/,
+    ],
+    [
       'a softmax of int32',
       replace(1, { kind: OpKind.Softmax, name: 'soft', inputs: [0], output: 2 }),
       /'soft': input is int32, expected int8/,
@@ -483,6 +532,7 @@ describe('planning refuses shapes that an op cannot take', () => {
   const size = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
   const channels = new WeightsBuilder();
   channels.append(new Float32Array(4));
+  channels.append(Float32Array.of(1));
 
   test.each<[string, Move, number[], RegExp]>([
     [
@@ -514,6 +564,20 @@ describe('planning refuses shapes that an op cannot take', () => {
       { kind: OpKind.Slice, ranges: [{ begin: 9, size: -1, stride: 1 }] },
       [4],
       /from 9 by steps of 1 lie outside axis 0/,
+    ],
+    [
+      'a transposed convolution to a size that gives another image',
+      {
+        kind: OpKind.TransposedConv2D,
+        filter: { filterOffset: 0, scaleOffset: 16, format: WeightFormat.Int8 },
+        inChannels: 1,
+        outChannels: 1,
+        window: { kernel: [2, 2], strides: [2, 2], padding: { mode: PaddingMode.Same } },
+        outputSize: [3, 9],
+        activation: {},
+      },
+      [1, 2, 4, 1],
+      /a convolution of 3 x 9 pixels gives 2 x 5, but the activation has shape \[1, 2, 4, 1\]/,
     ],
     ['a transpose of another rank', { kind: OpKind.Transpose, axes: [1, 0] }, [4], /expected rank 2/],
     [
@@ -560,6 +624,37 @@ describe('planning refuses shapes that an op cannot take', () => {
     expectRefusal(() => compiled.outputShapes([shape]), 'invalid-shape', message);
     compiled.dispose();
   });
+});
+
+test.each<[number[], number[], RegExp]>([
+  [[2, 3], [4, 2], /shapes \[2, 3\] and \[4, 2\] do not multiply/],
+  [[3], [3, 2], /shapes \[3\] and \[3, 2\] do not multiply/],
+  [[2, 2, 3], [3, 3, 2], /do not multiply/],
+  [[1, 33026], [33026, 1], /a sum of 33026 products could overflow int32, expected at most 33025/],
+])('planning refuses a matrix product of %j and %j', (a, b, message) => {
+  const builder = new CaseBuilder();
+  const code = { scale: 1, zeroPoint: 0 };
+  const params = int8(code);
+  const operands = [a, b].map((shape) => builder.codes(shape, new Int32Array(sizeOf(shape)), code));
+  const { program } = builder;
+  const product = program.tensors.push({ ...params, shape: [-1, -1] }) - 1;
+  const outside = program.tensors.push({ ...params, type: TensorType.Int32, shape: [-1, -1] }) - 1;
+  program.ops.push(
+    {
+      kind: OpKind.BatchMatMul,
+      name: 'product',
+      inputs: operands,
+      output: product,
+      transposeA: false,
+      transposeB: false,
+      activation: {},
+    },
+    { kind: OpKind.Cast, name: 'out', inputs: [product], output: outside },
+  );
+  program.outputs.push(outside);
+  const compiled = engine.compile(encodeProgram(program), builder.weights.build());
+  expectRefusal(() => compiled.outputShapes([a, b]), 'invalid-shape', message);
+  compiled.dispose();
 });
 
 describe('running refuses', () => {

@@ -215,6 +215,43 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     expect(await stepsApart(scores, tf.sigmoid(real(x, 0.02, 5)), 1)).toBeLessThan(1e-6);
   });
 
+  test.each([
+    ['same', [0, 0]],
+    ['same', [7, 10]],
+    ['valid', [0, 0]],
+  ] as const)('QuantizedConv2DTranspose, pad %s, output size %p', async (pad, size) => {
+    const x = codes([2, 4, 5, 6], 17) as tf.Tensor4D;
+    const { weights, filter, bias } = makeFilter([5, 3, 3, 6], 5, 0);
+    const ours = lowbit.quantizedConv2dTranspose(x, weights, {
+      ...input,
+      ...output,
+      filterShape: [5, 3, 3, 6],
+      strides: [2, 2],
+      pad,
+      outputSize: [...size],
+    });
+    const [height, width] = size[0] ? size : pad === 'same' ? [8, 10] : [9, 11];
+    const swapped = tf.transpose(filter, [1, 2, 0, 3]) as tf.Tensor4D;
+    const spread = tf.conv2dTranspose(
+      real(x, 0.02, 5) as tf.Tensor4D,
+      swapped,
+      [2, height, width, 5],
+      [2, 2],
+      pad,
+    );
+    await near(ours, tf.add(spread, bias));
+  });
+
+  test('QuantizedBatchMatMul', async () => {
+    const a = codes([2, 3, 7, 30], 18);
+    const b = codes([2, 3, 9, 30], 19);
+    const attrs = { aScale: 0.02, aZeroPoint: 5, bScale: 0.03, bZeroPoint: -9, transposeB: true };
+    const product = tf.matMul(real(a, 0.02, 5), real(b, 0.03, -9), false, true);
+    await near(lowbit.quantizedBatchMatMul(a, b, { ...attrs, ...output }), product);
+    const clamped = lowbit.quantizedBatchMatMul(a, b, { ...attrs, activation: 'relu' });
+    expect(await stepsApart(clamped, tf.relu(product), 1)).toBeLessThan(1e-3);
+  });
+
   test('differences, extremes and prelu', async () => {
     const x = codes([2, 6, 5, 20], 13);
     const y = codes([2, 6, 5, 20], 14);

@@ -13,6 +13,7 @@ import {
   WeightFormat,
   type Window,
 } from '../../src/runtime/program';
+import { transposedSize } from '../kernels/reference/filters';
 import { sizeOf } from '../kernels/reference/tensor';
 import { realTaps, windowAxes } from '../kernels/reference/window';
 import { type CaseBuilder, FLOAT32, int8, type OpDraft, type OutputSpec } from './case-builder';
@@ -230,6 +231,65 @@ export class Drawer {
       (activation) => ({ kind: OpKind.Linear, inputs: [input], filter, inFeatures, outFeatures, activation }),
       { float: true },
     );
+  }
+
+  transposedConv2d(input: number): number {
+    const { random, builder } = this;
+    const [, height, width, inChannels] = builder.shape(input) as [number, number, number, number];
+    const outChannels = random.int(1, 24);
+    const { window, outputSize } = this.transposedWindow(height, width);
+    const taps = window.kernel[0] * window.kernel[1] * inChannels;
+    const filter = this.filter(outChannels, taps, (channel, tap) => channel * taps + tap);
+    return this.requantized(
+      (activation) => ({
+        kind: OpKind.TransposedConv2D,
+        inputs: [input],
+        filter,
+        inChannels,
+        outChannels,
+        window,
+        outputSize,
+        activation,
+      }),
+      { float: true },
+    );
+  }
+
+  /** A window and an output size from which a convolution gives an image of this size. */
+  private transposedWindow(height: number, width: number): { window: Window; outputSize: [number, number] } {
+    const { random } = this;
+    for (;;) {
+      const kernel = [random.int(1, 5), random.int(1, 5)] as const;
+      const pad = (axis: 0 | 1) => random.int(0, kernel[axis] - 1);
+      const window: Window = {
+        kernel,
+        strides: [random.int(1, 4), random.int(1, 4)],
+        padding: random.chance(0.3)
+          ? { mode: PaddingMode.Explicit, top: pad(0), bottom: pad(0), left: pad(1), right: pad(1) }
+          : { mode: random.pick([PaddingMode.Same, PaddingMode.Valid]) },
+      };
+      // A convolution rounds down: a few pixels more or less may give the same image.
+      const implied = transposedSize({ window, outputSize: [0, 0] }, height, width);
+      const outputSize = implied.map((dim) => Math.max(0, dim + random.int(-2, 2))) as [number, number];
+      if (random.chance(0.5)) outputSize.fill(0);
+      const shape = [1, ...transposedSize({ window, outputSize }, height, width), 1];
+      if (Math.min(...shape) < 1 || !fits(window, shape, false)) continue;
+      const [rows, columns] = windowAxes(window, shape);
+      if (rows.output === height && columns.output === width) return { window, outputSize };
+    }
+  }
+
+  batchMatMul(a: number, b: number, transposeA: boolean, transposeB: boolean): number {
+    return this.requantized(
+      (activation) => ({ kind: OpKind.BatchMatMul, inputs: [a, b], transposeA, transposeB, activation }),
+      { float: true },
+    );
+  }
+
+  constant(shape: readonly number[]): number {
+    const params = this.params();
+    const offset = this.builder.weights.append(Int8Array.from(this.codeValues(sizeOf(shape), params)));
+    return this.builder.apply({ kind: OpKind.Constant, inputs: [], offset, shape }, int8(params));
   }
 
   private poolWindow(input: number): Window {

@@ -39,6 +39,23 @@ function drawDepthToSpace(drawer: Drawer, random: Random): number {
   return drawer.spaceDepth(OpKind.DepthToSpace, block, drawer.codes(shape));
 }
 
+function drawBatchMatMul(drawer: Drawer, random: Random): number {
+  const [rows, terms, columns] = [random.int(1, 9), random.int(1, 40), random.int(1, 40)];
+  const [transposeA, transposeB] = [random.chance(0.5), random.chance(0.5)];
+  const batches = Array.from({ length: random.int(0, 2) }, () => random.int(1, 3));
+  const some = () =>
+    batches.map((dim) => (random.chance(0.2) ? 1 : dim)).slice(random.int(0, batches.length));
+  const [a, b] = random.chance(0.5) ? [batches, some()] : [some(), batches];
+  const matrix = (height: number, width: number, transposed: boolean) =>
+    transposed ? [width, height] : [height, width];
+  return drawer.batchMatMul(
+    drawer.codes([...a, ...matrix(rows, terms, transposeA)]),
+    drawer.codes([...b, ...matrix(terms, columns, transposeB)]),
+    transposeA,
+    transposeB,
+  );
+}
+
 /** Two shapes that broadcast together; equal ones a quarter of the time. */
 function broadcastShapes(random: Random): [number[], number[]] {
   const shape = anyShape(random);
@@ -76,7 +93,7 @@ const binarySeries = (kind: BinaryKind): Series => ({
   label: OpKind[kind],
   draw: (drawer, random) => {
     const [a, b] = broadcastShapes(random);
-    return drawer.binary(kind, drawer.codes(a), drawer.codes(b));
+    return drawer.binary(kind, drawer.codes(a), random.chance(0.1) ? drawer.constant(b) : drawer.codes(b));
   },
 });
 
@@ -104,6 +121,14 @@ export const FLOAT_SERIES: readonly Series[] = [
   { label: 'Pad', draw: (drawer, random) => drawer.pad(drawer.codes(smallShape(random))) },
   { label: 'Slice', draw: (drawer, random) => drawer.slice(drawer.codes(smallShape(random))) },
   { label: 'Transpose', draw: (drawer, random) => drawer.transpose(drawer.codes(smallShape(random))) },
+  {
+    label: 'TransposedConv2D',
+    draw: (drawer, random) =>
+      drawer.transposedConv2d(
+        drawer.codes([random.int(1, 2), random.int(1, 6), random.int(1, 6), random.int(1, 20)]),
+      ),
+  },
+  { label: 'BatchMatMul', draw: drawBatchMatMul },
   { label: 'SpaceToDepth', draw: drawSpaceToDepth },
   { label: 'DepthToSpace', draw: drawDepthToSpace },
   {

@@ -208,6 +208,31 @@ class Expansion {
           ...affineAttrs('input', input),
           ...affineAttrsOfCodes('output', result),
         });
+      case OpKind.TransposedConv2D: {
+        const shape = [op.outChannels, ...op.window.kernel, op.inChannels];
+        const [height, width] = op.outputSize;
+        const attrs = { ...windowAttrs(op.window), outputSize: attr.ints([height, width]) };
+        return this.weighted(op, 'QuantizedConv2DTranspose', inputs[0], shape, op.outChannels, attrs);
+      }
+      case OpKind.BatchMatMul: {
+        const [a, b] = op.inputs.map((id) => this.spec(id));
+        const emit = (more: Attrs) =>
+          this.node(op.name, 'QuantizedBatchMatMul', inputs, {
+            ...affineAttrs('a', a),
+            ...affineAttrs('b', b),
+            transposeA: attr.bool(op.transposeA),
+            transposeB: attr.bool(op.transposeB),
+            ...more,
+          });
+        return result.type === TensorType.Float32
+          ? this.clampedReal(op.name, op.activation, emit)
+          : this.activated(op.name, result, op.activation, emit);
+      }
+      case OpKind.Constant: {
+        const size = op.shape.reduce((product, dim) => product * dim, 1);
+        const codes = new Int8Array(this.words(op.offset, size).buffer, 0, size);
+        return this.constant(op.name, Int32Array.from(codes), op.shape);
+      }
       case OpKind.Cast:
         return inputs[0];
     }

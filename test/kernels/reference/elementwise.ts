@@ -9,7 +9,7 @@ import { store, storeScale, toCode } from './requantize';
 import { isFloat, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
 
 /** NumPy broadcasting: shapes aligned at the last axis, 1 stretches. */
-function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
+export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const left = a[axis - rank + a.length] ?? 1;
@@ -19,7 +19,7 @@ function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
 }
 
 /** Elements from one step to the next along each axis of the output; 0 where the tensor is stretched. */
-function broadcastStrides({ shape }: ReferenceTensor, rank: number): number[] {
+export function broadcastStrides(shape: readonly number[], rank: number): number[] {
   const strides: number[] = Array(rank).fill(0);
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; --axis) {
@@ -61,8 +61,8 @@ export function binary(
             Math.fround(right * Math.fround(scaleB / outputScale)),
           );
   const shape = broadcastShape(a.shape, b.shape);
-  const stridesA = broadcastStrides(a, shape.length);
-  const stridesB = broadcastStrides(b, shape.length);
+  const stridesA = broadcastStrides(a.shape, shape.length);
+  const stridesB = broadcastStrides(b.shape, shape.length);
   const values: number[] = [];
   for (const position of positions(shape)) {
     let [atA, atB] = [0, 0];

@@ -1,7 +1,13 @@
 /** Ops with a filter: sums of products in exact integers, one float32 multiplication per output element. */
-import type { FilterRef, Op, OpKind, TensorSpec } from '../../../src/runtime/program';
+import {
+  type FilterRef,
+  type Op,
+  type OpKind,
+  PaddingMode,
+  type TensorSpec,
+} from '../../../src/runtime/program';
 import { store, storeScale } from './requantize';
-import { indexOf, isFloat, type ReferenceTensor, scaleOf } from './tensor';
+import { indexOf, isFloat, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 import { outputPositions, realTaps, windowAxes } from './window';
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
@@ -24,7 +30,7 @@ function readFilter(ref: FilterRef, weights: Int8Array): Filter {
 
 /** Turns accumulators into the output: accumulator * float32(s_in * s_w[channel] / s_out). */
 function storeAccumulators(
-  op: OpOf<OpKind.Conv2D | OpKind.DepthwiseConv2D | OpKind.Linear>,
+  op: OpOf<OpKind.Conv2D | OpKind.DepthwiseConv2D | OpKind.Linear | OpKind.TransposedConv2D>,
   input: ReferenceTensor,
   spec: TensorSpec,
   shape: readonly number[],
@@ -97,6 +103,50 @@ export function depthwiseConv2d(
     accumulators.push(sum);
   }
   return storeAccumulators(op, input, spec, shape, weights, accumulators);
+}
+
+/** Every input pixel adds its products to the outputs that a convolution of these would read for it. */
+export function transposedConv2d(
+  op: OpOf<OpKind.TransposedConv2D>,
+  input: ReferenceTensor,
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor {
+  const { weight } = readFilter(op.filter, weights);
+  const { inChannels, outChannels } = op;
+  const [batch, height, width] = input.shape as [number, number, number];
+  const shape = [batch, ...transposedSize(op, height, width), outChannels];
+  const [rows, columns] = windowAxes(op.window, shape);
+  const accumulators: number[] = Array(sizeOf(shape)).fill(0);
+  for (const { batch: b, y, x, channel: k } of outputPositions(input.shape)) {
+    const steps = input.values[indexOf(input.shape, [b, y, x, k])]! - input.spec.zeroPoint;
+    for (const row of realTaps(rows, y)) {
+      for (const column of realTaps(columns, x)) {
+        const at = indexOf(shape, [b, row.at, column.at, 0]);
+        for (let n = 0; n < outChannels; ++n) {
+          const tap = (n * rows.kernel + row.tap) * columns.kernel + column.tap;
+          accumulators[at + n]! += steps * weight(tap * inChannels + k);
+        }
+      }
+    }
+  }
+  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+}
+
+/** Height and width of the output: those asked for, or the smallest ones that give the input without a rest. */
+export function transposedSize(
+  { window, outputSize }: Pick<OpOf<OpKind.TransposedConv2D>, 'window' | 'outputSize'>,
+  height: number,
+  width: number,
+): [number, number] {
+  const { kernel, strides, padding } = window;
+  const { mode, top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  const explicit = mode === PaddingMode.Explicit ? [top + bottom, left + right] : [0, 0];
+  const extent = (axis: 0 | 1, input: number) =>
+    mode === PaddingMode.Same
+      ? input * strides[axis]
+      : (input - 1) * strides[axis] + kernel[axis] - explicit[axis]!;
+  return [outputSize[0] || extent(0, height), outputSize[1] || extent(1, width)];
 }
 
 export function linear(

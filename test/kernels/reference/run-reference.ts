@@ -6,8 +6,9 @@
 import type { TensorData } from '../../../src/runtime/engine';
 import { type Op, OpKind, type Program, type TensorSpec } from '../../../src/runtime/program';
 import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
-import { conv2d, depthwiseConv2d, linear } from './filters';
+import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
 import { cast, concat, reshape } from './layout';
+import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
 import { pad, resizeNearest, slice, spaceDepth, transpose } from './rearrange';
 import { resizeBilinear } from './resize';
@@ -68,6 +69,12 @@ export function runOp(
       return resizeNearest(op, input, spec);
     case OpKind.ResizeBilinear:
       return resizeBilinear(op, input, spec);
+    case OpKind.TransposedConv2D:
+      return transposedConv2d(op, input, spec, weights);
+    case OpKind.BatchMatMul:
+      return batchMatMul(op, input, inputs[1]!, spec, weights);
+    case OpKind.Constant:
+      return constant(op, spec, weights);
   }
 }
 
