@@ -323,7 +323,7 @@ export async function convertGraph(
   const { graph, changes } = await optimized(source, data, settings, { samples, signal });
   const whole = planQuantization(graph, { float: settings.float(graph) });
   requireRegions(whole);
-  const { provenance, ...observed } = await calibrate(graph, observedTensors(whole), data, {
+  const { provenance: seen, ...observed } = await calibrate(graph, observedTensors(whole), data, {
     method,
     methodOf: settings.methods(whole),
     percentile,
@@ -331,6 +331,7 @@ export async function convertGraph(
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
+  const provenance = calibration === 'random' ? { ...seen, random: true as const } : seen;
   const weights = { weightRange: settings.weightRange, regions: settings.regions, filters: new Map() };
   const observations = await correctedObservations(graph, whole, observed, data, {
     ...weights,

@@ -153,6 +153,24 @@ test('warns when there are fewer samples than asked for', async () => {
   expect(report.warnings).toEqual([expect.stringContaining('8 samples, fewer than the 100')]);
 });
 
+test('tells in the artefact what it was calibrated on', async () => {
+  const lowbit = async (calibration: ConvertOptions['calibration']) => {
+    const { output } = await convert(options({ calibration, samples: 3, output: join(folder, 'told') }));
+    return JSON.parse(readFileSync(join(output, 'model.json'), 'utf8')).userDefinedMetadata.lowbit;
+  };
+  const { calibration, toolVersion } = await lowbit(() => tinySamples(8));
+  expect(toolVersion).toMatch(/^\d+\.\d+\.\d+/);
+  expect(calibration).toEqual({
+    method: expect.any(String),
+    samples: 3,
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    runtime: expect.stringMatching(/^tfjs \d+\.\d+\.\d+ (wasm|cpu)$/),
+  });
+  const random = (await lowbit('random')).calibration;
+  expect(random).toMatchObject({ random: true, samples: 3 });
+  expect(random.sha256).not.toBe(calibration.sha256);
+});
+
 test('writes a node for every op when asked', async () => {
   await convert(options({ regions: false }));
   const json = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));

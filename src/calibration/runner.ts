@@ -34,6 +34,8 @@ export interface CalibrationProvenance {
   readonly samples: number;
   /** SHA-256 of names, shapes and data of all samples seen, in order. */
   readonly sha256: string;
+  /** The samples were random numbers. */
+  readonly random?: true;
   /** What computed the float activations, for example `tfjs 4.22.0 wasm`. */
   readonly runtime: string;
 }
