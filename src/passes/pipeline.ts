@@ -11,6 +11,7 @@ import { removeDeadNodes } from './remove-dead-nodes';
 import { removeIdentities } from './remove-identities';
 import { splitActivations } from './split-activations';
 import { splitSums } from './split-sums';
+import { spreadTransposed } from './spread-transposed';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
@@ -18,6 +19,7 @@ export const PIPELINE: readonly Pass[] = [
   removeIdentities,
   takeFakeQuantization,
   foldPadding,
+  spreadTransposed,
   splitSums,
   foldBias,
   foldBatchNorm,
