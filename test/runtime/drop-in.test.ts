@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';
@@ -213,11 +212,4 @@ describe('a float model that cannot be converted', () => {
     );
     expect(error.message).toMatch(/Weight 'conv\/w' is NaN at index 10/);
   });
-});
-
-test('two worker threads predict in parallel, each the right answer', () => {
-  // The workers load the built package: worker threads do not share jest's transforms.
-  const script = join(__dirname, '..', 'support', 'predict-in-workers.js');
-  const output = execFileSync(process.execPath, [script, converted], { encoding: 'utf8' });
-  expect(JSON.parse(output)).toEqual({ workers: 2, predictions: 400, wrong: 0 });
 });

@@ -1,4 +1,5 @@
-// Predicts in the main thread and, in parallel, in two worker threads; prints how many answers differ from the first.
+// Predicts with each of the models given in the main thread and then, in parallel, with all of them in turn in two
+// worker threads; prints how many answers differ from the first.
 
 const path = require('node:path');
 const { isMainThread, Worker, workerData, parentPort } = require('node:worker_threads');
@@ -9,29 +10,38 @@ require(path.join(__dirname, '..', '..', 'dist', 'src', 'index.js'));
 
 const PREDICTIONS = 200;
 
-async function answers(location, count) {
+/** @returns for each model its answers */
+async function answers(locations, count) {
   await tf.setBackend('cpu');
-  const model = await loadGraphModel(`file://${location}`);
-  const [, height, width, channels] = model.inputs[0].shape;
-  const input = tf.sin(tf.reshape(tf.range(0, height * width * channels), [1, height, width, channels]));
-  const found = [];
-  for (let i = 0; i < count; i++)
-    found.push(tf.tidy(() => [].concat(model.predict(input))[0].dataSync().join()));
-  model.dispose();
+  const models = await Promise.all(locations.map((location) => loadGraphModel(`file://${location}`)));
+  const inputs = models.map((model) => {
+    const [, height, width, channels] = model.inputs[0].shape;
+    return tf.sin(tf.reshape(tf.range(0, height * width * channels), [1, height, width, channels]));
+  });
+  const found = models.map(() => []);
+  for (let i = 0; i < count; i++) {
+    models.forEach((model, m) => {
+      found[m].push(tf.tidy(() => [].concat(model.predict(inputs[m]))[0].dataSync().join()));
+    });
+  }
+  for (const model of models) model.dispose();
   return found;
 }
 
 async function main() {
-  const location = process.argv[2];
-  const [expected] = await answers(location, 1);
-  const workers = [0, 1].map(() => new Worker(__filename, { workerData: location }));
+  const locations = process.argv.slice(2);
+  const expected = await answers(locations, 1);
+  const workers = [0, 1].map(() => new Worker(__filename, { workerData: locations }));
   const found = await Promise.all(
     workers.map(
       (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
     ),
   );
-  const wrong = found.flat().filter((answer) => answer !== expected).length;
-  console.log(JSON.stringify({ workers: workers.length, predictions: found.flat().length, wrong }));
+  const wrong = found.flatMap((ofWorker) =>
+    ofWorker.flatMap((ofModel, m) => ofModel.filter((answer) => answer !== expected[m][0])),
+  );
+  const predictions = found.flat(2).length;
+  console.log(JSON.stringify({ workers: workers.length, predictions, wrong: wrong.length }));
 }
 
 if (isMainThread) {
