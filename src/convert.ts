@@ -56,7 +56,7 @@ export interface QuantizationOptions {
   config?: Config;
   /** Names or glob patterns of nodes that stay float. */
   skip?: readonly string[];
-  /** How ranges follow from the observed values. Default `percentile`. */
+  /** How ranges follow from the observed values. Default `mse`. */
   calibrationMethod?: CalibrationMethod;
   /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
   percentile?: number;
@@ -267,7 +267,7 @@ function progressOf({ onProgress, signal }: QuantizationOptions) {
 }
 
 /** The graph after all rewrites; those that need data come last. */
-async function optimized(
+export async function optimized(
   source: Graph,
   data: SampleSource,
   settings: Settings,

@@ -11,6 +11,7 @@ import {
   DEFAULT_SAMPLES,
   macsOf,
   nodeRecords,
+  optimized,
   type QuantizationOptions,
   requireRegions,
   withMetadata,
@@ -24,7 +25,6 @@ import type { Graph, Sample } from './graph/ir';
 import { modelBytes } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
 import { graphModelBytes } from './graph/write-graph-model';
-import { optimize } from './passes/pipeline';
 import { planQuantization } from './passes/quantize/plan';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
 import { importBackend, withBackend } from './runtime/backends';
@@ -132,10 +132,10 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const settings = new Settings(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
-  const { graph } = optimize(source);
+  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
+  const { graph } = await optimized(source, data, settings, { samples, signal });
   const plan = planQuantization(graph, { float: settings.float(graph) });
   requireRegions(plan);
-  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
   const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), data, {
     method,
     methodOf: settings.methods(plan),

@@ -27,7 +27,7 @@ test('converts and tells what it did', async () => {
   expect(report.changes).toContainEqual(expect.objectContaining({ pass: 'fold-bias', node: 'logits' }));
   expect(report.macs.percent).toBe(100);
   expect(report.macs.total).toBe((await inspect(input)).totals.macs);
-  expect(report.calibration).toMatchObject({ method: 'percentile 99.99', samples: 8 });
+  expect(report.calibration).toMatchObject({ method: 'mse', samples: 8 });
   expect(report.warnings).toEqual([]);
   expect([...new Set(stages)]).toEqual(['read', 'optimize', 'calibrate', 'quantize', 'write']);
   const written = Object.values(files(report.output)).reduce((sum, f) => sum + f.length, 0);

@@ -8,12 +8,12 @@ import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../g
 import { importBackend, withBackend } from '../runtime/backends';
 import type { Observations, ObservedTensor } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
-import { type CalibrationMethod, newObserver } from './observers/methods';
+import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
 import type { Observer } from './observers/observer';
 import type { SampleSource } from './source';
 
 export interface CalibrationOptions {
-  /** How ranges follow from the observed values. Default `percentile`. */
+  /** How ranges follow from the observed values. Default `mse`. */
   method?: CalibrationMethod;
   /** The method for the result of a node; undefined: `method`. */
   methodOf?(node: string): CalibrationMethod | undefined;
@@ -185,7 +185,7 @@ export async function calibrate(
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
-  const settings = { method: 'percentile' as const, percentile: 99.99, samples: 128, ...defined(options) };
+  const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
   const backend = await importBackend();
   const { ranges, means, seen, sha256 } = await withBackend(backend, () =>
     observeAll(graph, tensors, source, settings),

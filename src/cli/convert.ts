@@ -4,7 +4,11 @@ import { BIAS_CORRECTIONS, type BiasCorrection } from '../calibration/correction
 import { labelledImages, unlabelled } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
 import { randomSamples } from '../calibration/data/random';
-import { CALIBRATION_METHODS, type CalibrationMethod } from '../calibration/observers/methods';
+import {
+  CALIBRATION_METHODS,
+  type CalibrationMethod,
+  DEFAULT_METHOD,
+} from '../calibration/observers/methods';
 import { type LabelledSource, type SampleSource, withoutLabels } from '../calibration/source';
 import { compare } from '../compare';
 import { readConfig, writeConfig } from '../config/config';
@@ -183,7 +187,7 @@ export function convertCommand(): Command {
     .addOption(
       new Option(
         '--calibration-method <method>',
-        'how ranges follow from the observed values (default: percentile)',
+        `how ranges follow from the observed values (default: ${DEFAULT_METHOD})`,
       ).choices(CALIBRATION_METHODS),
     )
     .option('--percentile <percent>', 'share of the values that either bound keeps (default: 99.99)', Number)

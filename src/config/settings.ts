@@ -1,6 +1,6 @@
 /** What a conversion is told, from its options and its configuration. */
 import type { BiasCorrection } from '../calibration/correction/bias-correction';
-import type { CalibrationMethod } from '../calibration/observers/methods';
+import { type CalibrationMethod, DEFAULT_METHOD } from '../calibration/observers/methods';
 import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
 import type { QuantizationPlan } from '../passes/quantize/plan';
@@ -45,7 +45,7 @@ export class Settings {
    */
   constructor({ config: given, skip = [], ...options }: SettingsOptions) {
     const { calibration = {}, regions, ...config } = given ? checkConfig(given, 'config') : ({} as Config);
-    this.method = options.calibrationMethod ?? calibration.method ?? 'percentile';
+    this.method = options.calibrationMethod ?? calibration.method ?? DEFAULT_METHOD;
     this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
     this.samples = options.samples ?? calibration.samples;
     this.equalize = options.equalize ?? config.equalize ?? false;

@@ -146,7 +146,7 @@ describe('tfjs-lowbit', () => {
     const { status, stdout } = cli('inspect', model, '--json');
     expect(status).toBe(0);
     const report = JSON.parse(stdout);
-    expect(report).toMatchObject({ regions: 1, calibration: { method: 'percentile 99.99' } });
+    expect(report).toMatchObject({ regions: 1, calibration: { method: 'mse' } });
     const conv = report.layers.find(({ name }: { name: string }) => name === 'conv');
     expect(conv).toMatchObject({ precision: 'int8', result: { bits: 8, zeroPoint: -128 } });
     expect(conv.result.scale).toBeCloseTo(6 / 255, 1);

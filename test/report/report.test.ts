@@ -23,7 +23,7 @@ test('tells of the model, its layers, and where its scales come from', async () 
   const report = await makeReport({ ...models, samples, comparison, layerSamples: 4, timedRuns: 1 });
   expect(report.macs.percent).toBe(100);
   expect(report.layerSamples).toBe(4);
-  expect(report.calibration).toMatchObject({ method: 'percentile 99.99', samples: 6 });
+  expect(report.calibration).toMatchObject({ method: 'mse', samples: 6 });
   expect(report.layers.map(({ name }) => name)).toContain('depthwise');
   expect(report.float).toEqual([{ name: 'probabilities', op: 'Softmax', reason: expect.any(String) }]);
   const conv = report.layers.find(({ name }) => name === 'conv')!.sensitivity!;
