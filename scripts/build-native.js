@@ -5,6 +5,9 @@
 //   node scripts/build-native.js --sanitize   build/lowbit-sanitize.node, with AddressSanitizer and UBSan
 //   node scripts/build-native.js --emulate-avx512   build/lowbit-emulated.node, for tests of the AVX-512 variant on any
 //                                             machine (needs SIMDe, Debian's libsimde-dev)
+//   node scripts/build-native.js --arm64      build/lowbit-arm64.node, by Debian's g++-aarch64-linux-gnu
+//   node scripts/build-native.js --compare-kernels   instead of the addon the program native/test/compare-kernels.cc,
+//                                             build/compare-kernels, with --arm64 build/compare-kernels-arm64...
 //
 // $CXX chooses the compiler, $CXXFLAGS adds flags. Only what changed is compiled again.
 
@@ -21,8 +24,14 @@ const errorFile = path.join(buildDir, 'native-build-error.txt');
 const optional = process.argv.includes('--optional');
 const sanitize = process.argv.includes('--sanitize');
 const emulate = process.argv.includes('--emulate-avx512');
+const cross = process.argv.includes('--arm64');
+const compareKernels = process.argv.includes('--compare-kernels');
 /** Names the addon and its folder of objects. */
-const suffix = sanitize ? '-sanitize' : emulate ? '-emulated' : '';
+const suffix = sanitize ? '-sanitize' : emulate ? '-emulated' : cross ? '-arm64' : '';
+const arch = cross ? 'arm64' : process.arch;
+
+/** GCC would schedule instructions ahead of the allocation of registers, at the price of spilled accumulators. */
+const ARM_FLAGS = ['-fno-schedule-insns'];
 
 /** Flags of the folders that hold one instruction set; a folder is built where its architecture is. */
 const ISA_FOLDERS = {
@@ -35,6 +44,9 @@ const ISA_FOLDERS = {
         ' ',
       ),
   },
+  neon: { arch: 'arm64', flags: ARM_FLAGS },
+  neondot: { arch: 'arm64', flags: [...ARM_FLAGS, '-march=armv8.2-a+dotprod'] },
+  neoni8mm: { arch: 'arm64', flags: [...ARM_FLAGS, '-march=armv8.2-a+dotprod+i8mm'] },
 };
 
 const EMULATION = {
@@ -43,7 +55,8 @@ const EMULATION = {
 };
 
 function findCompiler() {
-  const candidates = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
+  const usual = cross ? ['aarch64-linux-gnu-g++'] : ['c++', 'g++', 'clang++'];
+  const candidates = process.env.CXX ? [process.env.CXX] : usual;
   for (const compiler of candidates) {
     try {
       execFileSync(compiler, ['--version'], { stdio: 'ignore' });
@@ -58,13 +71,19 @@ function findCompiler() {
   );
 }
 
+/** Of the .cc files below native/ those that go into what is built. */
+function isNeeded(file) {
+  if (compareKernels) return file.startsWith('isa') || file === path.join('test', 'compare-kernels.cc');
+  return !file.startsWith('web') && !file.startsWith('test');
+}
+
 /** All .cc files below native/ that this architecture builds, with the flags of their folder. */
 function listSources() {
   return fs
     .readdirSync(nativeDir, { recursive: true })
-    .filter((file) => file.endsWith('.cc') && !file.startsWith('web') && !file.startsWith('test'))
+    .filter((file) => file.endsWith('.cc') && isNeeded(file))
     .map((file) => ({ file, isa: ISA_FOLDERS[path.basename(path.dirname(file))] }))
-    .filter(({ isa }) => isa === undefined || isa.arch === process.arch)
+    .filter(({ isa }) => isa === undefined || isa.arch === arch)
     .map(({ file, isa }) => ({
       file,
       flags: (emulate && isa === ISA_FOLDERS.avx512vnni ? EMULATION : isa)?.flags ?? [],
@@ -114,13 +133,17 @@ async function build() {
   });
   await Promise.all(workers);
 
-  const addon = path.join(buildDir, `lowbit${suffix}.node`);
-  const link =
-    process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
+  const result = path.join(buildDir, compareKernels ? `compare-kernels${suffix}` : `lowbit${suffix}.node`);
   const sanitizers = sanitize ? ['-fsanitize=address,undefined'] : [];
-  await run(compiler, [...objects, ...link, ...sanitizers, '-pthread', '-o', `${addon}.partial`]);
-  fs.renameSync(`${addon}.partial`, addon);
-  fs.rmSync(errorFile, { force: true });
+  await run(compiler, [...objects, ...linkFlags(), ...sanitizers, '-pthread', '-o', `${result}.partial`]);
+  fs.renameSync(`${result}.partial`, result);
+  if (!compareKernels) fs.rmSync(errorFile, { force: true });
+}
+
+function linkFlags() {
+  // An emulator finds no shared libraries of another architecture.
+  if (compareKernels) return cross ? ['-static'] : [];
+  return process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-ldl'];
 }
 
 build().catch((error) => {

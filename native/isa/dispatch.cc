@@ -3,14 +3,42 @@
 
 #include "kernels.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace lowbit {
 
 #if !defined(__x86_64__)
 const Kernels* avx2Kernels() { return nullptr; }
 const Kernels* avx512vnniKernels() { return nullptr; }
 #endif
+#if !defined(__aarch64__)
+const Kernels* neonKernels() { return nullptr; }
+const Kernels* neondotKernels() { return nullptr; }
+const Kernels* neoni8mmKernels() { return nullptr; }
+#endif
 
 namespace {
+
+#if defined(__aarch64__) && defined(__linux__)
+bool hasDotProduct() { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+bool hasMatrixProduct() { return getauxval(AT_HWCAP2) & HWCAP2_I8MM; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool hasFeature(const char* name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+bool hasDotProduct() { return hasFeature("hw.optional.arm.FEAT_DotProd"); }
+bool hasMatrixProduct() { return hasFeature("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(__aarch64__)
+bool hasDotProduct() { return false; }
+bool hasMatrixProduct() { return false; }
+#endif
 
 bool machineHas(const char* name) {
 #if defined(__x86_64__)
@@ -23,6 +51,10 @@ bool machineHas(const char* name) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
   }
+#elif defined(__aarch64__)
+  if (std::strcmp(name, "neon") == 0) return true;
+  if (std::strcmp(name, "neondot") == 0) return hasDotProduct();
+  if (std::strcmp(name, "neoni8mm") == 0) return hasDotProduct() && hasMatrixProduct();
 #endif
   return std::strcmp(name, "scalar") == 0;
 }
@@ -36,6 +68,9 @@ struct Variant {
 constexpr Variant kVariants[] = {
     {"avx512vnni", avx512vnniKernels},
     {"avx2", avx2Kernels},
+    {"neoni8mm", neoni8mmKernels},
+    {"neondot", neondotKernels},
+    {"neon", neonKernels},
     {"scalar", scalarKernels},
 };
 
@@ -43,7 +78,7 @@ constexpr Variant kVariants[] = {
 
 const Kernels* selectKernels(const char* override, const char** error) {
   const bool chosen = override != nullptr && *override != '\0';
-  *error = "unknown instruction set; expected scalar, avx2 or avx512vnni";
+  *error = "unknown instruction set; expected scalar, avx2, avx512vnni, neon, neondot or neoni8mm";
   for (const Variant& variant : kVariants) {
     if (chosen && std::strcmp(variant.name, override) != 0) continue;
     const Kernels* kernels = machineHas(variant.name) ? variant.kernels() : nullptr;

@@ -113,7 +113,7 @@ struct RescaleArgs {
 struct Kernels {
   const char* name;
 
-  // filter: int8 [outputs][taps][depth]. packed: 64-aligned.
+  // filter: int8 [outputs][taps][depth], -128 not among them. packed: 64-aligned.
   size_t (*packedGemmBytes)(int outputs, int taps, int depth);
   void (*packGemm)(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
                    void* packed);
@@ -121,7 +121,7 @@ struct Kernels {
   size_t (*gemmScratchBytes)(int taps, int depth);
   void (*gemm)(const GemmArgs& args);
 
-  // filter: int8 [kernelH][kernelW][channels].
+  // filter: int8 [kernelH][kernelW][channels], -128 not among them.
   size_t (*packedDepthwiseBytes)(int channels, int kernelH, int kernelW);
   void (*packDepthwise)(const int8_t* filter, int channels, int kernelH, int kernelW,
                         const ChannelConstants& constants, void* packed);
@@ -151,6 +151,9 @@ struct Kernels {
 const Kernels* scalarKernels();
 const Kernels* avx2Kernels();
 const Kernels* avx512vnniKernels();
+const Kernels* neonKernels();
+const Kernels* neondotKernels();
+const Kernels* neoni8mmKernels();
 
 // The fastest table this machine can run, or the one that LOWBIT_ISA names; `error` tells why there is none.
 const Kernels* selectKernels(const char* override, const char** error);

@@ -344,7 +344,7 @@ const int8_t* filterBytes(OpReader& reader, const Filter& filter, int64_t taps, 
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
-  return reinterpret_cast<const int8_t*>(reader.bytes("filter", filter.offset, taps * depth * outputs));
+  return reader.weights(filter, taps * depth * outputs);
 }
 
 constexpr int32_t kMaxChannels = 1 << 20;

@@ -90,6 +90,16 @@ class OpReader {
     return filter;
   }
 
+  // The weights of a filter; the range [-127, 127] lets a variant add two products in 16 bits.
+  const int8_t* weights(const Filter& filter, int64_t count) {
+    const uint8_t* data = bytes("filter", filter.offset, count);
+    if (std::memchr(data, 0x80, static_cast<size_t>(count))) {
+      fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has a weight of -128, expected weights in [-127, 127].",
+           label_.c_str());
+    }
+    return reinterpret_cast<const int8_t*>(data);
+  }
+
   Window window(bool mayBeGlobal) {
     constexpr int32_t kMaxExtent = 1 << 15;
     Window w;

@@ -242,7 +242,7 @@ std::unique_ptr<Operator> makeTransposedConv2D(OpReader& reader, const Kernels& 
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
-  const int8_t* bytes = reinterpret_cast<const int8_t*>(reader.bytes("filter", filter.offset, taps * matrix));
+  const int8_t* bytes = reader.weights(filter, taps * matrix);
   return std::make_unique<TransposedConvolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
 }
 

@@ -1,6 +1,6 @@
 /** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
 
-export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'wasm';
+export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'neondot' | 'neoni8mm' | 'wasm';
 
 export type TensorData = Float32Array | Int32Array;
 

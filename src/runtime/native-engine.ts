@@ -5,7 +5,7 @@ import { loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
 
-const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni'];
+const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
 
 /** Runs a call into the addon; its errors carry one of our codes. */
 function rethrow<T>(call: () => T): T {

@@ -47,6 +47,7 @@ const FIRST_OP = 8 + 2 + 4 * 8;
 interface Parts {
   program: Program;
   conv: OpOf<OpKind.Conv2D>;
+  filter: Int8Array;
   bias: Int32Array;
   scales: Float32Array;
 }
@@ -57,6 +58,7 @@ function makeParts(): Parts {
   const code = { scale: 0.5, zeroPoint: 3 };
   return {
     conv,
+    filter: new Int8Array(72).fill(127),
     bias: Int32Array.of(5, -5),
     scales: Float32Array.of(0.25, 0.125),
     program: {
@@ -77,9 +79,9 @@ function makeParts(): Parts {
   };
 }
 
-function weightsOf({ bias, scales }: Parts): Int32Array {
+function weightsOf({ filter, bias, scales }: Parts): Int32Array {
   const weights = new WeightsBuilder();
-  weights.append(new Int8Array(72).fill(127));
+  weights.append(filter);
   weights.append(bias);
   weights.append(scales);
   return weights.build();
@@ -254,6 +256,7 @@ describe('compile refuses', () => {
       new RegExp(`${named}.*overflow int32`),
     ],
     ['a bias of -2^31', ({ bias }) => bias.fill(-(2 ** 31)), new RegExp(`${named}.*overflow int32`)],
+    ['a weight of -128', ({ filter }) => filter.fill(-128, 71), new RegExp(`${named}.*weight of -128`)],
     [
       'a filter scale of NaN',
       ({ scales }) => scales.fill(Number.NaN),

@@ -1,0 +1,411 @@
+// Compares every kernel of every instruction set of this machine with the scalar variant, bit for bit, on drawn cases.
+//
+//   compare-kernels [seed [cases]]
+//
+// Prints the seed and the variant that dispatch picks; exits with 1 at the first difference. Shapes lie around the widths
+// of vectors and tiles, values are often extremes, rounding ties, infinities and NaN.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../isa/kernels.h"
+
+namespace {
+
+using lowbit::Kernels;
+
+constexpr const char* kVariants[] = {"avx2", "avx512vnni", "neon", "neondot", "neoni8mm"};
+constexpr size_t kOverRead = 64;
+constexpr uint8_t kUntouched = 0xa5;
+
+class Random {
+ public:
+  Random(uint64_t seed, int index) : engine_(seed * 1000003 + static_cast<uint64_t>(index)) {}
+
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
+  bool chance(double p) { return std::bernoulli_distribution(p)(engine_); }
+  float real(float low, float high) { return std::uniform_real_distribution<float>(low, high)(engine_); }
+  template <class T>
+  T pick(std::initializer_list<T> of) {
+    return of.begin()[between(0, static_cast<int>(of.size()) - 1)];
+  }
+
+  // Small, or around a multiple of a vector's width.
+  int size(int most) {
+    const int near = 8 * between(1, std::max(1, most / 8)) + between(-1, 1);
+    return std::clamp(chance(0.5) ? between(1, 9) : near, 1, most);
+  }
+
+  int32_t code() {
+    return chance(0.5) ? between(0, 255) : pick({0, 1, 127, 128, 254, 255});
+  }
+
+  std::vector<uint8_t> codes(size_t count) {
+    std::vector<uint8_t> values(count);
+    const int style = between(0, 2);
+    for (uint8_t& value : values) {
+      value = static_cast<uint8_t>(style == 0 ? between(0, 255) : style == 1 ? 255 * between(0, 1) : 0);
+    }
+    return values;
+  }
+
+  std::vector<int8_t> weights(size_t count) {
+    std::vector<int8_t> values(count);
+    const int style = between(0, 3);
+    for (int8_t& value : values) {
+      value = static_cast<int8_t>(style == 0   ? between(-127, 127)
+                                  : style == 1 ? 254 * between(0, 1) - 127
+                                  : style == 2 ? -127
+                                               : between(-2, 2));
+    }
+    return values;
+  }
+
+  // Powers of 2 make ties when values are rounded.
+  float multiplier(double sum) {
+    if (chance(0.05)) return pick({1e-38f, 1e9f, 3e38f});
+    if (chance(0.4)) return std::ldexp(1.0f, between(-6, 0));
+    return real(0.1f, 300.0f) / static_cast<float>(sum + 1);
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Memory that the kernel finds filled, with 64-byte alignment and a margin behind it that nobody may write.
+class Buffer {
+ public:
+  explicit Buffer(size_t size) : size_(size), bytes_(size + 2 * kMargin, kUntouched) {
+    const size_t address = reinterpret_cast<size_t>(bytes_.data());
+    offset_ = (kMargin - address % kMargin) % kMargin;
+  }
+  uint8_t* data() { return bytes_.data() + offset_; }
+  template <class T>
+  T* as() {
+    return reinterpret_cast<T*>(data());
+  }
+  bool marginIntact() const {
+    return std::all_of(bytes_.begin() + static_cast<ptrdiff_t>(offset_ + size_), bytes_.end(),
+                       [](uint8_t byte) { return byte == kUntouched; });
+  }
+
+ private:
+  static constexpr size_t kMargin = 64;
+  size_t size_, offset_;
+  std::vector<uint8_t> bytes_;
+};
+
+[[noreturn]] void fail(const char* what, const std::string& where) {
+  std::printf("DIFFERENT: %s: %s\n", where.c_str(), what);
+  std::exit(1);
+}
+
+template <class T>
+std::string text(const char* name, T value) {
+  return std::string(" ") + name + " " + std::to_string(value);
+}
+
+void compareBytes(const void* expected, const void* actual, size_t count, const std::string& where) {
+  const uint8_t *a = static_cast<const uint8_t*>(expected), *b = static_cast<const uint8_t*>(actual);
+  const size_t at = static_cast<size_t>(std::mismatch(a, a + count, b).first - a);
+  if (at == count) return;
+  const std::string what = text("byte", at) + text("is", static_cast<int>(b[at])) +
+                           text("instead of", static_cast<int>(a[at]));
+  fail(what.c_str(), where);
+}
+
+// The constants of the output channels and the stage of a convolution.
+struct Stage {
+  std::vector<int32_t> bias;
+  std::vector<float> multiplier;
+  std::vector<uint8_t> table;
+  lowbit::OutputStage stage{};
+
+  // `magnitudes`: by channel, the sum of the absolute weights.
+  Stage(Random& random, const std::vector<int64_t>& magnitudes, bool toFloat) {
+    stage.bounded = true;
+    for (const int64_t magnitude : magnitudes) {
+      const int64_t most = 255 * magnitude;
+      const int room = static_cast<int>(std::numeric_limits<int32_t>::max() - most);
+      bias.push_back(random.chance(0.1) ? random.pick({-room, room}) : random.between(-1000, 1000));
+      multiplier.push_back(random.multiplier(static_cast<double>(most) / 8));
+      const double reach = static_cast<double>(most) + std::abs(static_cast<double>(bias.back()));
+      stage.bounded = stage.bounded && 2 * reach * static_cast<double>(multiplier.back()) < 2147483648.0;
+    }
+    if (toFloat) {
+      const float infinity = std::numeric_limits<float>::infinity();
+      stage.low = random.pick({-infinity, 0.0f, -0.0f, -3.5f});
+      stage.high = random.pick({infinity, 6.0f, 0.0f, -0.0f});
+      return;
+    }
+    stage.zeroPoint = random.code();
+    const auto [low, high] = std::minmax({random.code(), random.chance(0.5) ? 255 : random.code()});
+    stage.low = static_cast<float>(low - stage.zeroPoint);
+    stage.high = static_cast<float>(high - stage.zeroPoint);
+    if (random.chance(0.3)) {
+      for (int i = 0; i < 256; ++i) table.push_back(static_cast<uint8_t>(random.between(0, 255)));
+      stage.table = table.data();
+    }
+  }
+};
+
+size_t pitchOf(int channels) { return channels <= 4 ? 4 : static_cast<size_t>(channels + 15) / 16 * 16; }
+
+// Pixels of `channels` codes each, and pointers to some of them in any order.
+struct Pixels {
+  std::vector<uint8_t> codes;
+  std::vector<const uint8_t*> pointers;
+
+  Pixels(Random& random, int channels, size_t pointerCount) {
+    const int count = random.between(1, 20);
+    codes = random.codes(static_cast<size_t>(count) * pitchOf(channels) + kOverRead);
+    for (size_t i = 0; i < pointerCount; ++i) {
+      pointers.push_back(codes.data() + static_cast<size_t>(random.between(0, count - 1)) * pitchOf(channels));
+    }
+  }
+};
+
+void compareGemm(const Kernels& kernels, Random& random, const std::string& name) {
+  const bool direct = random.chance(0.5), toFloat = random.chance(0.25);
+  const int taps = direct ? 1 : random.pick({1, 2, 4, 9, 25});
+  const int depth = random.size(taps > 1 ? 40 : 200), outputs = random.size(140), rows = random.size(40);
+  const size_t perOutput = static_cast<size_t>(taps) * depth;
+  const std::vector<int8_t> filter = random.weights(perOutput * outputs);
+  std::vector<int64_t> magnitudes(outputs);
+  for (size_t i = 0; i < filter.size(); ++i) magnitudes[i / perOutput] += std::abs(filter[i]);
+  const Stage stage(random, magnitudes, toFloat);
+  const std::string where = name + " gemm" + text("taps", taps) + text("depth", depth) + text("outputs", outputs) +
+                            text("rows", rows) + text("direct", direct) + text("float", toFloat) +
+                            text("table", stage.stage.table != nullptr) + text("bounded", stage.stage.bounded);
+
+  const std::vector<uint8_t> dense = random.codes(rows * pitchOf(depth) + kOverRead);
+  const Pixels pixels(random, depth, static_cast<size_t>(taps) * rows);
+  lowbit::GemmArgs args{};
+  args.rows = direct ? nullptr : pixels.pointers.data();
+  args.base = dense.data();
+  args.rowStride = pitchOf(depth);
+  args.rowCount = rows;
+  args.taps = taps;
+  args.depth = depth;
+  args.outputs = outputs;
+  args.stage = &stage.stage;
+  args.outStride = static_cast<size_t>(outputs + random.between(0, 3));
+
+  const size_t outBytes = rows * args.outStride * (toFloat ? sizeof(float) : 1);
+  const auto run = [&](const Kernels& table, Buffer& out) {
+    Buffer packed(table.packedGemmBytes(outputs, taps, depth)), scratch(table.gemmScratchBytes(taps, depth));
+    table.packGemm(filter.data(), outputs, taps, depth, {stage.bias.data(), stage.multiplier.data()}, packed.data());
+    args.packed = packed.data();
+    args.scratch = scratch.data();
+    args.out = toFloat ? nullptr : out.data();
+    args.floatOut = toFloat ? out.as<float>() : nullptr;
+    table.gemm(args);
+    if (!packed.marginIntact()) fail("packed past the end", where);
+    if (!scratch.marginIntact()) fail("wrote past the end of the scratch", where);
+    if (!out.marginIntact()) fail("wrote past the end of the output", where);
+  };
+  Buffer expected(outBytes), actual(outBytes);
+  run(*lowbit::scalarKernels(), expected);
+  run(kernels, actual);
+  compareBytes(expected.data(), actual.data(), outBytes, where);
+}
+
+void compareDepthwise(const Kernels& kernels, Random& random, const std::string& name) {
+  const int channels = random.size(140), kernelH = random.between(1, 7), kernelW = random.between(1, 7);
+  const int stride = random.between(1, 3), dilation = random.between(1, 3), outputs = random.between(1, 11);
+  const size_t perChannel = static_cast<size_t>(kernelH) * kernelW;
+  const std::vector<int8_t> filter = random.weights(perChannel * channels);
+  std::vector<int64_t> magnitudes(channels);
+  for (size_t i = 0; i < filter.size(); ++i) magnitudes[i % channels] += std::abs(filter[i]);
+  const Stage stage(random, magnitudes, false);
+  const std::string where = name + " depthwise" + text("channels", channels) + text("kernel height", kernelH) +
+                            text("width", kernelW) + text("stride", stride) + text("dilation", dilation) +
+                            text("outputs", outputs) + text("table", stage.stage.table != nullptr) +
+                            text("bounded", stage.stage.bounded);
+
+  lowbit::DepthwiseArgs args{};
+  args.columnCount = (outputs - 1) * stride + (kernelW - 1) * dilation + 1;
+  const Pixels pixels(random, channels, static_cast<size_t>(kernelH) * args.columnCount);
+  args.columns = pixels.pointers.data();
+  args.kernelH = kernelH;
+  args.kernelW = kernelW;
+  args.stride = stride;
+  args.dilation = dilation;
+  args.outputs = outputs;
+  args.channels = channels;
+  args.stage = &stage.stage;
+  args.outStride = pitchOf(channels);
+
+  const size_t outBytes = outputs * args.outStride;
+  const auto run = [&](const Kernels& table, Buffer& out) {
+    Buffer packed(table.packedDepthwiseBytes(channels, kernelH, kernelW));
+    Buffer scratch(table.depthwiseScratchBytes(args.columnCount, kernelH));
+    table.packDepthwise(filter.data(), channels, kernelH, kernelW, {stage.bias.data(), stage.multiplier.data()},
+                        packed.data());
+    args.packed = packed.data();
+    args.scratch = scratch.data();
+    args.out = out.data();
+    table.depthwise(args);
+    if (!packed.marginIntact()) fail("packed past the end", where);
+    if (!scratch.marginIntact()) fail("wrote past the end of the scratch", where);
+    if (!out.marginIntact()) fail("wrote past the end of the output", where);
+  };
+  Buffer expected(outBytes), actual(outBytes);
+  run(*lowbit::scalarKernels(), expected);
+  run(kernels, actual);
+  for (int m = 0; m < outputs; ++m) {
+    const size_t at = m * args.outStride;
+    compareBytes(expected.data() + at, actual.data() + at, channels, where + text("pixel", m));
+  }
+}
+
+// Calls `run(table, out)` for the scalar table and for `kernels`, and compares what they leave in `out`.
+template <class Run>
+void compareOutputs(const Kernels& kernels, size_t bytes, const std::string& where, Run run) {
+  Buffer expected(bytes), actual(bytes);
+  run(*lowbit::scalarKernels(), expected);
+  run(kernels, actual);
+  compareBytes(expected.data(), actual.data(), bytes, where);
+  if (!actual.marginIntact()) fail("wrote past the end of the output", where);
+}
+
+template <class Args>
+void drawRange(Random& random, Args& args) {
+  args.zeroPoint = random.code();
+  const auto [low, high] = std::minmax({random.code(), random.code()});
+  args.low = static_cast<float>(low - args.zeroPoint);
+  args.high = static_cast<float>(high - args.zeroPoint);
+}
+
+void compareElementWise(const Kernels& kernels, Random& random, const std::string& name) {
+  const size_t count = static_cast<size_t>(random.size(100));
+  const std::vector<uint8_t> a = random.codes(count + kOverRead), b = random.codes(count + kOverRead);
+  std::vector<uint8_t> entries(256);
+  for (uint8_t& entry : entries) entry = static_cast<uint8_t>(random.between(0, 255));
+  const uint8_t* table = random.chance(0.3) ? entries.data() : nullptr;
+  const bool inPlace = random.chance(0.5);
+  const std::string where = text("count", count) + text("in place", inPlace);
+  // The first operand may be the output.
+  const auto first = [&](Buffer& out) -> const uint8_t* {
+    if (!inPlace) return a.data();
+    std::copy_n(a.data(), count, out.data());
+    return out.data();
+  };
+
+  lowbit::AddArgs add{};
+  add.zeroA = random.code();
+  add.zeroB = random.code();
+  add.multiplierA = random.multiplier(100);
+  add.multiplierB = random.pick({1.0f, -1.0f}) * random.multiplier(100);
+  add.table = table;
+  drawRange(random, add);
+  compareOutputs(kernels, count, name + " add" + where, [&](const Kernels& of, Buffer& out) {
+    of.add(first(out), b.data(), count, add, out.data());
+  });
+
+  lowbit::MulArgs mul{};
+  mul.zeroA = random.code();
+  mul.zeroB = random.code();
+  mul.multiplier = random.multiplier(10000);
+  mul.table = table;
+  drawRange(random, mul);
+  compareOutputs(kernels, count, name + " mul" + where, [&](const Kernels& of, Buffer& out) {
+    of.mul(first(out), b.data(), count, mul, out.data());
+  });
+
+  lowbit::RescaleArgs rescale{};
+  rescale.zeroIn = random.code();
+  rescale.multiplier = random.multiplier(100);
+  drawRange(random, rescale);
+  compareOutputs(kernels, count, name + " rescale" + where, [&](const Kernels& of, Buffer& out) {
+    of.rescale(first(out), count, rescale, out.data());
+  });
+
+  std::vector<float> slopes(count);
+  for (float& slope : slopes) slope = random.pick({1.0f, -1.0f}) * random.multiplier(100);
+  compareOutputs(kernels, count, name + " prelu" + where, [&](const Kernels& of, Buffer& out) {
+    of.prelu(first(out), count, slopes.data(), rescale, out.data());
+  });
+
+  compareOutputs(kernels, count, name + " lookup" + where, [&](const Kernels& of, Buffer& out) {
+    of.lookup(first(out), count, entries.data(), out.data());
+  });
+}
+
+void compareBorder(const Kernels& kernels, Random& random, const std::string& name) {
+  const size_t count = static_cast<size_t>(random.size(100));
+  const float scale = random.chance(0.5) ? std::ldexp(1.0f, random.between(-8, 2)) : random.real(1e-6f, 2);
+  const int32_t zeroPoint = random.code();
+  const std::string where = text("count", count) + text("scale", scale) + text("zero point", zeroPoint);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    using Limits = std::numeric_limits<float>;
+    value = random.chance(0.2) ? random.pick({0.0f, -0.0f, Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(),
+                                              Limits::signaling_NaN(), Limits::denorm_min(), Limits::max()})
+                               : 0.5f * scale * static_cast<float>(random.between(-600, 600));
+  }
+  compareOutputs(kernels, count, name + " quantize" + where, [&](const Kernels& of, Buffer& out) {
+    of.quantize(values.data(), count, scale, zeroPoint, out.data());
+  });
+  const std::vector<uint8_t> codes = random.codes(count + kOverRead);
+  compareOutputs(kernels, count * sizeof(float), name + " dequantize" + where, [&](const Kernels& of, Buffer& out) {
+    of.dequantize(codes.data(), count, scale, zeroPoint, out.as<float>());
+  });
+}
+
+void comparePools(const Kernels& kernels, Random& random, const std::string& name) {
+  const int channels = random.size(140), rowCount = random.between(1, 12);
+  const Pixels pixels(random, channels, rowCount);
+  const std::string where = text("channels", channels) + text("rows", rowCount);
+  const auto [low, high] = std::minmax({random.code(), random.code()});
+  const uint8_t least = static_cast<uint8_t>(low), greatest = static_cast<uint8_t>(high);
+  compareOutputs(kernels, channels, name + " maxRows" + where, [&](const Kernels& of, Buffer& out) {
+    of.maxRows(pixels.pointers.data(), rowCount, channels, least, greatest, out.data());
+  });
+
+  std::vector<int32_t> sums(channels);
+  for (int32_t& sum : sums) sum = random.between(-100000, 100000);
+  compareOutputs(kernels, channels * sizeof(int32_t), name + " sumRows" + where, [&](const Kernels& of, Buffer& out) {
+    std::copy(sums.begin(), sums.end(), out.as<int32_t>());
+    of.sumRows(pixels.pointers.data(), rowCount, channels, out.as<int32_t>());
+  });
+
+  lowbit::RescaleArgs args{};
+  args.multiplier = random.multiplier(100000);
+  drawRange(random, args);
+  const int32_t sumOfZeros = rowCount * random.code();
+  compareOutputs(kernels, channels, name + " rescaleSums" + where, [&](const Kernels& of, Buffer& out) {
+    of.rescaleSums(sums.data(), channels, sumOfZeros, args, out.data());
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : std::random_device()();
+  const int cases = argc > 2 ? std::atoi(argv[2]) : 300;
+  const char* error = nullptr;
+  const Kernels* chosen = lowbit::selectKernels(nullptr, &error);
+  std::printf("seed %llu\ndispatch picks %s\n", static_cast<unsigned long long>(seed), chosen->name);
+  for (const char* name : kVariants) {
+    const Kernels* kernels = lowbit::selectKernels(name, &error);
+    if (!kernels) continue;
+    for (int i = 0; i < cases; ++i) {
+      Random random(seed, i);
+      const std::string where = std::string(name) + text("case", i) + ":";
+      compareGemm(*kernels, random, where);
+      compareDepthwise(*kernels, random, where);
+      compareElementWise(*kernels, random, where);
+      compareBorder(*kernels, random, where);
+      comparePools(*kernels, random, where);
+    }
+    std::printf("%s equals scalar in %d cases of every kernel\n", name, cases);
+  }
+  return 0;
+}

@@ -1,0 +1,31 @@
+/** The Arm variants, cross-compiled and run by an emulator of processors with and without their instructions. */
+import { spawnSync } from 'node:child_process';
+import { buildCompareKernels, compareKernels } from '../support/compare-kernels';
+
+const EMULATOR = 'qemu-aarch64';
+const missing = ['aarch64-linux-gnu-g++', EMULATOR].filter(
+  (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0,
+);
+const skipped = missing.length > 0 && !process.env.CI;
+const describeArm = skipped ? describe.skip : describe;
+
+describeArm(`on 64-bit Arm${skipped ? ` (needs ${missing.join(' and ')})` : ''}`, () => {
+  let program: string;
+  beforeAll(() => {
+    program = buildCompareKernels(true);
+  }, 600_000);
+
+  test.each([
+    { processor: 'cortex-a72', variants: ['neon'] },
+    { processor: 'cortex-a76', variants: ['neon', 'neondot'] },
+    { processor: 'max', variants: ['neon', 'neondot', 'neoni8mm'] },
+  ])(
+    'a $processor picks the fastest of $variants, and all of them equal scalar',
+    ({ processor, variants }) => {
+      const { picked, equal } = compareKernels([EMULATOR, '-cpu', processor, program], 200);
+      expect(picked).toBe(variants.at(-1));
+      expect(equal).toEqual(variants);
+    },
+    300_000,
+  );
+});
