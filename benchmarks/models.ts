@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Table from 'cli-table3';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { env } from 'onnxruntime-node';
 import '../src/index';
 import { positiveInteger, positiveIntegers } from '../src/cli/command';
@@ -23,7 +23,7 @@ import { hasVnni, type Prepared, prepare } from './prepare';
 import type { MemoryUse } from './runtimes/process';
 import { type Output, RUNTIMES, type RuntimeName } from './runtimes/runtime';
 import { RuntimeProcess } from './runtimes/runtime-process';
-import { batchOf, type Subject, subjects } from './subjects';
+import { batchOf, findSubjects, type Subject } from './subjects';
 
 const HOW = [
   'The same weights for all: our own converter makes our model; the folded float graph, exported to ONNX, makes both of',
@@ -242,17 +242,6 @@ function print({ machine, models, left }: Report): string {
   ].join('\n');
 }
 
-function choose(names: readonly string[] | undefined): Subject[] {
-  const all = subjects();
-  if (!names) return all;
-  return names.map((name) => {
-    const found = all.find((subject) => subject.name === name);
-    if (!found)
-      throw new InvalidArgumentError(`No model '${name}'; there are ${all.map((s) => s.name).join(', ')}.`);
-    return found;
-  });
-}
-
 async function main(options: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -261,7 +250,7 @@ async function main(options: Options): Promise<void> {
     models: [],
     left: [],
   };
-  for (const subject of choose(options.models)) {
+  for (const subject of findSubjects(options.models)) {
     try {
       report.models.push(await measureModel(subject, folder, options));
     } catch (error) {
@@ -281,7 +270,7 @@ new Command('bench:models')
   .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
   .option('--batch <numbers>', 'separated by commas', positiveIntegers, [1, 8])
   .option('--runs <number>', 'timed predictions of each runtime, at most', positiveInteger, 100)
-  .option('--seconds <number>', 'time for each runtime in a row of the table, at most', Number, 2)
+  .option('--seconds <number>', 'time for each runtime in a row of the table, at most', Number, 1)
   .option('--calibration <number>', 'samples to calibrate on', positiveInteger, 16)
   .option('--quick', 'one model, one thread, batch 1, few runs: whether it works')
   .option('--json', 'print the result as JSON')

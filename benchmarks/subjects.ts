@@ -88,14 +88,20 @@ const REAL: readonly Subject[] = [
   asGraph(onCifar('resnet8_cifar10', [0, 0, 0], [1, 1, 1])),
   onImages('blazeface-front', { mean: 127.5, std: 127.5 }),
   onImages('facemesh', { mean: 0, std: 255 }),
-  onImages('selfie', { mean: 0, std: 255 }),
-  onImages('centernet', { mean: 0, std: 1 }),
 ];
 
-/** Everything that can be measured here. */
-export function subjects(): Subject[] {
+/**
+ * @param names default: everything that can be measured here
+ * @throws Error for a name that is not there
+ */
+export function findSubjects(names?: readonly string[]): Subject[] {
   const present = REAL.filter(({ name }) => existsSync(join(MODELS, name)));
-  return [...GENERATED.map(generated), ...present];
+  const all = [...GENERATED.map(generated), ...present];
+  return (names ?? all.map(({ name }) => name)).map((name) => {
+    const found = all.find((subject) => subject.name === name);
+    if (!found) throw new Error(`No model '${name}' here; there are ${all.map((s) => s.name).join(', ')}.`);
+    return found;
+  });
 }
 
 /** The first samples of a source as one batch. */

@@ -34,7 +34,7 @@ export function runProgram(
   const outputs = program.outputShapes(shapes).map((shape) => host.allocate(backend, [...shape], outputType));
   const from = inputs.map((tensor) => host.read(backend, tensor));
   const to = outputs.map((output) => output.data());
-  timedRun(() => program.run(shapes, from, to));
+  timedRun(program, () => program.run(shapes, from, to));
   return outputs.map((output) => output.tensor);
 }
 

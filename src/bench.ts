@@ -2,9 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
+import { type Profile, profilePredictions } from './evaluation/profile';
 import { ModelSession, median, syntheticSample } from './evaluation/session';
 import { importBackend, withBackend } from './runtime/backends';
-import { engineInfo, getThreads, setThreads } from './runtime/current-engine';
+import { currentEngine, engineInfo, getThreads, setThreads } from './runtime/current-engine';
 import { onNativeRun } from './runtime/run-timer';
 
 export interface BenchOptions {
@@ -18,6 +19,8 @@ export interface BenchOptions {
   runs?: number;
   /** Size of a dynamic batch dimension. Default 1. */
   batch?: number;
+  /** Whether to profile every layer as well. Default false. */
+  profile?: boolean;
   onProgress?(progress: { stage: 'warm up' | 'time'; done: number; total: number }): void;
   signal?: AbortSignal;
 }
@@ -38,6 +41,7 @@ export interface BenchReport {
     float?: Timing;
     /** float.median / model.median */
     speedup?: number;
+    profile?: Profile;
   }[];
   runs: number;
   batch: number;
@@ -58,7 +62,7 @@ function timing(times: readonly number[]): Timing {
 /** One prediction on tensors that are there already, and the part of it spent in native code. */
 function timeOnce(session: ModelSession, feeds: tf.NamedTensorMap): { total: number; native: number } {
   let native = 0;
-  onNativeRun((milliseconds) => {
+  onNativeRun((_, milliseconds) => {
     native += milliseconds;
   });
   const start = performance.now();
@@ -107,6 +111,16 @@ async function timeInterleaved(
   return times;
 }
 
+async function profile(
+  model: ModelSession,
+  feeds: tf.NamedTensorMap,
+  runs: number,
+  { batch = 1, signal }: BenchOptions,
+): Promise<Profile> {
+  const limits = currentEngine().measureLimits();
+  return profilePredictions(() => void model.execute(feeds), { runs, batch, limits, signal });
+}
+
 /**
  * @returns medians, per number of threads, on pseudo-random input
  * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
@@ -137,6 +151,7 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
             float: timing(times.float),
             speedup: median(times.float) / median(times.model),
           }),
+          ...(options.profile && { profile: await profile(model, feeds, runs, options) }),
         });
       }
     } finally {

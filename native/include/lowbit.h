@@ -65,6 +65,16 @@ const char* lowbit_isa(lowbit_error* error);
 // Whether this machine can run the instruction set.
 int lowbit_supports(const char* isa);
 
+// What the machine can do at most, with an instruction set (null: the default one) and the current number of threads.
+typedef struct {
+  double macs_per_second;  // int8 multiply-accumulates
+  double l2_bytes_per_second;  // read from the second level of cache
+  double dram_bytes_per_second;  // read from memory
+} lowbit_limits;
+
+// Measures for about a quarter of a second and takes 256 MiB of memory meanwhile.
+int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error);
+
 #ifdef __cplusplus
 }
 #endif

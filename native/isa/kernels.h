@@ -110,6 +110,8 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
+struct Probe;  // probe.h
+
 struct Kernels {
   const char* name;
 
@@ -145,6 +147,9 @@ struct Kernels {
   void (*sumRows)(const uint8_t* const* rows, int rowCount, int channels, int32_t* sums);
   // (sums[c] - count * zeroIn) as the accumulator of `args`: the store of an average pool.
   void (*rescaleSums)(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out);
+
+  // What the instruction set can do at most.
+  const Probe* probe;
 };
 
 // nullptr where the instruction set was not compiled in or this machine lacks it.

@@ -286,6 +286,21 @@ napi_value supports(napi_env env, napi_callback_info info) {
   return answer;
 }
 
+// limits(isa: string | undefined): [multiply-accumulates, bytes from L2, bytes from memory] per second
+napi_value limits(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  char name[32];
+  size_t length;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  const bool hasIsa = napi_get_value_string_utf8(env, argument, name, sizeof name, &length) == napi_ok;
+  lowbit_error error;
+  lowbit_limits measured;
+  if (lowbit_measure_limits(hasIsa ? name : nullptr, &measured, &error) != LOWBIT_OK) return throwError(env, error);
+  const double numbers[] = {measured.macs_per_second, measured.l2_bytes_per_second, measured.dram_bytes_per_second};
+  return listOf(env, numbers, 3);
+}
+
 // A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
 void stayLoaded() {
   Dl_info info;
@@ -311,6 +326,7 @@ NAPI_MODULE_INIT() {
       {"setThreads", setThreads},
       {"isa", isa},
       {"supports", supports},
+      {"limits", limits},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -8,6 +8,7 @@
 
 #include "../include/lowbit.h"
 #include "plan.h"
+#include "probe.h"
 
 using lowbit::fail;
 
@@ -151,4 +152,11 @@ const char* lowbit_isa(lowbit_error* error) {
 int lowbit_supports(const char* isa) {
   const char* reason;
   return lowbit::selectKernels(isa, &reason) != nullptr;
+}
+
+int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error) {
+  return guarded(error, [&] {
+    const lowbit::MachineLimits measured = lowbit::measureLimits(chooseKernels(isa));
+    *limits = {measured.macsPerSecond, measured.l2BytesPerSecond, measured.dramBytesPerSecond};
+  });
 }

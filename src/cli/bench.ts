@@ -9,6 +9,7 @@ import {
   table,
   withCommonOptions,
 } from './command';
+import { profileText } from './profile-table';
 
 function print({ results, ...report }: BenchReport): string {
   const rows = results.map(({ threads, model, javascriptOverhead, float, speedup }) => [
@@ -23,6 +24,9 @@ function print({ results, ...report }: BenchReport): string {
   return [
     table(head, rows),
     `${report.isa}, ${report.runs} runs, batch ${report.batch}, float on ${report.backend}, Node.js ${report.versions.node}`,
+    ...results.flatMap(({ threads, profile }) =>
+      profile ? [`\nprofile, threads: ${threads}`, profileText(profile)] : [],
+    ),
   ].join('\n');
 }
 
@@ -33,7 +37,8 @@ export function benchCommand(): Command {
     .option('--float <model.json>', 'a float model to time in the same run')
     .option('--threads <numbers>', 'numbers of threads to try, separated by commas', positiveIntegers)
     .option('--runs <number>', 'timed predictions', positiveInteger, 100)
-    .option('--batch <number>', 'size of a dynamic batch', positiveInteger, 1);
+    .option('--batch <number>', 'size of a dynamic batch', positiveInteger, 1)
+    .option('--profile', 'every layer against the limits of the machine, most time lost first');
   return withCommonOptions(
     command,
     'tfjs-lowbit bench --model int8/model.json --float float/model.json --threads 1,2',

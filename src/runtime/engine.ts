@@ -6,6 +6,8 @@ export type TensorData = Float32Array | Int32Array;
 
 /** A compiled program: weights packed for the chosen ISA. Not shared between threads; freed by `dispose()`. */
 export interface CompiledProgram {
+  /** The program, as `encodeProgram` wrote it. */
+  readonly words: Int32Array;
   /**
    * Plans (once per combination of input shapes; plans are cached) and returns the shapes of the outputs.
    *
@@ -33,6 +35,16 @@ export interface CompiledProgram {
   dispose(): void;
 }
 
+/** What a machine can do at most, per second. */
+export interface MachineLimits {
+  /** Multiply-accumulates of int8. */
+  readonly macs: number;
+  /** Bytes read from the second level of cache. */
+  readonly l2Bytes: number;
+  /** Bytes read from memory. */
+  readonly dramBytes: number;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -48,4 +60,6 @@ export interface Engine {
    * @throws LowbitError 'invalid-program' or 'unsupported-version'
    */
   compile(program: Int32Array, weights: Int32Array): CompiledProgram;
+  /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
+  measureLimits(): MachineLimits;
 }

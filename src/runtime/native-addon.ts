@@ -17,6 +17,7 @@ export interface NativeAddon {
   setThreads(count: number): void;
   isa(): string;
   supports(isa: string): boolean;
+  limits(isa: string | undefined): [macs: number, l2Bytes: number, dramBytes: number];
 }
 
 /**

@@ -45,6 +45,7 @@ function decodeShapes(words: readonly number[]): number[][] {
 }
 
 class NativeProgram implements CompiledProgram {
+  readonly words: Int32Array;
   private handle: unknown;
   /** The shapes of the last call, which most often are those of the next. */
   private last: { shapes: Shapes; words: Int32Array; outputs?: number[][] } = {
@@ -59,6 +60,8 @@ class NativeProgram implements CompiledProgram {
     isa: Isa | undefined,
   ) {
     this.handle = rethrow(() => addon.compile(program, weights, isa));
+    // A copy: the words may lie in the memory of a TF.js backend, which moves.
+    this.words = program.slice();
   }
 
   outputShapes(inputShapes: Shapes): number[][] {
@@ -130,5 +133,9 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       addon.setThreads(count);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
+    measureLimits() {
+      const [macs, l2Bytes, dramBytes] = rethrow(() => addon.limits(isa));
+      return { macs, l2Bytes, dramBytes };
+    },
   };
 }

@@ -1,7 +1,6 @@
 /** A program with every intermediate result as an output, in real values: what it computes, opened for inspection. */
 import { OpKind, TensorType } from './program';
-
-const HEADER_WORDS = 8;
+import { HEADER_WORDS, type ProgramTensor, readProgram } from './read-program';
 
 /** Ops at the borders of a program; what they store is the tensor before or after them, in another form. */
 export const BORDER_OPS: ReadonlySet<OpKind> = new Set([OpKind.Quantize, OpKind.Dequantize, OpKind.Cast]);
@@ -28,55 +27,10 @@ export interface TappedProgram {
   readonly ops: readonly { readonly name: string; readonly kind: OpKind }[];
 }
 
-interface Tensor {
-  readonly words: readonly number[];
-  readonly type: TensorType;
-  readonly scale: number;
-  readonly zeroPoint: number;
-}
-
-/** Reads words one after another. */
-class Cursor {
-  constructor(
-    private readonly words: Int32Array,
-    private at: number,
-  ) {}
-
-  take(count: number): number[] {
-    this.at += count;
-    return Array.from(this.words.subarray(this.at - count, this.at));
-  }
-
-  /** A count, and as many words. */
-  list(): number[] {
-    const [count] = this.take(1);
-    return this.take(count);
-  }
-}
-
-function readTensor(cursor: Cursor): Tensor {
-  const head = cursor.take(4);
-  const [type, rank, scaleBits, zeroPoint] = head;
-  const scale = new Float32Array(Int32Array.of(scaleBits).buffer)[0];
-  return { words: [...head, ...cursor.take(rank)], type, scale, zeroPoint };
-}
-
-function readOp(cursor: Cursor) {
-  const [kind, recordWords] = cursor.take(2);
-  const words = cursor.take(recordWords - 2);
-  const body = new Cursor(Int32Array.from(words), 0);
-  const [nameBytes] = body.take(1);
-  const name = new TextDecoder().decode(
-    new Uint8Array(Int32Array.from(body.take(Math.ceil(nameBytes / 4))).buffer, 0, nameBytes),
-  );
-  body.list();
-  return { kind: kind as OpKind, name, results: body.list(), words: [kind, recordWords, ...words] };
-}
-
 /** A float32 tensor of the same shape. */
-function realTensor({ words: [, rank, , , ...dims] }: Tensor): number[] {
+function realTensor({ shape: dims }: ProgramTensor): number[] {
   const one = new Int32Array(Float32Array.of(1).buffer)[0];
-  return [TensorType.Float32, rank, one, 0, ...dims];
+  return [TensorType.Float32, dims.length, one, 0, ...dims];
 }
 
 /** An op without name and parameters. */
@@ -91,12 +45,8 @@ function dequantizeOp(from: number, to: number): number[] {
  * @param program words as `encodeProgram` makes them; the outputs it has keep their places
  */
 export function tapProgram(program: Int32Array): TappedProgram {
-  const [magic, version, , tensorCount, opCount, inputCount, outputCount] = program;
-  const cursor = new Cursor(program, HEADER_WORDS);
-  const inputs = cursor.take(inputCount);
-  const outputs = cursor.take(outputCount);
-  const tensors = Array.from({ length: tensorCount }, () => readTensor(cursor));
-  const ops = Array.from({ length: opCount }, () => readOp(cursor));
+  const [magic, version, , tensorCount, opCount, inputCount] = program;
+  const { inputs, outputs, tensors, ops } = readProgram(program);
   const reals: number[][] = [];
   const dequantized: number[][] = [];
 

@@ -1,6 +1,7 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
+#include "../probe.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -44,6 +45,7 @@ constexpr Kernels kAvx2 = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
+    &avx2Probe,
 };
 
 }  // namespace

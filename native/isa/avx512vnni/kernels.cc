@@ -1,6 +1,7 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
+#include "../probe.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -41,6 +42,7 @@ constexpr Kernels kAvx512Vnni = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
+    &avx512vnniProbe,
 };
 
 }  // namespace

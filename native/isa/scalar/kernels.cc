@@ -1,5 +1,6 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
+#include "../probe.h"
 
 #include <cmath>
 #include <cstring>
@@ -198,6 +199,7 @@ constexpr Kernels kScalar = {
     maxRows,
     sumRows,
     rescaleSums,
+    &scalarProbe,
 };
 
 }  // namespace

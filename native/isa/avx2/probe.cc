@@ -1,0 +1,34 @@
+// vpmaddwd: codes are widened to int16 before, as the kernels do to stay exact.
+#include "../probe.h"
+
+#include <immintrin.h>
+
+namespace lowbit {
+namespace {
+
+struct Avx2 {
+  using Vector = __m256i;
+  static constexpr int bytes = 32;
+  static constexpr int macs = 16;
+  static constexpr int rows = 2;
+  static constexpr int columns = 4;
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  }
+  static Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
+  static int32_t sum(Vector v) {
+    int32_t lanes[8];
+    _mm256_storeu_si256(reinterpret_cast<Vector*>(lanes), v);
+    uint32_t total = 0;
+    for (int32_t lane : lanes) total += static_cast<uint32_t>(lane);
+    return static_cast<int32_t>(total);
+  }
+};
+
+}  // namespace
+
+const Probe avx2Probe = ProbeLoops<Avx2>::probe;
+
+}  // namespace lowbit

@@ -1,0 +1,31 @@
+#include "../probe.h"
+
+#include <immintrin.h>
+
+namespace lowbit {
+namespace {
+
+struct Avx512Vnni {
+  using Vector = __m512i;
+  static constexpr int bytes = 64;
+  static constexpr int macs = 64;
+  static constexpr int rows = 4;
+  static constexpr int columns = 4;
+  static Vector zero() { return _mm512_setzero_si512(); }
+  static Vector load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  static Vector add(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
+  static int32_t sum(Vector v) {
+    int32_t lanes[16];
+    _mm512_storeu_si512(lanes, v);
+    uint32_t total = 0;
+    for (int32_t lane : lanes) total += static_cast<uint32_t>(lane);
+    return static_cast<int32_t>(total);
+  }
+};
+
+}  // namespace
+
+const Probe avx512vnniProbe = ProbeLoops<Avx512Vnni>::probe;
+
+}  // namespace lowbit
