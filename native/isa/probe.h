@@ -73,5 +73,8 @@ struct ProbeLoops {
 extern const Probe scalarProbe;
 extern const Probe avx2Probe;
 extern const Probe avx512vnniProbe;
+extern const Probe neonProbe;
+extern const Probe neondotProbe;
+extern const Probe neoni8mmProbe;
 
 }  // namespace lowbit

@@ -8,6 +8,7 @@
 // Depthwise: a lane holds 4 vertically adjacent taps of one channel.
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
+#include "../probe.h"
 
 namespace lowbit {
 namespace {
@@ -118,6 +119,7 @@ Kernels makeKernels() {
   kernels.packDepthwise = Depthwise<ColumnDot>::pack;
   kernels.depthwiseScratchBytes = Depthwise<ColumnDot>::scratchBytes;
   kernels.depthwise = Depthwise<ColumnDot>::run;
+  kernels.probe = &neondotProbe;
   return kernels;
 }
 

@@ -6,6 +6,7 @@
 //   codes of a unit:  row of 2 | k of 8
 //   weights:          output of 8 | k of 8
 #include "../arm/gemm.h"
+#include "../probe.h"
 
 namespace lowbit {
 namespace {
@@ -73,6 +74,7 @@ Kernels makeKernels() {
   kernels.packGemm = Gemm<MatrixDot>::pack;
   kernels.gemmScratchBytes = Gemm<MatrixDot>::scratchBytes;
   kernels.gemm = Gemm<MatrixDot>::run;
+  kernels.probe = &neoni8mmProbe;
   return kernels;
 }
 

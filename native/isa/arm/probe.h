@@ -1,0 +1,20 @@
+// What the probes of the Arm variants share: all but the product.
+#pragma once
+#include <arm_neon.h>
+
+#include "../probe.h"
+
+namespace lowbit {
+
+struct ArmProbe {
+  using Vector = int32x4_t;
+  static constexpr int bytes = 16;
+  static constexpr int rows = 4;
+  static constexpr int columns = 4;
+  static Vector zero() { return vdupq_n_s32(0); }
+  static Vector load(const uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+  static Vector add(Vector a, Vector b) { return vaddq_s32(a, b); }
+  static int32_t sum(Vector v) { return vaddvq_s32(v); }
+};
+
+}  // namespace lowbit
