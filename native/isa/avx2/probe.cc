@@ -10,8 +10,8 @@ struct Avx2 {
   using Vector = __m256i;
   static constexpr int bytes = 32;
   static constexpr int macs = 32;
-  static constexpr int rows = 2;
-  static constexpr int columns = 4;
+  static constexpr int rows = 1;
+  static constexpr int columns = 6;  // more, and GCC moves sums between registers and memory
   static Vector zero() { return _mm256_setzero_si256(); }
   static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
