@@ -17,6 +17,7 @@ import { profileText } from '../src/cli/profile-table';
 import { convert } from '../src/convert';
 import '../src/index';
 import { machine, machineLines } from './machine';
+import { runCommand } from './run-command';
 import { findSubjects } from './subjects';
 
 interface Options {
@@ -50,15 +51,12 @@ async function main({ model: name, threads, batch, runs, json }: Options): Promi
   }
 }
 
-new Command('bench:layers')
-  .option('--model <name>', 'one that bench:models knows', 'mobilenet_v2')
-  .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1])
-  .option('--batch <number>', 'samples in a prediction', positiveInteger, 1)
-  .option('--runs <number>', 'profiled predictions', positiveInteger, 100)
-  .option('--json', 'print the result as JSON')
-  .action(main)
-  .parseAsync()
-  .catch((error: Error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
+runCommand(
+  new Command('bench:layers')
+    .option('--model <name>', 'one that bench:models knows', 'mobilenet_v2')
+    .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1])
+    .option('--batch <number>', 'samples in a prediction', positiveInteger, 1)
+    .option('--runs <number>', 'profiled predictions', positiveInteger, 100)
+    .option('--json', 'print the result as JSON')
+    .action(main),
+);

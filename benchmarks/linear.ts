@@ -14,6 +14,7 @@ import { median } from '../src/evaluation/session';
 import { packInt8, type QuantizedFilter, quantizedLinear, setThreads } from '../src/index';
 import { currentEngine } from '../src/runtime/current-engine';
 import { machine, machineLines } from './machine';
+import { runCommand } from './run-command';
 
 interface Options {
   features: number;
@@ -106,15 +107,12 @@ async function main({ features, matrices: count, threads, passes, json }: Option
   console.log(table(['threads', 'a layer', 'weights read', 'memory gives', 'of it'], rows));
 }
 
-new Command('bench:linear')
-  .option('--features <number>', 'inputs and outputs of a layer', positiveInteger, 4096)
-  .option('--matrices <number>', 'how many layers', positiveInteger, 16)
-  .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
-  .option('--passes <number>', 'how often each layer runs', positiveInteger, 20)
-  .option('--json', 'print the result as JSON')
-  .action(main)
-  .parseAsync()
-  .catch((error: Error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
+runCommand(
+  new Command('bench:linear')
+    .option('--features <number>', 'inputs and outputs of a layer', positiveInteger, 4096)
+    .option('--matrices <number>', 'how many layers', positiveInteger, 16)
+    .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
+    .option('--passes <number>', 'how often each layer runs', positiveInteger, 20)
+    .option('--json', 'print the result as JSON')
+    .action(main),
+);

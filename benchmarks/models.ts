@@ -20,6 +20,7 @@ import { cosineSimilarity } from '../src/quantization/metrics';
 import { timeAlternately } from './alternate';
 import { type Machine, machine, machineLines } from './machine';
 import { hasVnni, type Prepared, prepare } from './prepare';
+import { runCommand } from './run-command';
 import type { MemoryUse } from './runtimes/process';
 import { type Output, RUNTIMES, type RuntimeName } from './runtimes/runtime';
 import { RuntimeProcess } from './runtimes/runtime-process';
@@ -265,18 +266,15 @@ async function main(options: Options): Promise<void> {
 
 const QUICK = { models: ['mobilenet_v2'], threads: [1], batch: [1], runs: 20, seconds: 0.5, calibration: 4 };
 
-new Command('bench:models')
-  .option('--models <names>', 'separated by commas; default: all there are', (text) => text.split(','))
-  .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
-  .option('--batch <numbers>', 'separated by commas', positiveIntegers, [1, 8])
-  .option('--runs <number>', 'timed predictions of each runtime, at most', positiveInteger, 100)
-  .option('--seconds <number>', 'time for each runtime in a row of the table, at most', Number, 1)
-  .option('--calibration <number>', 'samples to calibrate on', positiveInteger, 16)
-  .option('--quick', 'one model, one thread, batch 1, few runs: whether it works')
-  .option('--json', 'print the result as JSON')
-  .action((options: Options) => main(options.quick ? { ...options, ...QUICK } : options))
-  .parseAsync()
-  .catch((error: Error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
+runCommand(
+  new Command('bench:models')
+    .option('--models <names>', 'separated by commas; default: all there are', (text) => text.split(','))
+    .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
+    .option('--batch <numbers>', 'separated by commas', positiveIntegers, [1, 8])
+    .option('--runs <number>', 'timed predictions of each runtime, at most', positiveInteger, 100)
+    .option('--seconds <number>', 'time for each runtime in a row of the table, at most', Number, 1)
+    .option('--calibration <number>', 'samples to calibrate on', positiveInteger, 16)
+    .option('--quick', 'one model, one thread, batch 1, few runs: whether it works')
+    .option('--json', 'print the result as JSON')
+    .action((options: Options) => main(options.quick ? { ...options, ...QUICK } : options)),
+);

@@ -18,6 +18,7 @@ import { ModelSession, syntheticSample } from '../src/evaluation/session';
 import { getThreads, setThreads } from '../src/index';
 import { importBackend, withBackend } from '../src/runtime/backends';
 import { machine, machineLines } from './machine';
+import { runCommand } from './run-command';
 import { findSubjects } from './subjects';
 
 interface Options {
@@ -112,21 +113,18 @@ async function main({ models, workers, threads, seconds, json }: Options): Promi
 }
 
 if (isMainThread) {
-  new Command('bench:workers')
-    .option('--models <names>', 'separated by commas', (text) => text.split(','), [
-      'mobilenet_v2',
-      'mobilenet_v1',
-    ])
-    .option('--workers <numbers>', 'how many at once, separated by commas', positiveIntegers, [1, 2])
-    .option('--threads <number>', 'of the pool that they share', positiveInteger, 1)
-    .option('--seconds <number>', 'for each number of workers', Number, 5)
-    .option('--json', 'print the result as JSON')
-    .action(main)
-    .parseAsync()
-    .catch((error: Error) => {
-      console.error(error.message);
-      process.exitCode = 1;
-    });
+  runCommand(
+    new Command('bench:workers')
+      .option('--models <names>', 'separated by commas', (text) => text.split(','), [
+        'mobilenet_v2',
+        'mobilenet_v1',
+      ])
+      .option('--workers <numbers>', 'how many at once, separated by commas', positiveIntegers, [1, 2])
+      .option('--threads <number>', 'of the pool that they share', positiveInteger, 1)
+      .option('--seconds <number>', 'for each number of workers', Number, 5)
+      .option('--json', 'print the result as JSON')
+      .action(main),
+  );
 } else {
   work(workerData);
 }

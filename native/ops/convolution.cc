@@ -79,6 +79,7 @@ class Convolution : public Operator {
     const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
     const Split split = splitWork(pixels, context.pool.threads());
+    const OutputStage stage = stage_.output();
     context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
       const int64_t first = static_cast<int64_t>(chunk / split.blockChunks) * split.rows;
       const int count = static_cast<int>(std::min(split.rows, pixels - first));
@@ -96,7 +97,6 @@ class Convolution : public Operator {
         for (size_t b = firstBlock; b < firstBlock + split.blocks; ++b) {
           const PackedMatrix::Block& block = matrices_[g].blocks()[b];
           const int32_t channel = g * (geometry_.outChannels / geometry_.groups) + block.first;
-          const OutputStage stage = stage_.output();
           GemmArgs args{};
           args.rows = pointers;
           args.base = input.row(first) + static_cast<size_t>(g) * depth();

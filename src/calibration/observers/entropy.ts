@@ -1,8 +1,6 @@
 import type { Range } from '../../quantization/affine';
-import { type Bins, Histogram } from './histogram';
-import type { Observer } from './observer';
-
-const BINS = 2048;
+import type { Bins } from './histogram';
+import { SearchingObserver } from './searching';
 
 const CODES = 256;
 
@@ -93,16 +91,8 @@ export function leastDivergenceRange({ low, width, counts }: Bins, codes = CODES
 }
 
 /** Bounds that keep the most information about the values seen, by relative entropy. */
-export class EntropyObserver implements Observer {
-  private readonly histogram = new Histogram();
-
-  observe(values: Float32Array): void {
-    this.histogram.add(values);
-  }
-
-  range() {
-    const { range, width } = this.histogram;
-    if (!range || width === 0) return range;
-    return this.histogram.clip(leastDivergenceRange(this.histogram.coarse(BINS)));
+export class EntropyObserver extends SearchingObserver {
+  constructor() {
+    super(leastDivergenceRange);
   }
 }

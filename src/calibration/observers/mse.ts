@@ -1,8 +1,6 @@
 import type { Range } from '../../quantization/affine';
-import { type Bins, Histogram } from './histogram';
-import type { Observer } from './observer';
-
-const BINS = 2048;
+import type { Bins } from './histogram';
+import { SearchingObserver } from './searching';
 
 const STEPS = 255;
 
@@ -56,16 +54,8 @@ export function leastSquaresRange(bins: Bins): Range {
 }
 
 /** Bounds with the least squared error of the codes over all values seen. */
-export class MseObserver implements Observer {
-  private readonly histogram = new Histogram();
-
-  observe(values: Float32Array): void {
-    this.histogram.add(values);
-  }
-
-  range() {
-    const { range, width } = this.histogram;
-    if (!range || width === 0) return range;
-    return this.histogram.clip(leastSquaresRange(this.histogram.coarse(BINS)));
+export class MseObserver extends SearchingObserver {
+  constructor() {
+    super(leastSquaresRange);
   }
 }
