@@ -32,19 +32,22 @@ class Model {
 
   run(sample, names) {
     const start = performance.now();
-    const outputs = tf.tidy(() => {
-      const tensors = Object.entries(sample).map(([name, { values, shape, dtype }]) => [
+    const tensors = Object.fromEntries(
+      Object.entries(sample).map(([name, { values, shape, dtype }]) => [
         name,
         tf.tensor(values, shape, dtype),
-      ]);
-      const results =
-        this.model.modelSignature === undefined
-          ? this.model.predict(tensors.map(([, tensor]) => tensor))
-          : this.model.execute(Object.fromEntries(tensors), names);
-      return Object.fromEntries(
-        [results].flat().map((t, i) => [names[i], { shape: t.shape, values: t.dataSync() }]),
-      );
-    });
+      ]),
+    );
+    const results = [
+      this.model.modelSignature === undefined
+        ? this.model.predict(Object.values(tensors))
+        : this.model.execute(tensors, names),
+    ].flat();
+    // Not within tf.tidy: it looks for tensors in every element of the data that is returned from it.
+    const outputs = Object.fromEntries(
+      results.map((t, i) => [names[i], { shape: t.shape, values: t.dataSync() }]),
+    );
+    tf.dispose([results, tensors]);
     return { outputs, ms: performance.now() - start };
   }
 
