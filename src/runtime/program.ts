@@ -57,9 +57,15 @@ export enum OpKind {
   Constant = 28,
 }
 
-/** How the filter bytes of an op are stored; low-bit formats take further numbers. */
+/** How the filter bytes of an op are stored. */
 export enum WeightFormat {
   Int8 = 0,
+  /** Codes of 2, 3 or 4 bits that index a table of levels. */
+  Codebook2 = 1,
+  Codebook3 = 2,
+  Codebook4 = 3,
+  /** Codes of 2 bits; a level is chosen by a code and the one four before it. */
+  Trellis2 = 4,
 }
 
 export enum PaddingMode {
