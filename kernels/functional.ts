@@ -1,6 +1,7 @@
 /** The kernels as typed functions of tensors. Codes are int32 tensors, one int8 code an element. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/errors';
+import { type HadamardAttrs, hadamard as hadamardKernel } from './Hadamard';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
 import {
@@ -184,6 +185,11 @@ export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.T
 
 export function quantizedSoftmax(x: tf.Tensor, attrs: QuantizedSoftmaxAttrs): tf.Tensor {
   return run(softmaxKernel.name, { x }, attrs);
+}
+
+/** Rotates float32 values or codes along the last axis. */
+export function hadamard(x: tf.Tensor, attrs: HadamardAttrs): tf.Tensor {
+  return run(hadamardKernel.name, { x }, attrs);
 }
 
 /** float32 -> int32 codes. */

@@ -2,6 +2,7 @@
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
+import { hadamard } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
 import type { Host } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
@@ -60,6 +61,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedTranspose,
   quantizedSpaceToDepth,
   quantizedDepthToSpace,
+  hadamard,
   quantize,
   dequantize,
 ];

@@ -13,6 +13,8 @@ interface Weightless {
   inputs: readonly { tensor: TensorInfo; params: AffineParams | undefined }[];
   output: AffineParams | undefined;
   outputRank: number;
+  /** What the program depends on beside attributes and ranks. */
+  key?: unknown;
   /** The op's own fields; tables are appended to the weights. */
   fields(weights: WeightsBuilder): object;
 }
@@ -20,7 +22,7 @@ interface Weightless {
 /** Runs a kernel of int32 codes or float32 values. */
 export function runWeightless(call: KernelCall, op: Weightless): TensorInfo {
   const tensors = op.inputs.map(({ tensor }) => tensor);
-  const program = weightlessProgram(programKey(op.kernelName, call.attrs, tensors), () => {
+  const program = weightlessProgram(programKey(op.kernelName, [call.attrs, op.key], tensors), () => {
     const weights = new WeightsBuilder();
     const fields = op.fields(weights);
     const inputs = op.inputs.map(({ tensor, params }) => ({ params, rank: tensor.shape.length }));

@@ -75,6 +75,11 @@ typedef struct {
 // Measures for about a quarter of a second and takes 256 MiB of memory meanwhile.
 int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error);
 
+// Rotates rows of float32 values in place by the randomised block-Hadamard transform that native/ops/rotation.h defines,
+// or rotates them back. `block` is a power of two in [2, 4096].
+int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
+                    const char* isa, lowbit_error* error);
+
 #ifdef __cplusplus
 }
 #endif

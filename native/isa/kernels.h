@@ -110,7 +110,8 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
-struct Probe;  // probe.h
+struct LowBitKernels;  // low-bit.h
+struct Probe;          // probe.h
 
 struct Kernels {
   const char* name;
@@ -147,6 +148,9 @@ struct Kernels {
   void (*sumRows)(const uint8_t* const* rows, int rowCount, int channels, int32_t* sums);
   // (sums[c] - count * zeroIn) as the accumulator of `args`: the store of an average pool.
   void (*rescaleSums)(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out);
+
+  // Rows of low-bit weights and rotations.
+  const LowBitKernels* lowBit;
 
   // What the instruction set can do at most.
   const Probe* probe;

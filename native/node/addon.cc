@@ -301,6 +301,31 @@ napi_value limits(napi_env env, napi_callback_info info) {
   return listOf(env, numbers, 3);
 }
 
+// hadamard(values: Float32Array, rows, depth, block, seed, inverse: numbers, isa: string | undefined), in place
+napi_value hadamard(napi_env env, napi_callback_info info) {
+  size_t count = 7;
+  napi_value arguments[7];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes values;
+  double numbers[5];
+  bool read = bytesOf(env, arguments[0], &values);
+  for (int i = 0; i < 5; ++i) read = read && napi_get_value_double(env, arguments[1 + i], &numbers[i]) == napi_ok;
+  if (!read || numbers[0] * numbers[1] * 4 != static_cast<double>(values.size)) {
+    return throwError(env, "invalid-argument", "Expected rows x depth float32 values.");
+  }
+  char isa[32];
+  size_t length;
+  const bool hasIsa = napi_get_value_string_utf8(env, arguments[6], isa, sizeof isa, &length) == napi_ok;
+  lowbit_error error;
+  if (lowbit_hadamard(static_cast<float*>(values.data), static_cast<int64_t>(numbers[0]),
+                      static_cast<int64_t>(numbers[1]), static_cast<int32_t>(numbers[2]),
+                      static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0,
+                      hasIsa ? isa : nullptr, &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  return nullptr;
+}
+
 // A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
 void stayLoaded() {
   Dl_info info;
@@ -327,6 +352,7 @@ NAPI_MODULE_INIT() {
       {"isa", isa},
       {"supports", supports},
       {"limits", limits},
+      {"hadamard", hadamard},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -35,6 +35,7 @@ std::unique_ptr<Operator> makePrelu(OpReader&, const Tensor& input, const Tensor
 std::unique_ptr<Operator> makeTransposedConv2D(OpReader&, const Kernels&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeBatchMatMul(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
 std::unique_ptr<Operator> makeConstant(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeRotate(OpReader&, const Tensor& input, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);

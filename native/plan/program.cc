@@ -43,6 +43,7 @@ enum Kind : int32_t {
   kTransposedConv2D,
   kBatchMatMul,
   kConstant,
+  kRotate,
 };
 
 struct KindRow {
@@ -83,6 +84,7 @@ constexpr KindRow kKinds[] = {
     {"QuantizedConv2DTranspose"},
     {"QuantizedBatchMatMul", 2, 2},
     {"Constant", 0, 0},
+    {"Rotate"},
 };
 
 const KindRow* kindRow(int32_t kind) {
@@ -222,7 +224,8 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kResizeBilinear: return makeResizeBilinear(reader, inputs[0], output);
     case kTransposedConv2D: return makeTransposedConv2D(reader, kernels, inputs[0], output);
     case kBatchMatMul: return makeBatchMatMul(reader, inputs[0], inputs[1], output);
-    default: return makeConstant(reader, output);
+    case kConstant: return makeConstant(reader, output);
+    default: return makeRotate(reader, inputs[0], output);
   }
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "../isa/kernels.h"
+#include "../isa/low-bit.h"
 
 namespace {
 
@@ -385,6 +386,21 @@ void comparePools(const Kernels& kernels, Random& random, const std::string& nam
   });
 }
 
+void compareRotation(const Kernels& kernels, Random& random, const std::string& name) {
+  const size_t size = size_t{1} << random.between(1, 9);
+  const bool inverse = random.chance(0.5);
+  std::vector<float> values(size);
+  for (float& value : values) value = random.chance(0.1) ? 0 : random.real(-9, 9);
+  std::vector<uint32_t> signs(size);
+  for (uint32_t& sign : signs) sign = random.chance(0.5) ? 0x80000000 : 0;
+  const float multiplier = random.multiplier(1);
+  const std::string where = text("size", size) + text("inverse", inverse);
+  compareOutputs(kernels, size * sizeof(float), name + " rotate" + where, [&](const Kernels& of, Buffer& out) {
+    std::copy(values.begin(), values.end(), out.as<float>());
+    of.lowBit->rotate(out.as<float>(), size, signs.data(), multiplier, inverse);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -404,6 +420,7 @@ int main(int argc, char** argv) {
       compareElementWise(*kernels, random, where);
       compareBorder(*kernels, random, where);
       comparePools(*kernels, random, where);
+      compareRotation(*kernels, random, where);
     }
     std::printf("%s equals scalar in %d cases of every kernel\n", name, cases);
   }

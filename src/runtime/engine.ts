@@ -1,4 +1,5 @@
 /** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
+import type { Rotation } from './program';
 
 export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'neondot' | 'neoni8mm' | 'wasm';
 
@@ -45,6 +46,11 @@ export interface MachineLimits {
   readonly dramBytes: number;
 }
 
+/** Rows to rotate; `Rotation` of program.ts tells what it does. */
+export interface RowRotation extends Rotation {
+  rows: number;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -60,6 +66,13 @@ export interface Engine {
    * @throws LowbitError 'invalid-program' or 'unsupported-version'
    */
   compile(program: Int32Array, weights: Int32Array): CompiledProgram;
+  /**
+   * Rotates rows in place.
+   *
+   * @param values [rows, depth]
+   * @throws LowbitError 'invalid-argument'
+   */
+  hadamard(values: Float32Array, rotation: RowRotation): void;
   /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
   measureLimits(): MachineLimits;
 }

@@ -17,6 +17,15 @@ export interface NativeAddon {
   setThreads(count: number): void;
   isa(): string;
   supports(isa: string): boolean;
+  hadamard(
+    values: Float32Array,
+    rows: number,
+    depth: number,
+    block: number,
+    seed: number,
+    inverse: number,
+    isa: string | undefined,
+  ): void;
   limits(isa: string | undefined): [macs: number, l2Bytes: number, dramBytes: number];
 }
 

@@ -133,6 +133,11 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       addon.setThreads(count);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
+    hadamard(values, { rows, depth, block, seed, inverse = false }) {
+      checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);
+      checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
+      rethrow(() => addon.hadamard(values, rows, depth, block, seed, Number(inverse), isa));
+    },
     measureLimits() {
       const [macs, l2Bytes, dramBytes] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes };

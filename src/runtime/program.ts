@@ -55,6 +55,7 @@ export enum OpKind {
   TransposedConv2D = 26,
   BatchMatMul = 27,
   Constant = 28,
+  Rotate = 29,
 }
 
 /** How the filter bytes of an op are stored. */
@@ -149,6 +150,23 @@ export interface ResizeSize {
   halfPixelCenters: boolean;
 }
 
+/**
+ * A randomised block-Hadamard rotation of rows, x' = H_b D x / sqrt(b) on every block of b elements: the signs of D first,
+ * then butterflies a + b, a - b over elements 1, 2, 4, ... apart, then one multiplication; the inverse is
+ * D H_b x / sqrt(b). A row is cut into as many full blocks as fit and ever smaller powers of two (100 with blocks of 64:
+ * 64, 32, 4). Element i is negated where bit i % 32 of the word floor(i / 32) is set; word j is the finalizer of
+ * MurmurHash3 of seed + 0x9e3779b9 * (j + 1), modulo 2^32.
+ */
+export interface Rotation {
+  /** Elements of a row. */
+  depth: number;
+  /** A power of two from 2 to 4096. */
+  block: number;
+  /** An unsigned 32-bit integer. */
+  seed: number;
+  inverse?: boolean;
+}
+
 export type BinaryKind = OpKind.Add | OpKind.Mul | OpKind.Sub | OpKind.Maximum | OpKind.Minimum;
 
 interface OpBase {
@@ -237,6 +255,8 @@ export type Op = OpBase &
     | { kind: OpKind.BatchMatMul; transposeA: boolean; transposeB: boolean; activation: Activation }
     /** int8 codes at a byte offset in the weights; an op without inputs. */
     | { kind: OpKind.Constant; offset: number; shape: readonly number[] }
+    /** On the last axis. Input int8 or float32, output int8 or float32. */
+    | { kind: OpKind.Rotate; rotation: Rotation }
   );
 
 export interface Program {
@@ -325,6 +345,10 @@ function parameterWords(op: Op): number[] {
       return [Number(op.transposeA), Number(op.transposeB), ...activationWords(op.activation)];
     case OpKind.Constant:
       return [op.offset, op.shape.length, ...op.shape];
+    case OpKind.Rotate: {
+      const { depth, block, seed, inverse = false } = op.rotation;
+      return [depth, block, seed | 0, Number(inverse)];
+    }
     case OpKind.Linear:
       return [...filterWords(op.filter), op.inFeatures, op.outFeatures, ...activationWords(op.activation)];
     case OpKind.MaxPool:

@@ -57,6 +57,7 @@ describe('every channel count from 1 to 70', () => {
     ['maximum', (d, i) => d.binary(OpKind.Maximum, d.codes(image(i)), d.codes(image(i)))],
     ['prelu', (d, i) => d.prelu(d.codes(image(i)))],
     ['softmax', (d, i) => d.softmax(d.codes([7, i + 1]))],
+    ['rotation', (d, i) => d.rotate(d.codes([3, i + 1]), 64)],
     ['lookup of reals', (d, i) => d.realLookup(d.codes([7, i + 1]))],
     ['pad', (d, i) => d.pad(d.codes(image(i)))],
     ['slice', (d, i) => d.slice(d.codes(image(i)))],

@@ -41,6 +41,8 @@ const CONV: OpOf<OpKind.Conv2D> = {
   activation: {},
 };
 
+const ROTATION = { depth: 4, block: 64, seed: 1 };
+
 /** Where the first op begins in the words of the program below: header, ids, four tensors of rank 4. */
 const FIRST_OP = 8 + 2 + 4 * 8;
 
@@ -410,6 +412,21 @@ describe('compile refuses', () => {
       /'move': corners cannot be aligned/,
     ],
     [
+      'a rotation by blocks of 48',
+      replace(1, move({ kind: OpKind.Rotate, rotation: { ...ROTATION, block: 48 } })),
+      /'move': block is 48, expected a power of two/,
+    ],
+    [
+      'a rotation by blocks of 1',
+      replace(1, move({ kind: OpKind.Rotate, rotation: { ...ROTATION, block: 1 } })),
+      /'move': block is 1/,
+    ],
+    [
+      'a rotation of 2^31 - 1 elements',
+      replace(1, move({ kind: OpKind.Rotate, rotation: { ...ROTATION, depth: 2 ** 31 - 1 } })),
+      /'move': depth is 2147483647/,
+    ],
+    [
       'a transposed convolution with dilation',
       replace(1, move({ ...TRANSPOSED, window: { ...CONV.window, dilations: [1, 2] } })),
       /'move': a transposed convolution takes no dilation/,
@@ -597,6 +614,13 @@ describe('planning refuses shapes that an op cannot take', () => {
     ],
     ['blocks of a matrix', { kind: OpKind.SpaceToDepth, block: 2 }, [4, 4], /expected \[batch, height/],
     ['a matrix resized', { kind: OpKind.ResizeBilinear, size }, [4, 4], /expected \[batch, height/],
+    ['a rotation of a scalar', { kind: OpKind.Rotate, rotation: ROTATION }, [], /expected 4 elements/],
+    [
+      'a rotation of longer rows',
+      { kind: OpKind.Rotate, rotation: ROTATION },
+      [2, 5],
+      /input has shape \[2, 5\], expected 4 elements along the last axis/,
+    ],
     ['a softmax of a scalar', { kind: OpKind.Softmax }, [], /a scalar has no last axis/],
     [
       'a prelu of other channels',

@@ -414,6 +414,21 @@ export class Drawer {
     return this.builder.apply({ kind: OpKind.Softmax, inputs: [input] }, spec);
   }
 
+  /** A rotation of codes or of reals, to codes or reals. */
+  rotate(input: number, block = 2 ** this.random.int(1, 9)): number {
+    const { random, builder } = this;
+    const rotation = {
+      depth: builder.shape(input).at(-1)!,
+      block,
+      seed: random.int(0, 2 ** 32 - 1),
+      inverse: random.chance(0.3),
+    };
+    const draft: OpDraft = { kind: OpKind.Rotate, inputs: [input], rotation };
+    return random.chance(0.4)
+      ? builder.apply(draft, FLOAT32)
+      : this.requantized(() => draft, { activations: false });
+  }
+
   /** A float32 input: ordinary values of some magnitude, with a few that are not finite if `odd`. */
   reals(shape: readonly number[], { odd = false } = {}): number {
     const scale = this.random.pick([0.1, 3, 40, 1000]);

@@ -20,6 +20,11 @@ export function anyShape(random: Random): number[] {
   return shape;
 }
 
+/** A few rows, some of them long. */
+function rowsShape(random: Random): number[] {
+  return [random.int(1, 4), random.chance(0.5) ? random.int(1, 70) : random.int(1, 600)];
+}
+
 /** Up to six axes. */
 function smallShape(random: Random): number[] {
   const shape = Array.from({ length: random.int(1, 6) }, () => random.int(1, 4));
@@ -153,6 +158,11 @@ export const ALL_SERIES: readonly Series[] = [
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
   { label: 'Lookup of reals', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  { label: 'Rotate', draw: (drawer, random) => drawer.rotate(drawer.codes(rowsShape(random))) },
+  {
+    label: 'Rotate of reals',
+    draw: (drawer, random) => drawer.rotate(drawer.reals(rowsShape(random), { odd: random.chance(0.2) })),
+  },
   {
     label: 'Softmax of reals',
     draw: (drawer, random) => drawer.softmax(drawer.reals(anyShape(random), { odd: random.chance(0.2) })),

@@ -88,6 +88,22 @@ struct Neon {
   static Int toInt(const Float& a) {
     return forEach<Int>([&](int i) { return vcvtnq_s32_f32(a.part[i]); });
   }
+  static Float sub(const Float& a, const Float& b) {
+    return forEach<Float>([&](int i) { return vsubq_f32(a.part[i], b.part[i]); });
+  }
+  static Float flip(const Float& a, const Int& signs) {
+    return forEach<Float>([&](int i) {
+      return vreinterpretq_f32_s32(veorq_s32(vreinterpretq_s32_f32(a.part[i]), signs.part[i]));
+    });
+  }
+  template <int D>
+  static Float partner(const Float& a) {
+    return forEach<Float>([&](int i) {
+      if constexpr (D >= 4) return a.part[i ^ (D / 4)];
+      const float32x4_t part = a.part[i];
+      return D == 1 ? vrev64q_f32(part) : vextq_f32(part, part, 2);
+    });
+  }
 };
 
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }

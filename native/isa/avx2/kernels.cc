@@ -1,6 +1,7 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
+#include "../low-bit.h"
 #include "../probe.h"
 #include "vectors.h"
 
@@ -45,6 +46,7 @@ constexpr Kernels kAvx2 = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
+    &avx2LowBit,
     &avx2Probe,
 };
 

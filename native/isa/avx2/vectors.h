@@ -35,6 +35,13 @@ struct Avx2 {
   static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
   static Float toFloat(Int a) { return _mm256_cvtepi32_ps(a); }
   static Int toInt(Float a) { return _mm256_cvtps_epi32(a); }
+  static Float sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float flip(Float a, Int signs) { return _mm256_xor_ps(a, _mm256_castsi256_ps(signs)); }
+  template <int D>
+  static Float partner(Float a) {
+    if constexpr (D == 4) return _mm256_permute2f128_ps(a, a, 1);
+    return _mm256_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
+  }
 };
 
 constexpr int kLanes = 8;

@@ -1,6 +1,7 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
+#include "../low-bit.h"
 #include "../probe.h"
 #include "vectors.h"
 
@@ -42,6 +43,7 @@ constexpr Kernels kAvx512Vnni = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
+    &avx512vnniLowBit,
     &avx512vnniProbe,
 };
 

@@ -36,6 +36,14 @@ struct Avx512 {
   static Int toInt(Float a) {
     return _mm512_cvt_roundps_epi32(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
+  static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
+  static Float flip(Float a, Int signs) { return _mm512_xor_ps(a, _mm512_castsi512_ps(signs)); }
+  template <int D>
+  static Float partner(Float a) {
+    if constexpr (D == 8) return _mm512_shuffle_f32x4(a, a, _MM_SHUFFLE(1, 0, 3, 2));
+    if constexpr (D == 4) return _mm512_shuffle_f32x4(a, a, _MM_SHUFFLE(2, 3, 0, 1));
+    return _mm512_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
+  }
 };
 
 // The same instructions at three widths: vectors of 64, 32 and 16 codes.

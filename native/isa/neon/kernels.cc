@@ -10,6 +10,7 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
+#include "../low-bit.h"
 #include "../probe.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
@@ -140,6 +141,7 @@ constexpr Kernels kNeon = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
+    &neonLowBit,
     &neonProbe,
 };
 

@@ -1,5 +1,6 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
+#include "../low-bit.h"
 #include "../probe.h"
 
 #include <cmath>
@@ -199,6 +200,7 @@ constexpr Kernels kScalar = {
     maxRows,
     sumRows,
     rescaleSums,
+    &scalarLowBit,
     &scalarProbe,
 };
 

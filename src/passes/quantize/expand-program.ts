@@ -208,6 +208,16 @@ class Expansion {
           ...affineAttrs('input', input),
           ...affineAttrsOfCodes('output', result),
         });
+      case OpKind.Rotate: {
+        const { block, seed, inverse = false } = op.rotation;
+        return this.node(op.name, 'Hadamard', inputs, {
+          block: attr.int(block),
+          seed: attr.int(seed),
+          inverse: attr.bool(inverse),
+          ...affineAttrsOfCodes('input', input),
+          ...affineAttrsOfCodes('output', result),
+        });
+      }
       case OpKind.TransposedConv2D: {
         const shape = [op.outChannels, ...op.window.kernel, op.inChannels];
         const [height, width] = op.outputSize;

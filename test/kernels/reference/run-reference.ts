@@ -12,6 +12,7 @@ import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
 import { pad, resizeNearest, slice, spaceDepth, transpose } from './rearrange';
 import { resizeBilinear } from './resize';
+import { rotate } from './rotation';
 import { softmax } from './softmax';
 import { makeTensor, type ReferenceTensor } from './tensor';
 
@@ -75,6 +76,8 @@ export function runOp(
       return batchMatMul(op, input, inputs[1]!, spec, weights);
     case OpKind.Constant:
       return constant(op, spec, weights);
+    case OpKind.Rotate:
+      return rotate(op, input, spec);
   }
 }
 

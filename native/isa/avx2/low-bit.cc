@@ -1,0 +1,8 @@
+#include "../vector-rotation.h"
+#include "vectors.h"
+
+namespace lowbit {
+
+const LowBitKernels avx2LowBit = {VectorRotation<avx2::Avx2>::rotate};
+
+}  // namespace lowbit

@@ -1,0 +1,57 @@
+// Randomised block-Hadamard rotations of rows: x' = H_b D x / sqrt(b) on every block of b elements.
+//
+// A row is cut into as many full blocks as fit and ever smaller powers of two (100 with blocks of 64: 64, 32, 4). D holds
+// the signs: element i is negated where bit i % 32 of the word floor(i / 32) is set, and word j is the finalizer of
+// MurmurHash3 of seed + 0x9e3779b9 * (j + 1) modulo 2^32. H_b is the Walsh-Hadamard matrix; as it is symmetric and
+// H_b H_b = b, the inverse is D H_b / sqrt(b).
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "../isa/low-bit.h"
+
+namespace lowbit {
+
+constexpr int32_t kMaxRotationBlock = 4096;
+
+inline bool isRotationBlock(int32_t block) {
+  return block >= 2 && block <= kMaxRotationBlock && (block & (block - 1)) == 0;
+}
+
+// The signs of the first `count` elements, as the kernels take them.
+inline std::vector<uint32_t> rotationSigns(size_t count, uint32_t seed) {
+  std::vector<uint32_t> signs(count);
+  uint32_t word = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (i % 32 == 0) {
+      word = seed + 0x9e3779b9u * static_cast<uint32_t>(i / 32 + 1);
+      word = (word ^ word >> 16) * 0x85ebca6bu;
+      word = (word ^ word >> 13) * 0xc2b2ae35u;
+      word ^= word >> 16;
+    }
+    signs[i] = (word >> i % 32 & 1) << 31;
+  }
+  return signs;
+}
+
+// Calls body(first element, elements) for the blocks of a row.
+template <class Body>
+void forRotationBlocks(size_t depth, size_t block, Body&& body) {
+  for (size_t first = 0; first < depth; first += block) {
+    while (block > depth - first) block /= 2;
+    body(first, block);
+  }
+}
+
+// float32(scale / sqrt(block))
+inline float rotationMultiplier(double scale, size_t block) {
+  return static_cast<float>(scale / std::sqrt(static_cast<double>(block)));
+}
+
+// Rotates rows in place, on all threads.
+void rotateRows(const LowBitKernels& kernels, float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed,
+                bool inverse);
+
+}  // namespace lowbit
