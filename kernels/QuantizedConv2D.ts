@@ -15,6 +15,9 @@ export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
  * Inputs: `x` int32 [batch, height, width, inChannels], codes in [-128, 127]; `filter` int32, the packed int8 bytes;
  * `filterScale` float32 [outChannels]; `bias` int32 [outChannels] at scale inputScale * filterScale. Output: int32 codes
  * or float32 [batch, height, width, outChannels].
+ *
+ * With a `weightFormat`, of a 1x1 filter: `filter` int32, the bytes of the codes; `filterScale` int32, the bits of a
+ * float16 a group of every output channel, two a word; `bias` float32 [outChannels].
  */
 export const quantizedConv2D: LowbitKernel = {
   name: 'QuantizedConv2D',

@@ -9,7 +9,7 @@ export type QuantizedLinearAttrs = WeightedAttrs;
  * Matrix product of int8 codes with a filter, on the last axis.
  *
  * Inputs as QuantizedConv2D's: `x` int32 [..., inFeatures], `filterScale` and `bias` [outFeatures]. Output: int32 codes
- * or float32 [..., outFeatures].
+ * or float32 [..., outFeatures]. With a `weightFormat` as QuantizedConv2D's.
  */
 export const quantizedLinear: LowbitKernel = {
   name: 'QuantizedLinear',

@@ -23,11 +23,11 @@ import { type QuantizedSoftmaxAttrs, quantizedSoftmax as softmaxKernel } from '.
 
 /** A filter with its scales and bias, as the weighted kernels take them. */
 export interface QuantizedFilter {
-  /** int32: packed int8 bytes (see `packInt8`). */
+  /** int32: packed int8 bytes (see `packInt8`); with a `weightFormat` packed codes (see `packBytes`). */
   filter: tf.Tensor;
-  /** float32, one an output channel. */
+  /** float32, one an output channel; with a `weightFormat` int32: packed float16 bits, [outputs][groups]. */
   filterScale: tf.Tensor;
-  /** int32, one an output channel, at scale inputScale * filterScale. */
+  /** int32, one an output channel, at scale inputScale * filterScale; with a `weightFormat` float32. */
   bias: tf.Tensor;
 }
 
@@ -47,8 +47,18 @@ export function packInt8(values: Int8Array): tf.Tensor1D {
     'an Int8Array',
     values,
   );
-  const words = new Int32Array(Math.ceil(values.length / 4));
-  new Int8Array(words.buffer).set(values);
+  return packBytes(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+}
+
+/**
+ * Packs bytes four to an int32 word, as codes of low-bit filters and the bits of their float16 scales travel.
+ *
+ * @returns int32 tensor [ceil(byteLength / 4)]
+ */
+export function packBytes(values: Uint8Array | Uint16Array): tf.Tensor1D {
+  checkArgument(ArrayBuffer.isView(values), 'values', 'a Uint8Array or a Uint16Array', values);
+  const words = new Int32Array(Math.ceil(values.byteLength / 4));
+  new Uint8Array(words.buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return tf.tensor1d(words, 'int32');
 }
 

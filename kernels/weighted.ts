@@ -1,13 +1,30 @@
 /** What the kernels with a filter share: reading it, its scales and its bias, and appending them to a program. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
-import type { TensorData } from '../src/runtime/engine';
 import type { OpKind } from '../src/runtime/program';
-import { type FilterRef, WeightFormat, WeightsBuilder } from '../src/runtime/program';
+import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/runtime/program';
 import { cachedProgram, checkInput, type KernelCall, runProgram } from './kernel';
 import { compileOneOp, fusedActivation, type OutputAttrs, outputParams, programKey } from './one-op';
 
-export interface WeightedAttrs extends OutputAttrs {
+const LOW_BIT_FORMATS = {
+  codebook2: WeightFormat.Codebook2,
+  codebook3: WeightFormat.Codebook3,
+  codebook4: WeightFormat.Codebook4,
+  trellis2: WeightFormat.Trellis2,
+} as const;
+
+/** How weights of 2, 3 or 4 bits are stored (`WeightFormat`, `LowBitFilterRef`); without `weightFormat` they are int8. */
+export interface LowBitAttrs {
+  weightFormat?: keyof typeof LOW_BIT_FORMATS;
+  /** 16 integers in [-63, 63], or as many as there are codes. */
+  levels?: number[];
+  /** How many neighbouring inputs share a scale, a multiple of 32. Default 0: the whole row. */
+  group?: number;
+  /** Default 1. */
+  unit?: number;
+}
+
+export interface WeightedAttrs extends OutputAttrs, LowBitAttrs {
   /** Logical shape of the packed filter. */
   filterShape: number[];
   /** Quantization of the codes of `x`. */
@@ -24,35 +41,53 @@ interface Weighted {
   fields: object;
 }
 
-function appendFilter(
+interface FilterTensors {
+  filter: TensorInfo;
+  filterScale: TensorInfo;
+  bias: TensorInfo;
+}
+
+/** The bytes of a tensor of 32-bit elements, of which at least `count` must be there. */
+function bytesOf(
   { backend, host }: KernelCall,
-  { kernelName, outChannels }: Weighted,
+  kernelName: string,
   filterShape: readonly number[],
-  tensors: { filter: TensorInfo; filterScale: TensorInfo; bias: TensorInfo },
-  weights: WeightsBuilder,
-): FilterRef {
-  const read = (tensor: TensorInfo) => host.read(backend, tensor);
-  const need = (what: string, data: TensorData | Int8Array, count: number) => {
-    if (data.length >= count) return;
+  tensor: TensorInfo,
+  what: string,
+  count: number,
+): Uint8Array {
+  const data = host.read(backend, tensor);
+  if (data.byteLength < count) {
     throw new LowbitError(
       'invalid-argument',
-      `${kernelName}: ${what} has ${data.length} elements, but filter shape [${filterShape}] needs ${count}.`,
+      `${kernelName}: ${what} has ${data.byteLength} bytes, but filter shape [${filterShape}] needs ${count}.`,
     );
-  };
-  const words = read(tensors.filter);
-  const codes = new Int8Array(words.buffer, words.byteOffset, words.byteLength);
-  const count = filterShape.reduce((product, dim) => product * dim, 1);
-  const scales = read(tensors.filterScale) as Float32Array;
-  const bias = read(tensors.bias) as Int32Array;
-  need('the filter', codes, count);
-  need('filterScale', scales, outChannels);
-  need('bias', bias, outChannels);
-  return {
-    filterOffset: weights.append(codes.slice(0, count)),
-    scaleOffset: weights.append(scales.slice(0, outChannels)),
-    biasOffset: weights.append(bias.slice(0, outChannels)),
-    format: WeightFormat.Int8,
-  };
+  }
+  return new Uint8Array(data.buffer, data.byteOffset, count);
+}
+
+function appendFilter(
+  call: KernelCall,
+  { kernelName, outChannels }: Weighted,
+  attrs: WeightedAttrs,
+  tensors: FilterTensors,
+  weights: WeightsBuilder,
+): FilterRef {
+  const { filterShape, weightFormat, levels = [], group = 0, unit = 1 } = attrs;
+  const format = weightFormat === undefined ? WeightFormat.Int8 : LOW_BIT_FORMATS[weightFormat];
+  const depth = filterShape.reduce((product, dim) => product * dim, 1) / outChannels;
+  const append = (tensor: TensorInfo, what: string, count: number) =>
+    weights.append(bytesOf(call, kernelName, filterShape, tensor, what, count).slice());
+  const filterOffset = append(tensors.filter, 'the filter', outChannels * filterRowBytes(format, depth));
+  const biasOffset = append(tensors.bias, 'bias', 4 * outChannels);
+  if (format === WeightFormat.Int8) {
+    const scaleOffset = append(tensors.filterScale, 'filterScale', 4 * outChannels);
+    return { filterOffset, biasOffset, scaleOffset, format };
+  }
+  const groups = Math.ceil(depth / (group || depth));
+  const levelsOffset = weights.append(Int8Array.from({ length: 16 }, (_, code) => levels[code] ?? 0));
+  const scaleOffset = append(tensors.filterScale, 'filterScale', 2 * outChannels * groups);
+  return { filterOffset, biasOffset, scaleOffset, levelsOffset, group, unit, format };
 }
 
 /** Runs a kernel with inputs `x`, `filter`, `filterScale` and `bias`. */
@@ -65,14 +100,23 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
       `${kernelName}: expected a filter shape of ${weighted.filterRank} dimensions but received [${attrs.filterShape}].`,
     );
   }
+  const { weightFormat } = attrs;
+  if (weightFormat !== undefined && !(weightFormat in LOW_BIT_FORMATS)) {
+    const known = Object.keys(LOW_BIT_FORMATS).join(', ');
+    throw new LowbitError(
+      'invalid-argument',
+      `${kernelName}: expected one of ${known} for weightFormat but received '${weightFormat}'.`,
+    );
+  }
+  const lowBit = weightFormat !== undefined;
   const x = checkInput(kernelName, inputs, 'x', 'int32');
   const filter = checkInput(kernelName, inputs, 'filter', 'int32');
-  const filterScale = checkInput(kernelName, inputs, 'filterScale', 'float32');
-  const bias = checkInput(kernelName, inputs, 'bias', 'int32');
+  const filterScale = checkInput(kernelName, inputs, 'filterScale', lowBit ? 'int32' : 'float32');
+  const bias = checkInput(kernelName, inputs, 'bias', lowBit ? 'float32' : 'int32');
   const output = outputParams(attrs);
   const program = cachedProgram(call, filter, programKey(kernelName, attrs, [x]), () => {
     const weights = new WeightsBuilder();
-    const ref = appendFilter(call, weighted, attrs.filterShape, { filter, filterScale, bias }, weights);
+    const ref = appendFilter(call, weighted, attrs, { filter, filterScale, bias }, weights);
     const activation = fusedActivation(attrs, output, weights);
     return compileOneOp(
       {

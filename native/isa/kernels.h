@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "low-bit-matrix.h"
+
 namespace lowbit {
 
 // What the store of a convolution or a linear layer needs of each output channel. The packing keeps a copy of it.
@@ -55,6 +57,44 @@ struct GemmArgs {
   void* scratch;       // gemmScratchBytes(taps, depth), 64-aligned
   uint8_t* out;        // row m at out + m * outStride (bytes); null for a float output
   float* floatOut;     // row m at floatOut + m * outStride (elements)
+  size_t outStride;
+};
+
+// From a sum f to an output element of channel n:
+//   value = (f - zero[n]) * multiplier + bias[n]
+// and then as in OutputStage, where `low`, `high` and `table` are explained.
+struct LowBitStage {
+  float multiplier;
+  float low;
+  float high;
+  int32_t zeroPoint;
+  const uint8_t* table;
+};
+
+// One entry an output channel. The packing keeps a copy of them.
+struct LowBitConstants {
+  const float* zero;  // f of a row of zero points
+  const float* bias;
+};
+
+// The product with a low-bit matrix. For every row m, output n and group g of neighbouring k:
+//   sum_g = sum over k in g of (row(m)[k] - 128) * level(n, k)                 exact
+//   f     = (float)sum_0 * scale(n, 0) + (float)sum_1 * scale(n, 1) + ...      from left to right; scale: float16 * unit
+//   out[m][n] = stage(f)
+// row(m) = rows ? rows[m] : base + m * rowStride. Every |sum_g| fits int32.
+struct LowBitArgs {
+  const uint8_t* const* rows;
+  const uint8_t* base;
+  size_t rowStride;
+  int rowCount;
+  int depth;
+  const LowBitFormat* format;
+  const void* packed;  // made by packLowBit
+  int outputs;
+  const LowBitStage* stage;
+  void* scratch;    // lowBitScratchBytes(format, depth), 64-aligned
+  uint8_t* out;     // row m at out + m * outStride (bytes); null for a float output
+  float* floatOut;  // row m at floatOut + m * outStride (elements)
   size_t outStride;
 };
 
@@ -123,6 +163,13 @@ struct Kernels {
   // Scratch that a gemm call with these sizes needs.
   size_t (*gemmScratchBytes)(int taps, int depth);
   void (*gemm)(const GemmArgs& args);
+
+  // packed: 64-aligned.
+  size_t (*packedLowBitBytes)(const LowBitFormat& format, int outputs, int depth);
+  void (*packLowBit)(const LowBitMatrix& matrix, const LowBitConstants& constants, void* packed);
+  // Scratch that a product needs.
+  size_t (*lowBitScratchBytes)(const LowBitFormat& format, int depth);
+  void (*lowBitProduct)(const LowBitArgs& args);
 
   // filter: int8 [kernelH][kernelW][channels], -128 not among them.
   size_t (*packedDepthwiseBytes)(int channels, int kernelH, int kernelW);

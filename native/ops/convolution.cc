@@ -1,4 +1,5 @@
 // QuantizedConv2D, QuantizedDepthwise and QuantizedLinear.
+#include "low-bit-product.h"
 #include "ops.h"
 #include "weighted.h"
 #include "window.h"
@@ -78,12 +79,14 @@ class Convolution : public Operator {
     const int64_t pixels = plan.pixels();
     const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
-    const Split split = splitWork(pixels, context.pool.threads());
+    const Split split = splitWork(
+        SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * geometry_.inChannels, maxRows(),
+                    matrices_[0].blocks().size(), geometry_.groups == 1 && geometry_.outChannels > 2 * pixels});
     const OutputStage stage = stage_.output();
     context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
-      const int64_t first = static_cast<int64_t>(chunk / split.blockChunks) * split.rows;
+      const int64_t first = split.firstRow(chunk);
       const int count = static_cast<int>(std::min(split.rows, pixels - first));
-      const size_t firstBlock = chunk % split.blockChunks * split.blocks;
+      const size_t firstBlock = split.firstBlock(chunk);
       uint8_t* scratch = context.threadScratch<uint8_t>(thread);
       const uint8_t** pointers = nullptr;
       if (!direct) {
@@ -133,32 +136,6 @@ class Convolution : public Operator {
   int32_t depth() const { return geometry_.inChannels / geometry_.groups; }
   // Bounds the pointers that a chunk needs.
   int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), kTileRows, 576); }
-
-  // A chunk is `rows` rows of the output by `blocks` blocks of its channels.
-  struct Split {
-    int64_t rows;
-    int64_t rowChunks;
-    size_t blocks;
-    size_t blockChunks;
-    size_t chunks() const { return static_cast<size_t>(rowChunks) * blockChunks; }
-  };
-
-  // By rows: the filter passes through every core's cache, each core's rows stay in it from op to op. By blocks of
-  // outputs where the filter is the larger one, so that each core reads its own part alone.
-  Split splitWork(int64_t pixels, int threads) const {
-    const size_t blocks = matrices_[0].blocks().size();
-    const int64_t perRow = static_cast<int64_t>(taps()) * geometry_.inChannels;
-    const bool byBlocks = threads > 1 && geometry_.groups == 1 && blocks >= static_cast<size_t>(threads) &&
-                          geometry_.outChannels > 2 * pixels;
-    int64_t rows = std::min(maxRows(), std::max<int64_t>(1, kCacheBytes / perRow));
-    if (threads > 1 && !byBlocks) rows = std::min(rows, pixels / (kChunksPerThread * threads));
-    rows = std::max<int64_t>(1, rows / kTileRows) * kTileRows;
-    return Split{rows, ceilDiv(pixels, rows), byBlocks ? 1 : blocks, byBlocks ? blocks : 1};
-  }
-
-  static constexpr int64_t kTileRows = 12;            // a multiple of the tile heights of most kernels
-  static constexpr int64_t kCacheBytes = 128 * 1024;  // the input of a chunk, in the level-2 cache
-  static constexpr int64_t kChunksPerThread = 4;
 
   static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
                                 const Filter& offsets, const Activation& activation, const Tensor& input,
@@ -295,16 +272,14 @@ class Depthwise : public Operator {
   PackedBytes packed_;
 };
 
+constexpr Window kPointwise{1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0};
+
 // A matrix product over the last axis: a 1x1 convolution whose pixels are all other axes.
 class Linear : public Operator {
  public:
-  Linear(OpReader& reader, const Kernels& kernels, int32_t inFeatures, int32_t outFeatures, const int8_t* filter,
-         const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
-      : Operator(reader.label()),
-        inFeatures_(inFeatures),
-        product_(reader, kernels, Convolution::Geometry{kPointwise, inFeatures, outFeatures, 1}, filter, offsets,
-                 activation, input, output),
-        outFeatures_(outFeatures) {}
+  // product: the convolution
+  Linear(int32_t inFeatures, int32_t outFeatures, std::unique_ptr<Operator> product)
+      : Operator(product->label()), inFeatures_(inFeatures), product_(std::move(product)), outFeatures_(outFeatures) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape shape = inputs[0];
@@ -317,7 +292,7 @@ class Linear : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>& inputs, const Shape& output) const override {
-    return product_.scratchBytes(inputs, output);
+    return product_->scratchBytes(inputs, output);
   }
 
   void run(const RunContext& context) const override {
@@ -325,17 +300,16 @@ class Linear : public Operator {
     const View input{context.inputs[0].data, &pixels};
     RunContext product = context;
     product.inputs = &input;
-    product_.run(product);
+    product_->run(product);
   }
 
-  bool takesEpilogue() const override { return product_.takesEpilogue(); }
+  bool takesEpilogue() const override { return product_->takesEpilogue(); }
 
-  size_t packedBytes() const override { return product_.packedBytes(); }
+  size_t packedBytes() const override { return product_->packedBytes(); }
 
  private:
-  static constexpr Window kPointwise{1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0};
   int32_t inFeatures_;
-  Convolution product_;
+  std::unique_ptr<Operator> product_;
   int32_t outFeatures_;
 };
 
@@ -366,6 +340,17 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
          reader.label().c_str(), geometry.groups, geometry.inChannels, geometry.outChannels);
   }
   const int64_t taps = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW;
+  if (filter.format != WeightFormat::kInt8) {
+    if (taps != 1 || geometry.groups != 1 || geometry.window.dilationH != 1 || geometry.window.dilationW != 1) {
+      fail(LOWBIT_INVALID_PROGRAM,
+           "%s: weights of format %d are for 1x1 kernels without dilation and groups; this one is %d x %d, of %d "
+           "groups.",
+           reader.label().c_str(), static_cast<int32_t>(filter.format), geometry.window.kernelH,
+           geometry.window.kernelW, geometry.groups);
+    }
+    return makeLowBitProduct(reader, kernels, geometry.window, geometry.inChannels, geometry.outChannels, filter,
+                             activation, input, output);
+  }
   const int8_t* bytes =
       filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
   return std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
@@ -374,7 +359,7 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
 std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                         const Tensor& output) {
   checkWeighted(reader, input, output, false);
-  const Filter filter = reader.filter();
+  const Filter filter = reader.int8Filter();
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
   const int32_t multiplier = reader.word("channel multiplier", 1, kMaxChannels / channels);
   const Window window = reader.window(false);
@@ -401,8 +386,17 @@ std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, c
   const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
   const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
   const Activation activation = reader.activation();
-  const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
-  return std::make_unique<Linear>(reader, kernels, inFeatures, outFeatures, bytes, filter, activation, input, output);
+  std::unique_ptr<Operator> product;
+  if (filter.format == WeightFormat::kInt8) {
+    const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
+    const Convolution::Geometry geometry{kPointwise, inFeatures, outFeatures, 1};
+    product =
+        std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+  } else {
+    product =
+        makeLowBitProduct(reader, kernels, kPointwise, inFeatures, outFeatures, filter, activation, input, output);
+  }
+  return std::make_unique<Linear>(inFeatures, outFeatures, std::move(product));
 }
 
 }  // namespace lowbit

@@ -29,10 +29,17 @@ struct Window {
   bool global() const { return kernelH == 0; }
 };
 
+enum class WeightFormat : int32_t { kInt8 = 0, kCodebook2, kCodebook3, kCodebook4, kTrellis2 };
+
 struct Filter {
   int64_t offset;
   int64_t biasOffset;  // -1: none
   int64_t scaleOffset;
+  WeightFormat format;
+  // Of low-bit formats.
+  int64_t levelsOffset;
+  int32_t group;  // 0: the whole row
+  float unit;
 };
 
 class OpReader {
@@ -80,12 +87,29 @@ class OpReader {
   }
 
   Filter filter() {
-    Filter filter;
+    Filter filter{};
     filter.offset = word();
     filter.biasOffset = word();
     filter.scaleOffset = word();
-    if (const int32_t format = word(); format != 0) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: unknown weight format %d.", label_.c_str(), format);
+    const int32_t format = word();
+    if (format < 0 || format > static_cast<int32_t>(WeightFormat::kTrellis2)) {
+      fail(LOWBIT_INVALID_PROGRAM, "%s: unknown weight format %d, expected 0 to %d.", label_.c_str(), format,
+           static_cast<int32_t>(WeightFormat::kTrellis2));
+    }
+    filter.format = static_cast<WeightFormat>(format);
+    if (filter.format == WeightFormat::kInt8) return filter;
+    filter.levelsOffset = word();
+    filter.group = word();
+    filter.unit = real("unit of the filter scales");
+    return filter;
+  }
+
+  // The filter of an op that takes no other format.
+  Filter int8Filter() {
+    const Filter filter = this->filter();
+    if (filter.format != WeightFormat::kInt8) {
+      fail(LOWBIT_INVALID_PROGRAM, "%s: takes no weights of format %d; linear layers and 1x1 convolutions do.",
+           label_.c_str(), static_cast<int32_t>(filter.format));
     }
     return filter;
   }

@@ -224,7 +224,7 @@ std::unique_ptr<Operator> makeTransposedConv2D(OpReader& reader, const Kernels& 
                                                const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
   expectRealOrCodes(reader, "output", output);
-  const Filter filter = reader.filter();
+  const Filter filter = reader.int8Filter();
   TransposedConvolution::Geometry geometry;
   geometry.inChannels = reader.word("input channels", 1, kMaxChannels);
   geometry.outChannels = reader.word("output channels", 1, kMaxChannels);

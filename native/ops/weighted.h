@@ -109,4 +109,40 @@ class PackedMatrix {
   std::vector<Block> blocks_;
 };
 
+// A chunk of work is `rows` rows of the output by `blocks` blocks of its channels.
+struct Split {
+  int64_t rows;
+  int64_t rowChunks;
+  size_t blocks;
+  size_t blockChunks;
+
+  size_t chunks() const { return static_cast<size_t>(rowChunks) * blockChunks; }
+  int64_t firstRow(size_t chunk) const { return static_cast<int64_t>(chunk / blockChunks) * rows; }
+  size_t firstBlock(size_t chunk) const { return chunk % blockChunks * blocks; }
+};
+
+struct SplitLimits {
+  int64_t pixels;
+  int threads;
+  int64_t perRow;   // bytes of input
+  int64_t maxRows;  // of a chunk
+  size_t blocks;
+  bool filterIsLarger;  // than the input
+};
+
+constexpr int64_t kTileRows = 12;  // a multiple of the tile heights of most kernels
+
+// By rows: the filter passes through every core's cache, each core's rows stay in it from op to op. By blocks of outputs
+// where the filter is the larger one, so that each core reads its own part alone.
+inline Split splitWork(const SplitLimits& limits) {
+  constexpr int64_t kCacheBytes = 128 * 1024;  // the input of a chunk, in the level-2 cache
+  constexpr int64_t kChunksPerThread = 4;
+  const bool byBlocks =
+      limits.threads > 1 && limits.filterIsLarger && limits.blocks >= static_cast<size_t>(limits.threads);
+  int64_t rows = std::min(limits.maxRows, std::max<int64_t>(1, kCacheBytes / limits.perRow));
+  if (limits.threads > 1 && !byBlocks) rows = std::min(rows, limits.pixels / (kChunksPerThread * limits.threads));
+  rows = std::max<int64_t>(1, rows / kTileRows) * kTileRows;
+  return Split{rows, ceilDiv(limits.pixels, rows), byBlocks ? 1 : limits.blocks, byBlocks ? limits.blocks : 1};
+}
+
 }  // namespace lowbit

@@ -10,7 +10,7 @@ namespace lowbit {
 namespace {
 
 constexpr int32_t kMagic = 0x5150424c;  // 'LBPQ'
-constexpr int32_t kVersion = 2;
+constexpr int32_t kVersion = 3;
 constexpr int32_t kHeaderWords = 8;
 constexpr int32_t kMaxNameBytes = 1024;
 
@@ -44,6 +44,7 @@ enum Kind : int32_t {
   kBatchMatMul,
   kConstant,
   kRotate,
+  // 30: LinearFloat; 31: Gather; from 40: ops on int16.
 };
 
 struct KindRow {

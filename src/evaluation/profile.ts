@@ -1,7 +1,13 @@
 /** Where the time of a prediction goes: every layer of the native programs against the limits of the machine. */
 import type { CompiledProgram, MachineLimits } from '../runtime/engine';
-import { OpKind, TensorType } from '../runtime/program';
-import { type ProgramOp, type ProgramRecords, readProgram } from '../runtime/read-program';
+import { OpKind, TensorType, WEIGHT_BITS, WeightFormat } from '../runtime/program';
+import {
+  type ProgramOp,
+  type ProgramRecords,
+  readFilter,
+  readProgram,
+  type StoredFilter,
+} from '../runtime/read-program';
 import { onNativeRun } from '../runtime/run-timer';
 import { yieldToCancel } from './cancelled';
 
@@ -50,8 +56,14 @@ const ELEMENT_BYTES: Readonly<Record<TensorType, number>> = {
 /** Bias and multiplier of an output channel. */
 const CHANNEL_BYTES = 8;
 
-/** Words of a filter before an op's own parameters (`filterWords` of program.ts). */
-const FILTER_WORDS = 4;
+/** The scale of a group of low-bit weights. */
+const HALF_BYTES = 2;
+
+/** Bytes of the weights of an output channel, with the scales of its groups if it has any. */
+function rowBytes({ format, group = 0 }: StoredFilter, weights: number): number {
+  const groups = format === WeightFormat.Int8 ? 0 : Math.ceil(weights / (group || weights));
+  return (weights * WEIGHT_BITS[format]) / 8 + groups * HALF_BYTES;
+}
 
 function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * Math.max(size, 1), 1);
@@ -59,21 +71,22 @@ function elements(shape: readonly number[]): number {
 
 /** Multiply-accumulates for one element of the result, and bytes of weights. */
 function weightsOf({ kind, parameters }: ProgramOp): { macs: number; bytes: number } {
-  const own = parameters.slice(FILTER_WORDS);
+  const { filter, rest } = readFilter(parameters);
+  const channelBytes = (weights: number) => rowBytes(filter, weights) + CHANNEL_BYTES;
   switch (kind) {
     case OpKind.Conv2D: {
-      const [inputs, outputs, groups, height, width] = own;
+      const [inputs, outputs, groups, height, width] = rest;
       const macs = (height * width * inputs) / groups;
-      return { macs, bytes: outputs * (macs + CHANNEL_BYTES) };
+      return { macs, bytes: outputs * channelBytes(macs) };
     }
     case OpKind.DepthwiseConv2D: {
-      const [channels, multiplier, height, width] = own;
+      const [channels, multiplier, height, width] = rest;
       const macs = height * width;
-      return { macs, bytes: channels * multiplier * (macs + CHANNEL_BYTES) };
+      return { macs, bytes: channels * multiplier * channelBytes(macs) };
     }
     case OpKind.Linear: {
-      const [inputs, outputs] = own;
-      return { macs: inputs, bytes: outputs * (inputs + CHANNEL_BYTES) };
+      const [inputs, outputs] = rest;
+      return { macs: inputs, bytes: outputs * channelBytes(inputs) };
     }
     default:
       return { macs: 0, bytes: 0 };

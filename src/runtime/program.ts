@@ -15,8 +15,8 @@
  */
 
 export const PROGRAM_MAGIC = 0x5150424c;
-/** 1: ops up to Lookup; 2: the ops after it, and float32 outputs of AvgPool and Lookup. */
-export const PROGRAM_FORMAT_VERSION = 2;
+/** 1: ops up to Lookup; 2: ops up to Constant, and float32 outputs of AvgPool and Lookup; 3: low-bit filters. */
+export const PROGRAM_FORMAT_VERSION = 3;
 
 /** Element types of program tensors. `int32` carries int8 codes across the TF.js border, one code an element. */
 export enum TensorType {
@@ -56,18 +56,45 @@ export enum OpKind {
   BatchMatMul = 27,
   Constant = 28,
   Rotate = 29,
+  // 30: LinearFloat; 31: Gather; from 40: ops on int16.
 }
 
-/** How the filter bytes of an op are stored. */
+/**
+ * How the filter of an op is stored. All but Int8 are rows of codes (one row an output channel, beginning on a byte),
+ * which a table turns into small integers, the levels:
+ *
+ * ```
+ * Codebook2   4 codes a byte, the first in the lowest bits          level = levels[code]
+ * Codebook3   8 codes in 3 bytes, a little-endian word of 24 bits   level = levels[code]
+ * Codebook4   2 codes a byte, the first in the lower half           level = levels[code]
+ * Trellis2    as Codebook2           level of k = levels[code of k - 4 | code of k << 2]; codes before the row are 0
+ * ```
+ * Codes past the end of a row are 0. Real weight: level * (scale * unit), with the scale of its row and group.
+ */
 export enum WeightFormat {
   Int8 = 0,
-  /** Codes of 2, 3 or 4 bits that index a table of levels. */
   Codebook2 = 1,
   Codebook3 = 2,
   Codebook4 = 3,
-  /** Codes of 2 bits; a level is chosen by a code and the one four before it. */
   Trellis2 = 4,
 }
+
+/** Bits of a code. */
+export const WEIGHT_BITS: Readonly<Record<WeightFormat, number>> = {
+  [WeightFormat.Int8]: 8,
+  [WeightFormat.Codebook2]: 2,
+  [WeightFormat.Codebook3]: 3,
+  [WeightFormat.Codebook4]: 4,
+  [WeightFormat.Trellis2]: 2,
+};
+
+/** Bytes of `count` weights of an output channel. */
+export function filterRowBytes(format: WeightFormat, count: number): number {
+  const bits = WEIGHT_BITS[format];
+  return bits === 3 ? 3 * Math.ceil(count / 8) : Math.ceil((count * bits) / 8);
+}
+
+export type LowBitFormat = Exclude<WeightFormat, WeightFormat.Int8>;
 
 export enum PaddingMode {
   Explicit = 0,
@@ -119,15 +146,35 @@ export interface Window {
   padding: Padding;
 }
 
-/** Where a filter lies in the weights: byte offsets; bias (int32 at s_in * s_w[c]) and scales (float32) 4-aligned. */
-export interface FilterRef {
+/** Where a filter lies in the weights: byte offsets; those of bias and scales are 4-aligned. */
+interface FilterPlace {
   filterOffset: number;
   /** Absent: no bias. */
   biasOffset?: number;
-  /** One float32 per output channel. */
   scaleOffset: number;
-  format: WeightFormat;
 }
+
+/** Bias int32 at s_in * s_w[c]; one float32 scale per output channel. */
+export interface Int8FilterRef extends FilterPlace {
+  format: WeightFormat.Int8;
+}
+
+/**
+ * A filter of 2, 3 or 4 bits a weight, of Linear and of a Conv2D with 1x1 kernel, no dilation and one group.
+ * `filterOffset` is 4-aligned. Bias float32, in real units. Scales float16, not negative, one a group of every row:
+ * [outputs][groups].
+ */
+export interface LowBitFilterRef extends FilterPlace {
+  format: LowBitFormat;
+  /** Of 16 int8 levels in [-63, 63]; those that no code stands for are 0. */
+  levelsOffset: number;
+  /** How many neighbouring inputs share a scale: a multiple of 32, the last group may be short; 0: the whole row. */
+  group: number;
+  /** Positive. */
+  unit: number;
+}
+
+export type FilterRef = Int8FilterRef | LowBitFilterRef;
 
 /** What padding is made of: one code; or the elements near the border, mirrored without the outermost one or with it. */
 export enum PadMode {
@@ -192,7 +239,7 @@ export type Op = OpBase &
     /** Filter [kernel h, kernel w, channels * multiplier]; output channel c * multiplier + j reads input channel c. */
     | {
         kind: OpKind.DepthwiseConv2D;
-        filter: FilterRef;
+        filter: Int8FilterRef;
         channels: number;
         multiplier: number;
         window: Window;
@@ -243,7 +290,7 @@ export type Op = OpBase &
      */
     | {
         kind: OpKind.TransposedConv2D;
-        filter: FilterRef;
+        filter: Int8FilterRef;
         inChannels: number;
         outChannels: number;
         window: Window;
@@ -303,9 +350,10 @@ function windowWords(w: Window): number[] {
   ];
 }
 
-/** Four words: filter offset, bias offset or -1, scale offset, weight format. */
+/** Filter offset, bias offset or -1, scale offset, weight format; of low-bit formats also levels offset, group, unit. */
 function filterWords(f: FilterRef): number[] {
-  return [f.filterOffset, f.biasOffset ?? -1, f.scaleOffset, f.format];
+  const words = [f.filterOffset, f.biasOffset ?? -1, f.scaleOffset, f.format];
+  return f.format === WeightFormat.Int8 ? words : [...words, f.levelsOffset, f.group, floatBits(f.unit)];
 }
 
 function parameterWords(op: Op): number[] {
@@ -424,7 +472,7 @@ export class WeightsBuilder {
   private size = 0;
 
   /** @returns the byte offset of the appended data */
-  append(data: Int8Array | Int32Array | Float32Array): number {
+  append(data: Int8Array | Uint8Array | Uint16Array | Int32Array | Float32Array): number {
     const offset = this.size;
     this.parts.push({ offset, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
     this.size = offset + Math.ceil(data.byteLength / 4) * 4;

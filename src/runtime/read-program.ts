@@ -1,5 +1,5 @@
-/** Takes an encoded program apart, as far as every op's record goes alike: its parameters stay words. */
-import type { OpKind, TensorType } from './program';
+/** Takes an encoded program apart, as far as every op's record goes alike: its parameters stay words, but for filters. */
+import { type OpKind, type TensorType, WeightFormat } from './program';
 
 export const HEADER_WORDS = 8;
 
@@ -89,4 +89,26 @@ export function readProgram(program: Int32Array): ProgramRecords {
     tensors: Array.from({ length: tensorCount }, () => readTensor(cursor)),
     ops: Array.from({ length: opCount }, () => readOp(cursor)),
   };
+}
+
+/** How a filter is stored. */
+export interface StoredFilter {
+  readonly format: WeightFormat;
+  /** Of low-bit formats: inputs that share a scale; 0: all of a row. */
+  readonly group?: number;
+}
+
+/**
+ * The words that the parameters of an op with a filter begin with.
+ *
+ * @returns the filter, and the parameters after it
+ */
+export function readFilter(parameters: readonly number[]): {
+  filter: StoredFilter;
+  rest: readonly number[];
+} {
+  const [, , , format, , group] = parameters;
+  return format === WeightFormat.Int8
+    ? { filter: { format }, rest: parameters.slice(4) }
+    : { filter: { format, group }, rest: parameters.slice(7) };
 }

@@ -3,6 +3,7 @@ import { LowbitError, type LowbitErrorCode } from '../../src/errors';
 import type { Engine } from '../../src/runtime/engine';
 import {
   encodeProgram,
+  type Int8FilterRef,
   type Op,
   OpKind,
   PaddingMode,
@@ -28,12 +29,14 @@ type WithoutInputs<T> = T extends unknown ? Omit<T, 'inputs'> : never;
 /** An op of one input that a test puts in place. */
 type Move = WithoutInputs<OpDraft>;
 
+const FILTER: Int8FilterRef = { filterOffset: 0, biasOffset: 72, scaleOffset: 80, format: WeightFormat.Int8 };
+
 const CONV: OpOf<OpKind.Conv2D> = {
   kind: OpKind.Conv2D,
   name: 'block/conv',
   inputs: [1],
   output: 2,
-  filter: { filterOffset: 0, biasOffset: 72, scaleOffset: 80, format: WeightFormat.Int8 },
+  filter: FILTER,
   inChannels: 4,
   outChannels: 2,
   groups: 1,
@@ -110,6 +113,10 @@ test('the program that the others are made from is right', () => {
   compileParts().dispose();
 });
 
+test.each([1, 2])('a program of format version %i, which knew fewer ops, is read', (version) => {
+  engine.compile(encodeProgram(makeParts().program).with(1, version), weightsOf(makeParts())).dispose();
+});
+
 describe('compile refuses', () => {
   test.each<[string, (words: Int32Array) => Int32Array, LowbitErrorCode, RegExp]>([
     ['no words', () => new Int32Array(0), 'invalid-program', /not a quantized program/],
@@ -162,7 +169,7 @@ describe('compile refuses', () => {
     Object.assign(parts.conv, change);
   };
   const window = (change: Partial<typeof CONV.window>) => op({ window: { ...CONV.window, ...change } });
-  const filter = (change: Partial<typeof CONV.filter>) => op({ filter: { ...CONV.filter, ...change } });
+  const filter = (change: object) => op({ filter: { ...CONV.filter, ...change } });
   const replace = (index: number, other: Op) => (parts: Parts) => {
     parts.program.ops[index] = other;
   };
@@ -170,7 +177,7 @@ describe('compile refuses', () => {
   const SIZE = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
   const TRANSPOSED = {
     kind: OpKind.TransposedConv2D as const,
-    filter: CONV.filter,
+    filter: FILTER,
     inChannels: 4,
     outChannels: 2,
     window: CONV.window,
@@ -213,7 +220,7 @@ describe('compile refuses', () => {
     ['a negative filter offset', filter({ filterOffset: -4 }), new RegExp(`${named}: filter`)],
     ['a misaligned bias', filter({ biasOffset: 70 }), new RegExp(`${named}: bias`)],
     ['misaligned scales', filter({ scaleOffset: 78 }), new RegExp(`${named}: filter scales`)],
-    ['an unknown weight format', filter({ format: 7 as WeightFormat }), /weight format 7/],
+    ['an unknown weight format', filter({ format: 5 }), /weight format 5/],
     ['no groups', op({ groups: 0 }), new RegExp(`${named}: groups is 0`)],
     ['groups that do not divide', op({ groups: 3 }), new RegExp(`${named}: 3 groups`)],
     ['2^31 - 1 channels', op({ outChannels: 2 ** 31 - 1 }), new RegExp(`${named}: output channels`)],

@@ -4,6 +4,8 @@ import {
   type Activation,
   type BinaryKind,
   type FilterRef,
+  type Int8FilterRef,
+  type LowBitFormat,
   OpKind,
   PaddingMode,
   PadMode,
@@ -17,6 +19,7 @@ import { transposedSize } from '../kernels/reference/filters';
 import { sizeOf } from '../kernels/reference/tensor';
 import { realTaps, windowAxes } from '../kernels/reference/window';
 import { type CaseBuilder, FLOAT32, int8, type OpDraft, type OutputSpec } from './case-builder';
+import { drawLowBitFilter } from './draw-low-bit';
 import type { Random } from './random';
 
 /**
@@ -38,7 +41,7 @@ export class Drawer {
     readonly builder: CaseBuilder,
     readonly random: Random,
     private readonly plain = false,
-    private readonly style: Style = random.pick(STYLES),
+    readonly style: Style = random.pick(STYLES),
     private readonly maxWeight = 127,
   ) {}
 
@@ -90,7 +93,7 @@ export class Drawer {
     channels: number,
     taps: number,
     weightAt: (channel: number, tap: number) => number,
-  ): FilterRef {
+  ): Int8FilterRef {
     const { random, builder } = this;
     const filter = this.weightValues(channels * taps);
     const scales = Float32Array.from({ length: channels }, () => this.scaleNear(2 ** random.real(-9, -4)));
@@ -180,7 +183,12 @@ export class Drawer {
 
   conv2d(
     input: number,
-    { outChannels = 0, groups = 0, window = undefined as Window | undefined } = {},
+    {
+      outChannels = 0,
+      groups = 0,
+      window = undefined as Window | undefined,
+      filter = undefined as FilterRef | undefined,
+    } = {},
   ): number {
     const { random, builder } = this;
     const inChannels = builder.shape(input)[3]!;
@@ -189,12 +197,12 @@ export class Drawer {
     outChannels ||= groups * random.int(1, Math.ceil(24 / groups));
     window ??= this.window(builder.shape(input), false);
     const taps = (window.kernel[0] * window.kernel[1] * inChannels) / groups;
-    const filter = this.filter(outChannels, taps, (channel, tap) => channel * taps + tap);
+    const ref = filter ?? this.filter(outChannels, taps, (channel, tap) => channel * taps + tap);
     return this.requantized(
       (activation) => ({
         kind: OpKind.Conv2D,
         inputs: [input],
-        filter,
+        filter: ref,
         inChannels,
         outChannels,
         groups,
@@ -224,13 +232,48 @@ export class Drawer {
     }));
   }
 
-  linear(input: number, outFeatures = this.random.int(1, 40)): number {
+  linear(
+    input: number,
+    outFeatures = this.random.int(1, 40),
+    filter: FilterRef = this.linearFilter(input, outFeatures),
+  ): number {
     const inFeatures = this.builder.shape(input).at(-1)!;
-    const filter = this.filter(outFeatures, inFeatures, (channel, tap) => channel * inFeatures + tap);
     return this.requantized(
       (activation) => ({ kind: OpKind.Linear, inputs: [input], filter, inFeatures, outFeatures, activation }),
       { float: true },
     );
+  }
+
+  private linearFilter(input: number, outFeatures: number): FilterRef {
+    const inFeatures = this.builder.shape(input).at(-1)!;
+    return this.filter(outFeatures, inFeatures, (channel, tap) => channel * inFeatures + tap);
+  }
+
+  /** A matrix product with a filter of 2, 3 or 4 bits. */
+  lowBitLinear(input: number, outFeatures = this.random.int(1, 40), format = this.lowBitFormat()): number {
+    const depth = this.builder.shape(input).at(-1)!;
+    return this.linear(input, outFeatures, drawLowBitFilter(this, format, outFeatures, depth));
+  }
+
+  /** A 1x1 convolution with a filter of 2, 3 or 4 bits. */
+  lowBitConv2d(input: number, outChannels = this.random.int(1, 24)): number {
+    const { random } = this;
+    const depth = this.builder.shape(input)[3]!;
+    const pad = () => random.int(0, 1);
+    const window: Window = {
+      kernel: [1, 1],
+      strides: random.chance(0.5) ? [1, 1] : [random.int(1, 3), random.int(1, 3)],
+      padding: random.chance(0.3)
+        ? { mode: PaddingMode.Explicit, top: pad(), bottom: pad(), left: pad(), right: pad() }
+        : { mode: random.pick([PaddingMode.Same, PaddingMode.Valid]) },
+    };
+    const filter = drawLowBitFilter(this, this.lowBitFormat(), outChannels, depth);
+    return this.conv2d(input, { outChannels, groups: 1, window, filter });
+  }
+
+  private lowBitFormat(): LowBitFormat {
+    const { Codebook2, Codebook3, Codebook4, Trellis2 } = WeightFormat;
+    return this.random.pick([Codebook2, Codebook3, Codebook4, Trellis2]);
   }
 
   transposedConv2d(input: number): number {

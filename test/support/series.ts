@@ -147,8 +147,28 @@ export const FLOAT_SERIES: readonly Series[] = [
   { label: 'Softmax of codes', draw: (drawer, random) => drawer.softmax(drawer.codes(anyShape(random))) },
 ];
 
+/** Mostly a few groups of scales, and a rest. */
+const lowBitDepth = (random: Random) => random.pick([random.int(1, 70), random.int(60, 520)]);
+
+/** The ops with filters of 2, 3 and 4 bits. */
+export const LOW_BIT_SERIES: readonly Series[] = [
+  {
+    label: 'Linear of low-bit weights',
+    draw: (drawer, random) =>
+      drawer.lowBitLinear(drawer.codes([random.pick([1, random.int(1, 20)]), lowBitDepth(random)])),
+  },
+  {
+    label: 'Conv2D of low-bit weights',
+    draw: (drawer, random) =>
+      drawer.lowBitConv2d(
+        drawer.codes([random.int(1, 2), random.int(1, 5), random.int(1, 5), lowBitDepth(random)]),
+      ),
+  },
+];
+
 export const ALL_SERIES: readonly Series[] = [
   ...ARITHMETIC_SERIES,
+  ...LOW_BIT_SERIES,
   ...FLOAT_SERIES,
   { label: 'Quantize', draw: (drawer, random) => drawer.quantized(anyShape(random)) },
   {

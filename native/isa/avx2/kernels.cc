@@ -3,6 +3,7 @@
 
 #include "../low-bit.h"
 #include "../probe.h"
+#include "../scalar/low-bit-product.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -32,6 +33,10 @@ constexpr Kernels kAvx2 = {
     packGemm,
     gemmScratchBytes,
     gemm,
+    scalar::packedLowBitBytes,
+    scalar::packLowBit,
+    scalar::lowBitScratchBytes,
+    scalar::lowBitProduct,
     packedDepthwiseBytes,
     packDepthwise,
     depthwiseScratchBytes,

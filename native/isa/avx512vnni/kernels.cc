@@ -3,6 +3,7 @@
 
 #include "../low-bit.h"
 #include "../probe.h"
+#include "../scalar/low-bit-product.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -29,6 +30,10 @@ constexpr Kernels kAvx512Vnni = {
     packGemm,
     gemmScratchBytes,
     gemm,
+    scalar::packedLowBitBytes,
+    scalar::packLowBit,
+    scalar::lowBitScratchBytes,
+    scalar::lowBitProduct,
     packedDepthwiseBytes,
     packDepthwise,
     depthwiseScratchBytes,

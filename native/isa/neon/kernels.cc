@@ -10,10 +10,11 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
-#include "../low-bit.h"
-#include "../probe.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
+#include "../low-bit.h"
+#include "../probe.h"
+#include "../scalar/low-bit-product.h"
 
 namespace lowbit {
 namespace {
@@ -127,6 +128,10 @@ constexpr Kernels kNeon = {
     Gemm<ByteDot>::pack,
     Gemm<ByteDot>::scratchBytes,
     Gemm<ByteDot>::run,
+    scalar::packedLowBitBytes,
+    scalar::packLowBit,
+    scalar::lowBitScratchBytes,
+    scalar::lowBitProduct,
     Depthwise<ByteTaps>::packedBytes,
     Depthwise<ByteTaps>::pack,
     Depthwise<ByteTaps>::scratchBytes,

@@ -1,25 +1,15 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
+
+#include <cstring>
+
 #include "../low-bit.h"
 #include "../probe.h"
-
-#include <cmath>
-#include <cstring>
+#include "low-bit-product.h"
+#include "store.h"
 
 namespace lowbit {
 namespace {
-
-// NaN compares false and ends at `low`, as max(x, low) of the vector variants does.
-inline float clampFloat(float value, float low, float high) {
-  value = value > low ? value : low;
-  return value < high ? value : high;
-}
-
-inline uint8_t toCode(float value, float low, float high, int32_t zeroPoint, const uint8_t* table) {
-  const int32_t code = static_cast<int32_t>(std::nearbyintf(clampFloat(value, low, high))) + zeroPoint;
-  const uint8_t byte = static_cast<uint8_t>(code);
-  return table ? table[byte] : byte;
-}
 
 // A packed filter: the constants of all outputs, then the canonical bytes.
 struct Packed {
@@ -186,6 +176,10 @@ constexpr Kernels kScalar = {
     packGemm,
     gemmScratchBytes,
     gemm,
+    scalar::packedLowBitBytes,
+    scalar::packLowBit,
+    scalar::lowBitScratchBytes,
+    scalar::lowBitProduct,
     packedDepthwiseBytes,
     packDepthwise,
     depthwiseScratchBytes,

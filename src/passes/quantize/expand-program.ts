@@ -10,6 +10,7 @@ import { type ActivationName, clampBounds, clampCodes } from '../../quantization
 import {
   type Activation,
   type FilterRef,
+  filterRowBytes,
   type Op,
   OpKind,
   PaddingMode,
@@ -17,6 +18,7 @@ import {
   type Program,
   type TensorSpec,
   TensorType,
+  WeightFormat,
   type Window,
 } from '../../runtime/program';
 
@@ -278,20 +280,10 @@ class Expansion {
     channels: number,
     attrs: Attrs,
   ): TensorRef {
-    const { filterOffset, scaleOffset, biasOffset } = op.filter;
-    const size = shape.reduce((product, d) => product * d, 1);
-    const filter = this.constant(`${op.name}/filter`, this.words(filterOffset, size));
-    const scales = this.constant(
-      `${op.name}/filterScale`,
-      new Float32Array(this.words(scaleOffset, 4 * channels).buffer),
-    );
-    const zeros = new Int32Array(channels);
-    const bias = this.constant(
-      `${op.name}/bias`,
-      biasOffset === undefined ? zeros : this.words(biasOffset, 4 * channels),
-    );
+    const { filter, scales, bias, attrs: stored } = this.filter(op.name, op.filter, shape, channels);
     const fixed = {
       ...attrs,
+      ...stored,
       filterShape: attr.ints(shape),
       ...affineAttrs('input', this.spec(op.inputs[0])),
     };
@@ -301,6 +293,42 @@ class Expansion {
     return result.type === TensorType.Float32
       ? this.clampedReal(op.name, op.activation, emit)
       : this.activated(op.name, result, op.activation, emit);
+  }
+
+  /** The constants that a kernel takes as its filter, and what tells it how they are stored. */
+  private filter(
+    name: string,
+    ref: FilterRef,
+    shape: readonly number[],
+    channels: number,
+  ): { filter: TensorRef; scales: TensorRef; bias: TensorRef; attrs: Attrs } {
+    const { format, filterOffset, scaleOffset, biasOffset } = ref;
+    const depth = shape.reduce((product, d) => product * d, 1) / channels;
+    const filter = (rowBytes: number) =>
+      this.constant(`${name}/filter`, this.words(filterOffset, channels * rowBytes));
+    const biasWords = biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
+    if (format === WeightFormat.Int8) {
+      const scales = new Float32Array(this.words(scaleOffset, 4 * channels).buffer);
+      return {
+        filter: filter(depth),
+        scales: this.constant(`${name}/filterScale`, scales),
+        bias: this.constant(`${name}/bias`, biasWords),
+        attrs: {},
+      };
+    }
+    const { group, unit, levelsOffset } = ref;
+    const groups = Math.ceil(depth / (group || depth));
+    return {
+      filter: filter(filterRowBytes(format, depth)),
+      scales: this.constant(`${name}/filterScale`, this.words(scaleOffset, 2 * channels * groups)),
+      bias: this.constant(`${name}/bias`, new Float32Array(biasWords.buffer)),
+      attrs: {
+        weightFormat: attr.string(WeightFormat[format].toLowerCase()),
+        levels: attr.ints(Array.from(new Int8Array(this.words(levelsOffset, 16).buffer))),
+        group: attr.int(group),
+        unit: attr.float(Math.fround(unit)),
+      },
+    };
   }
 
   /** A kernel that stores real values, and the clamp after it, unless it is one of the kernel's own. */

@@ -4,7 +4,7 @@ import { clampBounds } from '../../quantization/activation';
 import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { biasCorrection } from '../../quantization/bias-correction';
 import { signalToNoise } from '../../quantization/metrics';
-import { type FilterRef, OpKind } from '../../runtime/program';
+import { type Int8FilterRef, OpKind } from '../../runtime/program';
 import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
 import type { ProgramBuilder, Store, WeightOptions } from './program-builder';
 import type { Matcher } from './quantizable';
@@ -52,7 +52,7 @@ function quantizedFilter(
 }
 
 /** Quantizes weights and bias; the bias makes up for what rounding the weights does to the mean output. */
-function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: number): FilterRef {
+function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: number): Int8FilterRef {
   const weights = reorder(op);
   const channel = programChannel(op);
   const filter = quantizedFilter(op, weights, builder.options, inputScale);

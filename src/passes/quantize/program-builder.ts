@@ -9,7 +9,7 @@ import type { AffineParams } from '../../quantization/affine-params';
 import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
-  type FilterRef,
+  type Int8FilterRef,
   type Op,
   OpKind,
   type Program,
@@ -200,7 +200,7 @@ export class ProgramBuilder {
     };
   }
 
-  filter({ codes, scales }: QuantizedFilter, bias?: Int32Array): FilterRef {
+  filter({ codes, scales }: QuantizedFilter, bias?: Int32Array): Int8FilterRef {
     return {
       filterOffset: this.weights.append(codes),
       ...(bias && { biasOffset: this.weights.append(bias) }),

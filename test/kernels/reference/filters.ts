@@ -1,24 +1,28 @@
 /** Ops with a filter: sums of products in exact integers, one float32 multiplication per output element. */
 import {
-  type FilterRef,
+  type Activation,
+  type Int8FilterRef,
   type Op,
   type OpKind,
   PaddingMode,
   type TensorSpec,
+  WeightFormat,
 } from '../../../src/runtime/program';
+import { lowBitConv2d, lowBitLinear } from './low-bit';
 import { store, storeScale } from './requantize';
 import { indexOf, isFloat, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 import { outputPositions, realTaps, windowAxes } from './window';
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
 
+/** Bias and scales of an int8 filter, and its weights. */
 interface Filter {
   readonly weight: (index: number) => number;
   readonly bias: (channel: number) => number;
   readonly scale: (channel: number) => number;
 }
 
-function readFilter(ref: FilterRef, weights: Int8Array): Filter {
+function readFilter(ref: Int8FilterRef, weights: Int8Array): Filter {
   const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
   const { filterOffset, biasOffset, scaleOffset } = ref;
   return {
@@ -30,14 +34,14 @@ function readFilter(ref: FilterRef, weights: Int8Array): Filter {
 
 /** Turns accumulators into the output: accumulator * float32(s_in * s_w[channel] / s_out). */
 function storeAccumulators(
-  op: OpOf<OpKind.Conv2D | OpKind.DepthwiseConv2D | OpKind.Linear | OpKind.TransposedConv2D>,
+  op: { activation: Activation },
+  filter: Filter,
   input: ReferenceTensor,
   spec: TensorSpec,
   shape: readonly number[],
   weights: Int8Array,
   accumulators: readonly number[],
 ): ReferenceTensor {
-  const filter = readFilter(op.filter, weights);
   const channels = shape.at(-1)!;
   const inputScale = scaleOf(input.spec);
   const outputScale = isFloat(spec) ? 1 : storeScale(spec, op.activation);
@@ -56,7 +60,9 @@ export function conv2d(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const { weight } = readFilter(op.filter, weights);
+  const { filter: ref } = op;
+  if (ref.format !== WeightFormat.Int8) return lowBitConv2d(op, ref, input, spec, weights);
+  const filter = readFilter(ref, weights);
   const [rows, columns] = windowAxes(op.window, input.shape);
   const groupInputs = op.inChannels / op.groups;
   const groupOutputs = op.outChannels / op.groups;
@@ -70,13 +76,13 @@ export function conv2d(
         const inputAt = indexOf(input.shape, [batch, row.at, column.at, firstInput]);
         const filterAt = ((channel * rows.kernel + row.tap) * columns.kernel + column.tap) * groupInputs;
         for (let k = 0; k < groupInputs; ++k) {
-          sum += (input.values[inputAt + k]! - input.spec.zeroPoint) * weight(filterAt + k);
+          sum += (input.values[inputAt + k]! - input.spec.zeroPoint) * filter.weight(filterAt + k);
         }
       }
     }
     accumulators.push(sum);
   }
-  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+  return storeAccumulators(op, filter, input, spec, shape, weights, accumulators);
 }
 
 export function depthwiseConv2d(
@@ -85,7 +91,7 @@ export function depthwiseConv2d(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const { weight } = readFilter(op.filter, weights);
+  const filter = readFilter(op.filter, weights);
   const [rows, columns] = windowAxes(op.window, input.shape);
   const outChannels = op.channels * op.multiplier;
   const shape = [input.shape[0]!, rows.output, columns.output, outChannels];
@@ -97,12 +103,12 @@ export function depthwiseConv2d(
       for (const column of realTaps(columns, x)) {
         const code = input.values[indexOf(input.shape, [batch, row.at, column.at, inputChannel])]!;
         const filterAt = (row.tap * columns.kernel + column.tap) * outChannels + channel;
-        sum += (code - input.spec.zeroPoint) * weight(filterAt);
+        sum += (code - input.spec.zeroPoint) * filter.weight(filterAt);
       }
     }
     accumulators.push(sum);
   }
-  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+  return storeAccumulators(op, filter, input, spec, shape, weights, accumulators);
 }
 
 /** Every input pixel adds its products to the outputs that a convolution of these would read for it. */
@@ -112,7 +118,7 @@ export function transposedConv2d(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const { weight } = readFilter(op.filter, weights);
+  const filter = readFilter(op.filter, weights);
   const { inChannels, outChannels } = op;
   const [batch, height, width] = input.shape as [number, number, number];
   const shape = [batch, ...transposedSize(op, height, width), outChannels];
@@ -125,12 +131,12 @@ export function transposedConv2d(
         const at = indexOf(shape, [b, row.at, column.at, 0]);
         for (let n = 0; n < outChannels; ++n) {
           const tap = (n * rows.kernel + row.tap) * columns.kernel + column.tap;
-          accumulators[at + n]! += steps * weight(tap * inChannels + k);
+          accumulators[at + n]! += steps * filter.weight(tap * inChannels + k);
         }
       }
     }
   }
-  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+  return storeAccumulators(op, filter, input, spec, shape, weights, accumulators);
 }
 
 /** Height and width of the output: those asked for, or the smallest ones that give the input without a rest. */
@@ -155,7 +161,9 @@ export function linear(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const { weight } = readFilter(op.filter, weights);
+  const { filter: ref } = op;
+  if (ref.format !== WeightFormat.Int8) return lowBitLinear(op, ref, input, spec, weights);
+  const filter = readFilter(ref, weights);
   const shape = [...input.shape.slice(0, -1), op.outFeatures];
   const rowCount = input.values.length / op.inFeatures;
   const accumulators: number[] = [];
@@ -164,10 +172,10 @@ export function linear(
       let sum = 0;
       for (let k = 0; k < op.inFeatures; ++k) {
         const code = input.values[row * op.inFeatures + k]!;
-        sum += (code - input.spec.zeroPoint) * weight(output * op.inFeatures + k);
+        sum += (code - input.spec.zeroPoint) * filter.weight(output * op.inFeatures + k);
       }
       accumulators.push(sum);
     }
   }
-  return storeAccumulators(op, input, spec, shape, weights, accumulators);
+  return storeAccumulators(op, filter, input, spec, shape, weights, accumulators);
 }

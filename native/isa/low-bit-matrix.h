@@ -1,0 +1,75 @@
+// A filter of 2, 3 or 4 bits a weight, as it lies in the weights of a program (WeightFormat of src/runtime/program.ts).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace lowbit {
+
+// The exact value of finite float16 bits.
+inline float fromHalf(uint16_t half) {
+  // The exponent of a float32 is 112 higher; multiplying also makes numbers below 2^-14 right, which have no leading 1.
+  const uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;
+  float magnitude;
+  std::memcpy(&magnitude, &bits, sizeof magnitude);
+  magnitude *= 5192296858534827628530496329220096.0f;  // 2^112
+  return half & 0x8000 ? -magnitude : magnitude;
+}
+
+struct LowBitFormat {
+  int bits;           // 2, 3 or 4
+  bool trellis;       // of 2 bits
+  int8_t levels[16];  // in [-63, 63]
+  int group;          // inputs that share a scale: a multiple of 32, or the depth where all do
+  float unit;
+
+  // Codes that an element of `levels` stands for: pairs of two in a trellis.
+  int levelCount() const { return trellis ? 16 : 1 << bits; }
+};
+
+struct LowBitMatrix {
+  LowBitFormat format;
+  int rows;                // outputs
+  int depth;               // inputs
+  const uint8_t* codes;    // row-major, rows rowBytes() apart
+  const uint16_t* scales;  // float16 [rows][groups]
+
+  static size_t rowBytes(int bits, int depth) {
+    const size_t count = static_cast<size_t>(depth);
+    return bits == 2 ? (count + 3) / 4 : bits == 3 ? (count + 7) / 8 * 3 : (count + 1) / 2;
+  }
+
+  size_t rowBytes() const { return rowBytes(format.bits, depth); }
+  int groups() const { return (depth - 1) / format.group + 1; }
+
+  // Rows [first, first + count).
+  LowBitMatrix slice(int first, int count) const {
+    LowBitMatrix part = *this;
+    part.rows = count;
+    part.codes += static_cast<size_t>(first) * rowBytes();
+    part.scales += static_cast<size_t>(first) * groups();
+    return part;
+  }
+
+  int code(int row, int k) const {
+    const uint8_t* at = codes + static_cast<size_t>(row) * rowBytes();
+    if (format.bits == 2) return at[k / 4] >> 2 * (k % 4) & 3;
+    if (format.bits == 4) return at[k / 2] >> 4 * (k % 2) & 15;
+    at += k / 8 * 3;
+    return (at[0] | at[1] << 8 | at[2] << 16) >> 3 * (k % 8) & 7;
+  }
+
+  // level = levels[code], or with a trellis levels[code of k - 4 | code of k << 2]; codes before the row are 0.
+  int level(int row, int k) const {
+    const int own = code(row, k);
+    if (!format.trellis) return format.levels[own];
+    return format.levels[(k < 4 ? 0 : code(row, k - 4)) | own << 2];
+  }
+
+  // The real value of one step of a level.
+  float scale(int row, int group) const {
+    return fromHalf(scales[static_cast<size_t>(row) * groups() + group]) * format.unit;
+  }
+};
+
+}  // namespace lowbit
