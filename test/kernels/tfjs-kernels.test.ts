@@ -2,6 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import * as lowbit from '../../kernels/functional';
+import type { QuantizedLinearAttrs } from '../../kernels/QuantizedLinear';
 import { install } from '../../kernels/register';
 import type { LowbitError } from '../../src/errors';
 
@@ -128,6 +129,42 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     });
     const conv = tf.depthwiseConv2d(real(x, 0.02, 5) as tf.Tensor4D, filter as tf.Tensor4D, 1, 'same');
     await near(ours, tf.relu(tf.add(conv, bias)));
+  });
+
+  test('QuantizedLinear on weights of 2 bits equals a float product of the same real values', async () => {
+    const x = codes([3, 40], 4);
+    const bytes = Uint8Array.from({ length: 7 * 10 }, (_, i) => (i * 91 + 7) % 256);
+    const levels = [-10, -3, 3, 10];
+    const scales = Float32Array.from({ length: 14 }, (_, i) => 2 ** -(6 + (i % 3)));
+    const weights = {
+      filter: lowbit.packBytes(bytes),
+      // Powers of two in float16: the exponent, 15 higher, and no fraction.
+      filterScale: lowbit.packBytes(Uint16Array.from(scales, (scale) => (Math.log2(scale) + 15) << 10)),
+      bias: tf.tensor1d(Float32Array.from({ length: 7 }, (_, n) => n / 4)),
+    };
+    const attrs: QuantizedLinearAttrs = {
+      ...input,
+      ...output,
+      filterShape: [7, 40],
+      weightFormat: 'codebook2',
+      levels,
+      group: 32,
+      unit: 0.5,
+    };
+    const ours = lowbit.quantizedLinear(x, weights, attrs);
+    const real2 = Float32Array.from({ length: 280 }, (_, i) => {
+      const [n, k] = [Math.floor(i / 40), i % 40];
+      const code = (bytes[n * 10 + (k >> 2)]! >> (2 * (k & 3))) & 3;
+      return levels[code]! * scales[2 * n + (k >> 5)]! * 0.5;
+    });
+    const product = tf.matMul(real(x, 0.02, 5) as tf.Tensor2D, tf.tensor2d(real2, [7, 40]), false, true);
+    await near(ours, tf.add(product, weights.bias));
+    expect(() => lowbit.quantizedLinear(x, weights, { ...attrs, filterShape: [8, 40] })).toThrow(
+      /QuantizedLinear: the filter has 72 bytes, but filter shape \[8,40\] needs 80/,
+    );
+    expect(() =>
+      lowbit.quantizedLinear(x, weights, { ...attrs, weightFormat: 'codebook5' as 'codebook4' }),
+    ).toThrow(/QuantizedLinear: expected one of codebook2.* for weightFormat but received 'codebook5'/);
   });
 
   test('QuantizedLinear with a sigmoid through a table', async () => {
@@ -334,7 +371,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     );
     expect(
       attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, filterShape: [500, 3, 3, 3] })).message,
-    ).toMatch(/the filter has \d+ elements, but filter shape .* needs/);
+    ).toMatch(/the filter has \d+ bytes, but filter shape .* needs/);
     expect(
       attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, activation: 'nope' as 'relu' })).message,
     ).toMatch(/activation/);

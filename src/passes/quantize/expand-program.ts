@@ -306,7 +306,8 @@ class Expansion {
     const depth = shape.reduce((product, d) => product * d, 1) / channels;
     const filter = (rowBytes: number) =>
       this.constant(`${name}/filter`, this.words(filterOffset, channels * rowBytes));
-    const biasWords = biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
+    const biasWords =
+      biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
     if (format === WeightFormat.Int8) {
       const scales = new Float32Array(this.words(scaleOffset, 4 * channels).buffer);
       return {
