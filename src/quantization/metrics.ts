@@ -27,6 +27,11 @@ export function signalToNoise(reference: Values, approximation: Values): number 
   return sums.decibels;
 }
 
+/** sum (x - y)^2 / sum x^2; 0 for equal values. */
+export function normalisedError(reference: Values, approximation: Values): number {
+  return 10 ** (-signalToNoise(reference, approximation) / 10);
+}
+
 /** Cosine of the angle between two vectors; 1 when both are zero. */
 export function cosineSimilarity(a: Values, b: Values): number {
   let dot = 0;

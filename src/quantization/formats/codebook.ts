@@ -1,5 +1,5 @@
 /** Encodes with a table of levels: the scale with the least squared error, then each weight's nearest level. */
-import type { Format } from './format';
+import { type Format, groupEnd } from './format';
 import type { ScaleCoder } from './group-scale';
 import { ScaleSearch } from './scale-search';
 
@@ -44,7 +44,7 @@ export class CodebookEncoder {
     codes: Uint8Array,
   ): void {
     for (let g = 0; g < scales.length; g++) {
-      const end = group === 0 ? values.length : Math.min(values.length, (g + 1) * group);
+      const end = groupEnd({ depth: values.length, group }, g);
       scales[g] = this.scaleOf(values.subarray(g * group, end), importance.subarray(g * group, end));
       const step = this.scales.step(scales[g]);
       for (let k = g * group; k < end; k++) codes[k] = this.code(values[k], step);

@@ -3,11 +3,8 @@ import { checkArgument } from '../../errors';
 import { WeightFormat } from '../../runtime/program';
 import { fromFloat16Bits } from '../float16';
 import { checkLayout, checkScale } from './check-matrix';
-import { type Format, groupsOf, type LowBitMatrix } from './format';
+import { type Format, groupEnd, groupsOf, type LowBitMatrix, TRELLIS_STRIDE } from './format';
 import { readCode, rowBytes, unpackRow } from './packing';
-
-/** Trellises that are interleaved in a row: a code's predecessor is so many places before it. */
-export const TRELLIS_STRIDE = 4;
 
 /** Real units per level of a group: the first of the two multiplications. */
 function stepOf({ scales, unit }: LowBitMatrix, index: number): number {
@@ -39,7 +36,7 @@ export function decodeMatrix(matrix: LowBitMatrix): Float32Array {
     for (let g = 0; g < groups; g++) {
       checkScale(matrix, row * groups + g);
       const step = stepOf(matrix, row * groups + g);
-      const end = group === 0 ? depth : Math.min(depth, (g + 1) * group);
+      const end = groupEnd(matrix, g);
       for (let k = g * group; k < end; k++) values[row * depth + k] = levels[indices[k]] * step;
     }
   }

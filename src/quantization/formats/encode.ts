@@ -1,11 +1,13 @@
 /** From float32 to a low-bit matrix. */
 import { checkArgument } from '../../errors';
+import { WeightFormat } from '../../runtime/program';
 import { CodebookEncoder } from './codebook';
 import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix } from './format';
 import { ScaleCoder } from './group-scale';
 import { packRow, rowBytes } from './packing';
 import { isPi, piStep } from './pi';
 import { formatNamed } from './registry';
+import { TrellisEncoder } from './trellis-encoder';
 
 export interface EncodeOptions {
   /** Inputs that share a scale: a multiple of 32, or 0 for the whole row. Default: 128. */
@@ -94,7 +96,10 @@ export function encodeMatrix(
   const importance = importanceOf(depth, options.importance);
   const scales = new ScaleCoder(isPi(format) ? piStep(format, k) : 1, largest(values));
   const matrix = emptyMatrix(format, rows, depth, group, scales.unit);
-  const encoder = new CodebookEncoder(format, group === 0 ? depth : Math.min(group, depth), scales);
+  const encoder =
+    format.storage === WeightFormat.Trellis2
+      ? new TrellisEncoder(format, depth, scales)
+      : new CodebookEncoder(format, group === 0 ? depth : Math.min(group, depth), scales);
   const groups = groupsOf(matrix);
   const bytes = rowBytes(format.bits, depth);
   const codes = new Uint8Array(depth);

@@ -48,10 +48,18 @@ export const LEVELS = 16;
 /** The largest level: 2 * 255 * 63 < 2^15, so that adding two products with unsigned bytes cannot saturate int16. */
 export const LARGEST_LEVEL = 63;
 
+/** Sequences that are interleaved in a row of a trellis: the code that counts beside a weight's own is so many before. */
+export const TRELLIS_STRIDE = 4;
+
 /** Groups are whole vectors of every instruction set. */
 export const GROUP_MULTIPLE = 32;
 
 /** Scales of a row. */
 export function groupsOf({ depth, group }: Pick<LowBitMatrix, 'depth' | 'group'>): number {
   return group === 0 ? 1 : Math.ceil(depth / group);
+}
+
+/** End of group `g` of a row. */
+export function groupEnd({ depth, group }: Pick<LowBitMatrix, 'depth' | 'group'>, g: number): number {
+  return group === 0 ? depth : Math.min(depth, (g + 1) * group);
 }

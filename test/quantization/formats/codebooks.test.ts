@@ -1,10 +1,10 @@
+import { gaussian } from '../../../src/quantization/distributions';
 import { fromFloat16Bits } from '../../../src/quantization/float16';
 import { decodeMatrix } from '../../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../../src/quantization/formats/encode';
 import type { FormatName } from '../../../src/quantization/formats/format';
 import { formatNamed } from '../../../src/quantization/formats/registry';
-import { maxError } from '../../../src/quantization/metrics';
-import { gaussian, normalisedError } from '../../support/distributions';
+import { maxError, normalisedError } from '../../../src/quantization/metrics';
 import { forEachCase } from '../../support/random';
 
 /** Weights of one scale, in real units per level, so that the encoder finds it exactly. */
@@ -52,7 +52,7 @@ describe('golden bytes', () => {
 });
 
 describe('error on N(0, 1) in groups of 128', () => {
-  const values = gaussian('weights', 256 * 1024);
+  const values = gaussian(256 * 1024, 1);
   // What the best scale of a whole matrix gives (Max 1960, tables I and II), less what a scale of each group gains.
   test.each<[FormatName, number, number]>([
     ['int4', 0.0098, 0.0105],
@@ -113,7 +113,7 @@ describe('pi formats', () => {
 });
 
 test('importance moves the error to the inputs that count less', () => {
-  const values = gaussian('importance', 64 * 128);
+  const values = gaussian(64 * 128, 1);
   const importance = Float64Array.from({ length: 128 }, (_, k) => (k < 64 ? 100 : 1));
   const weighted = (options: { importance?: Float64Array }) => {
     const decoded = decodeMatrix(encodeMatrix('uniform2', values, 64, 128, options));
@@ -123,7 +123,7 @@ test('importance moves the error to the inputs that count less', () => {
 });
 
 test('an input that calibration never saw keeps sensible weights', () => {
-  const values = gaussian('dead', 128);
+  const values = gaussian(128, 1);
   const importance = new Float64Array(128).fill(1, 0, 32);
   const decoded = decodeMatrix(encodeMatrix('uniform4', values, 1, 128, { importance, group: 32 }));
   expect(normalisedError(values.subarray(96), decoded.subarray(96))).toBeLessThan(0.02);
@@ -142,7 +142,7 @@ describe('extremes', () => {
   });
 
   test('groups of very different size in one matrix', () => {
-    const values = gaussian('sizes', 256).map((v, i) => (i < 128 ? v : v * 1e-6));
+    const values = gaussian(256, 1).map((v, i) => (i < 128 ? v : v * 1e-6));
     const decoded = decodeMatrix(encodeMatrix('int4', values, 1, 256));
     expect(normalisedError(values.subarray(128), decoded.subarray(128))).toBeLessThan(0.012);
   });
