@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/errors';
 import { type HadamardAttrs, hadamard as hadamardKernel } from './Hadamard';
+import { type MoERouteAttrs, moeRoute as moeRouteKernel } from './MoERoute';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
 import {
@@ -226,4 +227,22 @@ export function quantizedRegion(
 ): tf.Tensor[] {
   const named = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
   return tf.engine().runKernel(regionKernel.name, { ...named, program, weights }) as unknown as tf.Tensor[];
+}
+
+/**
+ * Chooses the experts of each token of `logits` [tokens, experts].
+ *
+ * @returns expert ids [tokens, topK] with falling score, and their gate weights [tokens, topK]
+ * @see moeRoute
+ */
+export function moeRoute(
+  logits: tf.Tensor2D,
+  attrs: MoERouteAttrs,
+  { resident, bias }: { resident?: tf.Tensor1D; bias?: tf.Tensor1D } = {},
+): { ids: tf.Tensor2D; weights: tf.Tensor2D } {
+  const inputs = { logits, ...(resident && { resident }), ...(bias && { bias }) };
+  const [ids, weights] = tf
+    .engine()
+    .runKernel(moeRouteKernel.name, inputs, attrs as unknown as tf.NamedAttrMap) as unknown as tf.Tensor2D[];
+  return { ids, weights };
 }

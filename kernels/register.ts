@@ -8,6 +8,7 @@ import type { Host } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
+import { moeRoute } from './MoERoute';
 import { dequantize, quantize } from './Quantize';
 import {
   quantizedAdd,
@@ -64,6 +65,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   hadamard,
   quantize,
   dequantize,
+  moeRoute,
 ];
 
 const HOSTS: readonly Host[] = [cpuHost, wasmHost, tensorflowHost];
@@ -93,13 +95,13 @@ function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
   }
 }
 
-/** Names the inputs of a graph node: `['...x', 'program']` with three inputs gives x0, x1, program. */
+/** Names the inputs of a graph node: `['...x', 'program']` with three inputs gives x0, x1, program. The last may be absent. */
 function nameInputs(inputNames: readonly string[], tensors: readonly core.Tensor[]): core.NamedTensorMap {
   const named: core.NamedTensorMap = {};
   let next = 0;
   for (const name of inputNames) {
     if (!name.startsWith('...')) {
-      named[name] = tensors[next++];
+      if (next < tensors.length) named[name] = tensors[next++];
       continue;
     }
     const rest = tensors.length - (inputNames.length - 1);

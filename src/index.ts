@@ -10,6 +10,7 @@ registerFileSystemRouter();
 
 export {
   dequantize,
+  moeRoute,
   packInt8,
   type QuantizedFilter,
   quantizedAdd,
@@ -23,6 +24,7 @@ export {
   quantizedMul,
   quantizedRegion,
 } from '../kernels/functional';
+export type { MoERouteAttrs } from '../kernels/MoERoute';
 export type { QuantizeAttrs } from '../kernels/Quantize';
 export type { QuantizedArithmeticAttrs } from '../kernels/QuantizedArithmetic';
 export type { QuantizedConcatAttrs } from '../kernels/QuantizedConcat';

@@ -80,6 +80,26 @@ int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* 
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
                     const char* isa, lowbit_error* error);
 
+// How tokens are routed to experts; native/moe/route.h tells what the numbers mean.
+typedef struct {
+  int32_t experts;
+  int32_t top_k;
+  int32_t sigmoid;
+  int32_t normalize;
+  float weight_scale;
+  float bonus;
+  int32_t protect;
+  int32_t groups;
+  int32_t top_groups;
+  int32_t group_top;
+} lowbit_router;
+
+// From logits [tokens, experts] to the ids and the gate weights [tokens, top_k] of the experts chosen. bias [experts]
+// (float32), resident [experts] (not 0 where resident) and mean_range (one number) may be null.
+int lowbit_route(const lowbit_router* router, const float* logits, int32_t tokens, const float* bias,
+                 const int32_t* resident, const char* isa, int32_t* ids, float* weights, float* mean_range,
+                 lowbit_error* error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -150,8 +150,9 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
-struct LowBitKernels;  // low-bit.h
-struct Probe;          // probe.h
+struct LowBitKernels;   // low-bit.h
+struct Probe;           // probe.h
+struct RoutingKernels;  // routing.h
 
 struct Kernels {
   const char* name;
@@ -198,6 +199,7 @@ struct Kernels {
 
   // Rows of low-bit weights and rotations.
   const LowBitKernels* lowBit;
+  const RoutingKernels* routing;
 
   // What the instruction set can do at most.
   const Probe* probe;

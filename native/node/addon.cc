@@ -326,6 +326,58 @@ napi_value hadamard(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// Bytes of a typed array of at least `least` bytes; of one that is null or undefined, nothing.
+bool optionalBytes(napi_env env, napi_value value, size_t least, Bytes* out) {
+  napi_valuetype type;
+  napi_typeof(env, value, &type);
+  if (type == napi_null || type == napi_undefined) return true;
+  return bytesOf(env, value, out) && out->size >= least;
+}
+
+// route(router: Float64Array of the numbers of lowbit_router, logits, tokens, bias?, resident?, isa, ids, weights, meanRange?)
+napi_value route(napi_env env, napi_callback_info info) {
+  constexpr size_t kNumbers = 10;
+  size_t count = 9;
+  napi_value arguments[9];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes router, logits, bias, resident, ids, weights, meanRange;
+  int32_t tokens = 0;
+  if (!bytesOf(env, arguments[0], &router) || router.size != kNumbers * sizeof(double) ||
+      napi_get_value_int32(env, arguments[2], &tokens) != napi_ok || tokens < 0) {
+    return throwError(env, "invalid-argument", "Expected the numbers of a router and a number of tokens.");
+  }
+  const double* numbers = static_cast<const double*>(router.data);
+  lowbit_router args;
+  args.experts = static_cast<int32_t>(numbers[0]);
+  args.top_k = static_cast<int32_t>(numbers[1]);
+  args.sigmoid = static_cast<int32_t>(numbers[2]);
+  args.normalize = static_cast<int32_t>(numbers[3]);
+  args.weight_scale = static_cast<float>(numbers[4]);
+  args.bonus = static_cast<float>(numbers[5]);
+  args.protect = static_cast<int32_t>(numbers[6]);
+  args.groups = static_cast<int32_t>(numbers[7]);
+  args.top_groups = static_cast<int32_t>(numbers[8]);
+  args.group_top = static_cast<int32_t>(numbers[9]);
+  const size_t row = 4 * static_cast<size_t>(args.experts), chosen = 4 * static_cast<size_t>(args.top_k);
+  if (!bytesOf(env, arguments[1], &logits) || logits.size != tokens * row ||
+      !optionalBytes(env, arguments[3], row, &bias) || !optionalBytes(env, arguments[4], row, &resident) ||
+      !bytesOf(env, arguments[6], &ids) || ids.size != tokens * chosen || !bytesOf(env, arguments[7], &weights) ||
+      weights.size != tokens * chosen || !optionalBytes(env, arguments[8], 4, &meanRange)) {
+    return throwError(env, "invalid-argument", "Routing: an array does not have the size that the router tells.");
+  }
+  char isa[32];
+  size_t isaLength;
+  const bool hasIsa = napi_get_value_string_utf8(env, arguments[5], isa, sizeof isa, &isaLength) == napi_ok;
+  lowbit_error error;
+  if (lowbit_route(&args, static_cast<const float*>(logits.data), tokens, static_cast<const float*>(bias.data),
+                   static_cast<const int32_t*>(resident.data), hasIsa ? isa : nullptr,
+                   static_cast<int32_t*>(ids.data), static_cast<float*>(weights.data),
+                   static_cast<float*>(meanRange.data), &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  return nullptr;
+}
+
 // A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
 void stayLoaded() {
   Dl_info info;
@@ -353,6 +405,7 @@ NAPI_MODULE_INIT() {
       {"supports", supports},
       {"limits", limits},
       {"hadamard", hadamard},
+      {"route", route},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

@@ -6,10 +6,12 @@
 
 namespace lowbit {
 
+// Static: a copy that was compiled for one instruction set must not serve another.
+//
 // exp(x) = 2^n * exp(r) with n = round(x / ln 2) and r = x - n * ln 2, |r| <= 0.35. ln 2 is split in two, so that n
 // times its first part (9 bits) is exact. The Taylor series of degree 7 is off by r^8 / 8! < 6e-9, a tenth of a float32
 // step. Below -87, where 2^n would become subnormal, the result is 0. NaN stays NaN.
-inline float expOfNonPositive(float x) {
+static inline float expOfNonPositive(float x) {
   constexpr float kLeast = -87.0f;
   constexpr float kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;

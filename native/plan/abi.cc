@@ -8,6 +8,7 @@
 
 #include "../include/lowbit.h"
 #include "../ops/rotation.h"
+#include "../moe/route.h"
 #include "plan.h"
 #include "probe.h"
 
@@ -172,5 +173,31 @@ int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, u
            lowbit::kMaxRotationBlock, block);
     }
     lowbit::rotateRows(kernels, values, rows, depth, block, seed, inverse != 0);
+  });
+}
+
+int lowbit_route(const lowbit_router* router, const float* logits, int32_t tokens, const float* bias,
+                 const int32_t* resident, const char* isa, int32_t* ids, float* weights, float* mean_range,
+                 lowbit_error* error) {
+  return guarded(error, [&] {
+    lowbit::RouteArgs args{};
+    args.logits = logits;
+    args.bias = bias;
+    args.resident = resident;
+    args.tokens = tokens;
+    args.experts = router->experts;
+    args.topK = router->top_k;
+    args.sigmoid = router->sigmoid != 0;
+    args.normalize = router->normalize != 0;
+    args.weightScale = router->weight_scale;
+    args.bonus = router->bonus;
+    args.protect = router->protect;
+    args.groups = router->groups;
+    args.topGroups = router->top_groups;
+    args.groupTop = router->group_top;
+    args.ids = ids;
+    args.weights = weights;
+    args.meanRange = mean_range;
+    lowbit::route(chooseKernels(isa), args);
   });
 }

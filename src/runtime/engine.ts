@@ -51,6 +51,43 @@ export interface RowRotation extends Rotation {
   rows: number;
 }
 
+/** How tokens are routed to experts. */
+export interface RouterNumbers {
+  /** 2 to 1024. */
+  readonly experts: number;
+  /** 1 to 16, and not above `experts`. */
+  readonly topK: number;
+  /** Scores are the sigmoids of the logits rather than the logits, whose softmax is the weight. */
+  readonly sigmoid: boolean;
+  /** Gate weights of a token sum to 1 before they are scaled. */
+  readonly normalize: boolean;
+  readonly weightScale: number;
+  /** Added to the scores of resident experts when they are ranked. */
+  readonly bonus: number;
+  /** So many picks of plain routing are kept whatever is resident. */
+  readonly protect: number;
+  /** Experts come in so many groups, of which `topGroups` are chosen by the sum of their `groupTop` greatest scores. */
+  readonly groups: number;
+  readonly topGroups: number;
+  readonly groupTop: number;
+}
+
+export interface RouteCall {
+  /** [tokens, experts], row-major. */
+  readonly logits: Float32Array;
+  readonly tokens: number;
+  /** [experts], added to the scores when experts are ranked. */
+  readonly bias?: Float32Array;
+  /** [experts], not 0 where resident. */
+  readonly resident?: Int32Array;
+  /** [tokens, topK], written: the experts of each token with falling score. */
+  readonly ids: Int32Array;
+  /** [tokens, topK], written: their gate weights. */
+  readonly weights: Float32Array;
+  /** One number, written: the mean over the tokens of the greatest score less the least. */
+  readonly meanRange?: Float32Array;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -73,6 +110,12 @@ export interface Engine {
    * @throws LowbitError 'invalid-argument'
    */
   hadamard(values: Float32Array, rotation: RowRotation): void;
+  /**
+   * Chooses the experts of tokens, as native/moe/route.h defines it.
+   *
+   * @throws LowbitError 'invalid-argument' for numbers out of range, or naming a row of the logits without any score
+   */
+  route(router: RouterNumbers, call: RouteCall): void;
   /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
   measureLimits(): MachineLimits;
 }

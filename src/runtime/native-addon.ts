@@ -27,6 +27,17 @@ export interface NativeAddon {
     isa: string | undefined,
   ): void;
   limits(isa: string | undefined): [macs: number, l2Bytes: number, dramBytes: number];
+  route(
+    router: Float64Array,
+    logits: Float32Array,
+    tokens: number,
+    bias: Float32Array | undefined,
+    resident: Int32Array | undefined,
+    isa: string,
+    ids: Int32Array,
+    weights: Float32Array,
+    meanRange: Float32Array | undefined,
+  ): void;
 }
 
 /**

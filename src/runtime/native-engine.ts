@@ -1,6 +1,6 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../errors';
-import type { CompiledProgram, Engine, Isa, TensorData } from './engine';
+import type { CompiledProgram, Engine, Isa, RouterNumbers, TensorData } from './engine';
 import { loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
@@ -111,6 +111,31 @@ class NativeProgram implements CompiledProgram {
   }
 }
 
+/** A router as the addon takes it; routers are few and used for every token. */
+const encodedRouters = new WeakMap<RouterNumbers, Float64Array>();
+
+function encodeRouter(router: RouterNumbers): Float64Array {
+  let numbers = encodedRouters.get(router);
+  if (!numbers) {
+    const { experts, topK, sigmoid, normalize, weightScale, bonus, protect, groups, topGroups, groupTop } =
+      router;
+    numbers = Float64Array.of(
+      experts,
+      topK,
+      Number(sigmoid),
+      Number(normalize),
+      weightScale,
+      bonus,
+      protect,
+      groups,
+      topGroups,
+      groupTop,
+    );
+    encodedRouters.set(router, numbers);
+  }
+  return numbers;
+}
+
 /**
  * Creates the engine on the native addon.
  *
@@ -137,6 +162,10 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);
       checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
       rethrow(() => addon.hadamard(values, rows, depth, block, seed, Number(inverse), isa));
+    },
+    route(router, { logits, tokens, bias, resident, ids, weights, meanRange }) {
+      const numbers = encodeRouter(router);
+      rethrow(() => addon.route(numbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
     },
     measureLimits() {
       const [macs, l2Bytes, dramBytes] = rethrow(() => addon.limits(isa));

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "../vector-kernels.h"
 
@@ -103,6 +104,60 @@ struct Neon {
       const float32x4_t part = a.part[i];
       return D == 1 ? vrev64q_f32(part) : vextq_f32(part, part, 2);
     });
+  }
+  // Compares and selects: fmaxnm would make a NaN of a signalling one.
+  static Float clean(const Float& a) {
+    return forEach<Float>([&](int i) {
+      const float32x4_t least = vdupq_n_f32(-INFINITY);
+      return vbslq_f32(vcgtq_f32(a.part[i], least), a.part[i], least);
+    });
+  }
+  static Float lesser(const Float& a, const Float& b) {
+    return forEach<Float>([&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), a.part[i], b.part[i]); });
+  }
+  static uint32_t equalBits(const Float& a, const Float& b) {
+    return bitsOf([&](int i) { return vceqq_f32(a.part[i], b.part[i]); });
+  }
+  static uint32_t atLeastBits(const Float& a, const Float& b) {
+    return bitsOf([&](int i) { return vcgeq_f32(a.part[i], b.part[i]); });
+  }
+  static float second(const Float& a, const Float& b) {
+    float best[lanes], next[lanes];
+    store(best, a);
+    store(next, b);
+    const size_t top = std::max_element(best, best + lanes) - best;
+    best[top] = next[top];
+    return *std::max_element(best, best + lanes);
+  }
+  static Float below(const Float& a, const Float& limit) {
+    return forEach<Float>([&](int i) {
+      return vbslq_f32(vcltq_f32(a.part[i], limit.part[i]), a.part[i], vdupq_n_f32(-INFINITY));
+    });
+  }
+  static Float powerOfTwo(const Int& n) {
+    return forEach<Float>([&](int i) {
+      return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n.part[i], vdupq_n_s32(127)), 23));
+    });
+  }
+  static Float unlessBelow(const Float& x, const Float& limit, const Float& v) {
+    return forEach<Float>([&](int i) {
+      return vbslq_f32(vcgeq_f32(x.part[i], limit.part[i]), v.part[i], vdupq_n_f32(0));
+    });
+  }
+  static float greatest(const Float& a) {
+    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.part[0], a.part[1]), vmaxq_f32(a.part[2], a.part[3])));
+  }
+  static float least(const Float& a) {
+    return vminvq_f32(vminq_f32(vminq_f32(a.part[0], a.part[1]), vminq_f32(a.part[2], a.part[3])));
+  }
+
+ private:
+  template <class Compare>
+  static uint32_t bitsOf(Compare compare) {
+    static constexpr uint32_t kBits[] = {1, 2, 4, 8};
+    uint32_t bits = 0;
+    for (int i = 0; i < 4; ++i) bits |= vaddvq_u32(vandq_u32(compare(i), vld1q_u32(kBits))) << (4 * i);
+    return bits;
   }
 };
 

@@ -4,6 +4,7 @@
 #include "../low-bit.h"
 #include "../probe.h"
 #include "../scalar/low-bit-product.h"
+#include "../routing.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -26,6 +27,11 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
     std::memcpy(out + c, buffer, std::min(32, channels - c));
   }
 }
+
+using Routing = VectorRouting<Avx2>;
+
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
+                                     Routing::pairs};
 
 constexpr Kernels kAvx2 = {
     "avx2",
@@ -52,6 +58,7 @@ constexpr Kernels kAvx2 = {
     Common::sumRows,
     Common::rescaleSums,
     &avx2LowBit,
+    &kRouting,
     &avx2Probe,
 };
 

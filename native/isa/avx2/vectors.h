@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "../vector-kernels.h"
 
@@ -41,6 +42,38 @@ struct Avx2 {
   static Float partner(Float a) {
     if constexpr (D == 4) return _mm256_permute2f128_ps(a, a, 1);
     return _mm256_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
+  }
+  static Float lesser(Float a, Float b) { return min(a, b); }
+  static Float clean(Float a) { return max(a, set(-INFINITY)); }
+  static uint32_t atLeastBits(Float a, Float b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
+  static float second(Float a, Float b) {
+    const __m256 aSwapped = _mm256_permute2f128_ps(a, a, 1), bSwapped = _mm256_permute2f128_ps(b, b, 1);
+    b = max(min(a, aSwapped), max(b, bSwapped));
+    a = max(a, aSwapped);
+    __m128 first = _mm256_castps256_ps128(a), next = _mm256_castps256_ps128(b);
+    const auto fold = [&](__m128 firstMoved, __m128 nextMoved) {
+      next = _mm_max_ps(_mm_min_ps(first, firstMoved), _mm_max_ps(next, nextMoved));
+      first = _mm_max_ps(first, firstMoved);
+    };
+    fold(_mm_movehl_ps(first, first), _mm_movehl_ps(next, next));
+    fold(_mm_movehdup_ps(first), _mm_movehdup_ps(next));
+    return _mm_cvtss_f32(next);
+  }
+  static uint32_t equalBits(Float a, Float b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
+  static Float below(Float a, Float limit) {
+    return _mm256_blendv_ps(set(-INFINITY), a, _mm256_cmp_ps(a, limit, _CMP_LT_OQ));
+  }
+  static Float powerOfTwo(Int n) { return _mm256_castsi256_ps(_mm256_slli_epi32(add(n, set(127)), 23)); }
+  static Float unlessBelow(Float x, Float limit, Float v) { return _mm256_and_ps(v, _mm256_cmp_ps(x, limit, _CMP_GE_OQ)); }
+  static float greatest(Float a) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float least(Float a) {
+    const __m128 four = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)));
   }
 };
 

@@ -4,6 +4,7 @@
 #include "../low-bit.h"
 #include "../probe.h"
 #include "../scalar/low-bit-product.h"
+#include "../routing.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -23,6 +24,11 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
     std::memcpy(out + c, buffer, std::min(64, channels - c));
   }
 }
+
+using Routing = VectorRouting<Avx512>;
+
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
+                                     Routing::pairs};
 
 constexpr Kernels kAvx512Vnni = {
     "avx512vnni",
@@ -49,6 +55,7 @@ constexpr Kernels kAvx512Vnni = {
     Common::sumRows,
     Common::rescaleSums,
     &avx512vnniLowBit,
+    &kRouting,
     &avx512vnniProbe,
 };
 

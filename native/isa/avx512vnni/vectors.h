@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "../vector-kernels.h"
 
@@ -44,6 +45,32 @@ struct Avx512 {
     if constexpr (D == 4) return _mm512_shuffle_f32x4(a, a, _MM_SHUFFLE(2, 3, 0, 1));
     return _mm512_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
+  static Float lesser(Float a, Float b) { return min(a, b); }
+  static Float clean(Float a) { return max(a, set(-INFINITY)); }
+  static uint32_t atLeastBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+  static float second(Float a, Float b) {
+    const float first = greatest(a);
+    // A lane that holds the greatest gives way to the one below it; of several the second is as great.
+    const __mmask16 top = _mm512_cmp_ps_mask(a, set(first), _CMP_EQ_OQ);
+    const __mmask16 one = static_cast<__mmask16>(top & -top);
+    return greatest(max(_mm512_mask_mov_ps(a, one, set(-INFINITY)), b));
+  }
+  static uint32_t equalBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+  static Float below(Float a, Float limit) {
+    return _mm512_mask_mov_ps(set(-INFINITY), _mm512_cmp_ps_mask(a, limit, _CMP_LT_OQ), a);
+  }
+  static Float powerOfTwo(Int n) { return _mm512_castsi512_ps(_mm512_slli_epi32(add(n, set(127)), 23)); }
+  static Float unlessBelow(Float x, Float limit, Float v) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), v);
+  }
+  static __m256 upper(Float a) { return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)); }
+  static float greatest(Float a) {
+    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a), upper(a));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float least(Float a) { return -greatest(_mm512_sub_ps(set(0.0f), a)); }
 };
 
 // The same instructions at three widths: vectors of 64, 32 and 16 codes.

@@ -10,6 +10,9 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
+#include "../low-bit.h"
+#include "../probe.h"
+#include "../routing.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../low-bit.h"
@@ -122,6 +125,11 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
+using Routing = VectorRouting<Neon>;
+
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
+                                     Routing::pairs};
+
 constexpr Kernels kNeon = {
     "neon",
     Gemm<ByteDot>::packedBytes,
@@ -147,6 +155,7 @@ constexpr Kernels kNeon = {
     Common::sumRows,
     Common::rescaleSums,
     &neonLowBit,
+    &kRouting,
     &neonProbe,
 };
 

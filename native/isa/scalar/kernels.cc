@@ -7,6 +7,11 @@
 #include "../probe.h"
 #include "low-bit-product.h"
 #include "store.h"
+#include "../routing.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 
 namespace lowbit {
 namespace {
@@ -170,6 +175,55 @@ void rescaleSums(const int32_t* sums, int channels, int32_t sumOfZeros, const Re
   }
 }
 
+void routingKeys(const float* scores, const float* bonus, int experts, float* keys, float* extremes) {
+  extremes[0] = -INFINITY;
+  extremes[1] = INFINITY;
+  for (int e = 0; e < experts; ++e) {
+    const float score = scores[e] > -INFINITY ? scores[e] : -INFINITY;
+    keys[e] = bonus ? score + bonus[e] : score;
+    extremes[0] = std::max(extremes[0], score);
+    if (score > -INFINITY) extremes[1] = std::min(extremes[1], score);
+  }
+  for (int i = 0; i < 2; ++i) extremes[i] += 0.0f;  // of two zeros that of no sign
+  std::fill(keys + experts, keys + paddedExperts(experts), -INFINITY);
+}
+
+void routingSelect(const float* keys, int padded, int count, int32_t* ids) {
+  for (int found = 0; found < count; ++found) {
+    int best = -1;
+    for (int e = 0; e < padded; ++e) {
+      const bool taken = std::find(ids, ids + found, e) != ids + found;
+      if (!taken && (best < 0 || keys[e] > keys[best])) best = e;
+    }
+    ids[found] = best;
+  }
+}
+
+void exponentials(float* x, size_t count) {
+  for (size_t i = 0; i < count; ++i) x[i] = expOfNonPositive(x[i]);
+}
+
+int routingPairs(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
+                 double* ranges) {
+  float keys[kMostExperts];
+  double sum = 0;
+  for (int token = 0; token < tokens; ++token, scores += experts, ids += 2) {
+    float extremes[2];
+    routingKeys(scores, bonus, experts, keys, extremes);
+    if (extremes[0] == -INFINITY) return token;
+    sum += static_cast<double>(extremes[0]);
+    sum -= static_cast<double>(extremes[1]);
+    routingSelect(keys, paddedExperts(experts), 2, ids);
+    const float first = cleanScore(scores[ids[0]]), second = cleanScore(scores[ids[1]]);
+    if (second > first || (second == first && ids[1] < ids[0])) std::swap(ids[0], ids[1]);
+    gaps[token] = -std::fabs(first - second);
+  }
+  if (ranges) *ranges = sum;
+  return -1;
+}
+
+constexpr RoutingKernels kRouting = {routingKeys, routingSelect, exponentials, routingPairs};
+
 constexpr Kernels kScalar = {
     "scalar",
     packedGemmBytes,
@@ -195,6 +249,7 @@ constexpr Kernels kScalar = {
     sumRows,
     rescaleSums,
     &scalarLowBit,
+    &kRouting,
     &scalarProbe,
 };
 

@@ -1,0 +1,59 @@
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { LowbitError } from '../src/errors';
+import { Router, type RouterOptions } from '../src/moe/router';
+import { currentEngine } from '../src/runtime/current-engine';
+import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
+
+/** As `RouterOptions`; the score range is that of the call itself. */
+export type MoERouteAttrs = RouterOptions;
+
+function checkShape(name: string, tensor: TensorInfo, expected: readonly number[]): void {
+  const { shape } = tensor;
+  if (shape.length === expected.length && shape.every((dim, i) => expected[i] < 0 || dim === expected[i]))
+    return;
+  throw new LowbitError(
+    'invalid-shape',
+    `MoERoute: input '${name}' has shape [${shape}], expected [${expected.map((dim) => (dim < 0 ? 'tokens' : dim))}].`,
+  );
+}
+
+/**
+ * Chooses the experts of each token.
+ *
+ * Inputs: `logits` float32 [tokens, experts]; `resident` int32 [experts], not 0 where an expert is in memory, optional;
+ * `bias` float32 [experts], added when experts are ranked, optional. Outputs: expert ids, int32 [tokens, topK], with
+ * falling score; gate weights, float32 [tokens, topK].
+ */
+export const moeRoute: LowbitKernel = {
+  name: 'MoERoute',
+  inputNames: ['logits', 'resident', 'bias'],
+  run({ inputs, attrs, backend, host }: KernelCall) {
+    const options = attrs as unknown as MoERouteAttrs;
+    const { experts, topK } = options;
+    const logits = checkInput('MoERoute', inputs, 'logits', 'float32');
+    checkShape('logits', logits, [-1, experts]);
+    const router = new Router(currentEngine(), options);
+    const optional = (name: string, dtype: 'float32' | 'int32') => {
+      if (inputs[name] === undefined) return undefined;
+      const tensor = checkInput('MoERoute', inputs, name, dtype);
+      checkShape(name, tensor, [experts]);
+      return tensor;
+    };
+    const resident = optional('resident', 'int32');
+    const bias = optional('bias', 'float32');
+    const [tokens] = logits.shape;
+    const ids = host.allocate(backend, [tokens, topK], 'int32');
+    const weights = host.allocate(backend, [tokens, topK], 'float32');
+    router.routeInto(
+      {
+        logits: host.read(backend, logits) as Float32Array,
+        ...(resident && { resident: host.read(backend, resident) as Int32Array }),
+        ...(bias && { bias: host.read(backend, bias) as Float32Array }),
+      },
+      tokens,
+      ids.data() as Int32Array,
+      weights.data() as Float32Array,
+    );
+    return [ids.tensor, weights.tensor];
+  },
+};

@@ -1,0 +1,213 @@
+#include "route.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <functional>
+
+#include "../isa/routing.h"
+#include "../ops/exp.h"
+#include "../plan/error.h"
+
+namespace lowbit {
+namespace {
+
+float sigmoid(float x) {
+  const float e = expOfNonPositive(-std::fabs(x));
+  return (x >= 0 ? 1.0f : e) / (1.0f + e);
+}
+
+void check(const RouteArgs& args) {
+  const auto expect = [](int32_t value, const char* what, int32_t least, int32_t most) {
+    if (value >= least && value <= most) return;
+    fail(LOWBIT_INVALID_ARGUMENT, "Routing: %s is %d, expected %d to %d.", what, value, least, most);
+  };
+  expect(args.experts, "the number of experts", 2, kMostExperts);
+  expect(args.topK, "top-k", 1, std::min(args.experts, kMostChosen));
+  expect(args.protect, "the number of protected picks", 0, args.topK);
+  expect(args.groups, "the number of groups", 1, args.experts);
+  if (args.experts % args.groups != 0) {
+    fail(LOWBIT_INVALID_ARGUMENT, "Routing: %d experts do not divide into %d groups.", args.experts, args.groups);
+  }
+  const int32_t groupSize = args.experts / args.groups;
+  expect(args.topGroups, "the number of groups to choose", 1, args.groups);
+  expect(args.groupTop, "the number of scores that rank a group", 1, groupSize);
+  if (args.topGroups * groupSize < args.topK) {
+    fail(LOWBIT_INVALID_ARGUMENT, "Routing: %d groups of %d experts hold fewer than top-k, %d.", args.topGroups,
+         groupSize, args.topK);
+  }
+  if (!std::isfinite(args.bonus) || args.bonus < 0) {
+    fail(LOWBIT_INVALID_ARGUMENT, "Routing: the bonus is %g, expected a finite number of at least 0.", args.bonus);
+  }
+}
+
+class Router {
+ public:
+  Router(const RoutingKernels& kernels, const RouteArgs& args)
+      : kernels_(kernels),
+        args_(args),
+        padded_(paddedExperts(args.experts)),
+        bonus_(args.resident && args.bonus > 0),
+        staged_(args.groups > 1 || (bonus_ && args.protect > 0)) {
+    for (int32_t e = 0; e < args.experts && args.bias; ++e) bias_[e] = cleanScore(args.bias[e]);
+    for (int32_t e = 0; e < args.experts && bonus_; ++e) extra_[e] = args.resident[e] ? args.bonus : 0;
+    if (!staged_ && args.bias) {
+      for (int32_t e = 0; e < args.experts; ++e) extra_[e] += bias_[e];
+    }
+  }
+
+  void run() {
+    if (args_.topK == 2 && !args_.sigmoid && args_.normalize && !staged_) return runPairs();
+    double ranges = 0;
+    for (int32_t token = 0; token < args_.tokens; ++token) {
+      const float* logits = args_.logits + static_cast<size_t>(token) * args_.experts;
+      const float* scores = args_.sigmoid ? sigmoids(logits) : logits;
+      float extremes[2];
+      choose(scores, extremes, token);
+      ranges += static_cast<double>(extremes[0]);
+      ranges -= static_cast<double>(extremes[1]);
+      sortAndWeigh(scores, extremes[0], token);
+    }
+    reportRange(ranges);
+    const size_t count = static_cast<size_t>(args_.tokens) * args_.topK;
+    if (!args_.sigmoid) kernels_.exponentials(args_.weights, count);
+    for (size_t i = 0; i < count; i += args_.topK) scale(args_.weights + i, static_cast<int32_t>(i / args_.topK));
+  }
+
+ private:
+  // The most usual case, without stops between the steps of a token.
+  void runPairs() {
+    double ranges = 0;
+    float* weights = args_.weights;
+    const size_t tokens = args_.tokens;
+    const int bad =
+        kernels_.pairs(args_.logits, extras(), args_.tokens, args_.experts, args_.ids, weights,
+                      args_.meanRange ? &ranges : nullptr);
+    if (bad >= 0) refuse(bad);
+    reportRange(ranges);
+    kernels_.exponentials(weights, tokens);
+    for (size_t t = tokens; t-- > 0;) {
+      const float second = weights[t], sum = 1.0f + second;
+      weights[2 * t] = 1.0f / sum * args_.weightScale;
+      weights[2 * t + 1] = second / sum * args_.weightScale;
+    }
+  }
+
+  const float* extras() const { return bonus_ || args_.bias ? extra_ : nullptr; }
+
+  [[noreturn]] static void refuse(int32_t token) {
+    fail(LOWBIT_INVALID_ARGUMENT, "Routing: row %d of the logits has no number that an expert could be chosen by.",
+         token);
+  }
+
+  void reportRange(double sum) const {
+    if (args_.meanRange) *args_.meanRange = args_.tokens == 0 ? 0 : static_cast<float>(sum / args_.tokens);
+  }
+
+  const float* sigmoids(const float* logits) {
+    for (int32_t e = 0; e < args_.experts; ++e) {
+      sigmoids_[e] = std::isnan(logits[e]) ? -INFINITY : sigmoid(logits[e]);
+    }
+    return sigmoids_;
+  }
+
+  void choose(const float* scores, float* extremes, int32_t token) {
+    int32_t* ids = args_.ids + static_cast<size_t>(token) * args_.topK;
+    kernels_.keys(scores, staged_ ? (args_.bias ? bias_ : nullptr) : extras(), args_.experts, keys_, extremes);
+    if (extremes[0] == -INFINITY) refuse(token);
+    if (staged_) {
+      if (args_.groups > 1) limitGroups();
+      if (bonus_) favourResidents();
+    }
+    kernels_.select(keys_, padded_, args_.topK, ids);
+  }
+
+  void limitGroups() {
+    const int32_t size = args_.experts / args_.groups;
+    float ranks[kMostExperts];
+    for (int32_t g = 0; g < args_.groups; ++g) {
+      float sorted[kMostExperts];
+      const float* from = keys_ + g * size;
+      std::partial_sort_copy(from, from + size, sorted, sorted + args_.groupTop, std::greater<float>());
+      float sum = 0;
+      for (int32_t i = 0; i < args_.groupTop; ++i) sum += sorted[i];
+      ranks[g] = sum;
+    }
+    int32_t order[kMostExperts];
+    for (int32_t g = 0; g < args_.groups; ++g) order[g] = g;
+    std::stable_sort(order, order + args_.groups, [&](int32_t a, int32_t b) { return ranks[a] > ranks[b]; });
+    for (int32_t i = args_.topGroups; i < args_.groups; ++i) {
+      std::fill_n(keys_ + order[i] * size, size, -INFINITY);
+    }
+  }
+
+  // A protected pick is one that nothing can outrank.
+  void favourResidents() {
+    int32_t sacred[kMostChosen];
+    if (args_.protect > 0) kernels_.select(keys_, padded_, args_.protect, sacred);
+    for (int32_t e = 0; e < padded_; ++e) keys_[e] += extra_[e];
+    for (int32_t i = 0; i < args_.protect; ++i) keys_[sacred[i]] = INFINITY;
+  }
+
+  // Writes what `scale` makes weights of: the sigmoids, or logits less the greatest one that the softmax is over.
+  void sortAndWeigh(const float* scores, float greatest, int32_t token) {
+    int32_t* ids = args_.ids + static_cast<size_t>(token) * args_.topK;
+    float* weights = args_.weights + static_cast<size_t>(token) * args_.topK;
+    float sorted[kMostChosen];
+    for (int32_t i = 0; i < args_.topK; ++i) {
+      const int32_t id = ids[i];
+      const float score = cleanScore(scores[id]);
+      int32_t at = i;
+      for (; at > 0 && (sorted[at - 1] < score || (sorted[at - 1] == score && ids[at - 1] > id)); --at) {
+        sorted[at] = sorted[at - 1];
+        ids[at] = ids[at - 1];
+      }
+      sorted[at] = score;
+      ids[at] = id;
+    }
+    // -infinity has a sigmoid and an exponential of 0.
+    const float top = args_.sigmoid ? 0 : args_.normalize ? std::max(sorted[0], -FLT_MAX) : cleanScore(greatest);
+    for (int32_t i = 0; i < args_.topK; ++i) weights[i] = args_.sigmoid ? std::max(sorted[i], 0.0f) : sorted[i] - top;
+  }
+
+  void scale(float* weights, int32_t token) const {
+    float sum = 1;
+    if (args_.normalize) {
+      sum = 0;
+      for (int32_t i = 0; i < args_.topK; ++i) sum += weights[i];
+    } else if (!args_.sigmoid) {
+      sum = sumOfExponentials(args_.logits + static_cast<size_t>(token) * args_.experts);
+    }
+    for (int32_t i = 0; i < args_.topK; ++i) weights[i] = sum > 0 ? weights[i] / sum * args_.weightScale : 0;
+  }
+
+  // 16 sums, experts dealt out in turn, then added in order.
+  float sumOfExponentials(const float* logits) const {
+    float greatest = -INFINITY;
+    for (int32_t e = 0; e < args_.experts; ++e) greatest = std::max(greatest, cleanScore(logits[e]));
+    float sums[kRoutingLanes] = {};
+    for (int32_t e = 0; e < args_.experts; ++e) sums[e % kRoutingLanes] += expOfNonPositive(cleanScore(logits[e]) - greatest);
+    float sum = 0;
+    for (const float part : sums) sum += part;
+    return sum;
+  }
+
+  const RoutingKernels& kernels_;
+  const RouteArgs& args_;
+  int32_t padded_;
+  bool bonus_;   // any resident expert gets one
+  bool staged_;  // keys are made in steps
+  float bias_[kMostExperts] = {};
+  float extra_[kMostExperts] = {};  // what is added to the scores at once, or the bonus only
+  alignas(64) float keys_[kMostExperts];
+  float sigmoids_[kMostExperts];
+};
+
+}  // namespace
+
+void route(const Kernels& kernels, const RouteArgs& args) {
+  check(args);
+  Router(*kernels.routing, args).run();
+}
+
+}  // namespace lowbit
