@@ -9,6 +9,7 @@ const NATIVE = [
   'cli',
   'evaluation',
   'kernels',
+  'moe',
   'package',
   'report',
   'runtime',

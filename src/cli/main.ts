@@ -6,6 +6,7 @@ import { benchCommand } from './bench';
 import { compareCommand } from './compare';
 import { convertCommand } from './convert';
 import { inspectCommand } from './inspect';
+import { moeCommand } from './moe';
 
 new Command('tfjs-lowbit')
   .description('Convert TensorFlow.js models to INT8 and see what it gains')
@@ -14,4 +15,5 @@ new Command('tfjs-lowbit')
   .addCommand(inspectCommand())
   .addCommand(compareCommand())
   .addCommand(benchCommand())
+  .addCommand(moeCommand())
   .parseAsync();

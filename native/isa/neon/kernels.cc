@@ -10,13 +10,11 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
-#include "../low-bit.h"
-#include "../probe.h"
-#include "../routing.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../low-bit.h"
 #include "../probe.h"
+#include "../routing.h"
 #include "../scalar/low-bit-product.h"
 
 namespace lowbit {

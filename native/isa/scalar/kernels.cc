@@ -1,17 +1,15 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "../low-bit.h"
 #include "../probe.h"
+#include "../routing.h"
 #include "low-bit-product.h"
 #include "store.h"
-#include "../routing.h"
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 
 namespace lowbit {
 namespace {

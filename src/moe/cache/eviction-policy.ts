@@ -1,0 +1,94 @@
+/** Which expert leaves the cache: the one with the least worth. Experts of all layers have keys: layer * experts + id. */
+import type { ExpertAffinity } from '../affinity';
+
+export interface EvictionPolicy {
+  /** Said of every use of an expert, in order. */
+  used(key: number): void;
+  /** The resident expert with the least worth is evicted, of equal ones that with the lowest key. */
+  worth(key: number): number;
+}
+
+/** Least recently used. */
+export class LeastRecentlyUsed implements EvictionPolicy {
+  private tick = 0;
+  private readonly last = new Map<number, number>();
+
+  used(key: number): void {
+    this.last.set(key, ++this.tick);
+  }
+
+  worth(key: number): number {
+    return this.last.get(key) ?? 0;
+  }
+}
+
+/** Least frequently used; counts are halved every `period` uses, so that old popularity fades. */
+export class LeastFrequentlyUsed implements EvictionPolicy {
+  private uses = 0;
+  private readonly counts = new Map<number, number>();
+
+  constructor(private readonly period: number) {}
+
+  used(key: number): void {
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    if (++this.uses % this.period !== 0) return;
+    for (const [other, count] of this.counts) this.counts.set(other, count / 2);
+  }
+
+  worth(key: number): number {
+    return this.counts.get(key) ?? 0;
+  }
+}
+
+/**
+ * Affinity, and how recently the expert was used: both are rates of use, the first over the memory of the average, the
+ * second over the time since the last use. worth = (1 - weight) / uses since the last one + weight * affinity.
+ */
+export class AffinityWeighted implements EvictionPolicy {
+  private tick = 0;
+  private readonly last = new Map<number, number>();
+
+  /** @param affinity updated by whoever routes */
+  constructor(
+    private readonly affinity: ExpertAffinity,
+    private readonly weight = 0.5,
+  ) {}
+
+  used(key: number): void {
+    this.last.set(key, ++this.tick);
+  }
+
+  worth(key: number): number {
+    const { experts, layers } = this.affinity;
+    // A layer is used once in `layers` uses or so.
+    const age = (this.tick - (this.last.get(key) ?? Number.NEGATIVE_INFINITY)) / layers + 1;
+    const affinity = this.affinity.of(Math.floor(key / experts), key % experts);
+    return (1 - this.weight) / age + this.weight * affinity;
+  }
+}
+
+/**
+ * The offline limit of what any policy can reach on a known sequence: evicts what is used again the latest.
+ *
+ * @see Belady 1966, "A study of replacement algorithms for virtual-storage computer"
+ */
+export class Belady implements EvictionPolicy {
+  /** For each expert the positions of its uses, the next one last. */
+  private readonly uses = new Map<number, number[]>();
+
+  constructor(sequence: readonly number[]) {
+    for (let i = sequence.length - 1; i >= 0; i--) {
+      const uses = this.uses.get(sequence[i]);
+      if (uses) uses.push(i);
+      else this.uses.set(sequence[i], [i]);
+    }
+  }
+
+  used(key: number): void {
+    this.uses.get(key)!.pop();
+  }
+
+  worth(key: number): number {
+    return -(this.uses.get(key)?.at(-1) ?? Number.POSITIVE_INFINITY);
+  }
+}
