@@ -22,8 +22,14 @@ test('converts and tells what it did', async () => {
   const stages: ConvertProgress['stage'][] = [];
   const report = await convert(options({ onProgress: ({ stage }) => stages.push(stage) }));
   expect(report.regions).toBe(1);
-  expect(report.quantized.map((n) => n.name)).toEqual(['conv', 'depthwise', 'mean', 'logits']);
-  expect(report.float).toEqual([{ name: 'probabilities', op: 'Softmax', reason: 'computed once, in float' }]);
+  expect(report.quantized.map((n) => n.name)).toEqual([
+    'conv',
+    'depthwise',
+    'mean',
+    'logits',
+    'probabilities',
+  ]);
+  expect(report.float).toEqual([]);
   expect(report.changes).toContainEqual(expect.objectContaining({ pass: 'fold-bias', node: 'logits' }));
   expect(report.macs.percent).toBe(100);
   expect(report.macs.total).toBe((await inspect(input)).totals.macs);
@@ -49,7 +55,7 @@ test('writes the same bytes for the same input, and where every layer runs', asy
       { name: 'depthwise', precision: 'int8' },
       { name: 'mean', precision: 'int8' },
       { name: 'logits', precision: 'int8' },
-      { name: 'probabilities', precision: 'float32' },
+      { name: 'probabilities', precision: 'int8' },
     ],
   });
   expect(Object.keys(signature.outputs)).toEqual(['probabilities', 'logits']);
@@ -66,7 +72,7 @@ describe('a configuration', () => {
       op: 'FusedDepthwiseConv2dNative',
       reason: 'left in float as asked',
     });
-    expect(byConfig.quantized.map(({ name }) => name)).toEqual(['conv', 'mean', 'logits']);
+    expect(byConfig.quantized.map(({ name }) => name)).toEqual(['conv', 'mean', 'logits', 'probabilities']);
     const bySkip = await convert(options({ output: join(folder, 'skip'), skip: ['depth*'] }));
     expect(files(bySkip.output)).toEqual(files(byConfig.output));
     const both = await convert(
@@ -116,6 +122,7 @@ describe('a configuration', () => {
         { match: 'conv', bits: 8, calibration: 'mse' },
         { match: 'depthwise', bits: 8, calibration: 'entropy' },
         { match: 'logits', bits: 8, calibration: 'entropy' },
+        { match: 'probabilities', bits: 8, calibration: 'entropy' },
         { match: 'mean', bits: 'float', calibration: 'entropy' },
       ],
     });
@@ -177,7 +184,13 @@ test('writes a node for every op when asked', async () => {
   const ops = json.modelTopology.node
     .map((n: { op: string }) => n.op)
     .filter((op: string) => op.startsWith('Quantized'));
-  expect(ops).toEqual(['QuantizedConv2D', 'QuantizedDepthwise', 'QuantizedAvgPool', 'QuantizedLinear']);
+  expect(ops).toEqual([
+    'QuantizedConv2D',
+    'QuantizedDepthwise',
+    'QuantizedAvgPool',
+    'QuantizedLinear',
+    'QuantizedSoftmax',
+  ]);
 });
 
 test('leaves nothing behind when aborted during calibration', async () => {

@@ -6,20 +6,26 @@ import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
 import { foldPadding } from './fold-padding';
 import { fuseActivations } from './fuse-activations';
+import { liftMoves } from './lift-moves';
 import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
 import { removeIdentities } from './remove-identities';
 import { splitActivations } from './split-activations';
+import { splitProducts } from './split-products';
 import { splitSums } from './split-sums';
+import { splitToSlices } from './split-to-slices';
 import { spreadTransposed } from './spread-transposed';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
+  splitProducts,
   foldConstants,
   removeIdentities,
   takeFakeQuantization,
   foldPadding,
+  splitToSlices,
   spreadTransposed,
+  liftMoves,
   splitSums,
   foldBias,
   foldBatchNorm,

@@ -1,10 +1,13 @@
 /** Quantizes a float graph on drawn data and runs it through the kernels on TF.js's backend `cpu`. */
+
+import type { Observations } from '../../src/calibration/observations';
 import { calibrate } from '../../src/calibration/runner';
 import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
 import { planQuantization } from '../../src/passes/quantize/plan';
-import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import { lowerRegion, observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import '../../src/index';
+import { runReference } from '../kernels/reference/run-reference';
 import { drawFeeds, execute } from './float-graph';
 import type { Random } from './random';
 
@@ -36,4 +39,29 @@ export async function fidelity(float: Graph, quantized: Graph, random: Random): 
   const [expected, received] = [await execute(float, feeds), await execute(quantized, feeds)];
   expect(received.map((r) => r.shape)).toEqual(expected.map((e) => e.shape));
   return expected.map(({ values }, i) => signalToNoise(values, received[i].values));
+}
+
+/** Expects the one region of a graph, the whole of it, to compute what the reference of its program does. */
+export async function expectReference(
+  graph: Graph,
+  observations: Observations,
+  random: Random,
+): Promise<void> {
+  const plan = planQuantization(graph);
+  const [region] = plan.regions;
+  const builder = lowerRegion(region, plan, observations);
+  const program = builder.build();
+  const feeds = drawFeeds(graph, random);
+  const given = region.inputs.map((ref) => feeds[ref.node]);
+  const tensors = runReference(
+    program,
+    builder.weights.build(),
+    given.map(({ values }) => values),
+    given.map(({ shape }) => shape),
+  );
+  const received = await execute(quantizeGraph(graph, plan, observations).graph, feeds, region.outputs);
+  program.outputs.forEach((id, i) => {
+    expect(received[i].shape).toEqual(tensors[id].shape);
+    expect(Array.from(received[i].values)).toEqual(tensors[id].values);
+  });
 }

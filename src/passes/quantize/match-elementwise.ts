@@ -12,11 +12,13 @@ const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Max
 const POINT: Window = { kernel: [1, 1], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
 
 /** scale[c] * x + shift[c] is a depthwise convolution with a 1x1 kernel. */
-function channelAffine(node: GraphNode, from: TensorRef, { scale, shift }: ChannelAffine): Quantizable {
+function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine): Quantizable {
+  const { scale, shift } = affine;
   const channels = scale.length;
   return {
     activations: [from],
     fuses: true,
+    affine,
     lower(builder, store) {
       const input = builder.read(from);
       const weights = Float32Array.from(scale);
@@ -71,6 +73,7 @@ function constantAffine(
 
 const KINDS: Readonly<Record<string, BinaryKind>> = {
   Add: OpKind.Add,
+  BiasAdd: OpKind.Add,
   AddV2: OpKind.Add,
   Sub: OpKind.Sub,
   Mul: OpKind.Mul,
@@ -81,13 +84,17 @@ const KINDS: Readonly<Record<string, BinaryKind>> = {
 function binary(node: GraphNode, facts: Facts): Quantizable | string {
   const kind = KINDS[node.op];
   if (!kind) return `${node.op} of two activations has no quantized form`;
-  if (node.inputs.some((i) => constantOf(facts.graph, i))) return 'its constant is not one value a channel';
-  if (node.inputs.some((i) => !facts.shapes.get(refKey(i)))) return 'the shapes of its inputs are not known';
+  const operands = node.inputs.slice(0, 2);
+  const constants = operands.map((ref) => constantOf(facts.graph, ref));
+  if (constants.every((constant) => constant)) return 'both of its operands are constant';
+  if (operands.some((ref) => !facts.shapes.get(refKey(ref)))) return 'the shapes of its inputs are not known';
   return {
-    activations: node.inputs.slice(0, 2),
+    activations: operands.filter((_, i) => !constants[i]),
     fuses: true,
     lower(builder, store) {
-      const inputs = node.inputs.slice(0, 2).map((i) => builder.read(i));
+      const inputs = operands.map((ref, i) =>
+        constants[i] ? builder.constant(node.name, constants[i]) : builder.read(ref),
+      );
       builder.op({ kind, name: node.name, inputs, ...builder.store(store) });
     },
   };

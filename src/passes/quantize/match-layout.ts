@@ -6,7 +6,7 @@ import type { Matcher } from './quantizable';
 /** Ops that keep their data as it is. */
 export const RENAMES: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
 
-/** Whether a reshape keeps the batch: same first dimension, and everything behind it known. */
+/** Whether the first dimension stays what it is, of whatever size. */
 function keepsBatch(from: readonly number[], to: readonly number[]): boolean {
   const size = (shape: readonly number[]) => shape.slice(1).reduce((p, d) => p * d, 1);
   return (
@@ -20,20 +20,20 @@ export const matchReshape: Matcher = (node, { shapes }) => {
   const from = shapes.get(refKey(input));
   const to = shapes.get(refKey(output(node.name)));
   if (!from || !to) return 'its shape is not known';
-  if (!keepsBatch(from, to)) return 'it does not keep the batch';
+  if (to.filter((d) => d < 0).length > 1) return 'more than one of its dimensions is not known';
+  const shape = keepsBatch(from, to) ? [-1, ...to.slice(1)] : to;
   return {
     activations: [input],
     floatAtEnd: 'it only renames dimensions, after the last quantized op',
+    storesFloat: 'as read',
+    readsFloat: true,
     lower(builder, store) {
-      const codes = builder.read(input);
-      const result = builder.result(store.result, builder.paramsOf(codes));
-      builder.op({
-        kind: OpKind.Reshape,
-        name: node.name,
-        inputs: [codes],
-        output: result,
-        shape: [-1, ...to.slice(1)],
-      });
+      const data = store.float ? builder.readReals(input) : builder.read(input);
+      const result = store.float
+        ? builder.realResult(store.result)
+        : builder.result(store.result, builder.paramsOf(data));
+      const { name } = node;
+      builder.op({ kind: OpKind.Reshape, name, inputs: [data], output: result, shape });
     },
   };
 };

@@ -1,13 +1,11 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { refKey } from '../../graph/edit';
 import { clampBounds } from '../../quantization/activation';
-import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
-import { biasCorrection } from '../../quantization/bias-correction';
-import { signalToNoise } from '../../quantization/metrics';
-import { type Int8FilterRef, OpKind } from '../../runtime/program';
+import { OpKind } from '../../runtime/program';
 import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
-import type { ProgramBuilder, Store, WeightOptions } from './program-builder';
+import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher } from './quantizable';
+import { type LayerWeights, quantizeWeights } from './weights';
 import { windowOf } from './window';
 
 /** The filter in the program's order: [out, h, w, in], [h, w, in * multiplier] or [out, in]. */
@@ -37,42 +35,21 @@ function inputChannel(op: LinearOp): (i: number) => number {
   return (i) => i % channels;
 }
 
-function quantizedFilter(
-  op: LinearOp,
-  weights: Float32Array,
-  { weightRange, filters }: WeightOptions,
-  inputScale: number,
-): QuantizedFilter {
-  const key = `${op.node.name} at ${inputScale}`;
-  const known = filters?.get(key);
-  if (known) return known;
-  const filter = quantizeFilter(weights, programChannel(op), op.channels, op.bias, inputScale, weightRange);
-  filters?.set(key, filter);
-  return filter;
-}
-
-/** Quantizes weights and bias; the bias makes up for what rounding the weights does to the mean output. */
-function quantizeWeights(op: LinearOp, builder: ProgramBuilder, inputScale: number): Int8FilterRef {
-  const weights = reorder(op);
-  const channel = programChannel(op);
-  const filter = quantizedFilter(op, weights, builder.options, inputScale);
-  const restored = new Float32Array(weights.length);
-  for (let i = 0; i < restored.length; i++) restored[i] = filter.codes[i] * filter.scales[channel(i)];
-  builder.weightFidelity.set(op.node.name, signalToNoise(weights, restored));
-  const means = builder.channelMeans(op.input);
-  const shifted = builder.quantizedMeans(op.input);
-  const correction = means && biasCorrection(weights, filter, channel, inputChannel(op), means, shifted);
-  if (!op.bias && !correction) return builder.filter(filter);
-  const bias = Float64Array.from(
-    { length: op.channels },
-    (_, c) => (op.bias?.[c] ?? 0) + (correction?.[c] ?? 0),
-  );
-  return builder.filter(filter, quantizeBias(bias, filter.scales, inputScale));
+function weightsOf(op: LinearOp): LayerWeights {
+  return {
+    node: op.node.name,
+    input: op.input,
+    values: reorder(op),
+    channels: op.channels,
+    outputChannel: programChannel(op),
+    inputChannel: inputChannel(op),
+    bias: op.bias,
+  };
 }
 
 function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   const input = builder.read(op.input);
-  const filter = quantizeWeights(op, builder, builder.paramsOf(input).scale);
+  const filter = quantizeWeights(weightsOf(op), builder);
   const bounds = clampBounds(
     op.activation === 'Relu6' ? 'relu6' : op.activation === 'Relu' ? 'relu' : 'linear',
   );

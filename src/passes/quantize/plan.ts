@@ -3,11 +3,12 @@
  * know the scales. Nodes that stay float have their reason here.
  */
 import { dtypeAttr } from '../../graph/attrs';
-import { output, refKey } from '../../graph/edit';
+import { consumers, output, outputNodes, refKey } from '../../graph/edit';
 import { inferShapes, type Shapes } from '../../graph/infer-shapes';
 import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
+import { matchBatchMatMul } from './match-batch-matmul';
 import { matchElementwise } from './match-elementwise';
 import { matchConcat, matchReshape } from './match-layout';
 import { matchMoves } from './match-moves';
@@ -15,6 +16,8 @@ import { matchPointwise } from './match-pointwise';
 import { matchPooling } from './match-pooling';
 import { matchPrelu } from './match-prelu';
 import { matchResize } from './match-resize';
+import { matchSoftmax } from './match-softmax';
+import { matchTransposed } from './match-transposed';
 import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
@@ -23,7 +26,9 @@ import { outlineRegions, regionOutputs } from './regions';
 
 /** The first that speaks for a node decides. */
 const MATCHERS: readonly Matcher[] = [
+  matchBatchMatMul,
   matchWeighted,
+  matchTransposed,
   matchPooling,
   matchPointwise,
   matchElementwise,
@@ -32,6 +37,7 @@ const MATCHERS: readonly Matcher[] = [
   matchReshape,
   matchConcat,
   matchMoves,
+  matchSoftmax,
 ];
 
 /** A step of a region's program: an op with its store, or a table over an earlier tensor. */
@@ -67,8 +73,6 @@ export interface QuantizationPlan {
   readonly float: ReadonlyMap<string, string>;
 }
 
-const ONCE = new Set(['Softmax', 'LogSoftmax']);
-
 function isSource(node: GraphNode): boolean {
   return node.op === 'Const' || node.op.startsWith('Placeholder');
 }
@@ -93,7 +97,6 @@ function severalOutputs(graph: Graph): Set<string> {
 }
 
 function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string {
-  if (ONCE.has(node.op)) return 'computed once, in float';
   if (node.op === 'Identity') return 'it only names an output';
   if (type !== 'float32') return `its data is ${type}`;
   for (const matcher of MATCHERS) {
@@ -106,8 +109,8 @@ function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string
 interface Demands {
   /** Tensors that exist as codes, each with the chain that makes it of another, if any. */
   readonly needed: ReadonlyMap<string, { ref: TensorRef; chain?: Chain }>;
-  /** How often a tensor is read. */
-  readonly reads: ReadonlyMap<string, number>;
+  /** What is computed of a tensor. */
+  readonly readers: ReadonlyMap<string, readonly TensorRef[]>;
 }
 
 /** Works backwards from the outputs: what is in the middle of a chain is never computed. */
@@ -119,7 +122,7 @@ function findDemands(
   const inside = new Set(region.map((n) => n.name));
   const chains = findChains(region, candidates);
   const needed = new Map<string, { ref: TensorRef; chain?: Chain }>();
-  const reads = new Map<string, number>();
+  const readers = new Map<string, TensorRef[]>();
   const queue = [...outputs];
   for (const ref of outputs) needed.set(refKey(ref), { ref });
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
@@ -128,13 +131,44 @@ function findDemands(
     if (chain) needed.set(refKey(ref), { ref, chain });
     for (const read of chain ? [chain.root] : candidates.get(ref.node)!.activations) {
       const key = refKey(read);
-      reads.set(key, (reads.get(key) ?? 0) + 1);
+      readers.set(key, [...(readers.get(key) ?? []), ref]);
       if (needed.has(key)) continue;
       needed.set(key, { ref: read });
       queue.push(read);
     }
   }
-  return { needed, reads };
+  return { needed, readers };
+}
+
+/**
+ * Tensors that are stored as real values, by key: results that leave the region, and what only ops read that take real
+ * values to such a result. Rounding logits to 8 bits before a softmax, say, would gain nothing.
+ */
+function storedAsReals(
+  nodes: readonly GraphNode[],
+  { needed, readers }: Demands,
+  fused: ReadonlySet<string>,
+  candidates: ReadonlyMap<string, Quantizable>,
+): Set<string> {
+  const stored = new Set<string>();
+  const canStore = (ref: TensorRef): boolean => {
+    const chain = needed.get(refKey(ref))?.chain;
+    if (chain && !(chain.clamp && fused.has(refKey(chain.root)))) return false;
+    const quantizable = candidates.get((chain?.root ?? ref).node);
+    if (quantizable?.storesFloat !== 'as read') return quantizable?.storesFloat === true;
+    const [read] = quantizable.activations;
+    return readers.get(refKey(read))!.length === 1 && canStore(read);
+  };
+  const takesReals = (reader: TensorRef) => {
+    const key = refKey(reader);
+    return !needed.get(key)!.chain && candidates.get(reader.node)!.readsFloat === true && stored.has(key);
+  };
+  for (const ref of nodes.toReversed().map((n) => output(n.name))) {
+    const key = refKey(ref);
+    const reading = readers.get(key) ?? [];
+    if (needed.has(key) && canStore(ref) && reading.every(takesReals)) stored.add(key);
+  }
+  return stored;
 }
 
 function planRegion(
@@ -145,18 +179,25 @@ function planRegion(
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
-  const { needed, reads } = findDemands(nodes, outputs, candidates);
+  const demands = findDemands(nodes, outputs, candidates);
+  const { needed, readers } = demands;
   const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
 
   const fusesInto = (chain: Chain): boolean => {
     const root = candidates.get(chain.root.node);
     const key = refKey(chain.root);
-    return inside.has(chain.root.node) && root?.fuses === true && reads.get(key) === 1 && !leaving.has(key);
+    return (
+      inside.has(chain.root.node) &&
+      root?.fuses === true &&
+      readers.get(key)?.length === 1 &&
+      !leaving.has(key)
+    );
   };
   const fused = new Set(
     [...needed.values()].flatMap(({ chain }) => (chain && fusesInto(chain) ? [refKey(chain.root)] : [])),
   );
 
+  const reals = storedAsReals(nodes, demands, fused, candidates);
   const steps: Step[] = [];
   const observed = new Map(inputs.map((ref) => [refKey(ref), ref]));
   for (const { name } of nodes) {
@@ -170,13 +211,9 @@ function planRegion(
       steps.push({ kind: 'lookup', from: chain.root, to: ref, f: chain.f });
       continue;
     }
-    const node = graph.nodes.get(chain ? chain.root.node : name)!;
-    const quantizable = candidates.get(node.name)!;
-    const float =
-      quantizable.storesFloat === true &&
-      leaving.has(key) &&
-      !reads.has(key) &&
-      (!chain || chain.clamp !== undefined);
+    const own = chain ? chain.root.node : name;
+    const quantizable = candidates.get(own)!;
+    const node = quantizable.computes ?? graph.nodes.get(own)!;
     if (chain) observed.set(refKey(chain.root), chain.root);
     steps.push({
       kind: 'op',
@@ -184,7 +221,7 @@ function planRegion(
       quantizable,
       store: {
         result: ref,
-        float,
+        float: reals.has(key),
         ...(chain && { fused: { before: chain.root, f: chain.f, clamp: chain.clamp } }),
       },
     });
@@ -194,12 +231,24 @@ function planRegion(
     if (step.kind !== 'op' || !step.quantizable.movesOnly) continue;
     const { result } = step.store;
     for (const key of step.quantizable.activations.map(refKey)) {
-      if (reads.get(key) === 1 && !leaving.has(key)) {
+      if (readers.get(key)?.length === 1 && !leaving.has(key)) {
         sharedRanges.set(key, sharedRanges.get(refKey(result)) ?? result);
       }
     }
   }
   return { nodes, inputs, outputs, steps, observed: [...observed.values()], sharedRanges };
+}
+
+/** Lets ops take in a scale and a shift of each channel that follow and that nothing else reads what is before. */
+function takeInAffines(graph: Graph, candidates: Map<string, Quantizable>): void {
+  const readers = consumers(graph);
+  const outputs = outputNodes(graph);
+  for (const [name, { affine, activations }] of candidates) {
+    const [from] = activations;
+    const producer = affine && candidates.get(from.node)?.withAffine;
+    if (!producer || outputs.has(from.node) || readers.get(from.node)!.length > 1) continue;
+    candidates.set(name, producer(affine));
+  }
 }
 
 export interface PlanOptions {
@@ -230,6 +279,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     if (typeof result === 'string') float.set(node.name, result);
     else candidates.set(node.name, result);
   }
+  takeInAffines(graph, candidates);
   const { regions, left } = outlineRegions(graph, candidates, options.weightless);
   for (const [name, reason] of left) float.set(name, reason);
   return { regions: regions.map((nodes) => planRegion(graph, nodes, candidates)), shapes, float };

@@ -2,8 +2,8 @@
 import type { Observations } from '../../calibration/observations';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
-import type { TensorRef } from '../../graph/ir';
-import { clampCodes, lookupTable } from '../../quantization/activation';
+import type { Constant, TensorRef } from '../../graph/ir';
+import { clampCodes, lookupTable, quantizeValue } from '../../quantization/activation';
 import { chooseAffine, type QuantizedFilter, type Range } from '../../quantization/affine';
 import type { AffineParams } from '../../quantization/affine-params';
 import type { WeightRange } from '../../quantization/weight-range';
@@ -51,6 +51,15 @@ export function withoutSaturation(f: (x: number) => number, { min, max }: Range)
   while (first < last && f(at(first + 1)) === f(min)) first++;
   while (last > first && f(at(last - 1)) === f(max)) last--;
   return { min: at(first), max: at(last) };
+}
+
+function rangeOf(values: Float32Array): Range {
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  return { min, max };
 }
 
 export interface WeightOptions {
@@ -104,6 +113,11 @@ export class ProgramBuilder {
   /** The id of a tensor of codes that was lowered before. */
   read(ref: TensorRef): number {
     return this.codes.get(refKey(ref))!;
+  }
+
+  /** The id of a tensor that was lowered before: its real values where there are any, else its codes. */
+  readReals(ref: TensorRef): number {
+    return this.reals.get(refKey(ref)) ?? this.read(ref);
   }
 
   paramsOf(id: number): AffineParams {
@@ -198,6 +212,15 @@ export class ProgramBuilder {
         preZeroPoint: before.zeroPoint,
       },
     };
+  }
+
+  /** A tensor of codes for constant values, in the range that they have. */
+  constant(name: string, { shape, values }: Constant): number {
+    const params = chooseAffine(rangeOf(values as Float32Array));
+    const codes = Int8Array.from(values, (value) => quantizeValue(value, params));
+    const output = this.temporary(shape, params);
+    this.op({ kind: OpKind.Constant, name, inputs: [], output, offset: this.weights.append(codes), shape });
+    return output;
   }
 
   filter({ codes, scales }: QuantizedFilter, bias?: Int32Array): Int8FilterRef {

@@ -1,5 +1,6 @@
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import type { ChannelAffine } from '../fold-batch-norm';
 import type { ProgramBuilder, Store } from './program-builder';
 
 /** What is known of the graph while nodes are matched. */
@@ -22,8 +23,16 @@ export interface Quantizable {
   readonly fuses?: boolean;
   /** Only moves its activations: those that nothing else reads are best stored with its own scale from the start. */
   readonly movesOnly?: boolean;
-  /** May store real values instead of codes. */
-  readonly storesFloat?: boolean;
+  /** May store real values instead of codes; or may if what it reads is stored so. */
+  readonly storesFloat?: boolean | 'as read';
+  /** Reads real values, if there are any, where it stores real values. */
+  readonly readsFloat?: boolean;
+  /** What it does to each channel, if that is a scale and a shift. */
+  readonly affine?: ChannelAffine;
+  /** The same with a scale and a shift of each channel of its result. */
+  withAffine?(affine: ChannelAffine): Quantizable;
+  /** The node, other than its own, whose result it changes and which it computes on the way. */
+  readonly computes?: GraphNode;
   /** Appends its ops to a program; absent for a pointwise function. */
   lower?(builder: ProgramBuilder, store: Store): void;
 }

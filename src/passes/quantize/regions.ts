@@ -42,7 +42,8 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const members = [...graph.nodes.values()].filter((n) => candidates.has(n.name));
   for (const node of members) {
     parent.set(node.name, node.name);
-    for (const { node: input } of candidates.get(node.name)!.activations) {
+    const { activations, computes } = candidates.get(node.name)!;
+    for (const input of [...activations.map((ref) => ref.node), ...(computes ? [computes.name] : [])]) {
       if (candidates.has(input) && depth.get(input) === depth.get(node.name))
         parent.set(find(input), find(node.name));
     }

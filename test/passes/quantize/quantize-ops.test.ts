@@ -3,7 +3,7 @@ import { planQuantization } from '../../../src/passes/quantize/plan';
 import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
-import { fidelity, quantize } from '../../support/quantize';
+import { expectReference, fidelity, quantize } from '../../support/quantize';
 import { type Random, randomOf } from '../../support/random';
 
 let random: Random;
@@ -83,6 +83,12 @@ const CASES: [string, Build][] = [
   ['Sub', (g) => g.node('op', 'Sub', ['a', 'b0'])],
   ['Maximum', (g) => g.node('op', 'Maximum', ['a', 'b0'])],
   ['Minimum', (g) => g.node('op', 'Minimum', ['a', 'b0'])],
+  ['Softmax', (g) => g.node('op', 'Softmax', ['a'])],
+  ...['AddV2', 'Sub', 'Mul', 'Maximum', 'Minimum'].map((op): [string, Build] => [
+    `${op} with a constant of its own shape`,
+    (g) => g.weights('c', [1, 8, 8, 4]).node('op', op, ['a', 'c']),
+  ]),
+  ['Sub from a constant', (g) => g.weights('c', [8, 1, 4]).node('op', 'Sub', ['c', 'a'])],
 ];
 
 function around(build: Build): FloatGraph {
@@ -108,6 +114,7 @@ test.each(CASES)('%s runs in the region of its neighbours', async (_, build) => 
   expect(plan.regions).toHaveLength(1);
   const { observations, graph: quantized } = await quantize(graph, random);
   for (const decibels of await fidelity(graph, quantized, random)) expect(decibels).toBeGreaterThan(30);
+  await expectReference(graph, observations, random);
   const feeds = drawFeeds(graph, random);
   const expanded = quantizeGraph(graph, plan, observations, { regions: false }).graph;
   expect(await execute(expanded, feeds)).toEqual(await execute(quantized, feeds));
