@@ -172,7 +172,7 @@ function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: Re
     name: record.name,
     op: record.op,
     fused: nodes.filter(({ name }) => name !== record.name).map(({ op }) => op),
-    precision: !region ? 'float32' : result === 16 ? 'int16' : 'int8',
+    precision: !region || (result === 32 && macs === 0) ? 'float32' : result === 16 ? 'int16' : 'int8',
     bits: { ...(macs > 0 && { weights: region ? 8 : 32 }), result },
     ...(record.reason !== undefined && { reason: record.reason }),
     macs,

@@ -27,7 +27,13 @@ test('tells the size that convert writes, and writes nothing', async () => {
 
 test('measures every layer on its own, worst first, and the time of a prediction', async () => {
   const { layers, latency } = await dryRun(options());
-  expect(layers!.map(({ name }) => name).toSorted()).toEqual(['conv', 'depthwise', 'logits', 'mean']);
+  expect(layers!.map(({ name }) => name).toSorted()).toEqual([
+    'conv',
+    'depthwise',
+    'logits',
+    'mean',
+    'probabilities',
+  ]);
   const noise = layers!.map(({ signalToNoise }) => signalToNoise);
   expect(noise).toEqual(noise.toSorted((a, b) => a - b));
   expect(noise[0]).toBeGreaterThan(20);
