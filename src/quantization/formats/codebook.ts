@@ -1,9 +1,11 @@
 /** Encodes with a table of levels: the scale with the least squared error, then each weight's nearest level. */
+import type { Block, BlockOfRow, FeedbackEncoder } from './error-feedback';
 import { type Format, groupEnd } from './format';
 import type { ScaleCoder } from './group-scale';
 import { ScaleSearch } from './scale-search';
 
-export class CodebookEncoder {
+export class CodebookEncoder implements FeedbackEncoder {
+  private readonly levels: readonly number[];
   private readonly search: ScaleSearch;
   /** Between neighbouring levels, in levels. */
   private readonly thresholds: Float64Array;
@@ -15,6 +17,7 @@ export class CodebookEncoder {
     largestGroup: number,
     private readonly scales: ScaleCoder,
   ) {
+    this.levels = levels;
     this.search = new ScaleSearch(levels, largestGroup);
     this.thresholds = Float64Array.from(levels.slice(1), (level, i) => (level + levels[i]) / 2);
     this.leastScale = levels.includes(0) ? 1 : 0;
@@ -48,6 +51,21 @@ export class CodebookEncoder {
       scales[g] = this.scaleOf(values.subarray(g * group, end), importance.subarray(g * group, end));
       const step = this.scales.step(scales[g]);
       for (let k = g * group; k < end; k++) codes[k] = this.code(values[k], step);
+    }
+  }
+
+  runs(depth: number): Int32Array[] {
+    return [Int32Array.from({ length: depth }, (_, k) => k)];
+  }
+
+  encodeBlock({ inputs, coupling }: Block, { targets, weights, steps, codes, errors }: BlockOfRow): void {
+    const size = inputs.length;
+    for (let k = 0; k < size; k++) {
+      let target = targets[k];
+      for (let j = 0; j < k; j++) target += errors[j] * coupling[k * size + j];
+      const code = this.code(target, steps[k]);
+      codes[inputs[k]] = code;
+      errors[k] = weights[k] - this.levels[code] * steps[k];
     }
   }
 }

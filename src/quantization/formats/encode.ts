@@ -2,6 +2,7 @@
 import { checkArgument } from '../../errors';
 import { WeightFormat } from '../../runtime/program';
 import { CodebookEncoder } from './codebook';
+import { encodeWithFeedback } from './error-feedback';
 import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix } from './format';
 import { ScaleCoder } from './group-scale';
 import { packRow, rowBytes } from './packing';
@@ -16,6 +17,11 @@ export interface EncodeOptions {
   k?: number;
   /** [depth]: what the squared error of each input counts, its mean square in calibration data. Default: all alike. */
   importance?: Float32Array | Float64Array;
+  /**
+   * [depth][depth]: the mean of x x^T over calibration data, for codes that make up for the errors of those before them.
+   * Takes the place of `importance`, which is its diagonal.
+   */
+  hessian?: Float64Array;
 }
 
 const DEFAULT_GROUP = 128;
@@ -100,19 +106,25 @@ export function encodeMatrix(
     format.storage === WeightFormat.Trellis2
       ? new TrellisEncoder(format, depth, scales)
       : new CodebookEncoder(format, group === 0 ? depth : Math.min(group, depth), scales);
-  const groups = groupsOf(matrix);
   const bytes = rowBytes(format.bits, depth);
+  const pack = (row: number, codes: Uint8Array) => packRow(format.bits, codes, matrix.codes, row * bytes);
+  if (options.hessian === undefined) encodeRows(encoder, values, matrix, importance, pack);
+  else encodeWithFeedback(encoder, values, matrix, options.hessian, (scale) => scales.step(scale), pack);
+  return matrix;
+}
+
+function encodeRows(
+  encoder: CodebookEncoder | TrellisEncoder,
+  values: Float32Array,
+  { rows, depth, group, scales }: LowBitMatrix,
+  importance: Float64Array,
+  pack: (row: number, codes: Uint8Array) => void,
+): void {
+  const groups = groupsOf({ depth, group });
   const codes = new Uint8Array(depth);
   for (let row = 0; row < rows; row++) {
-    const rowValues = values.subarray(row * depth, (row + 1) * depth);
-    encoder.encodeRow(
-      rowValues,
-      importance,
-      group,
-      matrix.scales.subarray(row * groups, (row + 1) * groups),
-      codes,
-    );
-    packRow(format.bits, codes, matrix.codes, row * bytes);
+    const rowScales = scales.subarray(row * groups, (row + 1) * groups);
+    encoder.encodeRow(values.subarray(row * depth, (row + 1) * depth), importance, group, rowScales, codes);
+    pack(row, codes);
   }
-  return matrix;
 }

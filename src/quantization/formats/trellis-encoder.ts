@@ -2,16 +2,19 @@
  * Encodes with a trellis: the codes with the least squared error for given scales, then the scales with the least for
  * given codes, in turn. Neither step makes the error larger.
  */
+import type { Block, BlockOfRow, FeedbackEncoder } from './error-feedback';
 import { type Format, groupEnd, TRELLIS_STRIDE } from './format';
 import type { ScaleCoder } from './group-scale';
+import { TrellisSurvivors } from './trellis-survivors';
 import { LEVELS_A_DEVIATION } from './trellis2';
 import { Viterbi } from './viterbi';
 
 /** Further ones gain less than 0.0002 of the variance. */
 const ROUNDS = 4;
 
-export class TrellisEncoder {
+export class TrellisEncoder implements FeedbackEncoder {
   private readonly viterbi: Viterbi;
+  private readonly survivors: TrellisSurvivors;
   private readonly levels: Int8Array;
 
   constructor(
@@ -21,6 +24,7 @@ export class TrellisEncoder {
   ) {
     this.levels = Int8Array.from(levels);
     this.viterbi = new Viterbi(this.levels, depth);
+    this.survivors = new TrellisSurvivors(this.levels);
   }
 
   /** Encodes a row: fills its codes and the bits of its scales. */
@@ -44,6 +48,20 @@ export class TrellisEncoder {
         if (scale > 0) scales[g] = this.scales.encode(scale);
       }
     }
+  }
+
+  /** The four sequences of a row, one after the other. */
+  runs(depth: number): Int32Array[] {
+    return Array.from({ length: TRELLIS_STRIDE }, (_, lane) =>
+      Int32Array.from(
+        { length: Math.ceil((depth - lane) / TRELLIS_STRIDE) },
+        (_, i) => lane + i * TRELLIS_STRIDE,
+      ),
+    );
+  }
+
+  encodeBlock(block: Block, row: BlockOfRow): void {
+    this.survivors.encode(block, row);
   }
 
   /** The scale that would serve best if the weights were Gaussian. */
