@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../include/lowbit.h"
+#include "expert-reader.h"
 
 namespace {
 
@@ -414,5 +415,5 @@ NAPI_MODULE_INIT() {
       return nullptr;
     }
   }
-  return exports;
+  return addExpertReader(env, exports) == napi_ok ? exports : nullptr;
 }

@@ -108,12 +108,10 @@ export function simulate(engine: Engine, trace: RoutingTrace, options: Simulatio
     const first = layer * experts;
     const isPinned = (key: number) => key >= first && key < first + experts && ids.includes(key - first);
     for (const id of ids) {
-      if (cache.has(first + id)) {
-        cache.touch(first + id);
-        continue;
-      }
+      cache.touch(first + id);
+      if (cache.has(first + id)) continue;
       misses++;
-      for (const key of cache.admit(first + id, isPinned))
+      for (const key of cache.tryAdmit(first + id, isPinned)!)
         residents[Math.floor(key / experts)][key % experts] = 0;
       residents[layer][id] = 1;
     }

@@ -40,16 +40,27 @@ export interface NativeAddon {
   ): void;
 }
 
+/** What native/node/expert-reader.cc adds; offsets and lengths in bytes. */
+export interface ExpertReaderAddon {
+  /** Page-aligned zeros. */
+  allocatePages(bytes: number): ArrayBuffer;
+  openExperts(path: string, direct: boolean): unknown;
+  /** Reads `length` bytes, and up to the next page if there is room, and checks their CRC-32; off this thread. */
+  readExpert(handle: unknown, offset: number, length: number, crc: number, into: Uint8Array): Promise<void>;
+  readExpertNow(handle: unknown, offset: number, length: number, crc: number, into: Uint8Array): void;
+  closeExperts(handle: unknown): void;
+}
+
 /**
  * Loads the addon.
  *
  * @throws LowbitError 'engine-unavailable' telling why it is not there and what to do
  */
-export function loadNativeAddon(): NativeAddon {
+export function loadNativeAddon(): NativeAddon & ExpertReaderAddon {
   const build = join(packageRoot(), 'build');
   const path = process.env.LOWBIT_ADDON ?? join(build, 'lowbit.node');
   try {
-    return require(path) as NativeAddon;
+    return require(path) as NativeAddon & ExpertReaderAddon;
   } catch (cause) {
     const log = join(build, 'native-build-error.txt');
     const reason = existsSync(log)

@@ -1,4 +1,3 @@
-import { LowbitError } from '../../errors';
 import type { EvictionPolicy } from './eviction-policy';
 
 /** Which experts are in memory, within a budget of bytes; holds no weights. */
@@ -28,7 +27,7 @@ export class ResidentSet {
     return this.residents;
   }
 
-  /** A use of an expert that is resident. */
+  /** A use of an expert. */
   touch(key: number): void {
     this.policy.used(key);
   }
@@ -37,27 +36,21 @@ export class ResidentSet {
    * Takes an expert in and evicts what has to go for it.
    *
    * @param isPinned experts that stay
-   * @returns what was evicted
-   * @throws LowbitError 'invalid-argument' if the budget does not hold the expert beside the pinned ones
+   * @returns what was evicted, or undefined if there is no room beside the pinned ones; then nothing was evicted
    */
-  admit(key: number, isPinned: (key: number) => boolean): number[] {
+  tryAdmit(key: number, isPinned: (key: number) => boolean): number[] | undefined {
     const evicted: number[] = [];
     const needed = this.bytesOf(key);
-    while (this.bytes + needed > this.budget) {
-      const victim = this.victim(isPinned);
-      if (victim === undefined) {
-        throw new LowbitError(
-          'invalid-argument',
-          `A budget of ${this.budget} bytes does not hold an expert of ${needed} bytes beside the ` +
-            `${this.bytes} bytes in use at the same time.`,
-        );
-      }
-      this.remove(victim);
+    let freed = 0;
+    while (this.bytes - freed + needed > this.budget) {
+      const victim = this.victim((other) => isPinned(other) || evicted.includes(other));
+      if (victim === undefined) return undefined;
       evicted.push(victim);
+      freed += this.bytesOf(victim);
     }
+    for (const victim of evicted) this.remove(victim);
     this.residents.add(key);
     this.bytes += needed;
-    this.policy.used(key);
     return evicted;
   }
 

@@ -1,0 +1,346 @@
+/**
+ * Experts in memory, within a budget of bytes: slots of one size, reserved once, that experts are read into.
+ *
+ * An expert is there whole or not at all: it counts as resident once its checksum was found right. What is in use is
+ * pinned, and pinned experts are not evicted.
+ */
+import { checkArgument, LowbitError } from '../../errors';
+import { loadNativeAddon } from '../../runtime/native-addon';
+import { ExpertAffinity } from '../affinity';
+import {
+  AffinityWeighted,
+  type EvictionPolicy,
+  LeastFrequentlyUsed,
+  LeastRecentlyUsed,
+} from '../cache/eviction-policy';
+import { ResidentSet } from '../cache/resident-set';
+import { CacheMetrics } from '../metrics';
+import { type ExpertRecord, pageAligned } from './container';
+import type { ExpertSource } from './source';
+
+export interface ExpertCacheOptions {
+  readonly source: ExpertSource;
+  /** Most bytes that experts take in memory. */
+  readonly budgetBytes: number;
+  /** Experts that one token uses in a layer. */
+  readonly topK: number;
+  /** Name of the precision to read; default: the first of the container. */
+  readonly precision?: string;
+  /** What is evicted. Default `lru`. */
+  readonly policy?: 'lru' | 'lfu' | 'affinity';
+  /** Most bytes that are being read ahead at a time. Default: a token's experts of one layer. */
+  readonly speculativeBytes?: number;
+}
+
+/** Experts in use; their bytes stay until `release` is called. */
+export interface ExpertLease {
+  /** By the ids that were asked for. */
+  readonly bytes: readonly Uint8Array[];
+  release(): void;
+}
+
+/** An expert that has a slot. */
+interface Entry {
+  readonly key: number;
+  readonly record: ExpertRecord;
+  readonly memory: Uint8Array;
+  pins: number;
+  /** It was read whole and its checksum is right. */
+  present: boolean;
+  /** Settles when nobody writes the slot any more; fails if the expert could not be read. */
+  reading?: Promise<void>;
+  /** Read ahead and not used yet. */
+  speculative: boolean;
+}
+
+const AGEING_TOKENS = 64;
+
+export class ExpertCache {
+  readonly metrics = new CacheMetrics();
+  readonly affinity: ExpertAffinity;
+  /** By layer, [experts]: 1 where an expert is in memory, as routing wants it. */
+  readonly resident: readonly Int32Array[];
+  readonly slotCount: number;
+  private readonly records = new Map<number, ExpertRecord>();
+  private readonly free: Uint8Array[];
+  private readonly entries = new Map<number, Entry>();
+  private readonly set: ResidentSet;
+  private readonly source: ExpertSource;
+  private readonly slotBytes: number;
+  private readonly speculativeBytes: number;
+  private speculating = 0;
+  private wakeWaiting: (() => void)[] = [];
+  private closed = false;
+
+  /**
+   * @throws LowbitError 'invalid-argument' if the budget does not hold the experts of one token in all layers (telling
+   *   how many bytes do), or for a precision that is not there; 'invalid-weights' if an expert is missing
+   */
+  constructor({
+    source,
+    budgetBytes,
+    topK,
+    precision,
+    policy = 'lru',
+    speculativeBytes,
+  }: ExpertCacheOptions) {
+    const { layers, experts, precisions, records } = source.index;
+    const name = precision ?? precisions[0].name;
+    const chosen = precisions.findIndex((p) => p.name === name);
+    checkArgument(chosen >= 0, 'precision', `one of ${precisions.map((p) => p.name).join(', ')}`, name);
+    this.source = source;
+    for (const record of records) {
+      if (record.precision === chosen) this.records.set(record.layer * experts + record.expert, record);
+    }
+    if (this.records.size !== layers * experts) {
+      const missing = Array.from({ length: layers * experts }, (_, key) => key).find(
+        (key) => !this.records.has(key),
+      )!;
+      const what = `expert ${missing % experts} of layer ${Math.floor(missing / experts)}`;
+      throw new LowbitError('invalid-weights', `${source.name} has no ${what} in the precision ${name}.`);
+    }
+    this.slotBytes = pageAligned(Math.max(...[...this.records.values()].map(({ bytes }) => bytes)));
+    const floor = layers * topK * this.slotBytes;
+    if (!(budgetBytes >= floor)) {
+      throw new LowbitError(
+        'invalid-argument',
+        `A budget of ${budgetBytes} bytes does not hold the experts that one token uses: ${layers} layers of ${topK} ` +
+          `experts of ${this.slotBytes} bytes need ${floor}.`,
+      );
+    }
+    this.slotCount = Math.min(Math.floor(budgetBytes / this.slotBytes), layers * experts);
+    const memory = loadNativeAddon().allocatePages(this.slotCount * this.slotBytes);
+    this.free = Array.from(
+      { length: this.slotCount },
+      (_, i) => new Uint8Array(memory, i * this.slotBytes, this.slotBytes),
+    );
+    this.affinity = new ExpertAffinity(layers, experts);
+    const policies: Record<typeof policy, () => EvictionPolicy> = {
+      lru: () => new LeastRecentlyUsed(),
+      lfu: () => new LeastFrequentlyUsed(AGEING_TOKENS * layers * topK),
+      affinity: () => new AffinityWeighted(this.affinity),
+    };
+    checkArgument(policy in policies, 'policy', `one of ${Object.keys(policies).join(', ')}`, policy);
+    this.set = new ResidentSet(this.slotCount, () => 1, policies[policy]());
+    this.resident = Array.from({ length: layers }, () => new Int32Array(experts));
+    this.speculativeBytes = speculativeBytes ?? topK * this.slotBytes;
+  }
+
+  /** Bytes that are reserved for experts. */
+  get reservedBytes(): number {
+    return this.slotCount * this.slotBytes;
+  }
+
+  /**
+   * Takes experts into use, waiting for those that are read.
+   *
+   * @param ids of the layer, each once
+   * @throws LowbitError as the source does; then none is in use
+   */
+  async acquire(layer: number, ids: ArrayLike<number>): Promise<ExpertLease> {
+    const pinned: Entry[] = [];
+    const start = performance.now();
+    try {
+      // All reads start before the first one is waited for.
+      for (const key of this.keysOf(layer, ids)) pinned.push(await this.pin(key));
+      const waiting = pinned.filter(({ present }) => !present);
+      if (waiting.length > 0) {
+        await Promise.all(waiting.map(({ reading }) => reading));
+        this.metrics.stalled(performance.now() - start);
+      }
+    } catch (error) {
+      this.unpin(pinned);
+      throw error;
+    }
+    return this.lease(pinned);
+  }
+
+  /**
+   * The same at once; reading blocks.
+   *
+   * @throws LowbitError 'invalid-argument' if the source cannot be read so, or every slot is in use
+   */
+  acquireNow(layer: number, ids: ArrayLike<number>): ExpertLease {
+    const { source, metrics } = this;
+    if (!source.readNow) {
+      throw new LowbitError(
+        'invalid-argument',
+        `Experts from ${source.name} cannot be read while TF.js waits; use the asynchronous call, or copy them to a file.`,
+      );
+    }
+    const pinned: Entry[] = [];
+    try {
+      for (const key of this.keysOf(layer, ids)) {
+        const entry = this.enter(key);
+        if (!entry)
+          throw new LowbitError('invalid-argument', `All ${this.slotCount} slots for experts are in use.`);
+        entry.pins++;
+        pinned.push(entry);
+        if (entry.present) continue;
+        const start = performance.now();
+        try {
+          // Where another thread is reading the expert already, both write the same bytes.
+          source.readNow(entry.record, entry.memory);
+        } catch (error) {
+          this.failed(entry);
+          throw error;
+        }
+        this.arrived(entry);
+        metrics.stalled(performance.now() - start);
+      }
+    } catch (error) {
+      this.unpin(pinned);
+      throw error;
+    }
+    return this.lease(pinned);
+  }
+
+  /** Reads experts ahead, as far as that evicts nothing that is in use and stays within the bytes allowed for it. */
+  prefetch(layer: number, ids: ArrayLike<number>): void {
+    for (const key of this.keysOf(layer, ids)) {
+      if (this.entries.has(key) || this.speculating + this.slotBytes > this.speculativeBytes) continue;
+      const entry = this.take(key);
+      if (!entry) return;
+      entry.speculative = true;
+      this.metrics.prefetched();
+      this.speculating += this.slotBytes;
+      const done = () => {
+        this.speculating -= this.slotBytes;
+      };
+      // A failed prefetch is forgotten: whoever needs the expert reads it anew and is told.
+      this.read(entry).then(done, done);
+    }
+  }
+
+  /** Waits for what is being read; further calls throw. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.allSettled([...this.entries.values()].map(({ reading }) => reading));
+    await this.source.close();
+  }
+
+  private keysOf(layer: number, ids: ArrayLike<number>): number[] {
+    if (this.closed)
+      throw new LowbitError('invalid-argument', `The experts from ${this.source.name} were closed.`);
+    const { layers, experts } = this.source.index;
+    const isIndex = (value: number, count: number) => Number.isInteger(value) && value >= 0 && value < count;
+    checkArgument(isIndex(layer, layers), 'layer', `an integer from 0 to ${layers - 1}`, layer);
+    return Array.from(ids, (id) => {
+      checkArgument(isIndex(id, experts), 'expert', `an integer from 0 to ${experts - 1}`, id);
+      return layer * experts + id;
+    });
+  }
+
+  private lease(pinned: readonly Entry[]): ExpertLease {
+    let released = false;
+    return {
+      bytes: pinned.map(({ memory, record }) => memory.subarray(0, record.bytes)),
+      release: () => {
+        if (!released) this.unpin(pinned);
+        released = true;
+      },
+    };
+  }
+
+  private async pin(key: number): Promise<Entry> {
+    for (;;) {
+      const entry = this.enter(key);
+      if (entry) {
+        entry.pins++;
+        // Waited for by `acquire`, which sees the error.
+        if (!entry.present && !entry.reading) this.read(entry).catch(() => {});
+        return entry;
+      }
+      await new Promise<void>((wake) => this.wakeWaiting.push(wake));
+    }
+  }
+
+  /** The entry of an expert that is used now, there or yet to be read; undefined if no slot can be had. */
+  private enter(key: number): Entry | undefined {
+    const there = this.entries.get(key);
+    const entry = there ?? this.take(key);
+    if (!entry) return undefined;
+    this.set.touch(key);
+    if (there) this.metrics.hit(entry.speculative);
+    else this.metrics.miss();
+    entry.speculative = false;
+    return entry;
+  }
+
+  /** A slot for an expert that has none; undefined if nothing may go for it. */
+  private take(key: number): Entry | undefined {
+    const isBusy = (other: number) => {
+      const { pins, reading } = this.entries.get(other)!;
+      return pins > 0 || reading !== undefined;
+    };
+    const evicted = this.set.tryAdmit(key, isBusy);
+    if (!evicted) return undefined;
+    for (const other of evicted) {
+      const entry = this.entries.get(other)!;
+      this.metrics.evicted(entry.speculative);
+      this.vacate(entry);
+    }
+    const entry: Entry = {
+      key,
+      record: this.records.get(key)!,
+      memory: this.free.pop()!,
+      pins: 0,
+      present: false,
+      speculative: false,
+    };
+    this.entries.set(key, entry);
+    return entry;
+  }
+
+  private read(entry: Entry): Promise<void> {
+    entry.reading = this.source.read(entry.record, entry.memory).then(
+      () => {
+        entry.reading = undefined;
+        this.arrived(entry);
+      },
+      (error: unknown) => {
+        entry.reading = undefined;
+        if (entry.present) return;
+        this.failed(entry);
+        throw error;
+      },
+    );
+    return entry.reading;
+  }
+
+  private arrived(entry: Entry): void {
+    if (!entry.present) {
+      const { layer, expert, bytes } = entry.record;
+      entry.present = true;
+      this.resident[layer][expert] = 1;
+      this.metrics.paged(bytes);
+    }
+    this.wake();
+  }
+
+  /** Nobody gets the entry any more; who has it pinned is told by its promise. */
+  private failed(entry: Entry): void {
+    if (this.entries.get(entry.key) !== entry) return;
+    this.set.remove(entry.key);
+    this.vacate(entry);
+    this.wake();
+  }
+
+  private vacate(entry: Entry): void {
+    const { layer, expert } = entry.record;
+    this.resident[layer][expert] = 0;
+    this.entries.delete(entry.key);
+    this.free.push(entry.memory);
+  }
+
+  private unpin(entries: readonly Entry[]): void {
+    for (const entry of entries) entry.pins--;
+    this.wake();
+  }
+
+  private wake(): void {
+    const waiting = this.wakeWaiting;
+    this.wakeWaiting = [];
+    for (const go of waiting) go();
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Experts in Redis, for machines that share one store: the index under `<prefix>:index`, the bytes of each expert under
+ * `<prefix>:<layer>:<expert>:<precision>`.
+ */
+import { createClient, RESP_TYPES } from '@redis/client';
+import { z } from 'zod';
+import { LowbitError } from '../../errors';
+import { copyChecked, expertError } from './checked';
+import type { ExpertIndex, ExpertRecord } from './container';
+import type { ExpertSource } from './source';
+
+export interface RedisSourceOptions {
+  /** `redis://user:password@host:port/database`. */
+  readonly url: string;
+  /** Of the keys. */
+  readonly prefix: string;
+  /** Of one command, and of connecting, in milliseconds. Default 5000. */
+  readonly timeout?: number;
+}
+
+const DEFAULT_TIMEOUT = 5000;
+const VERSION = 1;
+
+const natural = z.int().nonnegative();
+
+const indexShape = z.object({
+  version: natural,
+  layers: natural,
+  experts: natural,
+  precisions: z.array(z.object({ name: z.string(), layout: z.unknown() })).min(1),
+  records: z.array(
+    z.object({
+      layer: natural,
+      expert: natural,
+      precision: natural,
+      offset: natural,
+      bytes: natural,
+      crc: natural,
+    }),
+  ),
+});
+
+const keyOf = (prefix: string, { layer, expert, precision }: ExpertRecord) =>
+  `${prefix}:${layer}:${expert}:${precision}`;
+
+async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
+  const client = createClient({
+    url,
+    commandOptions: { timeout },
+    disableOfflineQueue: true,
+    socket: { connectTimeout: timeout, reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) },
+  });
+  // Errors reach whoever waits for a command; without a listener they would end the process.
+  client.on('error', () => {});
+  const cancel = setTimeout(() => client.destroy(), timeout);
+  try {
+    await client.connect();
+    return client;
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot reach Redis at ${url}: ${(cause as Error).message}`, { cause });
+  } finally {
+    clearTimeout(cancel);
+  }
+}
+
+/**
+ * Copies experts into Redis; the index comes last, so that a copy that was cut is not taken for a whole one.
+ *
+ * @throws LowbitError 'io' if Redis cannot be written, or as the source does
+ */
+export async function copyToRedis(source: ExpertSource, options: RedisSourceOptions): Promise<void> {
+  const { prefix, url } = options;
+  const client = await connect(options);
+  try {
+    for (const record of source.index.records) {
+      const bytes = new Uint8Array(record.bytes);
+      await source.read(record, bytes);
+      await client.set(keyOf(prefix, record), Buffer.from(bytes.buffer));
+    }
+    await client.set(`${prefix}:index`, JSON.stringify({ version: VERSION, ...source.index }));
+  } catch (cause) {
+    if (cause instanceof LowbitError) throw cause;
+    throw new LowbitError('io', `Cannot write the experts to Redis at ${url}: ${(cause as Error).message}`, {
+      cause,
+    });
+  } finally {
+    client.destroy();
+  }
+}
+
+/**
+ * Opens experts that `copyToRedis` wrote.
+ *
+ * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-weights' if the experts are not there,
+ *   'unsupported-version' if a later version wrote them
+ */
+export async function redisSource(options: RedisSourceOptions): Promise<ExpertSource> {
+  const { url, prefix } = options;
+  const name = `${url} ${prefix}`;
+  const client = await connect(options);
+  const bytesClient = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+
+  async function readIndexKey(): Promise<ExpertIndex> {
+    const text = await client.get(`${prefix}:index`);
+    if (text === null) {
+      throw new LowbitError(
+        'invalid-weights',
+        `Redis at ${url} has no experts under ${prefix}; copy them there.`,
+      );
+    }
+    const parsed = indexShape.safeParse(JSON.parse(text));
+    if (!parsed.success)
+      throw new LowbitError('invalid-weights', `The index of the experts in ${name} is damaged.`);
+    if (parsed.data.version > VERSION) {
+      throw new LowbitError('unsupported-version', `The experts in ${name} need a newer tfjs-lowbit.`);
+    }
+    return parsed.data as ExpertIndex;
+  }
+
+  let index: ExpertIndex;
+  try {
+    index = await readIndexKey();
+  } catch (cause) {
+    client.destroy();
+    if (cause instanceof LowbitError) throw cause;
+    throw new LowbitError('io', `Cannot read the experts in ${name}: ${(cause as Error).message}`, { cause });
+  }
+  return {
+    name,
+    index,
+    async read(record, into) {
+      let bytes: Buffer | null;
+      try {
+        bytes = await bytesClient.get(keyOf(prefix, record));
+      } catch (error) {
+        throw expertError(name, record, 'io', (error as Error).message, error);
+      }
+      if (bytes === null) throw expertError(name, record, 'invalid-weights', 'it is not there');
+      copyChecked(name, record, bytes, into);
+    },
+    async close() {
+      client.destroy();
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { pageAligned } from '../../../src/moe/store/container';
+import { fileSource } from '../../../src/moe/store/file-source';
+import { copyToRedis, redisSource } from '../../../src/moe/store/redis-source';
+import type { ExpertSource } from '../../../src/moe/store/source';
+import { type ExpertFolder, expertBytes, makeExperts } from '../../support/experts';
+
+function hasRedis(): boolean {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    if (process.env.CI) throw new Error('redis-server is not installed, which tests in CI need.');
+    console.warn('SKIPPED test/moe/store/redis-source: there is no redis-server on this machine.');
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+(hasRedis() ? describe : describe.skip)('experts in Redis', () => {
+  let made: ExpertFolder;
+  let server: ChildProcess;
+  let url: string;
+  const prefix = 'shakespeare';
+
+  const start = async (port: number) => {
+    const arguments_ = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+    server = spawn('redis-server', arguments_, { stdio: ['ignore', 'pipe', 'ignore'], cwd: made.folder });
+    for await (const text of server.stdout!) if (String(text).includes('Ready to accept')) break;
+  };
+
+  beforeAll(async () => {
+    made = await makeExperts();
+    const port = await freePort();
+    url = `redis://127.0.0.1:${port}`;
+    await start(port);
+    const source = await fileSource(made.path);
+    await copyToRedis(source, { url, prefix });
+    await source.close();
+  });
+
+  afterAll(async () => {
+    server.kill('SIGKILL');
+    await made.remove();
+  });
+
+  const readAll = async (source: ExpertSource) => {
+    for (const record of source.index.records) {
+      const into = new Uint8Array(pageAligned(record.bytes));
+      await source.read(record, into);
+      expect(into.subarray(0, record.bytes)).toEqual(
+        expertBytes(record.layer, record.expert, record.precision),
+      );
+    }
+  };
+
+  test('are read as they were copied there', async () => {
+    const source = await redisSource({ url, prefix });
+    await readAll(source);
+    await source.close();
+  });
+
+  test('under a prefix without any are an error that says what to do', async () => {
+    await expect(redisSource({ url, prefix: 'other' })).rejects.toThrow(
+      'has no experts under other; copy them there',
+    );
+  });
+
+  test('of a server that is not there are an error that names it', async () => {
+    await expect(redisSource({ url: 'redis://127.0.0.1:9', prefix, timeout: 300 })).rejects.toMatchObject({
+      code: 'io',
+      message: expect.stringContaining('redis://127.0.0.1:9'),
+    });
+  });
+
+  test('are an error while the server is dead, and are read again after it came back', async () => {
+    const source = await redisSource({ url, prefix, timeout: 500 });
+    const [record] = source.index.records;
+    const into = new Uint8Array(pageAligned(record!.bytes));
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    await expect(source.read(record!, into)).rejects.toMatchObject({ code: 'io' });
+    await start(Number(new URL(url).port));
+    const file = await fileSource(made.path);
+    await copyToRedis(file, { url, prefix });
+    await file.close();
+    for (let tries = 0; ; tries++) {
+      try {
+        await readAll(source);
+        break;
+      } catch (error) {
+        if (tries > 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+    await source.close();
+  });
+});
