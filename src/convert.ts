@@ -12,10 +12,20 @@ import type { Observations } from './calibration/observations';
 import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { LabelledSource, SampleSource } from './calibration/source';
-import type { Config } from './config/config';
+import type { Config, LayerConfig } from './config/config';
 import { Settings } from './config/settings';
+import {
+  averageBits,
+  encodeWeights,
+  inputRotations,
+  planWeights,
+  type WeightPlan,
+  type WeightRecord,
+  weightRecords,
+} from './convert-weights';
 import { checkArgument, LowbitError } from './errors';
 import { type AccuracyReport, controlAccuracy } from './evaluation/accuracy-control';
+import type { BitAllocation } from './evaluation/bit-allocation';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
 import { refKey } from './graph/edit';
@@ -23,21 +33,35 @@ import type { Graph } from './graph/ir';
 import { modelBytes, toPath } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
 import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
+import { mixWidths } from './mix-widths';
 import { equalizeActivations } from './passes/equalize-activations';
 import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
+import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
+import {
+  GROUPS,
+  type Group,
+  MOST_TARGET_BITS,
+  type RotateOption,
+  WEIGHT_FORMATS,
+  type WeightsName,
+} from './quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from './quantization/weight-range';
 import { VERSION } from './version';
 
 export const DEFAULT_SAMPLES = 128;
 
+const SCHEME = 'int8: activations per tensor, affine; weights per output channel, symmetric';
+
 export type ConvertStage =
   | 'read'
   | 'optimize'
   | 'calibrate'
+  | 'encode weights'
   | 'correct'
   | 'refine'
   | 'measure layers'
@@ -72,6 +96,22 @@ export interface QuantizationOptions {
    * once a layer. Default `fast`.
    */
   biasCorrection?: BiasCorrection;
+  /**
+   * How weights are stored: in INT8, or in fewer bits where the engine can multiply by them, but for first, last and
+   * depthwise layers, which only `config` asks for. Default `int8`.
+   */
+  weights?: WeightsName;
+  /** Inputs that share a scale in low-bit formats: 32, 64, 128 or 256; 0: the whole row. Default 128. */
+  group?: Group;
+  /**
+   * Spreads weights of low-bit layers evenly by a Hadamard transform of their inputs, in blocks of 64, 128 or 256 (true:
+   * 128), where that lowers their error. Default false.
+   */
+  rotate?: RotateOption;
+  /** Makes up for the error of each low-bit weight in those that are rounded after it. Default false. */
+  errorFeedback?: boolean;
+  /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
+  targetBits?: number;
   /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
   maxDrop?: number;
   /** The same with at least this signal-to-noise, in dB, at every output. */
@@ -102,7 +142,7 @@ export interface ConvertOptions extends QuantizationOptions {
 }
 
 /** A node of the optimized graph and where it runs. */
-export interface NodeRecord {
+export interface NodeRecord extends Partial<WeightRecord> {
   readonly name: string;
   readonly op: string;
   /** For a node that computes others at the same time, a fused activation say: the node whose result it stores. */
@@ -111,6 +151,8 @@ export interface NodeRecord {
   readonly weightSignalToNoise?: number;
   /** Why a node stays float. */
   readonly reason?: string;
+  /** Its result is that of the float model times this rotation. */
+  readonly rotatedResult?: Rotation;
 }
 
 /** What a conversion did to the model. */
@@ -126,6 +168,10 @@ export interface QuantizationReport {
   readonly calibration: CalibrationProvenance;
   /** With a bar on accuracy: how it was met. */
   readonly accuracy?: AccuracyReport;
+  /** Stored bits of a weight on average over all quantized layers, scales counted. */
+  readonly bitsPerWeight: number;
+  /** With a target for it: what each layer costs at each width, and which it got. */
+  readonly allocation?: BitAllocation;
   /** All that was decided, in a form that `config` takes. */
   readonly config: Config;
   readonly warnings: readonly string[];
@@ -154,9 +200,20 @@ export function checkQuantizationOptions(options: QuantizationOptions): void {
     checkArgument(Number.isFinite(options[name] ?? 0), name, 'a finite number', options[name]);
   }
   const { validationSamples } = options;
+  checkWeightOptions(options);
   const whole =
     validationSamples === undefined || (Number.isInteger(validationSamples) && validationSamples > 0);
   checkArgument(whole, 'validationSamples', 'a positive integer', validationSamples);
+}
+
+function checkWeightOptions({ weights, group, rotate, targetBits }: QuantizationOptions): void {
+  const format = weights === undefined || WEIGHT_FORMATS.includes(weights);
+  checkArgument(format, 'weights', `one of ${WEIGHT_FORMATS.join(', ')}`, weights);
+  checkArgument(group === undefined || GROUPS.includes(group), 'group', `one of ${GROUPS.join(', ')}`, group);
+  const block = typeof rotate !== 'number' || ROTATION_BLOCKS.includes(rotate);
+  checkArgument(block, 'rotate', `true, false or one of ${ROTATION_BLOCKS.join(', ')}`, rotate);
+  const bits = targetBits === undefined || (targetBits > 2 && targetBits <= MOST_TARGET_BITS);
+  checkArgument(bits, 'targetBits', `a number above 2, at most ${MOST_TARGET_BITS}`, targetBits);
 }
 
 function checkOptions({ input, output, calibration }: ConvertOptions): void {
@@ -173,7 +230,11 @@ function checkOptions({ input, output, calibration }: ConvertOptions): void {
 }
 
 /** Splits the nodes of the optimized graph by where they run; constants and placeholders run nowhere. */
-export function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: ReadonlyMap<string, number>) {
+export function nodeRecords(
+  { graph, plan, rotatedResults }: WeightPlan,
+  fidelity: ReadonlyMap<string, number>,
+  weights: ReadonlyMap<string, WeightRecord>,
+) {
   const quantized = plan.regions.flatMap((region) => {
     const results = new Map(
       region.steps.flatMap((step) => (step.kind === 'op' ? [[step.node.name, step.store.result.node]] : [])),
@@ -186,6 +247,8 @@ export function nodeRecords(graph: Graph, plan: QuantizationPlan, fidelity: Read
         op,
         ...(output !== undefined && output !== name && { output }),
         ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
+        ...weights.get(name),
+        ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
       };
     });
   });
@@ -210,10 +273,13 @@ export function withMetadata(
   calibration: CalibrationProvenance,
   { equalize }: Settings,
 ): Graph {
+  const formats = new Set(
+    records.quantized.flatMap(({ weights = 'int8' }) => (weights === 'int8' ? [] : [weights])),
+  );
   const lowbit = {
     formatVersion: ARTEFACT_FORMAT_VERSION,
     toolVersion: VERSION,
-    scheme: 'int8: activations per tensor, affine; weights per output channel, symmetric',
+    scheme: [SCHEME, ...formats].join('; weights of some layers '),
     calibration,
     ...(equalize && { equalized: true }),
     layers: [
@@ -238,6 +304,13 @@ export function requireRegions(plan: QuantizationPlan): void {
   throw new LowbitError(
     'invalid-model',
     `Nothing in this model can be quantized: ${reasons || 'it has no ops'}.`,
+  );
+}
+
+/** What a pattern asked for and cannot be done. */
+function weightWarnings({ kept }: WeightPlan, settings: Settings): string[] {
+  return [...kept].flatMap(([name, reason]) =>
+    settings.weightsOf(name).byPattern ? [`The weights of '${name}' stay in INT8: ${reason}.`] : [],
   );
 }
 
@@ -303,6 +376,75 @@ async function refinedPlan(
   });
 }
 
+/** A model ready to be quantized. */
+export interface Prepared {
+  readonly weightPlan: WeightPlan;
+  readonly observations: Observations;
+  readonly provenance: CalibrationProvenance;
+  readonly lowBit: ReadonlyMap<string, EncodedLayer>;
+  readonly allocation?: BitAllocation;
+  readonly changes: readonly Change[];
+  readonly samples: number;
+}
+
+/** Everything up to the quantization itself: rewrites, plan, ranges, low-bit weights. */
+export async function prepare(
+  source: Graph,
+  data: SampleSource,
+  settings: Settings,
+  options: QuantizationOptions,
+): Promise<Prepared> {
+  const { signal } = options;
+  const report = progressOf(options);
+  const { method, percentile, samples = DEFAULT_SAMPLES, errorFeedback } = settings;
+  const { graph, changes } = await optimized(source, data, settings, { samples, signal });
+  const whole = planQuantization(graph, { float: settings.float(graph) });
+  requireRegions(whole);
+  const everything = planWeights(graph, whole, settings);
+  const observed = observedTensors(everything.plan, inputRotations(everything));
+  const { provenance, ...observations } = await calibrate(everything.graph, observed, data, {
+    method,
+    methodOf: settings.methods(everything.plan),
+    percentile,
+    samples,
+    signal,
+    onProgress: (done, total) => report('calibrate', done, total),
+  });
+  const onProgress = (done: number, total: number) => report('encode weights', done, total);
+  const encoding = { samples, signal, onProgress };
+  const mixed =
+    settings.targetBits === undefined
+      ? { plan: everything }
+      : await mixWidths(everything, observations, data, settings, {
+          ...encoding,
+          validation: options.validation ?? unlabelled(data),
+          onProgress: (done, total) => report('measure layers', done, total),
+        });
+  const lowBit = await encodeWeights(mixed.plan, observations, data, { ...encoding, errorFeedback });
+  return {
+    weightPlan: mixed.plan,
+    observations,
+    provenance,
+    lowBit,
+    ...('allocation' in mixed && { allocation: mixed.allocation }),
+    changes: [...changes, ...everything.changes],
+    samples,
+  };
+}
+
+/** What a configuration says of the weights of a layer, for the same to be decided again. */
+function decidedWeights({ layers, kept, rotations, folded }: WeightPlan, settings: Settings) {
+  return (name: string): Partial<LayerConfig> => {
+    const asked = settings.weightsOf(name);
+    if (kept.has(name)) return asked.byPattern ? { weights: asked.format } : {};
+    const turned = rotations.has(name) || folded.has(name);
+    const rotate = turned && (asked.block as (typeof ROTATION_BLOCKS)[number]);
+    const layer = layers.get(name);
+    if (layer) return { weights: layer.weights.format, group: layer.weights.group, rotate };
+    return { bits: 8 as const, ...(turned && { rotate }) };
+  };
+}
+
 /**
  * Converts a float graph in memory.
  *
@@ -319,21 +461,18 @@ export async function convertGraph(
   const report = progressOf(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
-  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
-  const { graph, changes } = await optimized(source, data, settings, { samples, signal });
-  const whole = planQuantization(graph, { float: settings.float(graph) });
-  requireRegions(whole);
-  const { provenance: seen, ...observed } = await calibrate(graph, observedTensors(whole), data, {
-    method,
-    methodOf: settings.methods(whole),
-    percentile,
-    samples,
-    signal,
-    onProgress: (done, total) => report('calibrate', done, total),
-  });
-  const provenance = calibration === 'random' ? { ...seen, random: true as const } : seen;
-  const weights = { weightRange: settings.weightRange, regions: settings.regions, filters: new Map() };
-  const observations = await correctedObservations(graph, whole, observed, data, {
+  const prepared = await prepare(source, data, settings, options);
+  const { weightPlan, lowBit, allocation, changes, samples } = prepared;
+  const { graph, plan: whole } = weightPlan;
+  const provenance =
+    calibration === 'random' ? { ...prepared.provenance, random: true as const } : prepared.provenance;
+  const weights = {
+    weightRange: settings.weightRange,
+    regions: settings.regions,
+    filters: new Map(),
+    lowBit,
+  };
+  const observations = await correctedObservations(graph, whole, prepared.observations, data, {
     ...weights,
     method: settings.biasCorrection,
     samples,
@@ -343,7 +482,8 @@ export async function convertGraph(
   const { plan, accuracy } = await refinedPlan(graph, whole, observations, data, { ...options, ...weights });
   report('quantize', 0, 1);
   const quantized = quantizeGraph(graph, plan, observations, weights);
-  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  const final = { ...weightPlan, plan };
+  const records = nodeRecords(final, quantized.weightFidelity, weightRecords(final, lowBit));
   return {
     graph: withMetadata(quantized.graph, records, provenance, settings),
     ...records,
@@ -352,12 +492,19 @@ export async function convertGraph(
     macs: macsOf(graph, plan),
     calibration: provenance,
     ...(accuracy && { accuracy }),
+    bitsPerWeight: averageBits(final, lowBit),
+    ...(allocation && { allocation }),
     config: settings.effective(
       plan,
       observedTensors(plan).map(({ ref }) => ref.node),
       samples,
+      decidedWeights(weightPlan, settings),
     ),
-    warnings: [...settings.warnings(graph), ...calibrationWarnings(calibration, settings, provenance)],
+    warnings: [
+      ...settings.warnings(graph),
+      ...weightWarnings(weightPlan, settings),
+      ...calibrationWarnings(calibration, settings, provenance),
+    ],
   };
 }
 

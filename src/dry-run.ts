@@ -2,20 +2,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { unlabelled } from './calibration/data/labelled';
 import { randomSamples } from './calibration/data/random';
-import { calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
 import { Settings } from './config/settings';
 import type { NodeRecord, QuantizationReport } from './convert';
 import {
   checkQuantizationOptions,
-  DEFAULT_SAMPLES,
   macsOf,
   nodeRecords,
-  optimized,
+  prepare,
   type QuantizationOptions,
-  requireRegions,
   withMetadata,
 } from './convert';
+import { weightRecords } from './convert-weights';
 import { LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { LoadedGraph } from './evaluation/loaded-graph';
@@ -25,8 +23,7 @@ import type { Graph, Sample } from './graph/ir';
 import { modelBytes } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
 import { graphModelBytes } from './graph/write-graph-model';
-import { planQuantization } from './passes/quantize/plan';
-import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { quantizeGraph } from './passes/quantize/quantize-graph';
 import { importBackend, withBackend } from './runtime/backends';
 import { engineInfo } from './runtime/current-engine';
 
@@ -132,27 +129,19 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const settings = new Settings(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
-  const { method, percentile, samples = DEFAULT_SAMPLES } = settings;
-  const { graph } = await optimized(source, data, settings, { samples, signal });
-  const plan = planQuantization(graph, { float: settings.float(graph) });
-  requireRegions(plan);
-  const { provenance, ...observations } = await calibrate(graph, observedTensors(plan), data, {
-    method,
-    methodOf: settings.methods(plan),
-    percentile,
-    samples,
-    signal,
-    onProgress: (done, total) => onProgress?.({ stage: 'calibrate', done, total }),
-  });
-  const weights = { weightRange: settings.weightRange, regions: settings.regions };
+  const prepared = await prepare(source, data, settings, options);
+  const { weightPlan, observations, provenance, lowBit } = prepared;
+  const { graph, plan } = weightPlan;
+  const weights = { weightRange: settings.weightRange, regions: settings.regions, lowBit };
   const quantized = quantizeGraph(graph, plan, observations, weights);
-  const records = nodeRecords(graph, plan, quantized.weightFidelity);
+  const records = nodeRecords(weightPlan, quantized.weightFidelity, weightRecords(weightPlan, lowBit));
   const lowbit = withMetadata(quantized.graph, records, provenance, settings);
   const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
   const sensitivity =
     calibration === 'random'
       ? undefined
       : await measureSensitivity(graph, plan, observations, options.validation ?? unlabelled(data), {
+          weights,
           signal,
           onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
         });

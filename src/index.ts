@@ -66,6 +66,7 @@ export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
 export { fileSystem, releaseArtifacts } from './io/file-system';
+export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
 export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
 export { writeReport } from './report/write-report';

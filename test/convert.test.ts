@@ -139,9 +139,9 @@ describe('a configuration', () => {
       expect.stringMatching(/'head\/\*' matches no node .*'head\/\*\*' also matches what lies deeper/),
       expect.stringMatching(/'nope' matches no node of the optimized graph\.$/),
     ]);
-    const wrong = { layers: [{ match: 'a', bits: 4 }] } as unknown as ConvertOptions['config'];
+    const wrong = { layers: [{ match: 'a', bits: 5 }] } as unknown as ConvertOptions['config'];
     await expect(convert(options({ config: wrong }))).rejects.toThrow(
-      /layers\[0\]\.bits: expected 8 or 'float'/,
+      /layers\[0\].bits: expected 8, 4, 3, 2 or 'float'/,
     );
   });
 });

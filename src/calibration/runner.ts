@@ -5,8 +5,9 @@ import { LowbitError } from '../errors';
 import { LoadedGraph } from '../evaluation/loaded-graph';
 import { refKey } from '../graph/edit';
 import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../graph/ir';
+import { rotateRows } from '../quantization/hadamard';
 import { importBackend, withBackend } from '../runtime/backends';
-import type { Observations, ObservedTensor } from './observations';
+import { type Observations, type ObservedTensor, observedKey } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
 import type { Observer } from './observers/observer';
@@ -96,22 +97,25 @@ function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
   return batched ? sample[batched.name].shape[0] : 1;
 }
 
-/** The observers of one tensor. */
+/** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
-  readonly range: Observer;
   readonly mean?: ChannelMeanObserver;
 
   constructor(
     private readonly node: GraphNode,
-    channels: number | undefined,
-    range: Observer,
+    readonly tensor: ObservedTensor,
+    readonly range: Observer,
   ) {
-    this.range = range;
+    const { channels } = tensor;
     if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
   }
 
+  get key(): string {
+    return observedKey(this.tensor);
+  }
+
   observe(tensor: tf.Tensor): void {
-    const values = tensor.dataSync() as Float32Array;
+    const values = this.valuesOf(tensor);
     for (let i = 0; i < values.length; i++) {
       if (Number.isFinite(values[i])) continue;
       throw new LowbitError(
@@ -122,6 +126,13 @@ class TensorWatch {
     this.range.observe(values);
     this.mean?.observe(values);
   }
+
+  private valuesOf(tensor: tf.Tensor): Float32Array {
+    const values = tensor.dataSync() as Float32Array;
+    const { rotation } = this.tensor;
+    const depth = tensor.shape.at(-1) ?? 1;
+    return rotation && depth > 0 ? rotateRows(values, values.length / depth, depth, rotation) : values;
+  }
 }
 
 async function observeAll(
@@ -130,11 +141,13 @@ async function observeAll(
   source: SampleSource,
   options: Settings,
 ) {
-  const watches = tensors.map(({ ref, channels }) => {
-    const observer = newObserver(options.methodOf?.(ref.node) ?? options.method, options.percentile);
-    return new TensorWatch(graph.nodes.get(ref.node)!, channels, observer);
+  const watches = tensors.map((tensor) => {
+    const { node } = tensor.ref;
+    const observer = newObserver(options.methodOf?.(node) ?? options.method, options.percentile);
+    return new TensorWatch(graph.nodes.get(node)!, tensor, observer);
   });
-  const refs = tensors.map((t) => t.ref);
+  const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
+  const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
   const hash = createHash('sha256');
   const model = await LoadedGraph.load(graph);
   let seen = 0;
@@ -143,7 +156,9 @@ async function observeAll(
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
       for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
-      await model.run(sample, refs, (tensor, i) => watches[i].observe(tensor));
+      await model.run(sample, refs, (tensor, i) => {
+        for (const watch of watching[i]) watch.observe(tensor);
+      });
       seen += samplesIn(sample, graph.inputs);
       options.onProgress?.(Math.min(seen, options.samples), options.samples);
       if (seen >= options.samples) break;
@@ -153,10 +168,14 @@ async function observeAll(
   }
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
-  const keys = refs.map(refKey);
-  const ranges = new Map(watches.map(({ range }, i) => [keys[i], range.range()!]));
-  const means = new Map(watches.flatMap(({ mean }, i) => (mean ? [[keys[i], mean.means()] as const] : [])));
-  return { ranges, means, seen, sha256: hash.digest('hex') };
+  const ranges = new Map(watches.map(({ key, range }) => [key, range.range()!]));
+  const means = new Map(watches.flatMap(({ key, mean }) => (mean ? [[key, mean.means()] as const] : [])));
+  const meanSquares = new Map(
+    watches.flatMap(({ key, mean, tensor }) =>
+      mean && tensor.squares ? [[key, mean.meanSquares()] as const] : [],
+    ),
+  );
+  return { ranges, means, meanSquares, seen, sha256: hash.digest('hex') };
 }
 
 function ownMethods(
@@ -187,12 +206,13 @@ export async function calibrate(
 ): Promise<Calibration> {
   const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
   const backend = await importBackend();
-  const { ranges, means, seen, sha256 } = await withBackend(backend, () =>
+  const { ranges, means, meanSquares, seen, sha256 } = await withBackend(backend, () =>
     observeAll(graph, tensors, source, settings),
   );
   return {
     ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
     means,
+    meanSquares,
     provenance: {
       method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
       ...ownMethods(tensors, settings),

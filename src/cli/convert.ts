@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { BIAS_CORRECTIONS, type BiasCorrection } from '../calibration/correction/bias-correction';
 import { labelledImages, unlabelled } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
@@ -11,11 +11,20 @@ import {
 } from '../calibration/observers/methods';
 import { type LabelledSource, type SampleSource, withoutLabels } from '../calibration/source';
 import { compare } from '../compare';
-import { readConfig, writeConfig } from '../config/config';
+import { type Config, readConfig, writeConfig } from '../config/config';
 import { type ConvertProgress, type ConvertReport, convert } from '../convert';
 import { type DryRunReport, dryRun } from '../dry-run';
 import { checkArgument, LowbitError } from '../errors';
 import type { AccuracyReport } from '../evaluation/accuracy-control';
+import { ROTATION_BLOCKS } from '../quantization/hadamard';
+import {
+  DEFAULT_GROUP,
+  GROUPS,
+  type Group,
+  type RotateOption,
+  WEIGHT_FORMATS,
+  type WeightsName,
+} from '../quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import {
   type CommandContext,
@@ -51,6 +60,11 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   equalize?: boolean;
   weightRange?: WeightRange;
   biasCorrection?: BiasCorrection;
+  weights?: WeightsOption;
+  group?: Group;
+  rotate?: RotateOption;
+  errorFeedback?: boolean;
+  targetBits?: number;
   maxDrop?: number;
   minSnr?: number;
   validation?: string;
@@ -58,6 +72,12 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   labels?: string;
   regions: boolean;
   overwrite?: boolean;
+}
+
+/** `--weights`: a format for all layers, and formats of single ones by pattern. */
+interface WeightsOption {
+  format?: WeightsName;
+  layers: { match: string; weights: WeightsName }[];
 }
 
 /** Samples that a report compares the models on. */
@@ -71,6 +91,31 @@ function checkReportable({ report, regions, equalize }: Options): void {
     'invalid-argument',
     `A report compares layers with those of the float model: give either --report or ${other}.`,
   );
+}
+
+/** Reads `trellis2` or `head/**=int4`; may be given again and again. */
+function weightsOption(text: string, before: WeightsOption = { layers: [] }): WeightsOption {
+  const at = text.lastIndexOf('=');
+  const format = text.slice(at + 1) as WeightsName;
+  if (!WEIGHT_FORMATS.includes(format))
+    throw new InvalidArgumentError(`Expected one of ${WEIGHT_FORMATS.join(', ')}.`);
+  return at < 0
+    ? { ...before, format }
+    : { ...before, layers: [...before.layers, { match: text.slice(0, at), weights: format }] };
+}
+
+function oneOf<Value extends number>(values: readonly Value[]): (text: string) => Value {
+  return (text) => {
+    const found = values.find((value) => String(value) === text);
+    if (found === undefined) throw new InvalidArgumentError(`Expected one of ${values.join(', ')}.`);
+    return found;
+  };
+}
+
+async function configOf({ config, weights }: Options): Promise<Config | undefined> {
+  const read = config === undefined ? undefined : await readConfig(config);
+  if (!weights || weights.layers.length === 0) return read;
+  return { ...read, layers: [...(read?.layers ?? []), ...weights.layers] };
 }
 
 async function openCalibration(options: Options): Promise<SampleSource | 'random'> {
@@ -132,6 +177,36 @@ function accuracyTable({ samples, quantized, converted, kept, trials }: Accuracy
   return table([`accuracy on ${samples} samples, ${trials} tried`, 'points of top-1 lost', 'dB'], rows);
 }
 
+/** Layers by format, and those that stay in INT8 against what was asked. */
+function weightsTable({ quantized }: ConvertReport): string[] {
+  const layers = quantized.filter(({ weights }) => weights !== undefined);
+  const lowBit = layers.some(({ weights, weightsReason }) => weights !== 'int8' || weightsReason);
+  if (!lowBit) return [];
+  const rows = layers.map(({ name, op, weights, bitsPerWeight, rotation, weightSignalToNoise, ...layer }) => [
+    name,
+    op,
+    weights ?? '',
+    bitsPerWeight?.toFixed(2) ?? '',
+    rotation ?? '',
+    weightSignalToNoise === undefined ? '' : `${weightSignalToNoise.toFixed(1)} dB`,
+    layer.weightsReason ?? '',
+  ]);
+  return [table(['layer', 'op', 'weights', 'bits a weight', 'rotation', 'of weights', 'why INT8'], rows)];
+}
+
+/** What a mix was chosen from: noise at the outputs with each layer alone at each width. */
+function allocationTable({ allocation }: ConvertReport): string[] {
+  if (!allocation) return [];
+  const widths = allocation.layers[0]?.options.map(({ bits }) => bits) ?? [];
+  const rows = allocation.layers.map(({ name, weights, options, chosen }) => [
+    name,
+    weights,
+    ...options.map(({ signalToNoise }) => signalToNoise.toFixed(1)),
+    chosen,
+  ]);
+  return [table(['layer', 'weights', ...widths.map((bits) => `dB at ${bits} bits`), 'bits'], rows)];
+}
+
 function print(report: ConvertReport & ReportCliOptions): string {
   const { quantized, float, bytes, macs, calibration } = report;
   const summary = table(
@@ -142,6 +217,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ['multiply-accumulates in INT8', percent(macs.percent)],
       ['size before', megabytes(bytes.before)],
       ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
+      ['bits a weight', report.bitsPerWeight.toFixed(2)],
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
       ['written to', report.output],
       ...(report.report === undefined ? [] : [['report', report.report]]),
@@ -150,6 +226,8 @@ function print(report: ConvertReport & ReportCliOptions): string {
   const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
   return [
     summary,
+    ...allocationTable(report),
+    ...weightsTable(report),
     ...(report.accuracy ? [accuracyTable(report.accuracy)] : []),
     ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
     ...report.warnings.map((warning) => `warning: ${warning}`),
@@ -160,7 +238,8 @@ function print(report: ConvertReport & ReportCliOptions): string {
 async function conversion(options: Options, { progress, signal }: CommandContext) {
   return {
     ...options,
-    config: options.config === undefined ? undefined : await readConfig(options.config),
+    config: await configOf(options),
+    weights: options.weights?.format,
     regions: options.regions ? undefined : false,
     minSignalToNoise: options.minSnr,
     validation: await openValidation(options),
@@ -208,6 +287,26 @@ export function convertCommand(): Command {
         "none, fast (for each layer's own weights) or sequential (also for the layers before it; slower) (default: fast)",
       ).choices(BIAS_CORRECTIONS),
     )
+    .option(
+      '--weights <[pattern=]format>',
+      `how weights are stored: ${WEIGHT_FORMATS.join(', ')}; with a pattern: those of single layers (repeat; default: int8)`,
+      weightsOption,
+    )
+    .option(
+      '--group <inputs>',
+      `inputs that share a scale in low-bit formats: ${GROUPS.join(', ')}; 0: all of a row (default: ${DEFAULT_GROUP})`,
+      oneOf(GROUPS),
+    )
+    .option(
+      '--rotate [block]',
+      `rotate inputs and weights of low-bit layers where it lowers their error, in blocks of ${ROTATION_BLOCKS.join(', ')} (default: 128)`,
+      oneOf(ROTATION_BLOCKS),
+    )
+    .option(
+      '--error-feedback',
+      'make up for the error of each low-bit weight in those rounded after it (slower)',
+    )
+    .option('--target-bits <bits>', 'mix layers of 8, 4, 3 and 2 bits to this many a weight on average', real)
     .option('--max-drop <points>', 'leave the fewest layers float that keep the loss of top-1 to this', real)
     .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)
     .option('--validation <data>', 'what the two are measured on (default: the calibration data)')

@@ -17,14 +17,20 @@ function layerRow({
   weightSignalToNoise,
   reason,
   result,
+  weights,
+  bitsPerWeight,
+  rotation,
+  weightsReason,
 }: ConvertedReport['layers'][number]) {
   return [
     name,
     op,
     result && result.bits !== 8 ? `int${result.bits}` : precision,
+    weights === undefined ? '' : `${weights}${rotation ? ', rotated' : ''}`,
+    bitsPerWeight?.toFixed(2) ?? '',
     result ? `${result.scale.toPrecision(4)}, ${result.zeroPoint}` : '',
     weightSignalToNoise === undefined ? '' : `${weightSignalToNoise.toFixed(1)} dB`,
-    reason ?? (output === undefined ? '' : `with ${output}`),
+    reason ?? weightsReason ?? (output === undefined ? '' : `with ${output}`),
   ];
 }
 
@@ -50,7 +56,10 @@ function printConverted(report: ConvertedReport): string {
         ['converted by', `tfjs-lowbit ${report.toolVersion}`],
       ],
     ),
-    table(['layer', 'op', 'precision', 'scale, zero point', 'of weights', ''], layers.map(layerRow)),
+    table(
+      ['layer', 'op', 'precision', 'weights', 'bits a weight', 'scale, zero point', 'of weights', ''],
+      layers.map(layerRow),
+    ),
   ].join('\n');
 }
 

@@ -28,6 +28,7 @@ function row({
     shorten(name),
     [op, ...fused].join(' + '),
     precision,
+    layer.weights === undefined ? '' : `${layer.weights.format}, ${layer.weights.bitsPerWeight.toFixed(2)}`,
     decibels(layer.signalToNoise),
     decibels(layer.weightSignalToNoise),
     layer.clipped === undefined ? '' : percent(layer.clipped),
@@ -39,6 +40,17 @@ function row({
 
 /** Worst first. */
 export function layersTable(layers: readonly ReportLayer[]): string {
-  const head = ['layer', 'op', 'precision', 'noise', 'of weights', 'clipped', 'million MACs', 'kB', 'time'];
+  const head = [
+    'layer',
+    'op',
+    'precision',
+    'weights, bits',
+    'noise',
+    'of weights',
+    'clipped',
+    'million MACs',
+    'kB',
+    'time',
+  ];
   return table(head, [...layers].sort((a, b) => a.signalToNoise - b.signalToNoise).map(row));
 }

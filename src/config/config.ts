@@ -4,10 +4,22 @@ import { z } from 'zod';
 import { BIAS_CORRECTIONS } from '../calibration/correction/bias-correction';
 import { CALIBRATION_METHODS } from '../calibration/observers/methods';
 import { LowbitError } from '../errors';
+import { ROTATION_BLOCKS } from '../quantization/hadamard';
+import { GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../quantization/weight-range';
 
-/** Bits of a layer. A number is the width of its weights, and later formats are further numbers. */
-const bits = z.literal([8, 'float'], { error: "expected 8 or 'float'" });
+/** Bits of a layer: a number is the width of its weights, in the format that serves it best. */
+const bits = z.literal([8, 4, 3, 2, 'float'], { error: "expected 8, 4, 3, 2 or 'float'" });
+
+const weights = z.enum(WEIGHT_FORMATS, { error: `expected one of ${WEIGHT_FORMATS.join(', ')}` });
+
+/** Inputs that share a scale; 0: the whole row. */
+const group = z.literal(GROUPS, { error: `expected one of ${GROUPS.join(', ')}` });
+
+/** Turns activations and weights by a Hadamard transform of blocks of this size; true: of the usual one. */
+const rotate = z.literal([true, false, ...ROTATION_BLOCKS], {
+  error: `expected true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
+});
 
 const method = z.enum(CALIBRATION_METHODS, { error: `expected one of ${CALIBRATION_METHODS.join(', ')}` });
 
@@ -19,6 +31,10 @@ const layer = z.strictObject({
   /** Name of a node, or a glob pattern of names: `*` within a part between slashes, `**` across them. */
   match: pattern,
   bits: bits.optional(),
+  /** How its weights are stored: before `bits`, where both are said of a layer in one entry. */
+  weights: weights.optional(),
+  group: group.optional(),
+  rotate: rotate.optional(),
   /** How the range of the layer's result is chosen. */
   calibration: method.optional(),
 });
@@ -43,6 +59,14 @@ const config = z.strictObject({
   biasCorrection: z
     .enum(BIAS_CORRECTIONS, { error: `expected one of ${BIAS_CORRECTIONS.join(', ')}` })
     .optional(),
+  /** How weights are stored where no layer says otherwise; first, last and depthwise layers then stay in INT8. */
+  weights: weights.optional(),
+  group: group.optional(),
+  rotate: rotate.optional(),
+  /** Spreads the error of rounded weights over those that are rounded later. */
+  errorFeedback: z.boolean().optional(),
+  /** Average bits of a weight that layers of 8, 4, 3 and 2 bits are mixed for. */
+  targetBits: z.number().gt(2).lte(MOST_TARGET_BITS).optional(),
   /** One native program for every region of quantized nodes, or a kernel for every node. */
   regions: z.boolean().optional(),
   /** Patterns of what stays float: short for layers with bits `float`. */

@@ -1,5 +1,6 @@
 import picomatch from 'picomatch';
 import type { CalibrationMethod } from '../calibration/observers/methods';
+import { FORMAT_OF_BITS, type WeightBits, type WeightsName } from '../quantization/layer-weights';
 import type { Config, LayerConfig } from './config';
 
 interface Rule extends LayerConfig {
@@ -21,12 +22,28 @@ export class LayerRules {
     this.rules = [...skipped, ...layers].map(compile);
   }
 
-  bitsOf(name: string): LayerConfig['bits'] {
-    return this.rules.findLast((rule) => rule.bits !== undefined && rule.matches(name))?.bits;
+  private field<Key extends keyof LayerConfig>(name: string, key: Key): LayerConfig[Key] | undefined {
+    return this.rules.findLast((rule) => rule[key] !== undefined && rule.matches(name))?.[key];
+  }
+
+  /** How a node's weights are stored, or `float` for one that is not quantized. */
+  weightsOf(name: string): WeightsName | 'float' | undefined {
+    const says = ({ bits, weights }: LayerConfig) => bits !== undefined || weights !== undefined;
+    const rule = this.rules.findLast((each) => says(each) && each.matches(name));
+    if (rule?.bits === 'float') return 'float';
+    return rule?.weights ?? (rule && FORMAT_OF_BITS[rule.bits as WeightBits]);
+  }
+
+  groupOf(name: string): LayerConfig['group'] {
+    return this.field(name, 'group');
+  }
+
+  rotateOf(name: string): LayerConfig['rotate'] {
+    return this.field(name, 'rotate');
   }
 
   methodOf(name: string): CalibrationMethod | undefined {
-    return this.rules.findLast((rule) => rule.calibration !== undefined && rule.matches(name))?.calibration;
+    return this.field(name, 'calibration');
   }
 
   /** Patterns that match none of these names: misspelt, most likely. */

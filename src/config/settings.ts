@@ -4,6 +4,14 @@ import { type CalibrationMethod, DEFAULT_METHOD } from '../calibration/observers
 import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
 import type { QuantizationPlan } from '../passes/quantize/plan';
+import {
+  blockOf,
+  DEFAULT_GROUP,
+  type Group,
+  type LayerWeights,
+  type RotateOption,
+  type WeightsName,
+} from '../quantization/layer-weights';
 import type { WeightRange } from '../quantization/weight-range';
 import { type Config, checkConfig, type LayerConfig } from './config';
 import { LayerRules } from './layer-rules';
@@ -18,6 +26,17 @@ export interface SettingsOptions {
   weightRange?: WeightRange;
   biasCorrection?: BiasCorrection;
   regions?: boolean;
+  weights?: WeightsName;
+  group?: Group;
+  rotate?: RotateOption;
+  errorFeedback?: boolean;
+  targetBits?: number;
+}
+
+/** What a layer is asked to store its weights as, and whether a pattern asks for it. */
+export interface AskedWeights extends LayerWeights {
+  readonly byPattern: boolean;
+  readonly rotateByPattern: boolean;
 }
 
 const ASKED = 'left in float as asked';
@@ -36,6 +55,11 @@ export class Settings {
   readonly weightRange: WeightRange;
   readonly biasCorrection: BiasCorrection;
   readonly regions: boolean;
+  readonly errorFeedback: boolean;
+  /** Average bits of a weight, if a mix of widths is asked for. */
+  readonly targetBits: number | undefined;
+  /** What layers are asked to store their weights as where no pattern says otherwise. */
+  readonly weights: LayerWeights;
   private readonly rules: LayerRules;
 
   /**
@@ -52,6 +76,13 @@ export class Settings {
     this.weightRange = options.weightRange ?? config.weightRange ?? 'max';
     this.biasCorrection = options.biasCorrection ?? config.biasCorrection ?? 'fast';
     this.regions = options.regions ?? regions ?? true;
+    this.errorFeedback = options.errorFeedback ?? config.errorFeedback ?? false;
+    this.targetBits = options.targetBits ?? config.targetBits;
+    this.weights = {
+      format: options.weights ?? config.weights ?? 'int8',
+      group: options.group ?? config.group ?? DEFAULT_GROUP,
+      block: blockOf(options.rotate ?? config.rotate),
+    };
     const last = checkConfig({ skip }, 'skip').skip ?? [];
     const layers = last.map((match): LayerConfig => ({ match, bits: 'float' }));
     this.rules = new LayerRules({ ...config, layers: [...(config.layers ?? []), ...layers] });
@@ -59,8 +90,22 @@ export class Settings {
 
   /** Nodes to leave in float, with the reason, for `planQuantization`. */
   float(graph: Graph): Map<string, string> {
-    const names = namesIn(graph).filter((name) => this.rules.bitsOf(name) === 'float');
+    const names = namesIn(graph).filter((name) => this.rules.weightsOf(name) === 'float');
     return new Map(names.map((name) => [name, ASKED]));
+  }
+
+  /** How the weights of a node are to be stored. */
+  weightsOf(name: string): AskedWeights {
+    const { weights, rules } = this;
+    const own = rules.weightsOf(name);
+    const rotate = rules.rotateOf(name);
+    return {
+      format: own === undefined || own === 'float' ? weights.format : own,
+      group: rules.groupOf(name) ?? weights.group,
+      block: rotate === undefined ? weights.block : blockOf(rotate),
+      byPattern: own !== undefined && own !== 'float',
+      rotateByPattern: rotate !== undefined,
+    };
   }
 
   /** The method for each node's result: the node's own, or that of the op that stores it. */
@@ -88,8 +133,14 @@ export class Settings {
    * A configuration that says all of this, layer by layer: reading it back gives the same model.
    *
    * @param observed nodes whose results have a range
+   * @param weightsOf what it says of the weights of a quantized node
    */
-  effective(plan: QuantizationPlan, observed: readonly string[], samples: number): Config {
+  effective(
+    plan: QuantizationPlan,
+    observed: readonly string[],
+    samples: number,
+    weightsOf: (node: string) => Partial<LayerConfig>,
+  ): Config {
     const methodOf = this.methods(plan);
     const ranged = new Set(observed);
     const range = (node: string) => (ranged.has(node) ? { calibration: methodOf(node) } : {});
@@ -104,9 +155,11 @@ export class Settings {
       weightRange: this.weightRange,
       biasCorrection: this.biasCorrection,
       regions: this.regions,
+      ...(this.weights.format !== 'int8' && { weights: this.weights.format }),
+      ...(this.errorFeedback && { errorFeedback: true }),
       layers: [
         ...inputs.map((match) => ({ match, ...range(match) })),
-        ...quantized.map((match) => ({ match, bits: 8 as const, ...range(match) })),
+        ...quantized.map((match) => ({ match, ...weightsOf(match), ...range(match) })),
         ...asked.map((match) => ({ match, bits: 'float' as const, ...range(match) })),
       ],
     };

@@ -196,7 +196,10 @@ export async function controlAccuracy(
       },
     });
     if (all.met) return report(all, []);
-    const { layers } = await measureSensitivity(graph, plan, observations, source, { signal });
+    const { layers } = await measureSensitivity(graph, plan, observations, source, {
+      weights: options,
+      signal,
+    });
     const ranking = layers.map(({ name }) => name);
     const count = await smallestCount(trials, ranking);
     if (count === undefined) {

@@ -1,9 +1,11 @@
 /** Per-layer evidence: what every layer of a converted model computes, beside the float model's layer, on samples. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayerRecord } from '../graph/artefact';
 import { countMacs } from '../graph/count-macs';
 import { refKey } from '../graph/edit';
 import { inferShapes, type Shapes } from '../graph/infer-shapes';
-import type { Graph, GraphNode, Sample } from '../graph/ir';
+import type { Constant, Graph, GraphNode, Sample } from '../graph/ir';
+import { rotateRows } from '../quantization/hadamard';
 import { SignalToNoise } from '../quantization/metrics';
 import { yieldToCancel } from './cancelled';
 import { type LayerTensor, layerBorders, nodesOfLayer, tapGraph } from './layer-tensors';
@@ -19,6 +21,17 @@ export interface LayerError {
   readonly precision: 'int8' | 'int16' | 'float32';
   /** Bits of the weights and of the result; 32: float. */
   readonly bits: { readonly weights?: number; readonly result: number };
+  /** How the weights are stored, where the artefact tells. */
+  readonly weights?: {
+    /** `int8` or the name of a low-bit format. */
+    readonly format: string;
+    /** Stored bits of a weight, scales counted. */
+    readonly bitsPerWeight: number;
+    readonly group?: number;
+    readonly rotation?: string;
+    /** Why they stay in INT8 though low-bit ones were asked for. */
+    readonly reason?: string;
+  };
   /** Why it stays float. */
   readonly reason?: string;
   /** Multiply-accumulates for one sample. */
@@ -126,6 +139,16 @@ function realValues(tensor: Tensor): Float32Array | undefined {
   return tensor.dtype === 'float32' ? (tensor.dataSync() as Float32Array) : undefined;
 }
 
+/** What the converted model is to compute: the float model's values, rotated where it rotates them. */
+function asConverted(
+  { rotatedResult }: LayerRecord,
+  values: Float32Array | undefined,
+  depth: number | undefined,
+): Float32Array | undefined {
+  if (!rotatedResult || !values || !depth) return values;
+  return rotateRows(values, values.length / depth, depth, rotatedResult);
+}
+
 async function compareGroup(
   models: { float: LoadedGraph; converted: LoadedGraph },
   group: readonly LayerWatch[],
@@ -136,7 +159,7 @@ async function compareGroup(
   await models.float.run(
     sample,
     tensors.map(({ float }) => float),
-    (tensor) => expected.push(realValues(tensor)),
+    (tensor, i) => expected.push(asConverted(tensors[i].record, realValues(tensor), tensor.shape.at(-1))),
   );
   await models.converted.run(
     sample,
@@ -149,8 +172,14 @@ async function compareGroup(
   );
 }
 
-/** Bytes of a layer's float weights, and of the same in INT8: codes, and a scale and a bias of 4 bytes a channel. */
-function bytesOfLayer(float: Graph, nodes: readonly GraphNode[], channels: number, quantized: boolean) {
+/** Bytes of a layer's float weights, and of the same quantized: codes with scales, and a bias of 4 bytes a channel. */
+function bytesOfLayer(
+  float: Graph,
+  nodes: readonly GraphNode[],
+  channels: number,
+  quantized: boolean,
+  bitsPerWeight: number | undefined,
+) {
   const names = new Set(nodes.flatMap(({ inputs }) => inputs.map(({ node }) => node)));
   const weights = [...names]
     .flatMap((name) => float.constants.get(name) ?? [])
@@ -158,7 +187,30 @@ function bytesOfLayer(float: Graph, nodes: readonly GraphNode[], channels: numbe
   const before = weights.reduce((sum, { values }) => sum + values.byteLength, 0);
   if (!quantized) return { before, after: before };
   const filters = weights.filter(({ shape }) => shape.length > 1);
-  return { before, after: filters.reduce((sum, { values }) => sum + values.length + 8 * channels, 0) };
+  const stored = ({ length }: Constant['values']) =>
+    bitsPerWeight === undefined ? length + 4 * channels : (length * bitsPerWeight) / 8;
+  return {
+    before,
+    after: filters.reduce((sum, { values }) => sum + Math.round(stored(values)) + 4 * channels, 0),
+  };
+}
+
+/** Whole bits of the codes of a format: `pi3` has 3. */
+function codeBits({ weights }: LayerRecord): number {
+  return weights === undefined ? 8 : Number(/\d+$/.exec(weights)?.[0] ?? 8);
+}
+
+function weightsOf({ weights, bitsPerWeight, group, rotation, weightsReason }: LayerRecord) {
+  if (weights === undefined || bitsPerWeight === undefined) return {};
+  return {
+    weights: {
+      format: weights,
+      bitsPerWeight,
+      ...(group !== undefined && { group }),
+      ...(rotation !== undefined && { rotation }),
+      ...(weightsReason !== undefined && { reason: weightsReason }),
+    },
+  };
 }
 
 /** What is known of a layer without running it. */
@@ -173,10 +225,11 @@ function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: Re
     op: record.op,
     fused: nodes.filter(({ name }) => name !== record.name).map(({ op }) => op),
     precision: !region || (result === 32 && macs === 0) ? 'float32' : result === 16 ? 'int16' : 'int8',
-    bits: { ...(macs > 0 && { weights: region ? 8 : 32 }), result },
+    bits: { ...(macs > 0 && { weights: region ? codeBits(record) : 32 }), result },
+    ...weightsOf(record),
     ...(record.reason !== undefined && { reason: record.reason }),
     macs,
-    bytes: bytesOfLayer(float, nodes, channels, region !== undefined),
+    bytes: bytesOfLayer(float, nodes, channels, region !== undefined, record.bitsPerWeight),
     ...(record.weightSignalToNoise !== undefined && { weightSignalToNoise: record.weightSignalToNoise }),
   } as const;
 }

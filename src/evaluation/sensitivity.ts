@@ -13,6 +13,7 @@ import { consumers, refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import { type Layer, layersOf } from '../passes/quantize/layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
+import type { WeightOptions } from '../passes/quantize/program-builder';
 import { lowerRegion } from '../passes/quantize/quantize-graph';
 import { SignalToNoise } from '../quantization/metrics';
 import { importBackend, withBackend } from '../runtime/backends';
@@ -29,6 +30,10 @@ const DEFAULT_SAMPLES = 16;
 export interface SensitivityOptions {
   /** How many samples to use at most. Default 16. */
   samples?: number;
+  /** How weights are quantized. */
+  weights?: WeightOptions;
+  /** Names of the layers to measure. Default: all. */
+  only?: ReadonlySet<string>;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
 }
@@ -84,13 +89,14 @@ class LoneLayer {
     private readonly graph: Graph,
     private readonly layer: Layer,
     observations: Observations,
+    weights: WeightOptions | undefined,
   ) {
     const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
     const float = new Map(others.map((name) => [name, 'not measured now']));
     const plan = planQuantization(graph, { float, weightless: true });
     const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
     if (!region) throw new Error(`Layer '${layer.name}' has no region of its own.`);
-    const builder = lowerRegion(region, plan, observations);
+    const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
     this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
@@ -214,7 +220,10 @@ export async function measureSensitivity(
   source: LabelledSource,
   options: SensitivityOptions = {},
 ): Promise<Sensitivity> {
-  const layers = layersOf(graph, plan).map((layer) => new LoneLayer(graph, layer, observations));
+  const { only, weights } = options;
+  const layers = layersOf(graph, plan)
+    .filter(({ name }) => only?.has(name) ?? true)
+    .map((layer) => new LoneLayer(graph, layer, observations, weights));
   try {
     const samples = await withBackend(await importBackend(), () =>
       measureAll(graph, layers, source, options),

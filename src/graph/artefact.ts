@@ -14,6 +14,18 @@ export interface LayerRecord {
   readonly precision: string;
   readonly weightSignalToNoise?: number;
   readonly reason?: string;
+  /** How its weights are stored, `int8` or the name of a low-bit format. */
+  readonly weights?: string;
+  /** Stored bits of a weight, scales counted. */
+  readonly bitsPerWeight?: number;
+  /** Inputs that share a scale, of low-bit weights; 0: all. */
+  readonly group?: number;
+  /** What rotates its input: `computed` by an op before it, or `folded` into the weights of other layers. */
+  readonly rotation?: string;
+  /** Why its weights stay in INT8 though low-bit ones were asked for. */
+  readonly weightsReason?: string;
+  /** Its result is that of the float model times this rotation. */
+  readonly rotatedResult?: { readonly block: number; readonly seed: number };
 }
 
 export interface ArtefactMetadata {

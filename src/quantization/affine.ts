@@ -36,6 +36,15 @@ export function chooseAffine(range: Range): AffineParams {
   return { scale, zeroPoint: Math.min(127, Math.max(-128, roundHalfToEven(-128 - min / scale))) };
 }
 
+/**
+ * The same for values on both sides of zero, a rotated tensor's for one: the zero point is 0.
+ *
+ * @param bound largest |x| to hold
+ */
+export function chooseSymmetric(bound: number): AffineParams {
+  return { scale: bound < SMALLEST_RANGE ? 1 : Math.fround(bound / 127), zeroPoint: 0 };
+}
+
 export interface QuantizedFilter {
   /** In [-127, 127], in the order of the values given. */
   readonly codes: Int8Array;

@@ -15,6 +15,7 @@ import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
+import { layersOf } from '../passes/quantize/layers';
 import { planQuantization } from '../passes/quantize/plan';
 import { observedTensors } from '../passes/quantize/quantize-graph';
 import { importBackend, withBackend } from '../runtime/backends';
@@ -109,7 +110,7 @@ async function firstOf(samples: AsyncIterable<Sample>): Promise<Sample> {
 function macsOf(layers: readonly LayerError[]): Report['macs'] {
   const sum = (some: readonly LayerError[]) => some.reduce((total, { macs }) => total + macs, 0);
   const total = sum(layers);
-  const int8 = sum(layers.filter(({ bits }) => bits.weights === 8));
+  const int8 = sum(layers.filter(({ precision }) => precision !== 'float32'));
   return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
 }
 
@@ -131,7 +132,13 @@ async function sensitivityOf(
     method: 'minmax',
     ...options,
   });
-  const measured = await measureSensitivity(float, plan, observations, unlabelled(samples), options);
+  // Low-bit codes are the artefact's alone: what the layer costs in INT8 would say nothing of them.
+  const lowBit = layers.filter(({ weights = 'int8' }) => weights !== 'int8').map(({ name }) => name);
+  const names = layersOf(float, plan).map(({ name }) => name);
+  const measured = await measureSensitivity(float, plan, observations, unlabelled(samples), {
+    ...options,
+    only: new Set(names.filter((name) => !lowBit.includes(name))),
+  });
   return new Map(measured.layers.map((layer) => [layer.name, layer]));
 }
 

@@ -104,7 +104,7 @@ describe('tfjs-lowbit', () => {
     const { status, stdout } = cli('compare', ...args, '--layers');
     expect(status).toBe(0);
     for (const name of ['conv', 'depthwise', 'mean', 'logits']) {
-      expect(stdout).toMatch(new RegExp(`│ ${name} +│.*│ int8 +│ +[\\d.]+ dB`));
+      expect(stdout).toMatch(new RegExp(`│ ${name} +│.*│ int8 +│ +(int8, [\\d.]+)? +│ +[\\d.]+ dB`));
     }
     expect(stdout).toMatch(/│ probabilities +│ Softmax +│ (int8|float32)/);
   });
@@ -150,7 +150,9 @@ describe('tfjs-lowbit', () => {
     const conv = report.layers.find(({ name }: { name: string }) => name === 'conv');
     expect(conv).toMatchObject({ precision: 'int8', result: { bits: 8, zeroPoint: -128 } });
     expect(conv.result.scale).toBeCloseTo(6 / 255, 1);
-    expect(cli('inspect', model).stdout).toMatch(/│ conv +│ _FusedConv2D +│ int8 +│ 0\.\d+, -128 +│/);
+    expect(cli('inspect', model).stdout).toMatch(
+      /│ conv +│ _FusedConv2D +│ int8 +│ int8 +│ 9\.19 +│ 0\.\d+, -128 +│/,
+    );
   });
 
   test('compare tells accuracy, agreement, noise, latency and memory', () => {

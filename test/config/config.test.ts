@@ -24,7 +24,7 @@ describe('checkConfig', () => {
   test.each<[unknown, RegExp]>([
     [
       { layers: [{ match: 'a', bits: 5 }] },
-      /^it is no valid configuration: layers\[0\]\.bits: expected 8 or 'float'\.$/,
+      /^it is no valid configuration: layers\[0\].bits: expected 8, 4, 3, 2 or 'float'\.$/,
     ],
     [{ calibration: { method: 'guess' } }, /calibration\.method: expected one of minmax, .*entropy/],
     [{ calibration: { percentile: 30 } }, /calibration\.percentile: .*50/],
@@ -62,17 +62,37 @@ describe('layer rules', () => {
         { match: 'body/a', calibration: 'mse' },
       ],
     });
-    expect(['head', 'body/a', 'body/b'].map((name) => [rules.bitsOf(name), rules.methodOf(name)])).toEqual([
-      ['float', 'minmax'],
-      [8, 'mse'],
-      [8, 'minmax'],
+    expect(['head', 'body/a', 'body/b'].map((name) => [rules.weightsOf(name), rules.methodOf(name)])).toEqual(
+      [
+        ['float', 'minmax'],
+        ['int8', 'mse'],
+        ['int8', 'minmax'],
+      ],
+    );
+  });
+
+  test('the last that says how weights are stored decides, whether by bits or by format', () => {
+    const rules = new LayerRules({
+      layers: [
+        { match: '**', bits: 2, group: 64, rotate: true },
+        { match: 'body/**', weights: 'pi3', rotate: false },
+        { match: 'body/a', bits: 'float' },
+        { match: 'body/b', bits: 3, weights: 'int4' },
+      ],
+    });
+    const said = (name: string) => [rules.weightsOf(name), rules.groupOf(name), rules.rotateOf(name)];
+    expect(['head', 'body/a', 'body/b', 'body/c'].map(said)).toEqual([
+      ['trellis2', 64, true],
+      ['float', 64, false],
+      ['int4', 64, false],
+      ['pi3', 64, false],
     ]);
   });
 
   test('a layer takes back what skip says', () => {
     const rules = new LayerRules({ skip: ['head/*'], layers: [{ match: 'head/a', bits: 8 }] });
-    expect(['head/a', 'head/b', 'head/c/d', 'body'].map((name) => rules.bitsOf(name))).toEqual([
-      8,
+    expect(['head/a', 'head/b', 'head/c/d', 'body'].map((name) => rules.weightsOf(name))).toEqual([
+      'int8',
       'float',
       undefined,
       undefined,
@@ -81,8 +101,8 @@ describe('layer rules', () => {
 
   test('a name matches itself, whatever it is made of, and hidden parts are no exception', () => {
     const names = ['conv(1)', 'a[0]/b', 'x{y}', '.hidden/conv', 'a:0'];
-    for (const name of names) expect(new LayerRules({ skip: [name] }).bitsOf(name)).toBe('float');
-    expect(new LayerRules({ skip: ['**/conv'] }).bitsOf('.hidden/conv')).toBe('float');
+    for (const name of names) expect(new LayerRules({ skip: [name] }).weightsOf(name)).toBe('float');
+    expect(new LayerRules({ skip: ['**/conv'] }).weightsOf('.hidden/conv')).toBe('float');
   });
 
   test('tells the patterns that match nothing', () => {

@@ -1,39 +1,13 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { refKey } from '../../graph/edit';
-import { clampBounds } from '../../quantization/activation';
 import { OpKind } from '../../runtime/program';
-import { filterChannel, type LinearOp, linearKind, readLinearOp } from '../linear-op';
+import { type LinearOp, linearKind, readLinearOp } from '../linear-op';
+import { inputChannel, programChannel, reorder } from './filter-order';
+import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher } from './quantizable';
 import { type LayerWeights, quantizeWeights } from './weights';
 import { windowOf } from './window';
-
-/** The filter in the program's order: [out, h, w, in], [h, w, in * multiplier] or [out, in]. */
-function reorder(op: LinearOp): Float32Array {
-  const { values } = op.filter;
-  if (op.kind === 'depthwise' || op.transposed) return values as Float32Array;
-  const { channels } = op;
-  const perChannel = values.length / channels;
-  const reordered = new Float32Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    reordered[i] = values[(i % perChannel) * channels + Math.floor(i / perChannel)];
-  }
-  return reordered;
-}
-
-function programChannel(op: LinearOp): (i: number) => number {
-  if (op.kind === 'depthwise') return filterChannel(op);
-  const perChannel = op.filter.values.length / op.channels;
-  return (i) => Math.floor(i / perChannel);
-}
-
-/** The input channel of each weight in the program's order. */
-function inputChannel(op: LinearOp): (i: number) => number {
-  const [, , inChannels, last] = op.filter.shape;
-  if (op.kind === 'depthwise') return (i) => Math.floor(i / last) % inChannels;
-  const channels = op.kind === 'conv' ? inChannels : op.filter.values.length / op.channels;
-  return (i) => i % channels;
-}
 
 function weightsOf(op: LinearOp): LayerWeights {
   return {
@@ -48,12 +22,14 @@ function weightsOf(op: LinearOp): LayerWeights {
 }
 
 function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
+  const encoded = builder.options.lowBit?.get(op.node.name);
+  if (encoded) {
+    lowerLowBit(op, encoded, builder, store);
+    return;
+  }
   const input = builder.read(op.input);
   const filter = quantizeWeights(weightsOf(op), builder);
-  const bounds = clampBounds(
-    op.activation === 'Relu6' ? 'relu6' : op.activation === 'Relu' ? 'relu' : 'linear',
-  );
-  const { output, activation } = builder.store(store, bounds);
+  const { output, activation } = builder.store(store, ownBounds(op));
   const common = { name: op.node.name, inputs: [input], output, filter, activation };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
   if (op.kind === 'matmul') {

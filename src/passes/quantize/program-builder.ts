@@ -1,15 +1,19 @@
 /** Builds the quantized program of one region: tensors with their scales, ops, and the weights they point into. */
-import type { Observations } from '../../calibration/observations';
+import { type Observations, observedKey } from '../../calibration/observations';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Constant, TensorRef } from '../../graph/ir';
 import { clampCodes, lookupTable, quantizeValue } from '../../quantization/activation';
-import { chooseAffine, type QuantizedFilter, type Range } from '../../quantization/affine';
+import { chooseAffine, chooseSymmetric, type QuantizedFilter, type Range } from '../../quantization/affine';
 import type { AffineParams } from '../../quantization/affine-params';
+import type { LowBitMatrix } from '../../quantization/formats/format';
+import type { Rotation } from '../../quantization/hadamard';
 import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
   type Int8FilterRef,
+  type LowBitFilterRef,
+  type LowBitFormat,
   type Op,
   OpKind,
   type Program,
@@ -18,6 +22,7 @@ import {
   WeightFormat,
   WeightsBuilder,
 } from '../../runtime/program';
+import type { EncodedLayer } from './lower-low-bit';
 
 /** Where an op puts its result, and the pointwise function on the way there. */
 export interface Store {
@@ -67,6 +72,8 @@ export interface WeightOptions {
   readonly weightRange?: WeightRange;
   /** Quantized weights by node and input scale, kept for the next program of the same graph. */
   readonly filters?: Map<string, QuantizedFilter>;
+  /** Layers with low-bit weights, by node. */
+  readonly lowBit?: ReadonlyMap<string, EncodedLayer>;
 }
 
 export class ProgramBuilder {
@@ -157,11 +164,30 @@ export class ProgramBuilder {
     this.ops.push({ ...op, name: op.name.slice(0, MAX_NAME_CHARACTERS) });
   }
 
-  /** A float32 input of the region, quantized. */
-  input(ref: TensorRef): void {
+  /**
+   * A float32 input of the region.
+   *
+   * @param read as codes; else only rotated
+   */
+  input(ref: TensorRef, read = true): void {
     const real = this.realResult(ref);
     this.inputs.push(real);
+    if (!read) return;
     this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: this.result(ref) });
+  }
+
+  /** The id of the rotated codes of a tensor: made once for all layers that read them. */
+  rotated(ref: TensorRef, rotation: Rotation, name: string): number {
+    const key = observedKey({ ref, rotation });
+    const known = this.codes.get(key);
+    if (known !== undefined) return known;
+    const { min, max } = this.observations.ranges.get(key)!;
+    const input = this.codes.get(refKey(ref)) ?? this.reals.get(refKey(ref))!;
+    const output = this.temporary(this.shape(ref), chooseSymmetric(Math.max(-min, max)));
+    const depth = this.shape(ref).at(-1)!;
+    this.op({ kind: OpKind.Rotate, name, inputs: [input], output, rotation: { depth, ...rotation } });
+    this.codes.set(key, output);
+    return output;
   }
 
   /** A float32 output of the region: as its op stored it, or dequantized. */
@@ -229,6 +255,21 @@ export class ProgramBuilder {
       ...(bias && { biasOffset: this.weights.append(bias) }),
       scaleOffset: this.weights.append(scales),
       format: WeightFormat.Int8,
+    };
+  }
+
+  lowBitFilter(
+    { storage, codes, scales, levels, group, unit }: LowBitMatrix,
+    bias: Float32Array | undefined,
+  ): LowBitFilterRef {
+    return {
+      filterOffset: this.weights.append(codes),
+      ...(bias && { biasOffset: this.weights.append(bias) }),
+      scaleOffset: this.weights.append(scales),
+      levelsOffset: this.weights.append(levels),
+      format: storage as LowBitFormat,
+      group,
+      unit,
     };
   }
 

@@ -4,15 +4,31 @@
  * A region's node reads the region's float32 inputs and two int32 constants, the program and its weights. Outputs of
  * the model keep their names through an Identity each: TF.js confuses two signature outputs of one node.
  */
-import type { Observations, ObservedTensor } from '../../calibration/observations';
+import { type Observations, type ObservedTensor, observedKey } from '../../calibration/observations';
 import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
+import type { Rotation } from '../../quantization/hadamard';
 import { encodeProgram, type Program } from '../../runtime/program';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import { expandProgram } from './expand-program';
-import type { QuantizationPlan, Region } from './plan';
+import type { QuantizationPlan, Region, Step } from './plan';
 import { ProgramBuilder, type WeightOptions } from './program-builder';
+
+type LowBit = WeightOptions['lowBit'];
+
+function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
+  return step.kind === 'op' ? lowBit?.get(step.node.name)?.rotation : undefined;
+}
+
+/** Keys of tensors that a region reads as codes of themselves, not rotated. */
+function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
+  const reads = steps.flatMap((step) => {
+    if (step.kind === 'lookup') return [step.from];
+    return rotationOf(step, lowBit) ? [] : step.quantizable.activations;
+  });
+  return new Set([...reads, ...outputs].map(refKey));
+}
 
 /** The program of one region, with its weights. */
 export function lowerRegion(
@@ -22,7 +38,8 @@ export function lowerRegion(
   options?: WeightOptions,
 ): ProgramBuilder {
   const builder = new ProgramBuilder(plan.shapes, observations, region.sharedRanges, options);
-  for (const input of region.inputs) builder.input(input);
+  const read = readAsCodes(region, options?.lowBit);
+  for (const input of region.inputs) builder.input(input, read.has(refKey(input)));
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
     else step.quantizable.lower!(builder, step.store);
@@ -110,15 +127,30 @@ export function quantizeGraph(
   return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };
 }
 
-/** Every tensor that must be observed before a plan can be carried out. */
-export function observedTensors(plan: QuantizationPlan): ObservedTensor[] {
+/**
+ * Every tensor that must be observed before a plan can be carried out.
+ *
+ * @param rotations of the inputs of layers, by node
+ */
+export function observedTensors(
+  plan: QuantizationPlan,
+  rotations: ReadonlyMap<string, Rotation | undefined> = new Map(),
+): ObservedTensor[] {
   const tensors = new Map<string, ObservedTensor>();
+  const observe = (tensor: ObservedTensor) => {
+    const key = observedKey(tensor);
+    tensors.set(key, { ...tensors.get(key), ...tensor });
+  };
   for (const region of plan.regions) {
-    for (const ref of region.observed) tensors.set(refKey(ref), { ref });
+    for (const ref of region.observed) observe({ ref });
     for (const step of region.steps) {
       if (step.kind !== 'op' || !step.quantizable.weighted) continue;
       const [ref] = step.quantizable.activations;
-      tensors.set(refKey(ref), { ref, channels: plan.shapes.get(refKey(ref))?.at(-1) });
+      const channels = plan.shapes.get(refKey(ref))?.at(-1);
+      const squares = rotations.has(step.node.name);
+      const rotation = rotations.get(step.node.name);
+      observe({ ref, channels, ...(squares && { squares }) });
+      if (rotation) observe({ ref, rotation, channels, squares });
     }
   }
   return [...tensors.values()];

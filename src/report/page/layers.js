@@ -68,9 +68,18 @@ function factsOf(layer) {
     ['Multiply-accumulates', count(layer.macs)],
     ['Weights', `${bytes(layer.bytes.before)} → ${bytes(layer.bytes.after)}`],
   ];
+  if (layer.weights) facts.push(['Stored as', storageText(layer.weights)]);
   if (layer.milliseconds) facts.push(['Time', timeText(layer)]);
   if (layer.reason) facts.push(['Stays float', layer.reason]);
   return facts;
+}
+
+function storageText({ format, bitsPerWeight, group, rotation, reason }) {
+  const parts = [format, `${bitsPerWeight.toFixed(2)} bits a weight`];
+  if (group !== undefined) parts.push(group === 0 ? 'a scale a row' : `a scale for ${group} inputs`);
+  if (rotation) parts.push(`rotated, ${rotation}`);
+  if (reason) parts.push(reason);
+  return parts.join('; ');
 }
 
 function timeText({ milliseconds: { before, after } }) {

@@ -19,6 +19,13 @@ const COLUMNS = [
   },
   { id: 'op', title: 'Op', text: true, value: ({ op, fused }) => [op, ...fused].join(' + ') },
   { id: 'precision', title: 'Precision', text: true, value: ({ precision }) => precision },
+  { id: 'format', title: 'Weights', text: true, value: ({ weights }) => weights?.format },
+  {
+    id: 'bits',
+    title: 'Bits a weight',
+    value: ({ weights }) => weights?.bitsPerWeight,
+    show: (value) => value.toFixed(2),
+  },
   {
     id: 'sensitivity',
     title: 'Alone',

@@ -1,0 +1,42 @@
+/** The order of weights in a program: [out, h, w, in], [h, w, in * multiplier] or [out, in]. */
+import { filterChannel, type LinearOp } from '../linear-op';
+
+/** The filter in the program's order. */
+export function reorder(op: LinearOp): Float32Array {
+  const { values } = op.filter;
+  if (op.kind === 'depthwise' || op.transposed) return values as Float32Array;
+  const { channels } = op;
+  const perChannel = values.length / channels;
+  const reordered = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    reordered[i] = values[(i % perChannel) * channels + Math.floor(i / perChannel)];
+  }
+  return reordered;
+}
+
+/** The output channel of each weight in the program's order. */
+export function programChannel(op: LinearOp): (i: number) => number {
+  if (op.kind === 'depthwise') return filterChannel(op);
+  const perChannel = op.filter.values.length / op.channels;
+  return (i) => Math.floor(i / perChannel);
+}
+
+/** The input channel of each weight in the program's order. */
+export function inputChannel(op: LinearOp): (i: number) => number {
+  const [, , inChannels, last] = op.filter.shape;
+  if (op.kind === 'depthwise') return (i) => Math.floor(i / last) % inChannels;
+  const channels = op.kind === 'conv' ? inChannels : op.filter.values.length / op.channels;
+  return (i) => i % channels;
+}
+
+/** The inverse of `reorder`: values in the program's order, in the order of the op's filter. */
+export function inFilterOrder(op: LinearOp, values: Float32Array): Float32Array {
+  if (op.kind === 'depthwise' || op.transposed) return values;
+  const { channels } = op;
+  const perChannel = values.length / channels;
+  const ordered = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    ordered[(i % perChannel) * channels + Math.floor(i / perChannel)] = values[i];
+  }
+  return ordered;
+}

@@ -1,0 +1,46 @@
+/** How the weights of a layer are stored, as options and configurations say it. */
+import type { FormatName } from './formats/format';
+import { FORMATS } from './formats/registry';
+import type { ROTATION_BLOCKS } from './hadamard';
+
+export const WEIGHT_FORMATS = ['int8', ...FORMATS] as const;
+
+export type WeightsName = 'int8' | FormatName;
+
+/** Inputs that share a scale; 0: the whole row. */
+export const GROUPS = [0, 32, 64, 128, 256] as const;
+
+export type Group = (typeof GROUPS)[number];
+
+/** A block of `ROTATION_BLOCKS`; true: the usual one; false: none. */
+export type RotateOption = boolean | (typeof ROTATION_BLOCKS)[number];
+
+export const DEFAULT_GROUP: Group = 128;
+
+const DEFAULT_BLOCK = 128;
+
+/** What a layer is asked to store its weights as. */
+export interface LayerWeights {
+  readonly format: WeightsName;
+  readonly group: Group;
+  /** Block of the rotation; 0: none. */
+  readonly block: number;
+}
+
+export function blockOf(rotate: RotateOption | undefined): number {
+  if (rotate === true) return DEFAULT_BLOCK;
+  return rotate || 0;
+}
+
+export type WeightBits = 8 | 4 | 3 | 2;
+
+/** The format of a width that is meant where only the width is said: the one with the least squared error. */
+export const FORMAT_OF_BITS: Readonly<Record<WeightBits, WeightsName>> = {
+  8: 'int8',
+  4: 'uniform4',
+  3: 'uniform3',
+  2: 'trellis2',
+};
+
+/** What INT8 with its scales has at most, but for tiny layers. */
+export const MOST_TARGET_BITS = 9;
