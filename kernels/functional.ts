@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/errors';
 import { type HadamardAttrs, hadamard as hadamardKernel } from './Hadamard';
+import { type LinearFloatAttrs, linearFloat as linearFloatKernel } from './LinearFloat';
 import { type MoERouteAttrs, moeRoute as moeRouteKernel } from './MoERoute';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
@@ -13,6 +14,7 @@ import { quantizedConcat as concatKernel, type QuantizedConcatAttrs } from './Qu
 import { type QuantizedConv2DAttrs, quantizedConv2D } from './QuantizedConv2D';
 import { type QuantizedConv2DTransposeAttrs, quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
 import { quantizedDepthwise as depthwiseKernel, type QuantizedDepthwiseAttrs } from './QuantizedDepthwise';
+import { quantizedGather as gatherKernel, type QuantizedGatherAttrs } from './QuantizedGather';
 import * as layout from './QuantizedLayout';
 import { quantizedLinear as linearKernel, type QuantizedLinearAttrs } from './QuantizedLinear';
 import { quantizedLookup as lookupKernel, type QuantizedLookupAttrs } from './QuantizedLookup';
@@ -86,6 +88,19 @@ export function quantizedLinear(
   attrs: QuantizedLinearAttrs,
 ): tf.Tensor {
   return run(linearKernel.name, { x, ...weights }, attrs);
+}
+
+/** @param weights as of `quantizedLinear`, but for the bias, which is float32 in real units */
+export function linearFloat(x: tf.Tensor, weights: QuantizedFilter, attrs: LinearFloatAttrs): tf.Tensor {
+  return run(linearFloatKernel.name, { x, ...weights }, attrs);
+}
+
+export function quantizedGather(
+  indices: tf.Tensor,
+  weights: Omit<QuantizedFilter, 'bias'>,
+  attrs: QuantizedGatherAttrs,
+): tf.Tensor {
+  return run(gatherKernel.name, { indices, ...weights }, attrs);
 }
 
 export function quantizedConv2dTranspose(

@@ -96,8 +96,8 @@ export function fusedActivation(
 interface OneOp {
   kind: OpKind;
   name: string;
-  /** Quantization of each input's codes (absent: float32) and how many dims it has. */
-  inputs: readonly { params: AffineParams | undefined; rank: number }[];
+  /** Quantization of each input's codes (absent: float32; or int32 that are no codes) and how many dims it has. */
+  inputs: readonly { params: AffineParams | 'integers' | undefined; rank: number }[];
   /** Absent: float32. */
   output: AffineParams | undefined;
   outputRank: number;
@@ -116,7 +116,7 @@ export function compileOneOp(one: OneOp, weights: WeightsBuilder): CompiledProgr
   const inputs = one.inputs.map(({ params, rank }) => {
     const outside = add(params ? TensorType.Int32 : TensorType.Float32, rank, FLOAT);
     program.inputs.push(outside);
-    if (!params) return outside;
+    if (!params || params === 'integers') return outside;
     const codes = add(TensorType.Int8, rank, params);
     program.ops.push({ kind: OpKind.Cast, name: one.name, inputs: [outside], output: codes });
     return codes;

@@ -8,6 +8,7 @@ import type { Host } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
+import { linearFloat } from './LinearFloat';
 import { moeRoute } from './MoERoute';
 import { dequantize, quantize } from './Quantize';
 import {
@@ -22,6 +23,7 @@ import { quantizedConcat } from './QuantizedConcat';
 import { quantizedConv2D } from './QuantizedConv2D';
 import { quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
 import { quantizedDepthwise } from './QuantizedDepthwise';
+import { quantizedGather } from './QuantizedGather';
 import {
   quantizedDepthToSpace,
   quantizedPad,
@@ -43,6 +45,8 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedConv2DTranspose,
   quantizedDepthwise,
   quantizedLinear,
+  linearFloat,
+  quantizedGather,
   quantizedBatchMatMul,
   quantizedMaxPool,
   quantizedAvgPool,

@@ -1,5 +1,5 @@
 /** What the kernels with a filter share: reading it, its scales and its bias, and appending them to a program. */
-import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
 import type { OpKind } from '../src/runtime/program';
 import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/runtime/program';
@@ -37,6 +37,8 @@ interface Weighted {
   kind: OpKind;
   filterRank: number;
   outChannels: number;
+  /** Whether `x` is float32; the bias is then as well. */
+  reals?: boolean;
   /** The op's own fields, beside filter and activation. */
   fields: object;
 }
@@ -44,7 +46,7 @@ interface Weighted {
 interface FilterTensors {
   filter: TensorInfo;
   filterScale: TensorInfo;
-  bias: TensorInfo;
+  bias?: TensorInfo;
 }
 
 /** The bytes of a tensor of 32-bit elements, of which at least `count` must be there. */
@@ -66,10 +68,11 @@ function bytesOf(
   return new Uint8Array(data.buffer, data.byteOffset, count);
 }
 
-function appendFilter(
+/** Appends a filter to the weights, of which `filterShape` and how they are stored are given as attributes. */
+export function appendFilter(
   call: KernelCall,
-  { kernelName, outChannels }: Weighted,
-  attrs: WeightedAttrs,
+  { kernelName, outChannels }: Pick<Weighted, 'kernelName' | 'outChannels'>,
+  attrs: LowBitAttrs & Pick<WeightedAttrs, 'filterShape'>,
   tensors: FilterTensors,
   weights: WeightsBuilder,
 ): FilterRef {
@@ -79,7 +82,7 @@ function appendFilter(
   const append = (tensor: TensorInfo, what: string, count: number) =>
     weights.append(bytesOf(call, kernelName, filterShape, tensor, what, count).slice());
   const filterOffset = append(tensors.filter, 'the filter', outChannels * filterRowBytes(format, depth));
-  const biasOffset = append(tensors.bias, 'bias', 4 * outChannels);
+  const biasOffset = tensors.bias && append(tensors.bias, 'bias', 4 * outChannels);
   if (format === WeightFormat.Int8) {
     const scaleOffset = append(tensors.filterScale, 'filterScale', 4 * outChannels);
     return { filterOffset, biasOffset, scaleOffset, format };
@@ -88,6 +91,27 @@ function appendFilter(
   const levelsOffset = weights.append(Int8Array.from({ length: 16 }, (_, code) => levels[code] ?? 0));
   const scaleOffset = append(tensors.filterScale, 'filterScale', 2 * outChannels * groups);
   return { filterOffset, biasOffset, scaleOffset, levelsOffset, group, unit, format };
+}
+
+/** The inputs `filter` and `filterScale`, of the dtypes that the weight format asks for. */
+export function checkFilter(
+  kernelName: string,
+  inputs: NamedTensorInfoMap,
+  { weightFormat }: LowBitAttrs,
+): { filter: TensorInfo; filterScale: TensorInfo; lowBit: boolean } {
+  if (weightFormat !== undefined && !(weightFormat in LOW_BIT_FORMATS)) {
+    const known = Object.keys(LOW_BIT_FORMATS).join(', ');
+    throw new LowbitError(
+      'invalid-argument',
+      `${kernelName}: expected one of ${known} for weightFormat but received '${weightFormat}'.`,
+    );
+  }
+  const lowBit = weightFormat !== undefined;
+  return {
+    filter: checkInput(kernelName, inputs, 'filter', 'int32'),
+    filterScale: checkInput(kernelName, inputs, 'filterScale', lowBit ? 'int32' : 'float32'),
+    lowBit,
+  };
 }
 
 /** Runs a kernel with inputs `x`, `filter`, `filterScale` and `bias`. */
@@ -100,19 +124,10 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
       `${kernelName}: expected a filter shape of ${weighted.filterRank} dimensions but received [${attrs.filterShape}].`,
     );
   }
-  const { weightFormat } = attrs;
-  if (weightFormat !== undefined && !(weightFormat in LOW_BIT_FORMATS)) {
-    const known = Object.keys(LOW_BIT_FORMATS).join(', ');
-    throw new LowbitError(
-      'invalid-argument',
-      `${kernelName}: expected one of ${known} for weightFormat but received '${weightFormat}'.`,
-    );
-  }
-  const lowBit = weightFormat !== undefined;
-  const x = checkInput(kernelName, inputs, 'x', 'int32');
-  const filter = checkInput(kernelName, inputs, 'filter', 'int32');
-  const filterScale = checkInput(kernelName, inputs, 'filterScale', lowBit ? 'int32' : 'float32');
-  const bias = checkInput(kernelName, inputs, 'bias', lowBit ? 'float32' : 'int32');
+  const { reals = false } = weighted;
+  const x = checkInput(kernelName, inputs, 'x', reals ? 'float32' : 'int32');
+  const { filter, filterScale, lowBit } = checkFilter(kernelName, inputs, attrs);
+  const bias = checkInput(kernelName, inputs, 'bias', lowBit || reals ? 'float32' : 'int32');
   const output = outputParams(attrs);
   const program = cachedProgram(call, filter, programKey(kernelName, attrs, [x]), () => {
     const weights = new WeightsBuilder();
@@ -123,7 +138,10 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
         kind: weighted.kind,
         name: kernelName,
         inputs: [
-          { params: { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint }, rank: x.shape.length },
+          {
+            params: reals ? undefined : { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint },
+            rank: x.shape.length,
+          },
         ],
         output,
         outputRank: x.shape.length,

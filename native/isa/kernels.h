@@ -150,9 +150,9 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
-struct LowBitKernels;   // low-bit.h
 struct Probe;           // probe.h
 struct RoutingKernels;  // routing.h
+struct RowKernels;      // rows.h
 
 struct Kernels {
   const char* name;
@@ -198,7 +198,7 @@ struct Kernels {
   void (*rescaleSums)(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out);
 
   // Rows of low-bit weights and rotations.
-  const LowBitKernels* lowBit;
+  const RowKernels* rows;
   const RoutingKernels* routing;
 
   // What the instruction set can do at most.

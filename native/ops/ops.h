@@ -36,6 +36,8 @@ std::unique_ptr<Operator> makeTransposedConv2D(OpReader&, const Kernels&, const 
 std::unique_ptr<Operator> makeBatchMatMul(OpReader&, const Tensor& a, const Tensor& b, const Tensor& output);
 std::unique_ptr<Operator> makeConstant(OpReader&, const Tensor& output);
 std::unique_ptr<Operator> makeRotate(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeLinearFloat(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeGather(OpReader&, const Tensor& indices, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);

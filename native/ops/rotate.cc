@@ -50,7 +50,7 @@ class Rotate : public Operator {
           } else {
             std::memcpy(values, input.floats() + static_cast<size_t>(row) * depth + at, size * sizeof(float));
           }
-          kernels.lowBit->rotate(values, size, signs_.data() + at, rotationMultiplier(scaleIn_, size), inverse_);
+          kernels.rows->rotate(values, size, signs_.data() + at, rotationMultiplier(scaleIn_, size), inverse_);
           if (toCodes_) kernels.quantize(values, size, scaleOut_, zeroOut_, context.output.row(row) + at);
         });
       }
@@ -73,7 +73,7 @@ class Rotate : public Operator {
 
 }  // namespace
 
-void rotateRows(const LowBitKernels& kernels, float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed,
+void rotateRows(const RowKernels& kernels, float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed,
                 bool inverse) {
   if (rows == 0 || depth == 0) return;
   const std::vector<uint32_t> signs = rotationSigns(static_cast<size_t>(depth), seed);

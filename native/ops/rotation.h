@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../isa/low-bit.h"
+#include "../isa/rows.h"
 
 namespace lowbit {
 
@@ -51,7 +51,7 @@ inline float rotationMultiplier(double scale, size_t block) {
 }
 
 // Rotates rows in place, on all threads.
-void rotateRows(const LowBitKernels& kernels, float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed,
+void rotateRows(const RowKernels& kernels, float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed,
                 bool inverse);
 
 }  // namespace lowbit

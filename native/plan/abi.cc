@@ -166,7 +166,7 @@ int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* 
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
                     const char* isa, lowbit_error* error) {
   return guarded(error, [&] {
-    const lowbit::LowBitKernels& kernels = *chooseKernels(isa).lowBit;
+    const lowbit::RowKernels& kernels = *chooseKernels(isa).rows;
     if (rows < 0 || depth < 0) fail(LOWBIT_INVALID_ARGUMENT, "Expected sizes of at least 0 for rows and depth.");
     if (!lowbit::isRotationBlock(block)) {
       fail(LOWBIT_INVALID_ARGUMENT, "Expected a power of two from 2 to %d for block but received %d.",

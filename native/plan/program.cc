@@ -44,7 +44,9 @@ enum Kind : int32_t {
   kBatchMatMul,
   kConstant,
   kRotate,
-  // 30: LinearFloat; 31: Gather; from 40: ops on int16.
+  kLinearFloat,
+  kGather,
+  // From 40: ops on int16.
 };
 
 struct KindRow {
@@ -86,6 +88,8 @@ constexpr KindRow kKinds[] = {
     {"QuantizedBatchMatMul", 2, 2},
     {"Constant", 0, 0},
     {"Rotate"},
+    {"LinearFloat"},
+    {"Gather"},
 };
 
 const KindRow* kindRow(int32_t kind) {
@@ -226,7 +230,9 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kTransposedConv2D: return makeTransposedConv2D(reader, kernels, inputs[0], output);
     case kBatchMatMul: return makeBatchMatMul(reader, inputs[0], inputs[1], output);
     case kConstant: return makeConstant(reader, output);
-    default: return makeRotate(reader, inputs[0], output);
+    case kRotate: return makeRotate(reader, inputs[0], output);
+    case kLinearFloat: return makeLinearFloat(reader, inputs[0], output);
+    default: return makeGather(reader, inputs[0], output);
   }
 }
 

@@ -84,7 +84,8 @@ function weightsOf({ kind, parameters }: ProgramOp): { macs: number; bytes: numb
       const macs = height * width;
       return { macs, bytes: channels * multiplier * channelBytes(macs) };
     }
-    case OpKind.Linear: {
+    case OpKind.Linear:
+    case OpKind.LinearFloat: {
       const [inputs, outputs] = rest;
       return { macs: inputs, bytes: outputs * channelBytes(inputs) };
     }

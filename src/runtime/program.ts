@@ -56,7 +56,9 @@ export enum OpKind {
   BatchMatMul = 27,
   Constant = 28,
   Rotate = 29,
-  // 30: LinearFloat; 31: Gather; from 40: ops on int16.
+  LinearFloat = 30,
+  Gather = 31,
+  // From 40: ops on int16.
 }
 
 /**
@@ -304,6 +306,22 @@ export type Op = OpBase &
     | { kind: OpKind.Constant; offset: number; shape: readonly number[] }
     /** On the last axis. Input int8 or float32, output int8 or float32. */
     | { kind: OpKind.Rotate; rotation: Rotation }
+    /**
+     * Filter [outFeatures, inFeatures] of any format, on the last axis of float32 values; output float32. The bias is
+     * float32, in real units, in every format.
+     */
+    | {
+        kind: OpKind.LinearFloat;
+        filter: FilterRef;
+        inFeatures: number;
+        outFeatures: number;
+        activation: Activation;
+      }
+    /**
+     * Rows of a filter [rows, depth] of any format, without bias, by int32 indices [...]. Output [..., depth], float32 or
+     * int8. An index outside is an error when the program runs.
+     */
+    | { kind: OpKind.Gather; filter: FilterRef; rows: number; depth: number }
   );
 
 export interface Program {
@@ -397,7 +415,10 @@ function parameterWords(op: Op): number[] {
       const { depth, block, seed, inverse = false } = op.rotation;
       return [depth, block, seed | 0, Number(inverse)];
     }
+    case OpKind.Gather:
+      return [...filterWords(op.filter), op.rows, op.depth];
     case OpKind.Linear:
+    case OpKind.LinearFloat:
       return [...filterWords(op.filter), op.inFeatures, op.outFeatures, ...activationWords(op.activation)];
     case OpKind.MaxPool:
     case OpKind.AvgPool:

@@ -68,6 +68,11 @@ export class CaseBuilder {
     return this.input(FLOAT32, shape, values);
   }
 
+  /** An int32 program input of numbers that are no codes. */
+  integers(shape: readonly number[], values: Int32Array): number {
+    return this.input(INT32, shape, values);
+  }
+
   private input(spec: OutputSpec, shape: readonly number[], values: TensorData): number {
     const id = this.add(makeTensor({ ...spec, shape: [...shape] }, shape, Array.from(values)));
     this.program.inputs.push(id);

@@ -255,6 +255,39 @@ export class Drawer {
     return this.linear(input, outFeatures, drawLowBitFilter(this, format, outFeatures, depth));
   }
 
+  /** A product of reals with weights of any format. */
+  linearFloat(input: number, outFeatures = this.random.int(1, 40)): number {
+    const { random, builder } = this;
+    const inFeatures = builder.shape(input).at(-1)!;
+    const bias = Float32Array.from({ length: outFeatures }, () => random.real(-9, 9));
+    const filter = {
+      ...this.anyFilter(outFeatures, inFeatures),
+      biasOffset: random.chance(0.8) ? builder.weights.append(bias) : undefined,
+    };
+    const activation = random.chance(0.6) ? {} : random.pick([{ realMin: 0 }, { realMin: -3, realMax: 6 }]);
+    return builder.apply(
+      { kind: OpKind.LinearFloat, inputs: [input], filter, inFeatures, outFeatures, activation },
+      FLOAT32,
+    );
+  }
+
+  /** Rows of a matrix of any format. */
+  gather(shape: readonly number[], rows: number, depth: number): number {
+    const { random, builder } = this;
+    const filter = { ...this.anyFilter(rows, depth), biasOffset: undefined };
+    const indices = builder.integers(shape, random.ints(sizeOf(shape), 0, rows - 1));
+    const draft: OpDraft = { kind: OpKind.Gather, inputs: [indices], filter, rows, depth };
+    return random.chance(0.6)
+      ? builder.apply(draft, FLOAT32)
+      : this.requantized(() => draft, { activations: false });
+  }
+
+  private anyFilter(rows: number, depth: number): FilterRef {
+    return this.random.chance(0.2)
+      ? this.filter(rows, depth, (channel, tap) => channel * depth + tap)
+      : drawLowBitFilter(this, this.lowBitFormat(), rows, depth);
+  }
+
   /** A 1x1 convolution with a filter of 2, 3 or 4 bits. */
   lowBitConv2d(input: number, outChannels = this.random.int(1, 24)): number {
     const { random } = this;

@@ -178,6 +178,20 @@ export const ALL_SERIES: readonly Series[] = [
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
   { label: 'Lookup of reals', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  {
+    label: 'LinearFloat',
+    draw: (drawer, random) =>
+      drawer.linearFloat(drawer.reals([random.pick([1, random.int(1, 9)]), lowBitDepth(random)])),
+  },
+  {
+    label: 'Gather',
+    draw: (drawer, random) =>
+      drawer.gather(
+        Array.from({ length: random.int(1, 3) }, () => random.int(1, 4)),
+        random.int(1, 30),
+        lowBitDepth(random),
+      ),
+  },
   { label: 'Rotate', draw: (drawer, random) => drawer.rotate(drawer.codes(rowsShape(random))) },
   {
     label: 'Rotate of reals',

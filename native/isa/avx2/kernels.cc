@@ -1,10 +1,10 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
-#include "../low-bit.h"
 #include "../probe.h"
-#include "../scalar/low-bit-product.h"
 #include "../routing.h"
+#include "../rows.h"
+#include "../scalar/low-bit-product.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -57,7 +57,7 @@ constexpr Kernels kAvx2 = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
-    &avx2LowBit,
+    &avx2Rows,
     &kRouting,
     &avx2Probe,
 };

@@ -20,6 +20,7 @@ struct Avx2 {
   static Float load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(int32_t* p, Int v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static void stream(float* p, Float v) { _mm256_stream_ps(p, v); }
   static Int loadCodes(const uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }

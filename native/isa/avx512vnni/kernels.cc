@@ -1,10 +1,10 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
-#include "../low-bit.h"
 #include "../probe.h"
-#include "../scalar/low-bit-product.h"
 #include "../routing.h"
+#include "../rows.h"
+#include "../scalar/low-bit-product.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -54,7 +54,7 @@ constexpr Kernels kAvx512Vnni = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
-    &avx512vnniLowBit,
+    &avx512vnniRows,
     &kRouting,
     &avx512vnniProbe,
 };

@@ -20,6 +20,7 @@ struct Avx512 {
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(int32_t* p, Int v) { _mm512_storeu_si512(p, v); }
   static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
+  static void stream(float* p, Float v) { _mm512_stream_ps(p, v); }
   static Int loadCodes(const uint8_t* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

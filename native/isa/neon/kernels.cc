@@ -12,9 +12,9 @@
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
-#include "../low-bit.h"
 #include "../probe.h"
 #include "../routing.h"
+#include "../rows.h"
 #include "../scalar/low-bit-product.h"
 
 namespace lowbit {
@@ -152,7 +152,7 @@ constexpr Kernels kNeon = {
     maxRows,
     Common::sumRows,
     Common::rescaleSums,
-    &neonLowBit,
+    &neonRows,
     &kRouting,
     &neonProbe,
 };

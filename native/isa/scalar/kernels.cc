@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "../low-bit.h"
 #include "../probe.h"
 #include "../routing.h"
+#include "../rows.h"
 #include "low-bit-product.h"
 #include "store.h"
 
@@ -246,7 +246,7 @@ constexpr Kernels kScalar = {
     maxRows,
     sumRows,
     rescaleSums,
-    &scalarLowBit,
+    &scalarRows,
     &kRouting,
     &scalarProbe,
 };

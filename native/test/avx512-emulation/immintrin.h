@@ -47,6 +47,21 @@ inline __m512i _mm512_cvtps_epi32(__m512 v) {
 
 inline __m512i _mm512_cvt_roundps_epi32(__m512 v, int) { return _mm512_cvtps_epi32(v); }
 
+inline __m512 _mm512_permute_ps(__m512 v, int control) {
+  const Lanes<float, __m512> in(v);
+  float out[16];
+  for (int i = 0; i < 16; ++i) out[i] = in.of[i / 4 * 4 + (control >> 2 * (i % 4) & 3)];
+  return vectorOf<__m512>(out);
+}
+
+// Two quarters of a, then two of b.
+inline __m512 _mm512_shuffle_f32x4(__m512 a, __m512 b, int control) {
+  const Lanes<float, __m512> from[] = {Lanes<float, __m512>(a), Lanes<float, __m512>(b)};
+  float out[16];
+  for (int i = 0; i < 16; ++i) out[i] = from[i / 8].of[4 * (control >> 2 * (i / 4) & 3) + i % 4];
+  return vectorOf<__m512>(out);
+}
+
 inline __m512i _mm512_cvtepu8_epi32(__m128i v) {
   const Lanes<uint8_t, __m128i> in(v);
   int32_t out[16];
@@ -72,3 +87,5 @@ inline void maskStore(void* to, uint64_t mask, Vector v) {
 inline void _mm512_mask_storeu_epi8(void* to, __mmask64 mask, __m512i v) { maskStore(to, mask, v); }
 inline void _mm256_mask_storeu_epi8(void* to, __mmask32 mask, __m256i v) { maskStore(to, mask, v); }
 inline void _mm_mask_storeu_epi8(void* to, __mmask16 mask, __m128i v) { maskStore(to, mask, v); }
+
+inline void _mm512_stream_ps(void* to, __m512 v) { std::memcpy(to, &v, sizeof v); }

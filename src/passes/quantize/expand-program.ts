@@ -135,6 +135,23 @@ class Expansion {
           op.outFeatures,
           {},
         );
+      case OpKind.LinearFloat: {
+        const shape = [op.outFeatures, op.inFeatures];
+        const { filter, scales, bias, attrs } = this.filter(op.name, op.filter, shape, op.outFeatures, true);
+        const fixed = { ...attrs, filterShape: attr.ints(shape) };
+        return this.clampedReal(op.name, op.activation, (more) =>
+          this.node(op.name, 'LinearFloat', [inputs[0], filter, scales, bias], { ...fixed, ...more }),
+        );
+      }
+      case OpKind.Gather: {
+        const shape = [op.rows, op.depth];
+        const { filter, scales, attrs } = this.filter(op.name, op.filter, shape, op.rows);
+        return this.node(op.name, 'QuantizedGather', [inputs[0], filter, scales], {
+          ...attrs,
+          filterShape: attr.ints(shape),
+          ...affineAttrsOfCodes('output', result),
+        });
+      }
       case OpKind.MaxPool:
       case OpKind.AvgPool:
         return this.pool(op, inputs, input, result);
@@ -301,6 +318,7 @@ class Expansion {
     ref: FilterRef,
     shape: readonly number[],
     channels: number,
+    realBias = ref.format !== WeightFormat.Int8,
   ): { filter: TensorRef; scales: TensorRef; bias: TensorRef; attrs: Attrs } {
     const { format, filterOffset, scaleOffset, biasOffset } = ref;
     const depth = shape.reduce((product, d) => product * d, 1) / channels;
@@ -308,12 +326,13 @@ class Expansion {
       this.constant(`${name}/filter`, this.words(filterOffset, channels * rowBytes));
     const biasWords =
       biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
+    const bias = this.constant(`${name}/bias`, realBias ? new Float32Array(biasWords.buffer) : biasWords);
     if (format === WeightFormat.Int8) {
       const scales = new Float32Array(this.words(scaleOffset, 4 * channels).buffer);
       return {
         filter: filter(depth),
         scales: this.constant(`${name}/filterScale`, scales),
-        bias: this.constant(`${name}/bias`, biasWords),
+        bias,
         attrs: {},
       };
     }
@@ -322,7 +341,7 @@ class Expansion {
     return {
       filter: filter(filterRowBytes(format, depth)),
       scales: this.constant(`${name}/filterScale`, this.words(scaleOffset, 2 * channels * groups)),
-      bias: this.constant(`${name}/bias`, new Float32Array(biasWords.buffer)),
+      bias,
       attrs: {
         weightFormat: attr.string(WeightFormat[format].toLowerCase()),
         levels: attr.ints(Array.from(new Int8Array(this.words(levelsOffset, 16).buffer))),

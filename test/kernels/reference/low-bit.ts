@@ -23,7 +23,7 @@ function halfToNumber(bits: number): number {
 }
 
 /** A filter [rows][depth], taken apart. */
-class LowBitFilter {
+export class LowBitFilter {
   readonly groups: number;
   private readonly group: number;
   private readonly view: DataView;
@@ -68,6 +68,11 @@ class LowBitFilter {
   private scale(row: number, group: number): number {
     const half = this.view.getUint16(this.ref.scaleOffset + 2 * (row * this.groups + group), true);
     return fround(halfToNumber(half) * fround(this.ref.unit));
+  }
+
+  /** The real value of a weight. */
+  value(row: number, k: number): number {
+    return fround(this.levels[row * this.depth + k]! * this.scale(row, Math.floor(k / this.group)));
   }
 
   bias(row: number): number {

@@ -10,6 +10,7 @@ import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
 import { cast, concat, reshape } from './layout';
 import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
+import { gather, linearFloat } from './real-weights';
 import { pad, resizeNearest, slice, spaceDepth, transpose } from './rearrange';
 import { resizeBilinear } from './resize';
 import { rotate } from './rotation';
@@ -78,6 +79,10 @@ export function runOp(
       return constant(op, spec, weights);
     case OpKind.Rotate:
       return rotate(op, input, spec);
+    case OpKind.LinearFloat:
+      return linearFloat(op, input, spec, weights);
+    case OpKind.Gather:
+      return gather(op, input, spec, weights);
   }
 }
 

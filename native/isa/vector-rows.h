@@ -1,21 +1,22 @@
-// Blocks of a rotation, written once over the wrapper `V` of vector-kernels.h with, besides:
+// The kernels of rows.h that look alike on every vector instruction set, written once over the wrapper `V` of
+// vector-kernels.h with, besides:
 //   partner<D>(v)   lane i holds lane i ^ D
 //   flip(v, signs)  v with the sign bits of an int32 vector exclusive-ored in
 #pragma once
-#include "low-bit.h"
+#include "rows.h"
 #include "vector-kernels.h"
 
 namespace lowbit {
 
 template <class V>
-struct VectorRotation {
+struct VectorRows {
   using Int = typename V::Int;
   using Float = typename V::Float;
   static constexpr size_t kLanes = V::lanes;
 
   static void rotate(float* values, size_t size, const uint32_t* signs, float multiplier, bool inverse) {
     if (size < 2 * kLanes) {
-      scalarLowBit.rotate(values, size, signs, multiplier, inverse);
+      scalarRows.rotate(values, size, signs, multiplier, inverse);
       return;
     }
     const int32_t* flips = reinterpret_cast<const int32_t*>(signs);
@@ -46,7 +47,39 @@ struct VectorRotation {
     }
   }
 
+  static void multiply(const float* x, size_t count, const float* values, size_t stride, int rows, float* sums) {
+    for (; rows >= 4; rows -= 4, values += 4 * stride, sums += 4 * kSums) {
+      multiplyRows<4>(x, count, values, stride, sums);
+    }
+    for (; rows > 0; --rows, values += stride, sums += kSums) multiplyRows<1>(x, count, values, stride, sums);
+  }
+
  private:
+  static constexpr size_t kParts = kSums / kLanes;
+
+  template <int N>
+  static void multiplyRows(const float* x, size_t count, const float* values, size_t stride, float* sums) {
+    Float total[N][kParts];
+    for (int r = 0; r < N; ++r) {
+      for (size_t p = 0; p < kParts; ++p) total[r][p] = V::load(sums + r * kSums + p * kLanes);
+    }
+    size_t k = 0;
+    for (; k + kSums <= count; k += kSums) {
+#pragma GCC unroll 2
+      for (size_t p = 0; p < kParts; ++p) {
+        const Float of = V::load(x + k + p * kLanes);
+#pragma GCC unroll 4
+        for (int r = 0; r < N; ++r) {
+          total[r][p] = V::add(total[r][p], V::mul(of, V::load(values + r * stride + k + p * kLanes)));
+        }
+      }
+    }
+    for (int r = 0; r < N; ++r) {
+      for (size_t p = 0; p < kParts; ++p) V::store(sums + r * kSums + p * kLanes, total[r][p]);
+    }
+    scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);
+  }
+
   // The sign bit in the lanes whose number has the bit `distance`.
   static Int upper(size_t distance) {
     int32_t signs[kLanes];

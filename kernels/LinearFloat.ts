@@ -1,0 +1,32 @@
+import { OpKind } from '../src/runtime/program';
+import type { LowbitKernel } from './kernel';
+import { runWeighted, type WeightedAttrs } from './weighted';
+
+/** Filter shape [outFeatures, inFeatures]. The fused function clamps: linear, relu or relu6. */
+export type LinearFloatAttrs = Pick<
+  WeightedAttrs,
+  'filterShape' | 'activation' | 'weightFormat' | 'levels' | 'group' | 'unit'
+>;
+
+/**
+ * Matrix product of float32 values with weights of 2, 3, 4 or 8 bits, on the last axis.
+ *
+ * Inputs: `x` float32 [..., inFeatures], `filter` and `filterScale` as QuantizedLinear's, `bias` float32 [outFeatures].
+ * Output: float32 [..., outFeatures].
+ */
+export const linearFloat: LowbitKernel = {
+  name: 'LinearFloat',
+  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  run(call) {
+    const attrs = call.attrs as unknown as WeightedAttrs;
+    const [outFeatures, inFeatures] = attrs.filterShape;
+    return runWeighted(call, attrs, {
+      kernelName: 'LinearFloat',
+      kind: OpKind.LinearFloat,
+      filterRank: 2,
+      outChannels: outFeatures,
+      reals: true,
+      fields: { inFeatures, outFeatures },
+    });
+  },
+};

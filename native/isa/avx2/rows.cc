@@ -1,0 +1,101 @@
+// Rows of float32 values with AVX2.
+//
+// A block of 32 values is four stores. Of 2 bits, vpermilps looks up 8 values in the 4 of a group by the lowest 2 bits of
+// each lane: 8 codes are shifted into place by one vpsrlvd, so that a store costs two instructions and a half. vpermps
+// does the same for the 8 values of 3 bits. 16 levels are looked up as bytes, then widened, converted and multiplied.
+#include "../x86/decode.h"
+#include "../vector-rows.h"
+#include "vectors.h"
+
+namespace lowbit {
+namespace {
+
+using avx2::Avx2;
+
+// Any 16 levels.
+template <class Format>
+class Table {
+ public:
+  struct Levels {
+    __m256i bytes;
+    explicit Levels(const int8_t* levels)
+        : bytes(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)))) {}
+  };
+
+  Table(const Levels& levels, float scale) : levels_(levels.bytes), scale_(_mm256_set1_ps(scale)) {}
+
+  void block(const uint8_t* codes, uint8_t before, float* out) const {
+    const __m256i bytes = _mm256_shuffle_epi8(levels_, Format::indices(codes, before));
+    const __m128i halves[] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
+    for (int i = 0; i < 2; ++i) {
+      put(halves[i], out + 16 * i);
+      put(_mm_srli_si128(halves[i], 8), out + 16 * i + 8);
+    }
+  }
+
+ private:
+  void put(__m128i levels, float* out) const {
+    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(levels)), scale_));
+  }
+
+  __m256i levels_;
+  __m256 scale_;
+};
+
+struct RealLevels {
+  __m256 values;
+  explicit RealLevels(__m128i bytes) : values(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))) {}
+};
+
+template <>
+class Table<TwoBits> {
+ public:
+  struct Levels : RealLevels {
+    explicit Levels(const int8_t* levels) : RealLevels(_mm_set1_epi32(loadAs<int32_t>(reinterpret_cast<const uint8_t*>(levels)))) {}
+  };
+
+  Table(const Levels& levels, float scale) : values_(_mm256_mul_ps(levels.values, _mm256_set1_ps(scale))) {}
+
+  void block(const uint8_t* codes, uint8_t, float* out) const {
+    const __m256i low = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m256i high = _mm256_setr_epi32(16, 18, 20, 22, 24, 26, 28, 30);
+    for (int i = 0; i < 2; ++i) {
+      const __m256i bits = _mm256_set1_epi32(loadAs<int32_t>(codes + 4 * i));
+      _mm256_storeu_ps(out + 16 * i, _mm256_permutevar_ps(values_, _mm256_srlv_epi32(bits, low)));
+      _mm256_storeu_ps(out + 16 * i + 8, _mm256_permutevar_ps(values_, _mm256_srlv_epi32(bits, high)));
+    }
+  }
+
+ private:
+  __m256 values_;  // the four of them twice
+};
+
+template <>
+class Table<ThreeBits> {
+ public:
+  struct Levels : RealLevels {
+    explicit Levels(const int8_t* levels)
+        : RealLevels(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(levels))) {}
+  };
+
+  Table(const Levels& levels, float scale) : values_(_mm256_mul_ps(levels.values, _mm256_set1_ps(scale))) {}
+
+  void block(const uint8_t* codes, uint8_t, float* out) const {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      _mm256_storeu_ps(out + 8 * i, _mm256_permutevar8x32_ps(values_, ThreeBits::word(codes, i)));
+    }
+  }
+
+ private:
+  __m256 values_;
+};
+
+using Common = VectorRows<Avx2>;
+using Decode = Decoder<Avx2, Table>;
+
+}  // namespace
+
+const RowKernels avx2Rows = {Common::rotate, Decode::decode, Decode::decodeCodes, Common::multiply};
+
+}  // namespace lowbit

@@ -1,0 +1,111 @@
+// LinearFloat: float32 activations times weights of 2, 3, 4 or 8 bits.
+//
+//   out[m][n] = clamp(total(sums of x[m][k] * w[n][k]) + bias[n])
+// with kSums partial sums, in the order of rows.h, on every instruction set. A clamp leaves NaN alone.
+//
+// Work is split by tiles of outputs. A tile is decoded piece by piece along its rows into scratch that stays in the first
+// level of cache, and each piece is multiplied with all rows of the block at hand before the next one takes its place.
+#include "ops.h"
+#include "stored-rows.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int32_t kTileRows = 8;
+constexpr int32_t kPiece = 512;
+constexpr int64_t kBlockRows = 32;
+
+class LinearFloat : public Operator {
+ public:
+  LinearFloat(OpReader& reader, const Filter& filter, int32_t inFeatures, int32_t outFeatures,
+              const Activation& activation)
+      : Operator(reader.label()),
+        weights_(reader, filter, outFeatures, inFeatures),
+        bias_(static_cast<size_t>(outFeatures)),
+        low_(activation.realMin),
+        high_(activation.realMax) {
+    if (filter.biasOffset == -1) return;
+    std::memcpy(bias_.data(), reader.bytes("bias", filter.biasOffset, 4ll * outFeatures, 4), 4 * bias_.size());
+    for (size_t n = 0; n < bias_.size(); ++n) {
+      if (!std::isfinite(bias_[n])) {
+        fail(LOWBIT_INVALID_PROGRAM, "%s: bias %zu is %g, expected a finite number.", reader.label().c_str(), n,
+             static_cast<double>(bias_[n]));
+      }
+    }
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    Shape shape = inputs[0];
+    if (shape.rank < 1 || shape.channels() != weights_.depth()) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected %d elements along the last axis.", label().c_str(),
+           shape.toString().c_str(), weights_.depth());
+    }
+    shape.dims[shape.rank - 1] = weights_.rows();
+    return shape;
+  }
+
+  size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
+    return sizeof(float) * kTileRows * (kPiece + kBlockRows * kSums);
+  }
+
+  void run(const RunContext& context) const override {
+    const View& input = context.inputs[0];
+    const int64_t rows = input.shape->rows();
+    const int32_t outputs = weights_.rows();
+    const int64_t tiles = ceilDiv(outputs, kTileRows), blocks = ceilDiv(rows, kBlockRows);
+    context.pool.parallelFor(static_cast<size_t>(tiles * blocks), [&](size_t chunk, int thread) {
+      const int32_t firstOutput = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * kTileRows;
+      const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * kBlockRows;
+      float* sums = context.threadScratch<float>(thread);
+      computeBlock(context.kernels, input.floats() + firstRow * weights_.depth(), std::min(kBlockRows, rows - firstRow),
+                   firstOutput, std::min(kTileRows, outputs - firstOutput), sums,
+                   context.output.floats() + firstRow * outputs + firstOutput);
+    });
+  }
+
+  size_t packedBytes() const override { return weights_.bytes() + sizeof(float) * bias_.size(); }
+
+ private:
+  void computeBlock(const Kernels& kernels, const float* x, int64_t rows, int32_t firstOutput, int32_t outputs,
+                    float* sums, float* out) const {
+    const int32_t depth = weights_.depth();
+    float* tile = sums + kBlockRows * kTileRows * kSums;
+    std::fill_n(sums, static_cast<size_t>(rows) * kTileRows * kSums, 0.0f);
+    for (int32_t first = 0; first < depth; first += kPiece) {
+      const int32_t count = std::min(kPiece, depth - first);
+      weights_.decode(kernels, Tile{firstOutput, outputs, first, count}, tile, kPiece);
+      for (int64_t m = 0; m < rows; ++m) {
+        kernels.rows->multiply(x + m * depth + first, static_cast<size_t>(count), tile, kPiece, outputs,
+                               sums + m * kTileRows * static_cast<int64_t>(kSums));
+      }
+    }
+    for (int64_t m = 0; m < rows; ++m, out += weights_.rows()) {
+      for (int32_t n = 0; n < outputs; ++n, sums += kSums) out[n] = clamp(totalOf(sums) + bias_[firstOutput + n]);
+      sums += (kTileRows - outputs) * kSums;
+    }
+  }
+
+  float clamp(float value) const { return value < low_ ? low_ : value > high_ ? high_ : value; }
+
+  StoredRows weights_;
+  std::vector<float> bias_;
+  float low_;
+  float high_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> makeLinearFloat(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const Filter filter = reader.filter();
+  const int32_t inFeatures = reader.word("input features", 1, kMaxFeatures);
+  const int32_t outFeatures = reader.word("output features", 1, kMaxFeatures);
+  const Activation activation = reader.activation();
+  if (!activation.table.empty()) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
+  }
+  return std::make_unique<LinearFloat>(reader, filter, inFeatures, outFeatures, activation);
+}
+
+}  // namespace lowbit
