@@ -100,6 +100,19 @@ int lowbit_route(const lowbit_router* router, const float* logits, int32_t token
                  const int32_t* resident, const char* isa, int32_t* ids, float* weights, float* mean_range,
                  lowbit_error* error);
 
+// What an expert computes; native/moe/expert.h tells what the numbers mean.
+typedef struct {
+  int32_t width;
+  int32_t hidden;
+  int32_t activation;
+  int32_t gated;
+} lowbit_expert_shape;
+
+// out[out_rows[i]] = weights[i] * expert(x[rows[i]]) for i < count; x and out are float32, rows of `width`.
+int lowbit_run_expert(const lowbit_expert_shape* shape, const uint8_t* bytes, size_t size, const float* x,
+                      size_t elements, const int32_t* rows, const float* weights, size_t count, const int32_t* out_rows,
+                      const char* isa, float* out, size_t out_elements, lowbit_error* error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -379,6 +379,33 @@ napi_value route(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// runExpert(shape: [width, hidden, activation, gated], bytes, x, rows: Int32Array, weights, outRows: Int32Array, out, isa)
+napi_value runExpert(napi_env env, napi_callback_info info) {
+  size_t count = 8;
+  napi_value arguments[8];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes shape, bytes, x, rows, weights, outRows, out;
+  if (!bytesOf(env, arguments[0], &shape) || shape.size != 16 || !bytesOf(env, arguments[1], &bytes) ||
+      !bytesOf(env, arguments[2], &x) || !bytesOf(env, arguments[3], &rows) || !bytesOf(env, arguments[4], &weights) ||
+      !bytesOf(env, arguments[5], &outRows) || !bytesOf(env, arguments[6], &out) || weights.size != rows.size ||
+      outRows.size != rows.size) {
+    return throwError(env, "invalid-argument", "Expected an expert, activations, and rows with a weight each.");
+  }
+  const int32_t* numbers = static_cast<const int32_t*>(shape.data);
+  lowbit_error error;
+  char isa[32];
+  size_t isaLength;
+  const bool hasIsa = napi_get_value_string_utf8(env, arguments[7], isa, sizeof isa, &isaLength) == napi_ok;
+  const lowbit_expert_shape args = {numbers[0], numbers[1], numbers[2], numbers[3]};
+  if (lowbit_run_expert(&args, static_cast<const uint8_t*>(bytes.data), bytes.size, static_cast<const float*>(x.data),
+                        x.size / 4, static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data),
+                        rows.size / 4, static_cast<const int32_t*>(outRows.data), hasIsa ? isa : nullptr,
+                        static_cast<float*>(out.data), out.size / 4, &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  return nullptr;
+}
+
 // A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
 void stayLoaded() {
   Dl_info info;
@@ -407,6 +434,7 @@ NAPI_MODULE_INIT() {
       {"limits", limits},
       {"hadamard", hadamard},
       {"route", route},
+      {"runExpert", runExpert},
   };
   for (const auto& entry : kFunctions) {
     napi_value function;

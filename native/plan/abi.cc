@@ -8,6 +8,7 @@
 
 #include "../include/lowbit.h"
 #include "../ops/rotation.h"
+#include "../moe/expert.h"
 #include "../moe/route.h"
 #include "plan.h"
 #include "probe.h"
@@ -199,5 +200,30 @@ int lowbit_route(const lowbit_router* router, const float* logits, int32_t token
     args.weights = weights;
     args.meanRange = mean_range;
     lowbit::route(chooseKernels(isa), args);
+  });
+}
+
+int lowbit_run_expert(const lowbit_expert_shape* shape, const uint8_t* bytes, size_t size, const float* x,
+                      size_t elements, const int32_t* rows, const float* weights, size_t count, const int32_t* out_rows,
+                      const char* isa, float* out, size_t out_elements, lowbit_error* error) {
+  return guarded(error, [&] {
+    const size_t width = static_cast<size_t>(shape->width);
+    if (shape->width < 1 || elements % width != 0 || out_elements % width != 0) {
+      fail(LOWBIT_INVALID_ARGUMENT, "%zu activations or %zu results are no rows of %d.", elements, out_elements,
+           shape->width);
+    }
+    if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
+      fail(LOWBIT_INVALID_ARGUMENT, "The bytes of an expert do not start at a multiple of %zu.", alignof(float));
+    }
+    const auto check = [&](int32_t row, size_t most) {
+      if (row < 0 || static_cast<size_t>(row) >= most) fail(LOWBIT_INVALID_ARGUMENT, "Row %d is not one of %zu.", row, most);
+    };
+    for (size_t i = 0; i < count; ++i) {
+      check(rows[i], elements / width);
+      check(out_rows[i], out_elements / width);
+    }
+    const lowbit::ExpertShape args = {shape->width, shape->hidden, shape->activation, shape->gated != 0};
+    lowbit::runExpert(chooseKernels(isa), args, bytes, size, x, rows, weights, static_cast<int32_t>(count), out_rows,
+                      out);
   });
 }

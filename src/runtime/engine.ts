@@ -88,6 +88,18 @@ export interface RouteCall {
   readonly meanRange?: Float32Array;
 }
 
+export interface ExpertCall {
+  /** [tokens, width]. */
+  readonly x: Float32Array;
+  readonly rows: Int32Array;
+  /** One for each of `rows`. */
+  readonly weights: Float32Array;
+  /** Where the result of each of `rows` goes. */
+  readonly outRows: Int32Array;
+  /** [.., width]. */
+  readonly out: Float32Array;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -116,6 +128,14 @@ export interface Engine {
    * @throws LowbitError 'invalid-argument' for numbers out of range, or naming a row of the logits without any score
    */
   route(router: RouterNumbers, call: RouteCall): void;
+  /**
+   * Runs an expert on some rows: out[outRows[i]] = weights[i] * expert(x[rows[i]]).
+   *
+   * @param shape width, hidden size, number of the activation, 1 if gated
+   * @param bytes as `packExpert` made them
+   * @throws LowbitError 'invalid-argument' if the bytes are no expert of this shape, or a row is not there
+   */
+  runExpert(shape: Int32Array, bytes: Uint8Array, call: ExpertCall): void;
   /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
   measureLimits(): MachineLimits;
 }

@@ -38,6 +38,16 @@ export interface NativeAddon {
     weights: Float32Array,
     meanRange: Float32Array | undefined,
   ): void;
+  runExpert(
+    shape: Int32Array,
+    bytes: Uint8Array,
+    x: Float32Array,
+    rows: Int32Array,
+    weights: Float32Array,
+    outRows: Int32Array,
+    out: Float32Array,
+    isa: string,
+  ): void;
 }
 
 /** What native/node/expert-reader.cc adds; offsets and lengths in bytes. */

@@ -167,6 +167,9 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       const numbers = encodeRouter(router);
       rethrow(() => addon.route(numbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
     },
+    runExpert(shape, bytes, { x, rows, weights, outRows, out }) {
+      rethrow(() => addon.runExpert(shape, bytes, x, rows, weights, outRows, out, isa));
+    },
     measureLimits() {
       const [macs, l2Bytes, dramBytes] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes };

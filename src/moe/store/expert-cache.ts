@@ -15,7 +15,7 @@ import {
 } from '../cache/eviction-policy';
 import { ResidentSet } from '../cache/resident-set';
 import { CacheMetrics } from '../metrics';
-import { type ExpertRecord, pageAligned } from './container';
+import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';
 import type { ExpertSource } from './source';
 
 export interface ExpertCacheOptions {
@@ -70,6 +70,7 @@ export class ExpertCache {
   private readonly speculativeBytes: number;
   private speculating = 0;
   private wakeWaiting: (() => void)[] = [];
+  private turn: Promise<void> = Promise.resolve();
   private closed = false;
 
   /**
@@ -126,6 +127,10 @@ export class ExpertCache {
     this.speculativeBytes = speculativeBytes ?? topK * this.slotBytes;
   }
 
+  get index(): ExpertIndex {
+    return this.source.index;
+  }
+
   /** Bytes that are reserved for experts. */
   get reservedBytes(): number {
     return this.slotCount * this.slotBytes;
@@ -134,15 +139,25 @@ export class ExpertCache {
   /**
    * Takes experts into use, waiting for those that are read.
    *
-   * @param ids of the layer, each once
+   * @param ids of the layer, each once, no more than there are slots
    * @throws LowbitError as the source does; then none is in use
    */
   async acquire(layer: number, ids: ArrayLike<number>): Promise<ExpertLease> {
+    const keys = this.keysOf(layer, ids);
+    checkArgument(keys.length <= this.slotCount, 'ids', `at most ${this.slotCount} experts`, keys.length);
     const pinned: Entry[] = [];
     const start = performance.now();
+    // One call at a time collects its slots: of two that wait for each other's, neither would ever get all.
+    const before = this.turn;
+    let endTurn = () => {};
+    this.turn = new Promise((end) => {
+      endTurn = end;
+    });
     try {
+      await before;
       // All reads start before the first one is waited for.
-      for (const key of this.keysOf(layer, ids)) pinned.push(await this.pin(key));
+      for (const key of keys) pinned.push(await this.pin(key));
+      endTurn();
       const waiting = pinned.filter(({ present }) => !present);
       if (waiting.length > 0) {
         await Promise.all(waiting.map(({ reading }) => reading));
@@ -151,6 +166,8 @@ export class ExpertCache {
     } catch (error) {
       this.unpin(pinned);
       throw error;
+    } finally {
+      endTurn();
     }
     return this.lease(pinned);
   }

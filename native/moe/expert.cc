@@ -1,0 +1,159 @@
+#include "expert.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "../isa/low-bit-matrix.h"
+#include "../ops/exp.h"
+#include "../ops/float-tile.h"
+#include "../plan/error.h"
+#include "../plan/threads.h"
+
+namespace lowbit {
+namespace {
+
+constexpr size_t kPart = 64;
+constexpr int64_t kMostElements = int64_t{1} << 31;
+
+float sigmoid(float x) {
+  const float e = expOfNonPositive(-std::fabs(x));
+  return (x >= 0 ? 1.0f : e) / (1.0f + e);
+}
+
+float activate(float x, int32_t activation) {
+  switch (activation) {
+    case 1: return x > 0 ? x : 0;
+    case 2: return x * sigmoid(x);
+    // 0.5 (1 + tanh(y)) is sigmoid(2 y); y = sqrt(2 / pi) (x + 0.044715 x^3).
+    case 3: return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
+    default: return x;
+  }
+}
+
+// A matrix within the bytes of an expert.
+struct ExpertMatrix {
+  bool int8;
+  LowBitMatrix matrix;  // int8: codes are code + 128, scales are not used
+  const float* rowScales;
+  const float* bias;
+
+  void decode(const Kernels& kernels, const Tile& tile, float* out) const {
+    if (!int8) return kernels.rows->decode(matrix, tile, out, FloatTile::kPiece, false);
+    for (int row = tile.row; row < tile.row + tile.rows; ++row, out += FloatTile::kPiece) {
+      const uint8_t* codes = matrix.codes + static_cast<size_t>(row) * matrix.depth + tile.first;
+      kernels.dequantize(codes, static_cast<size_t>(tile.count), rowScales[row], 128, out);
+    }
+  }
+};
+
+// Takes an expert's bytes apart.
+class Parts {
+ public:
+  Parts(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}
+
+  ExpertMatrix matrix(const char* name, int32_t rows, int32_t depth) {
+    uint32_t words[6];
+    const uint8_t* header = next(kPart);
+    std::memcpy(words, header, sizeof words);
+    if (words[0] > 4 || words[1] != static_cast<uint32_t>(rows) || words[2] != static_cast<uint32_t>(depth) ||
+        words[3] % 32 != 0 || words[4] > 1) {
+      fail(LOWBIT_INVALID_ARGUMENT, "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to 4.",
+           name, words[1], words[2], words[0], rows, depth);
+    }
+    ExpertMatrix result{};
+    result.int8 = words[0] == 0;
+    LowBitMatrix& matrix = result.matrix;
+    matrix.rows = rows;
+    matrix.depth = depth;
+    LowBitFormat& format = matrix.format;
+    format.trellis = words[0] == 4;
+    format.bits = result.int8 ? 8 : format.trellis ? 2 : static_cast<int>(words[0]) + 1;
+    format.group = words[3] == 0 ? depth : static_cast<int>(std::min(words[3], words[2]));
+    std::memcpy(&format.unit, &words[5], sizeof format.unit);
+    std::memcpy(format.levels, header + 32, sizeof format.levels);
+    const size_t count = static_cast<size_t>(rows);
+    matrix.codes = next(result.int8 ? count * depth : count * matrix.rowBytes());
+    if (result.int8) {
+      result.rowScales = reinterpret_cast<const float*>(next(count * sizeof(float)));
+    } else {
+      matrix.scales = reinterpret_cast<const uint16_t*>(next(count * matrix.groups() * sizeof(uint16_t)));
+    }
+    if (words[4] == 1) result.bias = reinterpret_cast<const float*>(next(count * sizeof(float)));
+    return result;
+  }
+
+ private:
+  const uint8_t* next(size_t bytes) {
+    const size_t padded = (bytes + kPart - 1) / kPart * kPart;
+    if (padded > left_) fail(LOWBIT_INVALID_ARGUMENT, "The bytes of an expert end before its matrices do.");
+    const uint8_t* part = at_;
+    at_ += padded;
+    left_ -= padded;
+    return part;
+  }
+
+  const uint8_t* at_;
+  size_t left_;
+};
+
+// store(row, output, value) of a linear layer.
+template <class Store>
+void linear(const Kernels& kernels, const ThreadPool::Lease& pool, const ExpertMatrix& weights, const float* x,
+            int64_t rows, Store&& store) {
+  const int32_t outputs = weights.matrix.rows, depth = weights.matrix.depth;
+  const int64_t tiles = (outputs + FloatTile::kOutputs - 1) / FloatTile::kOutputs;
+  const int64_t blocks = (rows + FloatTile::kRows - 1) / FloatTile::kRows;
+  pool.parallelFor(static_cast<size_t>(tiles * blocks), [&](size_t chunk, int) {
+    alignas(64) float scratch[FloatTile::kScratch];
+    const int32_t first = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * FloatTile::kOutputs;
+    const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * FloatTile::kRows;
+    const int32_t count = std::min(FloatTile::kOutputs, outputs - first);
+    FloatTile::multiply(
+        kernels, x + firstRow * depth, std::min(FloatTile::kRows, rows - firstRow), depth, count, scratch,
+        [&](int32_t from, int32_t elements, float* tile) {
+          weights.decode(kernels, Tile{first, count, from, elements}, tile);
+        },
+        [&](int64_t m, int32_t n, float total) {
+          const float bias = weights.bias ? weights.bias[first + n] : 0;
+          store(firstRow + m, first + n, total + bias);
+        });
+  });
+}
+
+}  // namespace
+
+void runExpert(const Kernels& kernels, const ExpertShape& shape, const uint8_t* bytes, size_t size, const float* x,
+               const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows, float* out) {
+  const int32_t width = shape.width, hidden = shape.hidden;
+  if (width < 1 || hidden < 1 || shape.activation < 0 || shape.activation > 3 ||
+      static_cast<int64_t>(width) * hidden > kMostElements) {
+    fail(LOWBIT_INVALID_ARGUMENT, "An expert cannot have width %d, hidden size %d and activation %d.", width, hidden,
+         shape.activation);
+  }
+  Parts parts(bytes, size);
+  const ExpertMatrix up = parts.matrix("up", hidden, width);
+  ExpertMatrix gate{};
+  if (shape.gated) gate = parts.matrix("gate", hidden, width);
+  const ExpertMatrix down = parts.matrix("down", width, hidden);
+
+  const ThreadPool::Lease pool(ThreadPool::shared());
+  std::vector<float> gathered(static_cast<size_t>(count) * width), inner(static_cast<size_t>(count) * hidden);
+  for (int32_t i = 0; i < count; ++i) {
+    std::memcpy(gathered.data() + static_cast<size_t>(i) * width, x + static_cast<size_t>(rows[i]) * width,
+                width * sizeof(float));
+  }
+  const auto innerAt = [&](int64_t m, int32_t n) -> float& { return inner[static_cast<size_t>(m) * hidden + n]; };
+  linear(kernels, pool, up, gathered.data(), count, [&](int64_t m, int32_t n, float value) {
+    innerAt(m, n) = shape.gated ? value : activate(value, shape.activation);
+  });
+  if (shape.gated) {
+    linear(kernels, pool, gate, gathered.data(), count,
+           [&](int64_t m, int32_t n, float value) { innerAt(m, n) *= activate(value, shape.activation); });
+  }
+  linear(kernels, pool, down, inner.data(), count, [&](int64_t m, int32_t n, float value) {
+    out[static_cast<size_t>(outRows[m]) * width + n] = weights[m] * value;
+  });
+}
+
+}  // namespace lowbit
