@@ -1,19 +1,14 @@
 // LinearFloat: float32 activations times weights of 2, 3, 4 or 8 bits.
 //
 //   out[m][n] = clamp(total(sums of x[m][k] * w[n][k]) + bias[n])
-// with kSums partial sums, in the order of rows.h, on every instruction set. A clamp leaves NaN alone.
-//
-// Work is split by tiles of outputs. A tile is decoded piece by piece along its rows into scratch that stays in the first
-// level of cache, and each piece is multiplied with all rows of the block at hand before the next one takes its place.
+// with kSums partial sums, in the order of rows.h, on every instruction set. A clamp leaves NaN alone. Work is split by
+// tiles of outputs.
+#include "float-tile.h"
 #include "ops.h"
 #include "stored-rows.h"
 
 namespace lowbit {
 namespace {
-
-constexpr int32_t kTileRows = 8;
-constexpr int32_t kPiece = 512;
-constexpr int64_t kBlockRows = 32;
 
 class LinearFloat : public Operator {
  public:
@@ -45,46 +40,32 @@ class LinearFloat : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
-    return sizeof(float) * kTileRows * (kPiece + kBlockRows * kSums);
+    return sizeof(float) * FloatTile::kScratch;
   }
 
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
     const int64_t rows = input.shape->rows();
-    const int32_t outputs = weights_.rows();
-    const int64_t tiles = ceilDiv(outputs, kTileRows), blocks = ceilDiv(rows, kBlockRows);
+    const int32_t outputs = weights_.rows(), depth = weights_.depth();
+    const int64_t tiles = ceilDiv(outputs, FloatTile::kOutputs), blocks = ceilDiv(rows, FloatTile::kRows);
     context.pool.parallelFor(static_cast<size_t>(tiles * blocks), [&](size_t chunk, int thread) {
-      const int32_t firstOutput = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * kTileRows;
-      const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * kBlockRows;
-      float* sums = context.threadScratch<float>(thread);
-      computeBlock(context.kernels, input.floats() + firstRow * weights_.depth(), std::min(kBlockRows, rows - firstRow),
-                   firstOutput, std::min(kTileRows, outputs - firstOutput), sums,
-                   context.output.floats() + firstRow * outputs + firstOutput);
+      const int32_t first = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * FloatTile::kOutputs;
+      const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * FloatTile::kRows;
+      const int32_t count = std::min(FloatTile::kOutputs, outputs - first);
+      float* out = context.output.floats() + firstRow * outputs + first;
+      FloatTile::multiply(
+          context.kernels, input.floats() + firstRow * depth, std::min(FloatTile::kRows, rows - firstRow), depth, count,
+          context.threadScratch<float>(thread),
+          [&](int32_t from, int32_t elements, float* tile) {
+            weights_.decode(context.kernels, Tile{first, count, from, elements}, tile, FloatTile::kPiece);
+          },
+          [&](int64_t m, int32_t n, float total) { out[m * outputs + n] = clamp(total + bias_[first + n]); });
     });
   }
 
   size_t packedBytes() const override { return weights_.bytes() + sizeof(float) * bias_.size(); }
 
  private:
-  void computeBlock(const Kernels& kernels, const float* x, int64_t rows, int32_t firstOutput, int32_t outputs,
-                    float* sums, float* out) const {
-    const int32_t depth = weights_.depth();
-    float* tile = sums + kBlockRows * kTileRows * kSums;
-    std::fill_n(sums, static_cast<size_t>(rows) * kTileRows * kSums, 0.0f);
-    for (int32_t first = 0; first < depth; first += kPiece) {
-      const int32_t count = std::min(kPiece, depth - first);
-      weights_.decode(kernels, Tile{firstOutput, outputs, first, count}, tile, kPiece);
-      for (int64_t m = 0; m < rows; ++m) {
-        kernels.rows->multiply(x + m * depth + first, static_cast<size_t>(count), tile, kPiece, outputs,
-                               sums + m * kTileRows * static_cast<int64_t>(kSums));
-      }
-    }
-    for (int64_t m = 0; m < rows; ++m, out += weights_.rows()) {
-      for (int32_t n = 0; n < outputs; ++n, sums += kSums) out[n] = clamp(totalOf(sums) + bias_[firstOutput + n]);
-      sums += (kTileRows - outputs) * kSums;
-    }
-  }
-
   float clamp(float value) const { return value < low_ ? low_ : value > high_ ? high_ : value; }
 
   StoredRows weights_;

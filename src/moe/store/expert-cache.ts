@@ -28,7 +28,7 @@ export interface ExpertCacheOptions {
   readonly precision?: string;
   /** What is evicted. Default `lru`. */
   readonly policy?: 'lru' | 'lfu' | 'affinity';
-  /** Most bytes that are being read ahead at a time. Default: a token's experts of one layer. */
+  /** Most bytes that are read ahead and wait for their layer. Default: a token's experts of one layer. */
   readonly speculativeBytes?: number;
 }
 
@@ -68,7 +68,8 @@ export class ExpertCache {
   private readonly source: ExpertSource;
   private readonly slotBytes: number;
   private readonly speculativeBytes: number;
-  private speculating = 0;
+  /** Experts that were read ahead for a layer that has not been computed since. */
+  private readonly ahead = new Set<Entry>();
   private wakeWaiting: (() => void)[] = [];
   private turn: Promise<void> = Promise.resolve();
   private closed = false;
@@ -157,6 +158,7 @@ export class ExpertCache {
       await before;
       // All reads start before the first one is waited for.
       for (const key of keys) pinned.push(await this.pin(key));
+      this.passed(layer);
       endTurn();
       const waiting = pinned.filter(({ present }) => !present);
       if (waiting.length > 0) {
@@ -205,6 +207,7 @@ export class ExpertCache {
         this.arrived(entry);
         metrics.stalled(performance.now() - start);
       }
+      this.passed(layer);
     } catch (error) {
       this.unpin(pinned);
       throw error;
@@ -212,20 +215,21 @@ export class ExpertCache {
     return this.lease(pinned);
   }
 
-  /** Reads experts ahead, as far as that evicts nothing that is in use and stays within the bytes allowed for it. */
+  /**
+   * Reads experts ahead, as far as that evicts nothing in use and stays within the bytes allowed for it. Until their layer
+   * is computed they are evicted last, then first.
+   */
   prefetch(layer: number, ids: ArrayLike<number>): void {
     for (const key of this.keysOf(layer, ids)) {
-      if (this.entries.has(key) || this.speculating + this.slotBytes > this.speculativeBytes) continue;
+      if (this.entries.has(key)) continue;
+      if ((this.ahead.size + 1) * this.slotBytes > this.speculativeBytes) return;
       const entry = this.take(key);
       if (!entry) return;
       entry.speculative = true;
+      this.ahead.add(entry);
       this.metrics.prefetched();
-      this.speculating += this.slotBytes;
-      const done = () => {
-        this.speculating -= this.slotBytes;
-      };
       // A failed prefetch is forgotten: whoever needs the expert reads it anew and is told.
-      this.read(entry).then(done, done);
+      this.read(entry).catch(() => {});
     }
   }
 
@@ -281,7 +285,13 @@ export class ExpertCache {
     if (there) this.metrics.hit(entry.speculative);
     else this.metrics.miss();
     entry.speculative = false;
+    this.ahead.delete(entry);
     return entry;
+  }
+
+  /** The layer has what it needs: what else was read ahead for it was not needed. */
+  private passed(layer: number): void {
+    for (const entry of this.ahead) if (entry.record.layer === layer) this.ahead.delete(entry);
   }
 
   /** A slot for an expert that has none; undefined if nothing may go for it. */
@@ -290,7 +300,9 @@ export class ExpertCache {
       const { pins, reading } = this.entries.get(other)!;
       return pins > 0 || reading !== undefined;
     };
-    const evicted = this.set.tryAdmit(key, isBusy);
+    const isAhead = (other: number) => this.ahead.has(this.entries.get(other)!);
+    const evicted =
+      this.set.tryAdmit(key, (other) => isBusy(other) || isAhead(other)) ?? this.set.tryAdmit(key, isBusy);
     if (!evicted) return undefined;
     for (const other of evicted) {
       const entry = this.entries.get(other)!;
@@ -347,6 +359,7 @@ export class ExpertCache {
     const { layer, expert } = entry.record;
     this.resident[layer][expert] = 0;
     this.entries.delete(entry.key);
+    this.ahead.delete(entry);
     this.free.push(entry.memory);
   }
 
