@@ -4,7 +4,7 @@ import { Router, type RouterOptions } from '../src/moe/router';
 import { currentEngine } from '../src/runtime/current-engine';
 import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
 
-/** As `RouterOptions`; the score range is that of the call itself. */
+/** As `RouterOptions`; the score range is kept as long as the object of attributes. */
 export type MoERouteAttrs = RouterOptions;
 
 function checkShape(name: string, tensor: TensorInfo, expected: readonly number[]): void {
@@ -15,6 +15,30 @@ function checkShape(name: string, tensor: TensorInfo, expected: readonly number[
     'invalid-shape',
     `MoERoute: input '${name}' has shape [${shape}], expected [${expected.map((dim) => (dim < 0 ? 'tokens' : dim))}].`,
   );
+}
+
+function optionalInput(
+  inputs: KernelCall['inputs'],
+  name: string,
+  dtype: 'float32' | 'int32',
+  experts: number,
+): TensorInfo | undefined {
+  if (inputs[name] === undefined) return undefined;
+  const tensor = checkInput('MoERoute', inputs, name, dtype);
+  checkShape(name, tensor, [experts]);
+  return tensor;
+}
+
+/** Checked once: a model gives the same attributes with every token. */
+const routers = new WeakMap<MoERouteAttrs, Router>();
+
+function routerOf(options: MoERouteAttrs): Router {
+  let router = routers.get(options);
+  if (!router) {
+    router = new Router(currentEngine(), options);
+    routers.set(options, router);
+  }
+  return router;
 }
 
 /**
@@ -32,23 +56,17 @@ export const moeRoute: LowbitKernel = {
     const { experts, topK } = options;
     const logits = checkInput('MoERoute', inputs, 'logits', 'float32');
     checkShape('logits', logits, [-1, experts]);
-    const router = new Router(currentEngine(), options);
-    const optional = (name: string, dtype: 'float32' | 'int32') => {
-      if (inputs[name] === undefined) return undefined;
-      const tensor = checkInput('MoERoute', inputs, name, dtype);
-      checkShape(name, tensor, [experts]);
-      return tensor;
-    };
-    const resident = optional('resident', 'int32');
-    const bias = optional('bias', 'float32');
+    const router = routerOf(options);
+    const resident = optionalInput(inputs, 'resident', 'int32', experts);
+    const bias = optionalInput(inputs, 'bias', 'float32', experts);
     const [tokens] = logits.shape;
     const ids = host.allocate(backend, [tokens, topK], 'int32');
     const weights = host.allocate(backend, [tokens, topK], 'float32');
     router.routeInto(
       {
         logits: host.read(backend, logits) as Float32Array,
-        ...(resident && { resident: host.read(backend, resident) as Int32Array }),
-        ...(bias && { bias: host.read(backend, bias) as Float32Array }),
+        resident: resident && (host.read(backend, resident) as Int32Array),
+        bias: bias && (host.read(backend, bias) as Float32Array),
       },
       tokens,
       ids.data() as Int32Array,

@@ -83,8 +83,10 @@ struct VectorRouting {
 
   static int pairs(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
                    double* ranges) {
-    if (ranges) return bonus ? pairs<true, true>(scores, bonus, tokens, experts, ids, gaps, ranges)
-                             : pairs<false, true>(scores, bonus, tokens, experts, ids, gaps, ranges);
+    if (ranges) {
+      return bonus ? pairs<true, true>(scores, bonus, tokens, experts, ids, gaps, ranges)
+                   : pairs<false, true>(scores, bonus, tokens, experts, ids, gaps, ranges);
+    }
     return bonus ? pairs<true, false>(scores, bonus, tokens, experts, ids, gaps, ranges)
                  : pairs<false, false>(scores, bonus, tokens, experts, ids, gaps, ranges);
   }
@@ -116,6 +118,13 @@ struct VectorRouting {
         low = V::lesser(raw, low);
       };
       int e = 0;
+      // Four at a time, for the processor to overlap.
+      for (; e + 4 * kLanes <= experts; e += 4 * kLanes) {
+        take(e, V::load(scores + e));
+        take(e + kLanes, V::load(scores + e + kLanes));
+        take(e + 2 * kLanes, V::load(scores + e + 2 * kLanes));
+        take(e + 3 * kLanes, V::load(scores + e + 3 * kLanes));
+      }
       for (; e + kLanes <= experts; e += kLanes) take(e, V::load(scores + e));
       for (; e < padded; e += kLanes) take(e, loadPartly(scores + e, experts - e, NAN));
       const float runnerUp = V::second(first, second);
@@ -206,9 +215,12 @@ struct VectorRouting {
   template <class Compare>
   static uint64_t bitsOf(const float* keys, int count, Float value, Compare compare) {
     uint64_t bits = 0;
-    for (int e = 0; e < 64 && e < count; e += kLanes) {
-      bits |= static_cast<uint64_t>(compare(V::load(keys + e), value)) << e;
+    if (count >= 64) {
+#pragma GCC unroll 8
+      for (int e = 0; e < 64; e += kLanes) bits |= static_cast<uint64_t>(compare(V::load(keys + e), value)) << e;
+      return bits;
     }
+    for (int e = 0; e < count; e += kLanes) bits |= static_cast<uint64_t>(compare(V::load(keys + e), value)) << e;
     return bits;
   }
 };

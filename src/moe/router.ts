@@ -141,21 +141,22 @@ export class Router {
 
   /** The same into arrays of the caller's, [tokens, topK]. */
   routeInto(inputs: RouteInputs, tokens: number, ids: Int32Array, weights: Float32Array): void {
-    const { engine, plain, meanRange } = this;
-    const call = { ...inputs, tokens, ids, weights };
-    if (this.bonus === 0 || inputs.resident === undefined) {
-      engine.route(plain, call);
+    const { logits, resident, bias } = inputs;
+    if (this.bonus === 0 || resident === undefined) {
+      this.engine.route(this.plain, { logits, tokens, bias, ids, weights });
       return;
     }
+    const call = { logits, tokens, bias, resident, ids, weights };
     if (this.options.bonusUnit === 'score') {
-      engine.route(this.withBonus(this.bonus), call);
+      this.engine.route(this.withBonus(this.bonus), call);
       return;
     }
+    const { meanRange } = this;
     if (this.range === undefined) {
-      engine.route(plain, { ...call, meanRange });
+      this.engine.route(this.plain, { ...call, meanRange });
       this.range = meanRange[0];
     }
-    engine.route(this.withBonus(this.bonus * this.range), { ...call, meanRange });
+    this.engine.route(this.withBonus(this.bonus * this.range), { ...call, meanRange });
     if (tokens > 0) this.range += (meanRange[0] - this.range) * (1 - (1 - RANGE_RATE) ** tokens);
   }
 
