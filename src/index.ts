@@ -66,6 +66,27 @@ export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
 export { fileSystem, releaseArtifacts } from './io/file-system';
+export { ExpertAffinity } from './moe/affinity';
+export type { CacheSummary, Percentiles } from './moe/metrics';
+export { type Gate, MixtureOfExperts, type MixtureOptions, moe } from './moe/mixture';
+export { prometheusText } from './moe/prometheus';
+export { type RouteInputs, Router, type RouterOptions, type Routing } from './moe/router';
+export { POLICIES, type PolicyName, type Simulation, type SimulationOptions, simulate } from './moe/simulate';
+export { type ExpertBytes, type ExpertIndex, type ExpertRecord, writeContainer } from './moe/store/container';
+export {
+  type ExpertActivation,
+  type ExpertFormat,
+  type ExpertLayout,
+  type ExpertMatrix,
+  type ExpertWeights,
+  packExpert,
+} from './moe/store/expert-bytes';
+export { ExpertCache, type ExpertCacheOptions, type ExpertLease } from './moe/store/expert-cache';
+export { type FileSourceOptions, fileSource } from './moe/store/file-source';
+export { type HttpSourceOptions, httpSource } from './moe/store/http-source';
+export { copyToRedis, type RedisSourceOptions, redisSource } from './moe/store/redis-source';
+export type { ExpertSource } from './moe/store/source';
+export { type RoutingTrace, readTrace, writeTrace } from './moe/trace';
 export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
 export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';

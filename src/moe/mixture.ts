@@ -245,3 +245,15 @@ export class MixtureOfExperts {
     }
   }
 }
+
+/**
+ * Opens the experts of a model within a budget of memory.
+ *
+ * ```ts
+ * const mixture = moe({ source: await fileSource('experts.lbme'), budgetBytes: 8e6, topK: 2, bonus: 0.2 });
+ * const out = await mixture.forward(0, x, logits);
+ * ```
+ */
+export function moe(options: MixtureOptions): MixtureOfExperts {
+  return new MixtureOfExperts(options);
+}
