@@ -2,9 +2,13 @@
 import { checkArgument } from '../errors';
 import { currentEngine } from '../runtime/current-engine';
 import type { Engine } from '../runtime/engine';
+import { ExpertAffinity } from './affinity';
+import { CacheMetrics } from './metrics';
 import { Router, type RouterOptions } from './router';
+import type { ExpertIndex } from './store/container';
 import { activationNumber, type ExpertLayout } from './store/expert-bytes';
 import { ExpertCache, type ExpertCacheOptions, type ExpertLease } from './store/expert-cache';
+import { ExpertTiers } from './tiers';
 
 /** The linear layer that makes logits of a token. */
 export interface Gate {
@@ -14,7 +18,26 @@ export interface Gate {
   readonly bias?: Float32Array;
 }
 
-export interface MixtureOptions extends Omit<ExpertCacheOptions, 'topK'>, Omit<RouterOptions, 'experts'> {
+export interface Tier {
+  /** Name of a precision of the container. */
+  readonly precision: string;
+  readonly budgetBytes: number;
+}
+
+type CacheOptions = Pick<ExpertCacheOptions, 'source' | 'precision' | 'policy' | 'speculativeBytes'>;
+
+export interface MixtureOptions extends CacheOptions, Omit<RouterOptions, 'experts'> {
+  /** Most bytes that experts take in memory; with tiers, theirs together. */
+  readonly budgetBytes?: number;
+  /** Precisions by how often experts are used, the best first; instead of `budgetBytes` and `precision`. */
+  readonly tiers?: readonly Tier[];
+  /** How much less often than another an expert has to be used to lose its place in a better tier, as a share. Default 0.25. */
+  readonly hysteresis?: number;
+  /**
+   * An expert that is not in memory and has a gate weight below this for all its tokens is computed in a lower precision
+   * that is. Results then depend on what is in memory. Default 0: never.
+   */
+  readonly lowPrecisionBelow?: number;
   /**
    * The gate of each layer. With them, what the next layer is likely to need is read while this one computes: its gate is
    * asked with the input of this one.
@@ -34,14 +57,37 @@ interface Share {
   readonly outRows: number[];
 }
 
+interface Part {
+  readonly cache: ExpertCache;
+  readonly shares: readonly Share[];
+}
+
+function tiersOf({ tiers, budgetBytes, precision, source }: MixtureOptions): readonly Tier[] {
+  if (tiers) {
+    checkArgument(tiers.length > 0, 'tiers', 'one or more', tiers.length);
+    checkArgument(
+      budgetBytes === undefined,
+      'budgetBytes',
+      'none beside tiers, which have their own',
+      budgetBytes,
+    );
+    return tiers;
+  }
+  checkArgument(budgetBytes !== undefined, 'budgetBytes', 'a number of bytes', budgetBytes);
+  return [{ precision: precision ?? source.index.precisions[0].name, budgetBytes }];
+}
+
 function isLayout(layout: unknown): layout is ExpertLayout {
   const { width, hidden } = (layout ?? {}) as Partial<ExpertLayout>;
   return Number.isInteger(width) && Number.isInteger(hidden);
 }
 
 export class MixtureOfExperts {
-  readonly cache: ExpertCache;
+  readonly metrics = new CacheMetrics();
+  readonly affinity: ExpertAffinity;
+  readonly index: ExpertIndex;
   readonly width: number;
+  private readonly tiers: ExpertTiers;
   private readonly engine: Engine = currentEngine();
   private readonly routers: readonly Router[];
   private readonly plain: Router;
@@ -52,10 +98,22 @@ export class MixtureOfExperts {
    *   (telling the bytes that do)
    */
   constructor(private readonly options: MixtureOptions) {
-    const { source, gates, topK, precision } = options;
+    const { source, gates } = options;
+    this.index = source.index;
     const { layers, experts, precisions } = source.index;
-    this.cache = new ExpertCache({ ...options, topK });
-    const layout = precisions.find(({ name }) => name === (precision ?? precisions[0].name))!.layout;
+    this.affinity = new ExpertAffinity(layers, experts);
+    const caches = tiersOf(options).map(
+      (tier, _, { length }) =>
+        new ExpertCache({
+          ...options,
+          ...tier,
+          affinity: this.affinity,
+          metrics: this.metrics,
+          partial: length > 1,
+        }),
+    );
+    this.tiers = new ExpertTiers(caches, this.affinity, options.hysteresis);
+    const [{ layout }] = precisions;
     checkArgument(isLayout(layout), 'source', 'experts that packExpert made', source.name);
     this.width = layout.width;
     this.shape = Int32Array.of(
@@ -95,33 +153,33 @@ export class MixtureOfExperts {
    * @throws LowbitError 'invalid-argument' for sizes that do not fit; 'io' or 'invalid-weights' if an expert cannot be read
    */
   async forward(layer: number, x: Float32Array, logits = this.logits(layer, x)): Promise<Float32Array> {
-    const { cache } = this;
     const shares = this.route(layer, x, logits);
     const out = new Float32Array(x.length * this.options.topK);
-    this.prefetchNext(layer, x);
-    const absent = shares.filter(({ expert }) => cache.resident[layer][expert] === 0);
-    // Half of the slots, so that one part is read while the other computes.
-    const most = Math.max(1, Math.floor(cache.slotCount / 2));
-    const parts: Share[][] = [];
-    for (let i = 0; i < absent.length; i += most) parts.push(absent.slice(i, i + most));
-    const acquire = (part: readonly Share[]) =>
+    const absent: Share[] = [];
+    const present: [ExpertCache, Share][] = [];
+    for (const share of shares) {
+      const cache = this.cacheInMemory(layer, share);
+      if (cache) present.push([cache, share]);
+      else absent.push(share);
+    }
+    const parts = this.partsOf(layer, absent);
+    const acquire = ({ cache, shares: of }: Part) =>
       cache.acquire(
         layer,
-        part.map(({ expert }) => expert),
+        of.map(({ expert }) => expert),
       );
-
     let next = parts.length > 0 ? acquire(parts[0]) : undefined;
     // Handled where it is awaited.
     next?.catch(() => {});
-    for (const share of shares) {
-      if (absent.includes(share)) continue;
+    this.prefetchNext(layer, x);
+    for (const [cache, share] of present) {
       this.compute(await cache.acquire(layer, [share.expert]), [share], x, out);
     }
     for (let i = 0; i < parts.length; i++) {
       const lease = await next!;
       next = i + 1 < parts.length ? acquire(parts[i + 1]) : undefined;
       next?.catch(() => {});
-      this.compute(lease, parts[i], x, out);
+      this.compute(lease, parts[i].shares, x, out);
     }
     return this.sum(out);
   }
@@ -130,20 +188,48 @@ export class MixtureOfExperts {
   forwardNow(layer: number, x: Float32Array, logits = this.logits(layer, x)): Float32Array {
     const out = new Float32Array(x.length * this.options.topK);
     for (const share of this.route(layer, x, logits)) {
-      this.compute(this.cache.acquireNow(layer, [share.expert]), [share], x, out);
+      const cache = this.cacheInMemory(layer, share) ?? this.tiers.of(layer, share.expert);
+      this.compute(cache.acquireNow(layer, [share.expert]), [share], x, out);
     }
     return this.sum(out);
   }
 
   /** Waits for what is being read, and closes the source. */
-  close(): Promise<void> {
-    return this.cache.close();
+  async close(): Promise<void> {
+    for (const cache of this.tiers.caches) await cache.close();
+    await this.options.source.close();
+  }
+
+  /** Bytes that are reserved for experts. */
+  get reservedBytes(): number {
+    return this.tiers.caches.reduce((sum, cache) => sum + cache.reservedBytes, 0);
+  }
+
+  /** The cache that an expert can be had from without reading; of a lower precision where that is good enough. */
+  private cacheInMemory(layer: number, { expert, weights }: Share): ExpertCache | undefined {
+    const own = this.tiers.of(layer, expert);
+    if (own.resident[layer][expert] !== 0) return own;
+    const { lowPrecisionBelow = 0 } = this.options;
+    return weights.every((weight) => weight < lowPrecisionBelow)
+      ? this.tiers.lower(layer, expert)
+      : undefined;
+  }
+
+  /** Experts to be read, in parts of at most half of a cache's slots: one part is read while another computes. */
+  private partsOf(layer: number, absent: readonly Share[]): Part[] {
+    const parts: Part[] = [];
+    for (const cache of this.tiers.caches) {
+      const own = absent.filter(({ expert }) => this.tiers.of(layer, expert) === cache);
+      const most = Math.max(1, Math.floor(cache.slotCount / 2));
+      for (let i = 0; i < own.length; i += most) parts.push({ cache, shares: own.slice(i, i + most) });
+    }
+    return parts;
   }
 
   private logits(layer: number, x: Float32Array): Float32Array {
     const gate = this.options.gates?.[layer];
     checkArgument(gate !== undefined, 'logits', 'logits, as there are no gates', undefined);
-    const { experts } = this.cache.index;
+    const { experts } = this.index;
     const tokens = x.length / this.width;
     const logits = new Float32Array(tokens * experts);
     for (let token = 0; token < tokens; token++) {
@@ -159,8 +245,8 @@ export class MixtureOfExperts {
 
   /** Tokens by expert, experts by number. */
   private route(layer: number, x: Float32Array, logits: Float32Array): Share[] {
-    const { cache, options } = this;
-    const { experts } = cache.index;
+    const { metrics, affinity, options } = this;
+    const { experts } = this.index;
     const tokens = x.length / this.width;
     checkArgument(Number.isInteger(tokens), 'x', `rows of ${this.width} numbers`, x.length);
     checkArgument(
@@ -170,15 +256,15 @@ export class MixtureOfExperts {
       logits.length,
     );
     const start = performance.now();
-    const { ids, weights } = this.routers[layer].route({ logits, resident: cache.resident[layer] });
+    const { ids, weights } = this.routers[layer].route({ logits, resident: this.tiers.resident(layer) });
     const milliseconds = performance.now() - start;
     const changed = (options.bonus ?? 0) > 0 ? this.countChanged(ids, logits) : 0;
-    cache.metrics.routed(milliseconds, ids.length, changed);
+    metrics.routed(milliseconds, ids.length, changed);
 
     const shares = new Map<number, Share>();
     const { topK } = options;
     for (let token = 0; token < tokens; token++) {
-      cache.affinity.update(layer, ids.subarray(token * topK, (token + 1) * topK));
+      affinity.update(layer, ids.subarray(token * topK, (token + 1) * topK));
       for (let i = token * topK; i < (token + 1) * topK; i++) {
         const expert = ids[i];
         const share = shares.get(expert) ?? { expert, rows: [], weights: [], outRows: [] };
@@ -188,6 +274,7 @@ export class MixtureOfExperts {
         shares.set(expert, share);
       }
     }
+    if (layer === 0) this.tiers.tokensPassed(tokens);
     return [...shares.values()].sort((a, b) => a.expert - b.expert);
   }
 
@@ -205,14 +292,16 @@ export class MixtureOfExperts {
   private prefetchNext(layer: number, x: Float32Array): void {
     const { gates, prefetch = 0 } = this.options;
     if (prefetch === 0 || layer + 1 >= this.routers.length) return;
-    if (!gates) {
-      this.cache.prefetch(layer + 1, this.cache.affinity.ranked(layer + 1).slice(0, prefetch));
-      return;
+    const next = layer + 1;
+    for (const expert of (gates ? this.byGate(next, x) : this.affinity.ranked(next)).slice(0, prefetch)) {
+      this.tiers.of(next, expert).prefetch(next, [expert]);
     }
-    const last = x.subarray(x.length - this.width);
-    const logits = this.logits(layer + 1, last);
-    const order = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
-    this.cache.prefetch(layer + 1, order.slice(0, prefetch));
+  }
+
+  /** The layer's experts by falling logit of the last token. */
+  private byGate(layer: number, x: Float32Array): number[] {
+    const logits = this.logits(layer, x.subarray(x.length - this.width));
+    return Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
   }
 
   /** Adds the results of each token's experts, in the order of their scores whatever order they came in. */

@@ -226,7 +226,7 @@ export function gatesOf(model: layers.LayersModel): Gate[] {
 /** Lets a model's MoE layers compute with a mixture's experts, and frees their own: `predict` stays as it was. */
 export function attachExperts(model: layers.LayersModel, mixture: MixtureOfExperts): void {
   const found = moeLayers(model);
-  const { index } = mixture.cache;
+  const { index } = mixture;
   checkArgument(index.layers === found.length, 'mixture', `experts of ${found.length} layers`, index.layers);
   for (const [i, layer] of found.entries()) layer.attach(mixture, i);
 }

@@ -216,7 +216,7 @@ describe('a mixture', () => {
         }
       }
       await mixture.close();
-      return { results, summary: mixture.cache.metrics.summary() };
+      return { results, summary: mixture.metrics.summary() };
     };
     const whole = await run(24, {}, false);
     expect(whole.summary.evictions).toBe(0);
@@ -254,7 +254,7 @@ describe('a mixture', () => {
           await mixture.forward(layer, x.subarray(token * 24, (token + 1) * 24));
       }
       await mixture.close();
-      return mixture.cache.metrics.summary();
+      return mixture.metrics.summary();
     };
     const plain = await run(0);
     const favouring = await run(0.3);
@@ -279,7 +279,7 @@ describe('a mixture', () => {
         for (let layer = 0; layer < LAYERS; layer++) await mixture.forward(layer, row, logits(layer, row));
       }
       await mixture.close();
-      return mixture.cache.metrics.summary().prefetch;
+      return mixture.metrics.summary().prefetch;
     };
     const byGate = await run({});
     const byAffinity = await run({ gates: undefined });

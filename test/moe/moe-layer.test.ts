@@ -49,7 +49,7 @@ test('predicts the same from experts on disk as in float, but for their rounding
   const error = float.reduce((sum, value, i) => sum + (value - lowbit[i]!) ** 2, 0);
   const power = float.reduce((sum, value) => sum + value ** 2, 0);
   expect(10 * Math.log10(power / error)).toBeGreaterThan(35);
-  expect(mixture.cache.metrics.summary().evictions).toBeGreaterThan(0);
+  expect(mixture.metrics.summary().evictions).toBeGreaterThan(0);
   await mixture.close();
 });
 

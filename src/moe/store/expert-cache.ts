@@ -30,6 +30,12 @@ export interface ExpertCacheOptions {
   readonly policy?: 'lru' | 'lfu' | 'affinity';
   /** Most bytes that are read ahead and wait for their layer. Default: a token's experts of one layer. */
   readonly speculativeBytes?: number;
+  /** Default: one of its own. */
+  readonly affinity?: ExpertAffinity;
+  /** Default: of its own. */
+  readonly metrics?: CacheMetrics;
+  /** The budget only has to hold a token's experts of one layer, as others come from another cache. Default false. */
+  readonly partial?: boolean;
 }
 
 /** Experts in use; their bytes stay until `release` is called. */
@@ -56,7 +62,7 @@ interface Entry {
 const AGEING_TOKENS = 64;
 
 export class ExpertCache {
-  readonly metrics = new CacheMetrics();
+  readonly metrics: CacheMetrics;
   readonly affinity: ExpertAffinity;
   /** By layer, [experts]: 1 where an expert is in memory, as routing wants it. */
   readonly resident: readonly Int32Array[];
@@ -78,14 +84,16 @@ export class ExpertCache {
    * @throws LowbitError 'invalid-argument' if the budget does not hold the experts of one token in all layers (telling
    *   how many bytes do), or for a precision that is not there; 'invalid-weights' if an expert is missing
    */
-  constructor({
-    source,
-    budgetBytes,
-    topK,
-    precision,
-    policy = 'lru',
-    speculativeBytes,
-  }: ExpertCacheOptions) {
+  constructor(options: ExpertCacheOptions) {
+    const {
+      source,
+      budgetBytes,
+      topK,
+      precision,
+      policy = 'lru',
+      speculativeBytes,
+      partial = false,
+    } = options;
     const { layers, experts, precisions, records } = source.index;
     const name = precision ?? precisions[0].name;
     const chosen = precisions.findIndex((p) => p.name === name);
@@ -102,12 +110,12 @@ export class ExpertCache {
       throw new LowbitError('invalid-weights', `${source.name} has no ${what} in the precision ${name}.`);
     }
     this.slotBytes = pageAligned(Math.max(...[...this.records.values()].map(({ bytes }) => bytes)));
-    const floor = layers * topK * this.slotBytes;
+    const floor = (partial ? topK : layers * topK) * this.slotBytes;
     if (!(budgetBytes >= floor)) {
       throw new LowbitError(
         'invalid-argument',
-        `A budget of ${budgetBytes} bytes does not hold the experts that one token uses: ${layers} layers of ${topK} ` +
-          `experts of ${this.slotBytes} bytes need ${floor}.`,
+        `A budget of ${budgetBytes} bytes does not hold the experts that one token uses${partial ? ' in a layer' : ''}: ` +
+          `${floor / this.slotBytes} experts of ${this.slotBytes} bytes need ${floor}.`,
       );
     }
     this.slotCount = Math.min(Math.floor(budgetBytes / this.slotBytes), layers * experts);
@@ -116,7 +124,8 @@ export class ExpertCache {
       { length: this.slotCount },
       (_, i) => new Uint8Array(memory, i * this.slotBytes, this.slotBytes),
     );
-    this.affinity = new ExpertAffinity(layers, experts);
+    this.affinity = options.affinity ?? new ExpertAffinity(layers, experts);
+    this.metrics = options.metrics ?? new CacheMetrics();
     const policies: Record<typeof policy, () => EvictionPolicy> = {
       lru: () => new LeastRecentlyUsed(),
       lfu: () => new LeastFrequentlyUsed(AGEING_TOKENS * layers * topK),
@@ -233,11 +242,10 @@ export class ExpertCache {
     }
   }
 
-  /** Waits for what is being read; further calls throw. */
+  /** Waits for what is being read; further calls throw. The source stays open. */
   async close(): Promise<void> {
     this.closed = true;
     await Promise.allSettled([...this.entries.values()].map(({ reading }) => reading));
-    await this.source.close();
   }
 
   private keysOf(layer: number, ids: ArrayLike<number>): number[] {
