@@ -1,9 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
+import type { ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
+import type { FormatName } from '../quantization/formats/format';
+import { FORMATS } from '../quantization/formats/registry';
 import { currentEngine } from '../runtime/current-engine';
 import {
   type CommonOptions,
+  megabytes,
   numbers,
   percent,
   positiveInteger,
@@ -114,8 +119,87 @@ function simulateCommand(): Command {
   ).action((options: SimulateOptions) => runCommand(options, () => runSimulation(options), print));
 }
 
+interface PackOptions extends CommonOptions {
+  input: string;
+  output: string;
+  up: string;
+  upBias?: string;
+  gate?: string;
+  gateBias?: string;
+  down: string;
+  downBias?: string;
+  activation: ExpertActivation;
+  formats: ('int8' | FormatName)[];
+  group?: number;
+  order: 'inputs-first' | 'outputs-first';
+}
+
+const EXPERT_FORMATS = ['int8', ...FORMATS] as const;
+
+function formatNames(text: string): PackOptions['formats'] {
+  return text.split(',').map((part) => {
+    const found = EXPERT_FORMATS.find((name) => name === part.trim());
+    if (!found) throw new InvalidArgumentError(`Expected ${EXPERT_FORMATS.join(', ')}, separated by commas.`);
+    return found;
+  });
+}
+
+function printPack({ output, layers, experts, layout, precisions }: PackReport): string {
+  const { width, hidden, activation, gated } = layout;
+  const what = `${layers} layer(s) of ${experts} experts, ${width} x ${hidden}, ${activation}${gated ? ', gated' : ''}`;
+  return [
+    `${output}: ${what}`,
+    table(
+      ['precision', 'an expert', 'all'],
+      precisions.map(({ name, expertBytes, bytes }) => [name, megabytes(expertBytes), megabytes(bytes)]),
+    ),
+  ].join('\n');
+}
+
+function packCommand(): Command {
+  const command = new Command('pack')
+    .description('write the experts of a model to a container that is read expert by expert')
+    .requiredOption('--input <model.json>', 'a TF.js model')
+    .requiredOption('--output <file>', 'the container')
+    .requiredOption(
+      '--up <name>',
+      'weights of the first linear layer; {layer} and {expert} stand for numbers',
+    )
+    .option('--up-bias <name>', 'its bias')
+    .option('--gate <name>', 'weights of the linear layer that gates the first')
+    .option('--gate-bias <name>', 'its bias')
+    .requiredOption('--down <name>', 'weights of the last linear layer')
+    .option('--down-bias <name>', 'its bias')
+    .addOption(
+      new Option('--activation <name>', 'between the linear layers')
+        .choices(['none', 'relu', 'silu', 'gelu'])
+        .default('relu'),
+    )
+    .option('--formats <names>', 'precisions, the first is read by default', formatNames, ['int8'] as const)
+    .option('--group <number>', 'weights that share a scale in the low-bit formats', positiveInteger)
+    .addOption(
+      new Option('--order <order>', 'of the axes of a matrix')
+        .choices(['inputs-first', 'outputs-first'])
+        .default('inputs-first'),
+    );
+  return withCommonOptions(
+    command,
+    "tfjs-lowbit moe pack --input model/model.json --output experts.lbme --up 'moe_{layer}/up' --down 'moe_{layer}/down'",
+  ).action((options: PackOptions) => {
+    const { input, output, activation, order, up, upBias, gate, gateBias, down, downBias, group } = options;
+    const formats = options.formats.map((format) => ({ format, ...(group !== undefined && { group }) }));
+    const names = { up, upBias, gate, gateBias, down, downBias };
+    return runCommand(
+      options,
+      () => packExperts({ input, output, activation, order, names, formats }),
+      printPack,
+    );
+  });
+}
+
 export function moeCommand(): Command {
   return new Command('moe')
     .description('mixture-of-experts models in less memory than they have')
+    .addCommand(packCommand())
     .addCommand(simulateCommand());
 }
