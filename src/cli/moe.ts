@@ -17,6 +17,8 @@ import {
   withCommonOptions,
 } from './command';
 
+import { replayCommand } from './moe-replay';
+
 interface SimulateOptions extends CommonOptions {
   trace: string;
   cache: number[];
@@ -201,5 +203,6 @@ export function moeCommand(): Command {
   return new Command('moe')
     .description('mixture-of-experts models in less memory than they have')
     .addCommand(packCommand())
-    .addCommand(simulateCommand());
+    .addCommand(simulateCommand())
+    .addCommand(replayCommand());
 }
