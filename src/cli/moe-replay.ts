@@ -33,6 +33,7 @@ interface Options extends CommonOptions {
   bonus: number;
   protect?: number;
   prefetch?: number;
+  repeat: number;
   direct?: boolean;
   metricsPort?: number;
 }
@@ -88,9 +89,10 @@ async function run(options: Options, signal: AbortSignal): Promise<Replay> {
     hideCursor: true,
     clearOnComplete: true,
   });
-  bar.start(trace.tokens, 0, { hits: '-', paged: '-', stalled: '-', ahead: '-' });
+  bar.start(trace.tokens * options.repeat, 0, { hits: '-', paged: '-', stalled: '-', ahead: '-' });
   try {
     return await replay(mixture, trace, {
+      repeat: options.repeat,
       signal,
       onProgress: (done, _, summary) => {
         if (done % 16 !== 0) return;
@@ -157,6 +159,7 @@ export function replayCommand(): Command {
       'so many experts of the next layer are read ahead by affinity',
       positiveInteger,
     )
+    .option('--repeat <times>', 'how often the trace is run', positiveInteger, 1)
     .option('--direct', 'read past the page cache of the operating system')
     .option('--metrics-port <port>', 'serve the metrics to Prometheus there while it runs', positiveInteger);
   return withCommonOptions(

@@ -7,6 +7,8 @@ import type { MixtureOfExperts } from './mixture';
 import type { RoutingTrace } from './trace';
 
 export interface ReplayOptions {
+  /** How often the trace is run, one time after the other. Default 1. */
+  readonly repeat?: number;
   readonly signal?: AbortSignal;
   /** Called after each token. */
   readonly onProgress?: (done: number, total: number, summary: () => CacheSummary) => void;
@@ -35,9 +37,10 @@ function activations(width: number): Float32Array {
 export async function replay(
   mixture: MixtureOfExperts,
   trace: RoutingTrace,
-  { signal, onProgress }: ReplayOptions = {},
+  { repeat = 1, signal, onProgress }: ReplayOptions = {},
 ): Promise<Replay> {
-  const { tokens, layers, experts, logits } = trace;
+  const { layers, experts, logits } = trace;
+  const tokens = trace.tokens * repeat;
   const { index } = mixture;
   if (index.layers !== layers || index.experts !== experts) {
     throw new LowbitError(
@@ -53,7 +56,7 @@ export async function replay(
   for (let token = 0; token < tokens; token++) {
     throwIfCancelled(signal);
     for (let layer = 0; layer < layers; layer++) {
-      const at = (token * layers + layer) * experts;
+      const at = ((token % trace.tokens) * layers + layer) * experts;
       await mixture.forward(layer, x, logits.subarray(at, at + experts));
     }
     if (token % 64 === 0) most = Math.max(most, process.memoryUsage.rss());
