@@ -62,6 +62,15 @@ export {
 } from './convert';
 export { type DryRunOptions, type DryRunReport, dryRun } from './dry-run';
 export { LowbitError, type LowbitErrorCode } from './errors';
+export {
+  type FormatErrors,
+  type FormatsLayer,
+  type FormatsOptions,
+  type FormatsReport,
+  type FormatsTotal,
+  formats,
+  type RotationErrors,
+} from './formats';
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
@@ -88,6 +97,12 @@ export { type HttpSourceOptions, httpSource } from './moe/store/http-source';
 export { copyToRedis, type RedisSourceOptions, redisSource } from './moe/store/redis-source';
 export type { ExpertSource } from './moe/store/source';
 export { type RoutingTrace, readTrace, writeTrace } from './moe/trace';
+export { bitsPerWeight } from './quantization/formats/bits-per-weight';
+export { decodeMatrix, decodeValue } from './quantization/formats/decode';
+export { type EncodeOptions, encodeMatrix } from './quantization/formats/encode';
+export type { FormatName, LowBitMatrix } from './quantization/formats/format';
+export { FORMATS } from './quantization/formats/registry';
+export { type Rotation, rotateRows, rotateRowsBack, rotationBlocks } from './quantization/hadamard';
 export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
 export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';

@@ -5,6 +5,7 @@ import { VERSION } from '../version';
 import { benchCommand } from './bench';
 import { compareCommand } from './compare';
 import { convertCommand } from './convert';
+import { formatsCommand } from './formats';
 import { inspectCommand } from './inspect';
 import { moeCommand } from './moe';
 
@@ -13,6 +14,7 @@ new Command('tfjs-lowbit')
   .version(VERSION)
   .addCommand(convertCommand())
   .addCommand(inspectCommand())
+  .addCommand(formatsCommand())
   .addCommand(compareCommand())
   .addCommand(benchCommand())
   .addCommand(moeCommand())

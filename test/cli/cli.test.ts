@@ -52,7 +52,7 @@ const convertArgs = (to: string, ...more: string[]) => [
 ];
 
 describe('tfjs-lowbit', () => {
-  test.each(['convert', 'inspect', 'compare', 'bench'])('%s --help has an example', (command) => {
+  test.each(['convert', 'inspect', 'formats', 'compare', 'bench'])('%s --help has an example', (command) => {
     const { status, stdout } = cli(command, '--help');
     expect(status).toBe(0);
     expect(stdout).toMatch(new RegExp(`Example:\\n {2}tfjs-lowbit ${command} `));
