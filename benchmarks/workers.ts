@@ -44,16 +44,16 @@ async function work(models: readonly string[]): Promise<void> {
       session,
       feeds: session.feed(syntheticSample(session.inputs)),
     }));
-    const round = () => {
-      for (const { session, feeds } of loaded) session.execute(feeds);
+    const round = async () => {
+      for (const { session, feeds } of loaded) await session.execute(feeds);
     };
-    for (let i = 0; i < 20; i++) round();
+    for (let i = 0; i < 20; i++) await round();
     parentPort!.postMessage('ready');
     const [milliseconds] = (await once(parentPort!, 'message')) as [number];
     const start = performance.now();
     let predictions = 0;
     while (performance.now() - start < milliseconds) {
-      round();
+      await round();
       predictions += loaded.length;
     }
     parentPort!.postMessage(predictions / ((performance.now() - start) / 1000));

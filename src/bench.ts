@@ -60,13 +60,16 @@ function timing(times: readonly number[]): Timing {
 }
 
 /** One prediction on tensors that are there already, and the part of it spent in native code. */
-function timeOnce(session: ModelSession, feeds: tf.NamedTensorMap): { total: number; native: number } {
+async function timeOnce(
+  session: ModelSession,
+  feeds: tf.NamedTensorMap,
+): Promise<{ total: number; native: number }> {
   let native = 0;
   onNativeRun((_, milliseconds) => {
     native += milliseconds;
   });
   const start = performance.now();
-  session.execute(feeds);
+  await session.execute(feeds);
   const total = performance.now() - start;
   onNativeRun();
   return { total, native };
@@ -81,7 +84,7 @@ async function warmUp(
   const start = performance.now();
   for (let done = 0; done < total && performance.now() - start < WARM_UP_MILLISECONDS; done++) {
     await yieldToCancel(signal);
-    session.execute(feeds);
+    await session.execute(feeds);
     onProgress?.({ stage: 'warm up', done: done + 1, total });
   }
 }
@@ -102,10 +105,10 @@ async function timeInterleaved(
   const times: Times = { model: [], overhead: [], float: [] };
   for (let run = 0; run < runs; run++) {
     await yieldToCancel(signal);
-    const { total, native } = timeOnce(model, feeds);
+    const { total, native } = await timeOnce(model, feeds);
     times.model.push(total);
     times.overhead.push(total - native);
-    if (float !== undefined) times.float.push(timeOnce(float, feeds).total);
+    if (float !== undefined) times.float.push((await timeOnce(float, feeds)).total);
     onProgress?.({ stage: 'time', done: run + 1, total: runs });
   }
   return times;
@@ -118,7 +121,7 @@ async function profile(
   { batch = 1, signal }: BenchOptions,
 ): Promise<Profile> {
   const limits = currentEngine().measureLimits();
-  return profilePredictions(() => void model.execute(feeds), { runs, batch, limits, signal });
+  return profilePredictions(() => model.execute(feeds), { runs, batch, limits, signal });
 }
 
 /**

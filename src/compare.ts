@@ -107,7 +107,7 @@ async function runItems(
   for await (const { sample, label } of items) {
     await yieldToCancel(signal);
     first ??= sample;
-    const results = { float: float.predict(sample), lowbit: lowbit.predict(sample) };
+    const results = { float: await float.predict(sample), lowbit: await lowbit.predict(sample) };
     checkSameOutputs(options, results);
     tally.add(results.float, results.lowbit, label);
     options.onProgress?.(tally.samples, total === undefined ? undefined : Math.min(total, limit));
@@ -118,9 +118,9 @@ async function runItems(
 }
 
 /** Milliseconds of one prediction, from input data to output data. */
-function timePrediction(session: ModelSession, sample: Sample): number {
+async function timePrediction(session: ModelSession, sample: Sample): Promise<number> {
   const start = performance.now();
-  session.predict(sample);
+  await session.predict(sample);
   return performance.now() - start;
 }
 
@@ -133,8 +133,8 @@ async function timeInterleaved(
   const times: { float: number[]; lowbit: number[] } = { float: [], lowbit: [] };
   for (let run = 0; run < runs; run++) {
     await yieldToCancel(signal);
-    times.float.push(timePrediction(float, sample));
-    times.lowbit.push(timePrediction(lowbit, sample));
+    times.float.push(await timePrediction(float, sample));
+    times.lowbit.push(await timePrediction(lowbit, sample));
   }
   const medians = { float: median(times.float), lowbit: median(times.lowbit) };
   return { ...medians, speedup: medians.float / medians.lowbit, runs };

@@ -62,7 +62,15 @@ function correctedBias(
 ): Float64Array | undefined {
   const means = builder.meansOf(op.input);
   const values = op.filter.values as Float32Array;
-  const correction = means && biasCorrection(values, filter, filterChannel(op), inputChannel(op), means);
+  const correction =
+    means &&
+    biasCorrection({
+      values,
+      ...filter,
+      outputChannel: filterChannel(op),
+      inputChannel: inputChannel(op),
+      means,
+    });
   if (!op.bias && !correction) return undefined;
   return Float64Array.from({ length: op.channels }, (_, c) => (op.bias?.[c] ?? 0) + (correction?.[c] ?? 0));
 }

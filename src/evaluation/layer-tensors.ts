@@ -2,6 +2,7 @@
 import { artefactMetadata, type LayerRecord } from '../graph/artefact';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
+import { nodesInControlFlow } from '../passes/quantize/control-flow';
 import { OpKind, TensorType } from '../runtime/program';
 import { type Tap, tapProgram } from '../runtime/tap-program';
 
@@ -46,9 +47,6 @@ export interface TappedGraph {
   /** In the order of execution. */
   readonly tensors: readonly LayerTensor[];
 }
-
-/** A node that TF.js may not compute, or that has no dense float result of its own. */
-const WITHOUT_RESULT = new Set(['Switch', 'Merge', 'Enter', 'Exit', 'NextIteration', 'LoopCond', 'NoOp']);
 
 /** Names in a program are cut at its limit, so that a long one is known by its beginning. */
 export function findByName<T extends { readonly name: string }>(
@@ -96,6 +94,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
 export function tapGraph(converted: Graph, float: Graph): TappedGraph {
   const records = artefactMetadata(converted, 'The model').layers;
   const editor = new GraphEditor(converted);
+  const perhaps = nodesInControlFlow(converted); // computed under a condition, or again and again
   const tensors: LayerTensor[] = [];
   for (const node of converted.nodes.values()) {
     if (node.op === 'QuantizedRegion') {
@@ -103,7 +102,7 @@ export function tapGraph(converted: Graph, float: Graph): TappedGraph {
       continue;
     }
     const record = records.find((r) => r.name === node.name && r.precision === 'float32');
-    if (record && !WITHOUT_RESULT.has(node.op)) {
+    if (record && node.op !== 'NoOp' && !perhaps.has(node.name)) {
       tensors.push({ record, float: output(node.name), converted: output(node.name) });
     }
   }

@@ -1,9 +1,10 @@
 /** A graph in memory, float or quantized, loaded into TF.js on the current backend. */
-import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
+import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { refKey } from '../graph/edit';
 import type { Graph, Sample, TensorRef } from '../graph/ir';
 import { toModelArtifacts } from '../graph/write-graph-model';
+import { GraphRunner } from './graph-runner';
 import type { Output } from './session';
 
 /** The outputs of a graph's signature, read back from their tensors. */
@@ -17,16 +18,14 @@ export function toOutputs(graph: Graph, tensors: readonly tf.Tensor[]): Output[]
 
 export class LoadedGraph {
   private constructor(
-    private readonly model: GraphModel,
+    private readonly runner: GraphRunner,
     private readonly graph: Graph,
-    private readonly asynchronous: boolean,
   ) {}
 
   static async load(graph: Graph): Promise<LoadedGraph> {
     const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
-    // TF.js misses this op when it looks for what must run asynchronously.
-    const asynchronous = [...graph.nodes.values()].some(({ op }) => op === 'If');
-    return new LoadedGraph(model, graph, asynchronous);
+    const ops = [...graph.nodes.values()].map(({ op }) => op);
+    return new LoadedGraph(new GraphRunner(model, ops), graph);
   }
 
   /** Copies a sample into tensors of the current backend, by `node:index`. */
@@ -75,17 +74,11 @@ export class LoadedGraph {
    *
    * @param feeds tensors by `node:index`; what only fed tensors depend on is not computed
    */
-  async execute(feeds: tf.NamedTensorMap, refs: readonly TensorRef[]): Promise<tf.Tensor[]> {
-    const names = refs.map(refKey);
-    try {
-      if (!this.asynchronous) return [this.model.execute(feeds, names)].flat();
-    } catch (error) {
-      if (!String((error as Error).message).includes('executeAsync')) throw error;
-    }
-    return [await this.model.executeAsync(feeds, names)].flat();
+  execute(feeds: tf.NamedTensorMap, refs: readonly TensorRef[]): Promise<tf.Tensor[]> {
+    return this.runner.run(feeds, refs.map(refKey));
   }
 
   dispose(): void {
-    this.model.dispose();
+    this.runner.dispose();
   }
 }

@@ -15,7 +15,7 @@ async function main(location: string, backend: string): Promise<void> {
   const before = process.memoryUsage.rss();
   const session = await ModelSession.load(location);
   const sample = syntheticSample(session.inputs);
-  for (let i = 0; i < PREDICTIONS; i++) session.predict(sample);
+  for (let i = 0; i < PREDICTIONS; i++) await session.predict(sample);
   globalThis.gc?.();
   const resident = process.memoryUsage.rss() - before;
   const peak = process.resourceUsage().maxRSS * 1024 - before;

@@ -140,11 +140,11 @@ export interface ProfileOptions {
 /**
  * Profiles predictions.
  *
- * @param predict runs the model once
+ * @param predict runs the model once; may return a promise
  * @throws LowbitError 'cancelled' on abort
  */
 export async function profilePredictions(
-  predict: () => void,
+  predict: () => unknown,
   { runs, batch, limits, signal }: ProfileOptions,
 ): Promise<Profile> {
   const programs = new Set<CompiledProgram>();
@@ -163,7 +163,7 @@ export async function profilePredictions(
     for (let run = 0; run < runs; run++) {
       await yieldToCancel(signal);
       const start = performance.now();
-      predict();
+      await predict();
       total += performance.now() - start;
     }
   } finally {

@@ -1,5 +1,5 @@
 /** A model, float or converted, loaded for evaluation on the current backend. */
-import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
+import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type { InputSpec } from '../calibration/source';
 import { LowbitError } from '../errors';
@@ -8,6 +8,7 @@ import { isLayersModel } from '../graph/read-layers-model';
 import { readModel, readModelJson } from '../graph/read-model';
 import { toModelArtifacts } from '../graph/write-graph-model';
 import { fileSystem } from '../io/file-system';
+import { GraphRunner } from './graph-runner';
 
 interface Signature {
   inputs?: Record<string, { dtype?: string; tensorShape?: { dim?: { size: string }[] } }>;
@@ -20,24 +21,36 @@ export interface Output {
   values: Float32Array;
 }
 
+interface Loader {
+  handler: tf.io.IOHandler;
+  /** Of the model's nodes. */
+  ops: readonly string[];
+}
+
 /** A layers model runs as the graph that is read from it. */
-async function loaderOf(location: string): Promise<tf.io.IOHandler> {
-  return isLayersModel(await readModelJson(location))
-    ? tf.io.fromMemory(toModelArtifacts(await readModel(location)))
-    : fileSystem(location);
+async function loaderOf(location: string): Promise<Loader> {
+  const json = await readModelJson(location);
+  if (isLayersModel(json)) {
+    const graph = await readModel(location);
+    const ops = [...graph.nodes.values()].map(({ op }) => op);
+    return { handler: tf.io.fromMemory(toModelArtifacts(graph)), ops };
+  }
+  const { node = [] } = (json.modelTopology ?? {}) as { node?: { op: string }[] };
+  return { handler: fileSystem(location), ops: node.map(({ op }) => op) };
 }
 
 export class ModelSession {
   private constructor(
     readonly location: string,
-    private readonly model: GraphModel,
+    private readonly runner: GraphRunner,
     readonly inputs: readonly InputSpec[],
     readonly outputNames: readonly string[],
   ) {}
 
   /** @throws LowbitError of the file loader, or of the reader of layers models */
   static async load(location: string): Promise<ModelSession> {
-    const model = await loadGraphModel((await loaderOf(location)) as unknown as string);
+    const { handler, ops } = await loaderOf(location);
+    const model = await loadGraphModel(handler as unknown as string);
     const signature = (model.modelSignature ?? {}) as Signature;
     const shapes = new Map(model.inputs.map(({ name, shape }) => [name, shape]));
     const names = Object.keys(signature.inputs ?? {});
@@ -47,7 +60,8 @@ export class ModelSession {
       return { name, dtype: (model.inputs[i]?.dtype ?? 'float32') as InputSpec['dtype'], shape };
     });
     const outputs = Object.keys(signature.outputs ?? {});
-    return new ModelSession(location, model, inputs, outputs.length > 0 ? outputs : model.outputNodes);
+    const outputNames = outputs.length > 0 ? outputs : model.outputNodes;
+    return new ModelSession(location, new GraphRunner(model, ops), inputs, outputNames);
   }
 
   /** Copies a sample into tensors of the current backend. */
@@ -64,26 +78,26 @@ export class ModelSession {
   }
 
   /** Runs the model to the end, outputs read back. */
-  execute(feeds: tf.NamedTensorMap): Output[] {
-    const results = this.model.execute(feeds, [...this.outputNames]);
-    return (Array.isArray(results) ? results : [results]).map((tensor, i) => {
+  async execute(feeds: tf.NamedTensorMap): Promise<Output[]> {
+    const results = await this.runner.run(feeds, this.outputNames);
+    return results.map((tensor, i) => {
       const values = tensor.dataSync() as Float32Array;
       tensor.dispose();
       return { name: this.outputNames[i], shape: tensor.shape, values };
     });
   }
 
-  predict(sample: Sample): Output[] {
+  async predict(sample: Sample): Promise<Output[]> {
     const feeds = this.feed(sample);
     try {
-      return this.execute(feeds);
+      return await this.execute(feeds);
     } finally {
       tf.dispose(feeds);
     }
   }
 
   dispose(): void {
-    this.model.dispose();
+    this.runner.dispose();
   }
 }
 

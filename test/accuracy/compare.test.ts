@@ -55,8 +55,8 @@ describe('compare', () => {
     const [original, converted] = await Promise.all([float, lowbit].map((path) => ModelSession.load(path)));
     let [signal, noise] = [0, 0];
     for await (const sample of tinySamples(SAMPLES)) {
-      const expected = original.predict(sample)[1].values;
-      const found = converted.predict(sample)[1].values;
+      const expected = (await original.predict(sample))[1].values;
+      const found = (await converted.predict(sample))[1].values;
       for (let i = 0; i < TINY_CLASSES; i++) {
         signal += expected[i] ** 2;
         noise += (expected[i] - found[i]) ** 2;

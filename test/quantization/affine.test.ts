@@ -86,16 +86,30 @@ describe('quantizeFilter', () => {
   });
 });
 
-test('bias correction is the mean of what rounding takes away', () => {
-  const weights = Float32Array.of(0.3, -0.7, 1, 1);
-  const filter = { codes: Int8Array.of(0, -1, 1, 1), scales: Float32Array.of(1, 1) };
-  const correction = biasCorrection(
-    weights,
-    filter,
-    (i) => i >> 1,
-    (i) => i % 2,
-    Float64Array.of(10, 100),
-  );
-  expect(correction[0]).toBeCloseTo(0.3 * 10 + 0.3 * 100, 4);
-  expect(correction[1]).toBe(0);
+describe('bias correction', () => {
+  const layer = {
+    values: Float32Array.of(0.3, -0.7, 1, 1),
+    codes: Int8Array.of(0, -1, 1, 1),
+    scales: Float32Array.of(1, 1),
+    outputChannel: (i: number) => i >> 1,
+    inputChannel: (i: number) => i % 2,
+    means: Float64Array.of(10, 100),
+  };
+
+  test('is the mean of what rounding takes away', () => {
+    const correction = biasCorrection(layer);
+    expect(correction[0]).toBeCloseTo(0.3 * 10 + 0.3 * 100, 4);
+    expect(correction[1]).toBe(0);
+  });
+
+  test('counts a weight that meets the border as often as it takes part', () => {
+    const correction = biasCorrection({ ...layer, share: (i) => [0.5, 0.25, 1, 1][i] });
+    expect(correction[0]).toBeCloseTo(0.5 * 0.3 * 10 + 0.25 * 0.3 * 100, 4);
+  });
+
+  test('makes up for shifted means of the input', () => {
+    const correction = biasCorrection({ ...layer, quantizedMeans: Float64Array.of(10, 101) });
+    expect(correction[0]).toBeCloseTo(0.3 * 10 + 0.3 * 100 + 1, 4);
+    expect(correction[1]).toBe(-1);
+  });
 });

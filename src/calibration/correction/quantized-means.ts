@@ -78,29 +78,56 @@ function quantizedPrefix(
   return quantizeGraph(prefix, { ...plan, regions }, observations, options).graph;
 }
 
+/** Means of every channel, sample by sample. */
+type SampleMeans = readonly Float64Array[];
+
+/**
+ * Channel means of some tensors.
+ *
+ * @param keys what they are called in the result, by `refs`
+ */
 async function channelMeans(
   graph: Graph,
   shapes: QuantizationPlan['shapes'],
   refs: readonly TensorRef[],
+  keys: readonly string[],
   samples: readonly Sample[],
-): Promise<[string, Float64Array][]> {
-  const observers = refs.map((ref) => new ChannelMeanObserver(shapes.get(refKey(ref))!.at(-1)!));
+): Promise<Map<string, SampleMeans>> {
+  const means = new Map(keys.map((key): [string, Float64Array[]] => [key, []]));
   const model = await LoadedGraph.load(graph);
   try {
-    const outputs = graph.outputs.map((o) => o.ref);
     for (const sample of samples) {
-      await model.run(sample, outputs, (tensor, i) =>
-        observers[i].observe(tensor.dataSync() as Float32Array),
-      );
+      await model.run(sample, refs, (tensor, i) => {
+        const observer = new ChannelMeanObserver(shapes.get(keys[i])!.at(-1)!);
+        observer.observe(tensor.dataSync() as Float32Array);
+        means.get(keys[i])!.push(observer.means());
+      });
     }
   } finally {
     model.dispose();
   }
-  return refs.map((ref, i) => [refKey(ref), observers[i].means()]);
+  return means;
 }
 
 /**
- * Measures the mean of every channel that a weighted layer of the quantized model reads.
+ * The mean difference of paired values, drawn to zero as far as their spread makes it doubtful: what some samples show
+ * by chance would be noise in all others.
+ *
+ * @see James and Stein 1961; the factor is that of the positive part, for one mean
+ */
+export function shrunkenShift(differences: readonly number[]): number {
+  const count = differences.length;
+  if (count < 2) return differences[0] ?? 0;
+  const mean = differences.reduce((sum, d) => sum + d, 0) / count;
+  const squares = differences.reduce((sum, d) => sum + (d - mean) ** 2, 0);
+  const varianceOfMean = squares / (count - 1) / count;
+  return mean === 0 ? 0 : mean * Math.max(0, 1 - varianceOfMean / mean ** 2);
+}
+
+/**
+ * Measures the mean of every channel that a weighted layer of the quantized model reads: the float model's mean over
+ * all of the calibration data, and what quantization adds to it on some samples. Only the shift is measured, and on the
+ * same samples in both: means of different samples differ by more than quantization makes them.
  *
  * @param graph the optimized float graph
  * @param plan how it is quantized
@@ -117,13 +144,23 @@ export async function measureQuantizedMeans(
   install();
   const samples = await firstSamples(source, graph, Math.min(asked, MOST_SAMPLES));
   const groups = inputsByDepth(graph, plan);
+  const inputs = groups.flat();
   const quantizedMeans = new Map<string, Float64Array>();
   await withBackend(await importBackend(), async () => {
+    const floatMeans = await channelMeans(graph, plan.shapes, inputs, inputs.map(refKey), samples);
     for (const [index, refs] of groups.entries()) {
       await yieldToCancel(signal);
       const prefix = quantizedPrefix(graph, plan, refs, { ...observations, quantizedMeans }, options);
-      for (const [key, means] of await channelMeans(prefix, plan.shapes, refs, samples))
-        quantizedMeans.set(key, means);
+      const outputs = prefix.outputs.map((o) => o.ref);
+      const shifted = await channelMeans(prefix, plan.shapes, outputs, refs.map(refKey), samples);
+      for (const [key, after] of shifted) {
+        const before = floatMeans.get(key)!;
+        const shift = (c: number) => shrunkenShift(after.map((means, i) => means[c] - before[i][c]));
+        quantizedMeans.set(
+          key,
+          observations.means.get(key)!.map((mean, c) => mean + shift(c)),
+        );
+      }
       onProgress?.(index + 1, groups.length);
     }
   });

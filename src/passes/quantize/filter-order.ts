@@ -40,3 +40,12 @@ export function inFilterOrder(op: LinearOp, values: Float32Array): Float32Array 
   }
   return ordered;
 }
+
+/** The tap of the window that each weight in the program's order belongs to, of a convolution. */
+export function tapOf(op: LinearOp): (i: number) => number {
+  const [height, width, inChannels, last] = op.filter.shape;
+  const taps = height * width;
+  return op.kind === 'depthwise'
+    ? (i) => Math.floor(i / (inChannels * last))
+    : (i) => Math.floor(i / inChannels) % taps;
+}

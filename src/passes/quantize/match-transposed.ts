@@ -40,7 +40,7 @@ function weightsOf({ node, input, filter, window }: Transposed, affine?: Channel
     outputChannel: (i) => Math.floor(i / (taps * depth)),
     inputChannel: (i) => i % depth,
     ...(affine && { bias: Float32Array.from(affine.shift) }),
-    share: 1 / (window.strides[0] * window.strides[1]),
+    share: () => 1 / (window.strides[0] * window.strides[1]),
   };
 }
 

@@ -1,15 +1,24 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
-import { refKey } from '../../graph/edit';
-import { OpKind } from '../../runtime/program';
+import { output, refKey } from '../../graph/edit';
+import { OpKind, type Window } from '../../runtime/program';
 import { type LinearOp, linearKind, readLinearOp } from '../linear-op';
-import { inputChannel, programChannel, reorder } from './filter-order';
+import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher } from './quantizable';
 import { type LayerWeights, quantizeWeights } from './weights';
-import { windowOf } from './window';
+import { tapShares, windowOf } from './window';
 
-function weightsOf(op: LinearOp): LayerWeights {
+/** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
+function shares(op: LinearOp, builder: ProgramBuilder): LayerWeights['share'] {
+  if (op.kind === 'matmul') return undefined;
+  const window = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
+  const ofTap = tapShares(window, builder.shape(op.input), builder.shape(output(op.node.name)));
+  const tap = tapOf(op);
+  return (i) => ofTap[tap(i)];
+}
+
+function weightsOf(op: LinearOp, builder: ProgramBuilder): LayerWeights {
   return {
     node: op.node.name,
     input: op.input,
@@ -17,6 +26,7 @@ function weightsOf(op: LinearOp): LayerWeights {
     channels: op.channels,
     outputChannel: programChannel(op),
     inputChannel: inputChannel(op),
+    share: shares(op, builder),
     bias: op.bias,
   };
 }
@@ -28,9 +38,8 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
     return;
   }
   const input = builder.read(op.input);
-  const filter = quantizeWeights(weightsOf(op), builder);
-  const { output, activation } = builder.store(store, ownBounds(op));
-  const common = { name: op.node.name, inputs: [input], output, filter, activation };
+  const filter = quantizeWeights(weightsOf(op, builder), builder);
+  const common = { name: op.node.name, inputs: [input], filter, ...builder.store(store, ownBounds(op)) };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
   if (op.kind === 'matmul') {
     const inFeatures = op.filter.values.length / op.channels;

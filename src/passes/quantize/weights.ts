@@ -20,8 +20,8 @@ export interface LayerWeights {
   inputChannel(i: number): number;
   /** One value an output channel. */
   readonly bias?: Float32Array;
-  /** The share of the values that take part in one element of the result. Default 1. */
-  readonly share?: number;
+  /** The share of the result's elements that each value takes part in; default 1. */
+  share?(i: number): number;
 }
 
 function quantizedFilter(
@@ -40,7 +40,7 @@ function quantizedFilter(
 
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */
 export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
-  const { node, input, values, channels, bias, share = 1 } = weights;
+  const { node, input, values, channels, bias } = weights;
   const { scale: inputScale } = builder.paramsOf(builder.read(input));
   const filter = quantizedFilter(weights, builder.options, inputScale);
   const restored = new Float32Array(values.length);
@@ -50,19 +50,11 @@ export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder):
   builder.weightFidelity.set(node, signalToNoise(values, restored));
   const means = builder.channelMeans(input);
   const correction =
-    means &&
-    biasCorrection(
-      values,
-      filter,
-      weights.outputChannel,
-      weights.inputChannel,
-      means,
-      builder.quantizedMeans(input),
-    );
+    means && biasCorrection({ ...weights, ...filter, means, quantizedMeans: builder.quantizedMeans(input) });
   if (!bias && !correction) return builder.filter(filter);
   const corrected = Float64Array.from(
     { length: channels },
-    (_, c) => (bias?.[c] ?? 0) + share * (correction?.[c] ?? 0),
+    (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0),
   );
   return builder.filter(filter, quantizeBias(corrected, filter.scales, inputScale));
 }

@@ -34,3 +34,46 @@ export function windowOf(node: GraphNode, kernel: readonly [height: number, widt
     padding,
   };
 }
+
+/** The share of the outputs along one axis for which each tap lies within the input. */
+function sharesAlong(
+  [input, outputs]: readonly [number, number],
+  kernel: number,
+  stride: number,
+  dilation: number,
+  before: number | undefined,
+): number[] {
+  if (input < 1 || outputs < 1) return new Array<number>(kernel).fill(1);
+  const needed = Math.max(0, (outputs - 1) * stride + (kernel - 1) * dilation + 1 - input);
+  const padding = before ?? Math.floor(needed / 2);
+  return Array.from({ length: kernel }, (_, tap) => {
+    let inside = 0;
+    for (let o = 0; o < outputs; o++) {
+      const at = o * stride - padding + tap * dilation;
+      if (at >= 0 && at < input) inside++;
+    }
+    return inside / outputs;
+  });
+}
+
+/**
+ * The share of the outputs for which each tap of a window lies within the input, row by row: 1 but at borders.
+ *
+ * @param input shape [batch, height, width, channels], and that of the
+ * @param result
+ */
+export function tapShares(window: Window, input: readonly number[], result: readonly number[]): number[] {
+  const { kernel, strides, dilations = [1, 1], padding } = window;
+  // Half of what SAME needs comes before; the others have it in their fields, VALID as 0.
+  const given = padding.mode === PaddingMode.Same ? undefined : [padding.top ?? 0, padding.left ?? 0];
+  const [rows, columns] = [0, 1].map((axis) =>
+    sharesAlong(
+      [input[axis + 1], result[axis + 1]],
+      kernel[axis],
+      strides[axis],
+      dilations[axis],
+      given?.[axis],
+    ),
+  );
+  return rows.flatMap((row) => columns.map((column) => row * column));
+}

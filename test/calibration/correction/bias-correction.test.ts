@@ -2,6 +2,7 @@ import {
   type BiasCorrection,
   correctedObservations,
 } from '../../../src/calibration/correction/bias-correction';
+import { shrunkenShift } from '../../../src/calibration/correction/quantized-means';
 import { calibrate } from '../../../src/calibration/runner';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
@@ -71,6 +72,39 @@ test('sequential correction keeps the means that ranges shift, and the others do
     expect(fast[output]).toBeGreaterThan(5 * sequential[output]);
     expect(none[output]).toBeGreaterThan(5 * sequential[output]);
   }
+});
+
+test('sequential correction does no harm where its samples are unlike the others', async () => {
+  const dim = feeds.map(({ image }) => ({ image: { ...image, values: image.values.map((v) => v / 5) } }));
+  const unlike = async function* () {
+    for (let i = 0; i < 64; i++) yield toSample(dim[i % dim.length]);
+    for (let i = 0; i < 64; i++) yield toSample(feeds[i % feeds.length]);
+  };
+  const observed = await calibrate(graph, observedTensors(plan), unlike, { method: 'minmax' });
+  const errorOf = async (method: BiasCorrection) => {
+    const observations = await correctedObservations(graph, plan, observed, unlike, { method });
+    const received = await means(quantizeGraph(graph, plan, observations).graph);
+    return (await means(graph)).map((expected, output) =>
+      Math.max(...expected.map((mean, c) => Math.abs(mean - received[output][c]))),
+    );
+  };
+  const [fast, sequential] = [await errorOf('fast'), await errorOf('sequential')];
+  for (const output of [0, 1]) expect(sequential[output]).toBeLessThan(fast[output] + 0.01);
+});
+
+describe('a shift', () => {
+  test('that all samples show is kept', () => {
+    expect(shrunkenShift([0.5, 0.5, 0.5])).toBe(0.5);
+    expect(shrunkenShift([-2])).toBe(-2);
+    expect(shrunkenShift([1, 1.1, 0.9, 1])).toBeCloseTo(1, 2);
+  });
+
+  test('that may be chance is not', () => {
+    expect(shrunkenShift([1, -1.1, 0.9, -1])).toBeCloseTo(0, 9);
+    const half = shrunkenShift([0, 0, 0, 0, 0, 1, 1, 0]);
+    expect(half).toBeGreaterThan(0);
+    expect(half).toBeLessThan(0.25);
+  });
 });
 
 test('uses no more samples than it may', async () => {

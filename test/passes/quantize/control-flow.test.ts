@@ -1,14 +1,20 @@
+import { join } from 'node:path';
+import { bench } from '../../../src/bench';
+import { compare } from '../../../src/compare';
+import { convert } from '../../../src/convert';
 import { LoadedGraph } from '../../../src/evaluation/loaded-graph';
 import { attr } from '../../../src/graph/attrs';
 import type { Graph } from '../../../src/graph/ir';
 import { readModelArtifacts } from '../../../src/graph/read-model';
-import { toModelArtifacts } from '../../../src/graph/write-graph-model';
+import { toModelArtifacts, writeGraphModel } from '../../../src/graph/write-graph-model';
 import { optimize } from '../../../src/passes/pipeline';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { signalToNoise } from '../../../src/quantization/metrics';
+import { makeReport } from '../../../src/report/report';
 import { drawFeeds, FloatGraph, windowAttrs } from '../../support/float-graph';
 import { quantize, toSample } from '../../support/quantize';
 import { randomOf } from '../../support/random';
+import { temporaryFolder } from '../../support/tiny-model';
 
 const random = () => randomOf(expect.getState().currentTestName ?? '', 0);
 
@@ -57,6 +63,26 @@ test('what runs under a condition stays float, the rest is quantized', async () 
     expect(signalToNoise(expected, received)).toBeGreaterThan(20);
   }
 });
+
+test('a converted model with control flow is compared, timed and reported on', async () => {
+  const folder = temporaryFolder();
+  const build = conditional().build('last');
+  await writeGraphModel(build, join(folder, 'float'));
+  const feeds = Array.from({ length: 3 }, () => toSample(drawFeeds(build, random())));
+  const samples = async function* () {
+    yield* feeds;
+  };
+  const float = join(folder, 'float', 'model.json');
+  await convert({ input: float, output: join(folder, 'int8'), calibration: samples });
+  const lowbit = join(folder, 'int8', 'model.json');
+  const comparison = await compare({ float, lowbit, samples, latencyRuns: 1, memory: false });
+  expect(comparison.samples).toBe(3);
+  expect(comparison.outputs[0].signalToNoise).toBeGreaterThan(20);
+  const { results } = await bench({ model: lowbit, float, runs: 2, profile: true });
+  expect(results[0].profile!.layers.map(({ name }) => name)).toContain('first');
+  const report = await makeReport({ float, lowbit, samples, comparison, timedRuns: 1 });
+  expect(report.layers.map(({ name }) => name)).toEqual(expect.arrayContaining(['first', 'last']));
+}, 60_000);
 
 /** A convolution whose result is doubled until its largest element is 100 or more. */
 function loop(): FloatGraph {
