@@ -52,6 +52,8 @@ export interface LayerError {
 }
 
 export interface LayerErrorOptions {
+  /** Channels of the converted model were rescaled: values of the float model are brought to its scales. */
+  equalized?: boolean;
   /** How many samples to run at most. Default 8. */
   samples?: number;
   onProgress?(done: number): void;
@@ -75,20 +77,45 @@ class Bounds {
   }
 }
 
+/** The factor of each channel (last axis) that brings `float` nearest to `converted`, in the mean square. */
+function fitChannels(float: Float32Array, converted: Float32Array, channels: number): Float64Array {
+  const products = new Float64Array(channels);
+  const squares = new Float64Array(channels);
+  for (let i = 0; i < float.length; i++) {
+    products[i % channels] += float[i] * converted[i];
+    squares[i % channels] += float[i] ** 2;
+  }
+  return products.map((product, c) => (squares[c] > 0 && product > 0 ? product / squares[c] : 1));
+}
+
 /** What is seen of one layer, sample after sample. */
 class LayerWatch {
   private readonly noise = new SignalToNoise();
   private readonly bounds = { float: new Bounds(), quantized: new Bounds() };
   private histogram: HistogramPair | undefined;
 
-  constructor(readonly tensor: LayerTensor) {}
+  private scales: Float64Array | undefined;
 
-  add(float: Float32Array, quantized: Float32Array): void {
+  /** @param channels whose scales are found on the first sample; absent: they are those of the float model */
+  constructor(
+    readonly tensor: LayerTensor,
+    private readonly channels?: number,
+  ) {}
+
+  add(real: Float32Array, quantized: Float32Array): void {
+    const float = this.rescaled(real, quantized);
     this.noise.add(float, quantized);
     this.bounds.float.add(float);
     this.bounds.quantized.add(quantized);
     this.histogram ??= this.newHistogram();
     this.histogram.add(float, quantized);
+  }
+
+  private rescaled(float: Float32Array, quantized: Float32Array): Float32Array {
+    if (this.channels === undefined) return float;
+    this.scales ??= fitChannels(float, quantized, this.channels);
+    const { scales } = this;
+    return float.map((value, i) => value * scales[i % scales.length]);
   }
 
   /** Over the codes' range; real values have none, and take that of the first sample. */
@@ -251,7 +278,10 @@ export async function layerErrors(
   const { samples: limit = DEFAULT_SAMPLES, signal } = options;
   const tapped = tapGraph(converted, float);
   const shapes = inferShapes(float);
-  const watches = tapped.tensors.map((tensor) => new LayerWatch(tensor));
+  const watches = tapped.tensors.map((tensor) => {
+    const channels = shapes.get(refKey(tensor.float))?.at(-1) ?? 1;
+    return new LayerWatch(tensor, options.equalized ? Math.max(channels, 1) : undefined);
+  });
   const groups = groupsOf(watches, shapes);
   const models = { float: await LoadedGraph.load(float), converted: await LoadedGraph.load(tapped.graph) };
   let done = 0;

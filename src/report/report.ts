@@ -26,7 +26,7 @@ export const REPORT_FORMAT_VERSION = 1;
 export interface ReportLayer extends LayerError {
   /** Milliseconds in the float model and in the converted one; absent where nothing was timed. */
   readonly milliseconds?: LayerTime;
-  /** What it costs when it is quantized alone; absent where that was not measured. */
+  /** What it costs when it is quantized alone; absent where that was not measured, as in an equalized model. */
   readonly sensitivity?: LayerSensitivity;
 }
 
@@ -56,6 +56,8 @@ export interface Report {
   readonly calibration: Readonly<Record<string, unknown>>;
   /** Settings and warnings, where the report was made with the conversion. */
   readonly conversion?: ReportConversion;
+  /** Layers compute their channels at other scales than the float model does; they are compared at theirs. */
+  readonly equalized?: true;
   /** In the order of execution. */
   readonly layers: readonly ReportLayer[];
   /** Samples that the layers were compared on. */
@@ -87,14 +89,8 @@ export interface ReportOptions {
   signal?: AbortSignal;
 }
 
-/** @throws LowbitError 'invalid-model' for a graph whose layers cannot be seen or have no counterpart in float */
-function checkComparable(converted: Graph, { equalized }: ArtefactMetadata, location: string): void {
-  if (equalized) {
-    throw new LowbitError(
-      'invalid-model',
-      `${location} was equalized: its layers compute other values than those of the float model. Convert it without to compare layers.`,
-    );
-  }
+/** @throws LowbitError 'invalid-model' for a graph whose layers cannot be seen */
+function checkComparable(converted: Graph, location: string): void {
   if (regionsOf(converted).length > 0) return;
   throw new LowbitError(
     'invalid-model',
@@ -158,7 +154,8 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
   const { graph: float } = optimize(await readModel(options.float));
   const converted = await readModel(options.lowbit, { converted: true });
   const metadata = artefactMetadata(converted, options.lowbit);
-  checkComparable(converted, metadata, options.lowbit);
+  checkComparable(converted, options.lowbit);
+  const { equalized = false } = metadata;
   let seen = 0;
   const onProgress = (done: number) => {
     seen = done;
@@ -166,6 +163,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
   };
   const { layers, times } = await withBackend(await importBackend(), async () => ({
     layers: await layerErrors(float, converted, samples(float.inputs), {
+      equalized,
       samples: layerSamples,
       signal,
       onProgress,
@@ -179,7 +177,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
         : undefined,
   }));
   const sensitivity =
-    sensitivitySamples > 0
+    sensitivitySamples > 0 && !equalized
       ? await sensitivityOf(float, metadata, samples, { samples: sensitivitySamples, signal })
       : undefined;
   return {
@@ -192,6 +190,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     macs: macsOf(layers),
     calibration: metadata.calibration,
     ...(conversion && { conversion: conversionOf(conversion) }),
+    ...(equalized && { equalized }),
     layers: layers.map((layer) => {
       const milliseconds = times?.layers.get(layer.name);
       const alone = sensitivity?.get(layer.name);

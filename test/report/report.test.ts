@@ -50,12 +50,26 @@ test('refuses a file of another kind', async () => {
   await expect(writeReport(await untimed(), path)).rejects.toThrow(/ends in \.html or \.json for path/);
 });
 
-test('needs a model of this tool, with regions, whose layers mean what they mean in float', async () => {
+test('needs a model of this tool, with regions', async () => {
   const of = (lowbit: string) => makeReport({ ...models, lowbit, samples, comparison });
   await expect(of(models.float)).rejects.toThrow(/was not converted by tfjs-lowbit/);
   const output = join(temporaryFolder(), 'nodes');
   await convert({ input: models.float, output, calibration: samples, regions: false });
   await expect(of(join(output, 'model.json'))).rejects.toThrow(/convert it with regions/);
-  await convert({ input: models.float, output, calibration: samples, equalize: true });
-  await expect(of(join(output, 'model.json'))).rejects.toThrow(/was equalized/);
+});
+
+test('compares the layers of an equalized model at its own scales', async () => {
+  const output = join(temporaryFolder(), 'equalized');
+  const { changes } = await convert({ input: models.float, output, calibration: samples, equalize: true });
+  expect(changes.filter(({ pass }) => pass === 'equalize-activations')).not.toEqual([]);
+  const lowbit = join(output, 'model.json');
+  const report = await makeReport({ ...models, lowbit, samples, comparison, layerSamples: 4, timedRuns: 0 });
+  expect(report.equalized).toBe(true);
+  expect(report.layers.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['conv', 'depthwise', 'logits', 'probabilities']),
+  );
+  for (const { signalToNoise, sensitivity } of report.layers) {
+    expect(signalToNoise).toBeGreaterThan(20);
+    expect(sensitivity).toBeUndefined();
+  }
 });

@@ -109,11 +109,14 @@ async function channelMeans(
   return means;
 }
 
+/** Standard errors within which a shift is not told from chance. */
+const DOUBTFUL = 2;
+
 /**
  * The mean difference of paired values, drawn to zero as far as their spread makes it doubtful: what some samples show
  * by chance would be noise in all others.
  *
- * @see James and Stein 1961; the factor is that of the positive part, for one mean
+ * @see James and Stein 1961; the factor is that of the positive part, for one mean and a wider margin
  */
 export function shrunkenShift(differences: readonly number[]): number {
   const count = differences.length;
@@ -121,7 +124,7 @@ export function shrunkenShift(differences: readonly number[]): number {
   const mean = differences.reduce((sum, d) => sum + d, 0) / count;
   const squares = differences.reduce((sum, d) => sum + (d - mean) ** 2, 0);
   const varianceOfMean = squares / (count - 1) / count;
-  return mean === 0 ? 0 : mean * Math.max(0, 1 - varianceOfMean / mean ** 2);
+  return mean === 0 ? 0 : mean * Math.max(0, 1 - (DOUBTFUL ** 2 * varianceOfMean) / mean ** 2);
 }
 
 /**

@@ -112,6 +112,7 @@ export function originSection() {
     name,
     textOf(value),
   ]);
+  if (report.equalized) entries.push(['layers', 'compared at the channel scales of the converted model']);
   for (const warning of warnings) entries.push(['warning', warning]);
   return section(
     'origin-section',
