@@ -3,7 +3,7 @@ import { checkArgument } from '../src/errors';
 import { currentEngine } from '../src/runtime/current-engine';
 import { OpKind } from '../src/runtime/program';
 import { elementCount } from './hosts/host';
-import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
+import { checkInput, fill, type KernelCall, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';
 import { runWeightless } from './weightless';
 
@@ -25,12 +25,12 @@ export interface HadamardAttrs {
 function rotateReals({ backend, host }: KernelCall, x: TensorInfo, attrs: HadamardAttrs): TensorInfo {
   const depth = x.shape.at(-1)!;
   const output = host.allocate(backend, x.shape, 'float32');
-  const values = output.data() as Float32Array;
-  values.set(host.read(backend, x));
-  const { block, seed, inverse } = attrs;
-  const rows = elementCount(x.shape.slice(0, -1));
-  currentEngine().hadamard(values, { rows, depth, block, seed, inverse });
-  return output.tensor;
+  return fill(backend, [output], ([values]) => {
+    values.set(host.read(backend, x));
+    const { block, seed, inverse } = attrs;
+    const rows = elementCount(x.shape.slice(0, -1));
+    currentEngine().hadamard(values as Float32Array, { rows, depth, block, seed, inverse });
+  })[0];
 }
 
 /**

@@ -4,6 +4,7 @@ import { checkArgument } from '../src/errors';
 import { type HadamardAttrs, hadamard as hadamardKernel } from './Hadamard';
 import { type LinearFloatAttrs, linearFloat as linearFloatKernel } from './LinearFloat';
 import { type MoERouteAttrs, moeRoute as moeRouteKernel } from './MoERoute';
+import { type PiDequantAttrs, piDequant as piDequantKernel } from './PiDequant';
 import { dequantize as dequantizeKernel, type QuantizeAttrs, quantize as quantizeKernel } from './Quantize';
 import * as arithmetic from './QuantizedArithmetic';
 import {
@@ -211,6 +212,11 @@ export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.T
 
 export function quantizedSoftmax(x: tf.Tensor, attrs: QuantizedSoftmaxAttrs): tf.Tensor {
   return run(softmaxKernel.name, { x }, attrs);
+}
+
+/** The numbers of a matrix of 2, 3 or 4 bits: `codes` and `scales` (float16 bits) as `packBytes` makes them. */
+export function piDequant(codes: tf.Tensor, scales: tf.Tensor, attrs: PiDequantAttrs): tf.Tensor {
+  return run(piDequantKernel.name, { codes, scales }, attrs);
 }
 
 /** Rotates float32 values or codes along the last axis. */

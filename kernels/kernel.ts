@@ -1,10 +1,10 @@
 import type { KernelBackend, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
-import type { CompiledProgram } from '../src/runtime/engine';
+import type { CompiledProgram, TensorData } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
 import { timedRun } from '../src/runtime/run-timer';
 import { freeWithTensor } from './hosts/dispose';
-import type { Host } from './hosts/host';
+import type { Host, HostOutput } from './hosts/host';
 
 /** A kernel as TF.js calls it, plus the way to the bytes of the backend at hand. */
 export interface KernelCall {
@@ -32,9 +32,24 @@ export function runProgram(
 ): TensorInfo[] {
   const shapes = inputs.map((tensor) => tensor.shape);
   const outputs = program.outputShapes(shapes).map((shape) => host.allocate(backend, [...shape], outputType));
-  const from = inputs.map((tensor) => host.read(backend, tensor));
-  const to = outputs.map((output) => output.data());
-  timedRun(program, () => program.run(shapes, from, to));
+  return fill(backend, outputs, (to) => {
+    const from = inputs.map((tensor) => host.read(backend, tensor));
+    timedRun(program, () => program.run(shapes, from, to));
+  });
+}
+
+/** Writes to outputs; where that fails, they are freed. */
+export function fill(
+  backend: KernelBackend,
+  outputs: readonly HostOutput[],
+  write: (data: TensorData[]) => void,
+): TensorInfo[] {
+  try {
+    write(outputs.map((output) => output.data()));
+  } catch (error) {
+    for (const { tensor } of outputs) backend.disposeData(tensor.dataId);
+    throw error;
+  }
   return outputs.map((output) => output.tensor);
 }
 

@@ -10,6 +10,7 @@ import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
 import { linearFloat } from './LinearFloat';
 import { moeRoute } from './MoERoute';
+import { piDequant } from './PiDequant';
 import { dequantize, quantize } from './Quantize';
 import {
   quantizedAdd,
@@ -67,6 +68,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedSpaceToDepth,
   quantizedDepthToSpace,
   hadamard,
+  piDequant,
   quantize,
   dequantize,
   moeRoute,

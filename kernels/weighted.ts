@@ -1,7 +1,7 @@
 /** What the kernels with a filter share: reading it, its scales and its bias, and appending them to a program. */
 import type { NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
-import type { OpKind } from '../src/runtime/program';
+import type { LowBitFormat, OpKind } from '../src/runtime/program';
 import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/runtime/program';
 import { cachedProgram, checkInput, type KernelCall, runProgram } from './kernel';
 import { compileOneOp, fusedActivation, type OutputAttrs, outputParams, programKey } from './one-op';
@@ -76,7 +76,7 @@ export function appendFilter(
   tensors: FilterTensors,
   weights: WeightsBuilder,
 ): FilterRef {
-  const { filterShape, weightFormat, levels = [], group = 0, unit = 1 } = attrs;
+  const { filterShape, weightFormat, group = 0, unit = 1 } = attrs;
   const format = weightFormat === undefined ? WeightFormat.Int8 : LOW_BIT_FORMATS[weightFormat];
   const depth = filterShape.reduce((product, dim) => product * dim, 1) / outChannels;
   const append = (tensor: TensorInfo, what: string, count: number) =>
@@ -88,9 +88,28 @@ export function appendFilter(
     return { filterOffset, biasOffset, scaleOffset, format };
   }
   const groups = Math.ceil(depth / (group || depth));
-  const levelsOffset = weights.append(Int8Array.from({ length: 16 }, (_, code) => levels[code] ?? 0));
+  const levelsOffset = weights.append(levelTable(attrs));
   const scaleOffset = append(tensors.filterScale, 'filterScale', 2 * outChannels * groups);
   return { filterOffset, biasOffset, scaleOffset, levelsOffset, group, unit, format };
+}
+
+/** The levels as a program has them. */
+export function levelTable({ levels = [] }: LowBitAttrs): Int8Array {
+  return Int8Array.from({ length: 16 }, (_, code) => levels[code] ?? 0);
+}
+
+export function lowBitFormat(
+  kernelName: string,
+  name: NonNullable<LowBitAttrs['weightFormat']>,
+): LowBitFormat {
+  if (!(name in LOW_BIT_FORMATS)) {
+    const known = Object.keys(LOW_BIT_FORMATS).join(', ');
+    throw new LowbitError(
+      'invalid-argument',
+      `${kernelName}: expected one of ${known} for weightFormat but received '${name}'.`,
+    );
+  }
+  return LOW_BIT_FORMATS[name];
 }
 
 /** The inputs `filter` and `filterScale`, of the dtypes that the weight format asks for. */
@@ -99,14 +118,8 @@ export function checkFilter(
   inputs: NamedTensorInfoMap,
   { weightFormat }: LowBitAttrs,
 ): { filter: TensorInfo; filterScale: TensorInfo; lowBit: boolean } {
-  if (weightFormat !== undefined && !(weightFormat in LOW_BIT_FORMATS)) {
-    const known = Object.keys(LOW_BIT_FORMATS).join(', ');
-    throw new LowbitError(
-      'invalid-argument',
-      `${kernelName}: expected one of ${known} for weightFormat but received '${weightFormat}'.`,
-    );
-  }
   const lowBit = weightFormat !== undefined;
+  if (lowBit) lowBitFormat(kernelName, weightFormat);
   return {
     filter: checkInput(kernelName, inputs, 'filter', 'int32'),
     filterScale: checkInput(kernelName, inputs, 'filterScale', lowBit ? 'int32' : 'float32'),

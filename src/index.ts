@@ -10,26 +10,35 @@ registerFileSystemRouter();
 
 export {
   dequantize,
+  hadamard,
+  linearFloat,
   moeRoute,
+  packBytes,
   packInt8,
+  piDequant,
   type QuantizedFilter,
   quantizedAdd,
   quantizedAvgPool,
   quantizedConcat,
   quantizedConv2d,
   quantizedDepthwise,
+  quantizedGather,
   quantizedLinear,
   quantizedLookup,
   quantizedMaxPool,
   quantizedMul,
   quantizedRegion,
 } from '../kernels/functional';
+export type { HadamardAttrs } from '../kernels/Hadamard';
+export type { LinearFloatAttrs } from '../kernels/LinearFloat';
 export type { MoERouteAttrs } from '../kernels/MoERoute';
+export type { PiDequantAttrs } from '../kernels/PiDequant';
 export type { QuantizeAttrs } from '../kernels/Quantize';
 export type { QuantizedArithmeticAttrs } from '../kernels/QuantizedArithmetic';
 export type { QuantizedConcatAttrs } from '../kernels/QuantizedConcat';
 export type { QuantizedConv2DAttrs } from '../kernels/QuantizedConv2D';
 export type { QuantizedDepthwiseAttrs } from '../kernels/QuantizedDepthwise';
+export type { QuantizedGatherAttrs } from '../kernels/QuantizedGather';
 export type { QuantizedLinearAttrs } from '../kernels/QuantizedLinear';
 export type { QuantizedLookupAttrs } from '../kernels/QuantizedLookup';
 export type { QuantizedPoolAttrs } from '../kernels/QuantizedPool';

@@ -70,10 +70,37 @@ typedef struct {
   double macs_per_second;  // int8 multiply-accumulates
   double l2_bytes_per_second;  // read from the second level of cache
   double dram_bytes_per_second;  // read from memory
+  double l2_stores_per_second;  // bytes written to the second level of cache
+  double dram_stores_per_second;  // bytes written to memory, past the caches
 } lowbit_limits;
 
 // Measures for about a quarter of a second and takes 256 MiB of memory meanwhile.
 int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error);
+
+typedef enum {
+  LOWBIT_FLOAT32 = 0,
+  LOWBIT_INT8 = 1,
+  LOWBIT_INT32 = 3,  // int8 codes, one an element
+} lowbit_type;
+
+// A matrix of 2, 3 or 4 bits a number; src/runtime/program.ts (WeightFormat) tells what the numbers mean.
+typedef struct {
+  int32_t format;
+  int32_t rows;
+  int32_t depth;
+  int32_t group;
+  float unit;
+  int8_t levels[16];
+  const uint8_t* codes;
+  size_t code_bytes;
+  const uint16_t* scales;  // bits of float16
+  size_t scale_bytes;
+} lowbit_matrix;
+
+// Writes the numbers of a matrix [rows, depth]: as float32, level * (scale of the group * unit), or as the int8 codes of
+// these, clamp(rint(number / scale) + zero_point, -128, 127), all in float32 and clamped before the conversion.
+int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
+                      size_t out_bytes, const char* isa, lowbit_error* error);
 
 // Rotates rows of float32 values in place by the randomised block-Hadamard transform that native/ops/rotation.h defines,
 // or rotates them back. `block` is a power of two in [2, 4096].

@@ -14,6 +14,9 @@ struct Probe {
   uint64_t macs;
   // Reads every byte once; `bytes` is a multiple of 256. Returns a sum of them.
   int32_t (*read)(const uint8_t* data, size_t bytes);
+  // Writes every byte once, through the caches or past them. `data`: 64-aligned, `bytes` is a multiple of 256.
+  void (*store)(uint8_t* data, size_t bytes);
+  void (*stream)(uint8_t* data, size_t bytes);
 };
 
 // A round multiplies four blocks of operands; rounds take turns between two sets of them, as the products of operands
@@ -23,7 +26,7 @@ constexpr size_t kRoundBlocks = 4;
 constexpr size_t kProbeBytes = 2 * kRoundBlocks * kProbeBlockBytes;
 
 // Isa: Vector; bytes of a vector; macs of a product; rows and columns of the tile that fills its registers;
-// zero(), load(bytes), multiplyAdd(sum, a, b), add(a, b), sum(vector).
+// zero(), load(bytes), store(bytes, vector), stream(bytes, vector), multiplyAdd(sum, a, b), add(a, b), sum(vector).
 template <class Isa>
 struct ProbeLoops {
   using Vector = typename Isa::Vector;
@@ -67,7 +70,19 @@ struct ProbeLoops {
     return Isa::sum(Isa::add(Isa::add(sums[0], sums[1]), Isa::add(sums[2], sums[3])));
   }
 
-  static constexpr Probe probe = {multiply, static_cast<uint64_t>(Isa::macs) * tile * kRoundBlocks, read};
+  // Not zeros, of which compilers make a call of memset.
+  static void store(uint8_t* data, size_t bytes) {
+    const Vector v = Isa::load(data);
+    for (size_t at = 0; at < bytes; at += Isa::bytes) Isa::store(data + at, v);
+  }
+
+  static void stream(uint8_t* data, size_t bytes) {
+    const Vector v = Isa::load(data);
+    for (size_t at = 0; at < bytes; at += Isa::bytes) Isa::stream(data + at, v);
+  }
+
+  static constexpr Probe probe = {multiply, static_cast<uint64_t>(Isa::macs) * tile * kRoundBlocks, read, store,
+                                  stream};
 };
 
 extern const Probe scalarProbe;

@@ -287,7 +287,7 @@ napi_value supports(napi_env env, napi_callback_info info) {
   return answer;
 }
 
-// limits(isa: string | undefined): [multiply-accumulates, bytes from L2, bytes from memory] per second
+// limits(isa: string | undefined): [multiply-accumulates, bytes from L2, from memory, to L2, to memory] per second
 napi_value limits(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument;
@@ -298,8 +298,48 @@ napi_value limits(napi_env env, napi_callback_info info) {
   lowbit_error error;
   lowbit_limits measured;
   if (lowbit_measure_limits(hasIsa ? name : nullptr, &measured, &error) != LOWBIT_OK) return throwError(env, error);
-  const double numbers[] = {measured.macs_per_second, measured.l2_bytes_per_second, measured.dram_bytes_per_second};
-  return listOf(env, numbers, 3);
+  const double numbers[] = {measured.macs_per_second, measured.l2_bytes_per_second, measured.dram_bytes_per_second,
+                            measured.l2_stores_per_second, measured.dram_stores_per_second};
+  return listOf(env, numbers, 5);
+}
+
+// dequantize(numbers: Float64Array of format, rows, depth, group, unit, scale, zero point, levels: Int8Array, codes,
+//            scales: typed arrays, out: Float32Array, Int8Array or Int32Array, isa: string | undefined)
+napi_value dequantize(napi_env env, napi_callback_info info) {
+  constexpr size_t kNumbers = 7;
+  size_t count = 6;
+  napi_value arguments[6];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes numbers, levels, codes, scales, out;
+  lowbit_matrix matrix{};
+  if (!bytesOf(env, arguments[0], &numbers) || numbers.size != kNumbers * sizeof(double) ||
+      !bytesOf(env, arguments[1], &levels) || levels.size != sizeof matrix.levels ||
+      !bytesOf(env, arguments[2], &codes) || !bytesOf(env, arguments[3], &scales) ||
+      !bytesOf(env, arguments[4], &out)) {
+    return throwError(env, "invalid-argument", "Expected the numbers of a matrix, 16 levels, codes, scales and room.");
+  }
+  const double* of = static_cast<const double*>(numbers.data);
+  const auto integer = [&](size_t i) { return static_cast<int32_t>(of[i]); };
+  matrix = {integer(0), integer(1), integer(2), integer(3), static_cast<float>(of[4]), {}, nullptr, 0, nullptr, 0};
+  std::memcpy(matrix.levels, levels.data, sizeof matrix.levels);
+  matrix.codes = static_cast<const uint8_t*>(codes.data);
+  matrix.code_bytes = codes.size;
+  matrix.scales = static_cast<const uint16_t*>(scales.data);
+  matrix.scale_bytes = scales.size;
+  napi_typedarray_type element;
+  napi_get_typedarray_info(env, arguments[4], &element, nullptr, nullptr, nullptr, nullptr);
+  const lowbit_type type = element == napi_float32_array ? LOWBIT_FLOAT32
+                           : element == napi_int8_array  ? LOWBIT_INT8
+                                                         : LOWBIT_INT32;
+  char isa[32];
+  size_t length;
+  const bool hasIsa = napi_get_value_string_utf8(env, arguments[5], isa, sizeof isa, &length) == napi_ok;
+  lowbit_error error;
+  if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size,
+                        hasIsa ? isa : nullptr, &error) != LOWBIT_OK) {
+    return throwError(env, error);
+  }
+  return nullptr;
 }
 
 // hadamard(values: Float32Array, rows, depth, block, seed, inverse: numbers, isa: string | undefined), in place
@@ -432,6 +472,7 @@ NAPI_MODULE_INIT() {
       {"isa", isa},
       {"supports", supports},
       {"limits", limits},
+      {"dequantize", dequantize},
       {"hadamard", hadamard},
       {"route", route},
       {"runExpert", runExpert},

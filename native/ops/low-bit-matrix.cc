@@ -7,57 +7,79 @@
 namespace lowbit {
 namespace {
 
-LowBitFormat readFormat(OpReader& reader, const Filter& filter, int32_t depth) {
-  const char* label = reader.label().c_str();
+LowBitFormat checkedFormat(const MatrixParts& parts) {
+  const char* label = parts.label;
   LowBitFormat format{};
-  format.trellis = filter.format == WeightFormat::kTrellis2;
-  format.bits = format.trellis ? 2 : static_cast<int>(filter.format) + 1;
+  format.trellis = parts.format == WeightFormat::kTrellis2;
+  format.bits = format.trellis ? 2 : static_cast<int>(parts.format) + 1;
   constexpr int32_t kGroupUnit = 32;
-  if (filter.group < 0 || filter.group % kGroupUnit != 0) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: filter scales are shared by %d inputs, expected a multiple of %d, or 0 for all.",
-         label, filter.group, kGroupUnit);
+  if (parts.group < 0 || parts.group % kGroupUnit != 0) {
+    fail(parts.code, "%s: filter scales are shared by %d inputs, expected a multiple of %d, or 0 for all.", label,
+         parts.group, kGroupUnit);
   }
-  format.group = filter.group == 0 ? depth : std::min(filter.group, depth);
-  format.unit = filter.unit;
+  format.group = parts.group == 0 ? parts.depth : std::min(parts.group, parts.depth);
+  format.unit = parts.unit;
   if (!(format.unit > 0) || std::isinf(format.unit)) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: unit of the filter scales is %g, expected a positive number.", label,
+    fail(parts.code, "%s: unit of the filter scales is %g, expected a positive number.", label,
          static_cast<double>(format.unit));
   }
   constexpr int kMaxLevel = 63;  // so that two products of a level, made unsigned, and a code fit int16
-  std::memcpy(format.levels, reader.bytes("filter levels", filter.levelsOffset, sizeof format.levels),
-              sizeof format.levels);
+  std::memcpy(format.levels, parts.levels, sizeof format.levels);
   for (int i = 0; i < 16; ++i) {
     const int bound = i < format.levelCount() ? kMaxLevel : 0;
     if (std::abs(format.levels[i]) > bound) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: filter level %d is %d, expected %d to %d.", label, i, format.levels[i], -bound,
-           bound);
+      fail(parts.code, "%s: filter level %d is %d, expected %d to %d.", label, i, format.levels[i], -bound, bound);
     }
   }
   return format;
 }
 
+void checkScales(const MatrixParts& parts, const uint16_t* scales, int64_t count) {
+  constexpr uint16_t kInfinity = 0x7c00;  // what is not finite, or negative, has at least these bits
+  uint16_t greatest = 0;
+  for (int64_t i = 0; i < count; ++i) greatest = std::max(greatest, scales[i]);
+  if (greatest < kInfinity) return;
+  const int64_t i = std::find_if(scales, scales + count, [](uint16_t bits) { return bits >= kInfinity; }) - scales;
+  double value = scales[i] & 0x3ff ? NAN : INFINITY;
+  if ((scales[i] & kInfinity) != kInfinity) value = static_cast<double>(fromHalf(scales[i]));
+  fail(parts.code, "%s: filter scale %lld is %g, expected a finite number of at least 0.", parts.label,
+       static_cast<long long>(i), value);
+}
+
 }  // namespace
 
-LowBitMatrix lowBitMatrix(OpReader& reader, const Filter& filter, int32_t rows, int32_t depth) {
-  if (static_cast<int64_t>(rows) * depth > kMaxElements) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
-         static_cast<long long>(kMaxElements));
+LowBitMatrix shapedMatrix(const MatrixParts& parts) {
+  if (static_cast<int64_t>(parts.rows) * parts.depth > kMaxElements) {
+    fail(parts.code, "%s: the filter has more than %lld weights.", parts.label, static_cast<long long>(kMaxElements));
   }
   LowBitMatrix matrix{};
-  matrix.format = readFormat(reader, filter, depth);
-  matrix.rows = rows;
-  matrix.depth = depth;
-  matrix.codes = reader.bytes("filter", filter.offset, static_cast<int64_t>(rows * matrix.rowBytes()), 4);
-  const int64_t scaleCount = static_cast<int64_t>(rows) * matrix.groups();
-  matrix.scales =
-      reinterpret_cast<const uint16_t*>(reader.bytes("filter scales", filter.scaleOffset, 2 * scaleCount, 4));
-  for (int64_t i = 0; i < scaleCount; ++i) {
-    if (matrix.scales[i] < 0x7c00) continue;  // what is not finite, or negative, has greater bits
-    double value = matrix.scales[i] & 0x3ff ? NAN : INFINITY;
-    if ((matrix.scales[i] & 0x7c00) != 0x7c00) value = static_cast<double>(fromHalf(matrix.scales[i]));
-    fail(LOWBIT_INVALID_PROGRAM, "%s: filter scale %lld is %g, expected a finite number of at least 0.",
-         reader.label().c_str(), static_cast<long long>(i), value);
-  }
+  matrix.format = checkedFormat(parts);
+  matrix.rows = parts.rows;
+  matrix.depth = parts.depth;
+  return matrix;
+}
+
+void setContent(const MatrixParts& parts, const uint8_t* codes, const uint16_t* scales, LowBitMatrix* matrix) {
+  checkScales(parts, scales, static_cast<int64_t>(matrix->rows) * matrix->groups());
+  matrix->codes = codes;
+  matrix->scales = scales;
+}
+
+LowBitMatrix lowBitMatrix(OpReader& reader, const Filter& filter, int32_t rows, int32_t depth) {
+  const MatrixParts parts{reader.label().c_str(),
+                          LOWBIT_INVALID_PROGRAM,
+                          filter.format,
+                          rows,
+                          depth,
+                          filter.group,
+                          filter.unit,
+                          reinterpret_cast<const int8_t*>(reader.bytes("filter levels", filter.levelsOffset, 16))};
+  LowBitMatrix matrix = shapedMatrix(parts);
+  const uint8_t* codes =
+      reader.bytes("filter", filter.offset, static_cast<int64_t>(rows * matrix.rowBytes()), 4);
+  const int64_t scaleBytes = 2 * static_cast<int64_t>(rows) * matrix.groups();
+  const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, scaleBytes, 4);
+  setContent(parts, codes, reinterpret_cast<const uint16_t*>(scales), &matrix);
   return matrix;
 }
 

@@ -5,6 +5,7 @@
 // MurmurHash3 of seed + 0x9e3779b9 * (j + 1) modulo 2^32. H_b is the Walsh-Hadamard matrix; as it is symmetric and
 // H_b H_b = b, the inverse is D H_b / sqrt(b).
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -23,15 +24,12 @@ inline bool isRotationBlock(int32_t block) {
 // The signs of the first `count` elements, as the kernels take them.
 inline std::vector<uint32_t> rotationSigns(size_t count, uint32_t seed) {
   std::vector<uint32_t> signs(count);
-  uint32_t word = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (i % 32 == 0) {
-      word = seed + 0x9e3779b9u * static_cast<uint32_t>(i / 32 + 1);
-      word = (word ^ word >> 16) * 0x85ebca6bu;
-      word = (word ^ word >> 13) * 0xc2b2ae35u;
-      word ^= word >> 16;
-    }
-    signs[i] = (word >> i % 32 & 1) << 31;
+  for (size_t first = 0; first < count; first += 32) {
+    uint32_t word = seed + 0x9e3779b9u * static_cast<uint32_t>(first / 32 + 1);
+    word = (word ^ word >> 16) * 0x85ebca6bu;
+    word = (word ^ word >> 13) * 0xc2b2ae35u;
+    word ^= word >> 16;
+    for (size_t i = first; i < std::min(count, first + 32); ++i, word >>= 1) signs[i] = word << 31;
   }
   return signs;
 }

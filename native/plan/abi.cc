@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../include/lowbit.h"
+#include "../ops/dequantize.h"
 #include "../ops/rotation.h"
 #include "../moe/expert.h"
 #include "../moe/route.h"
@@ -160,7 +161,15 @@ int lowbit_supports(const char* isa) {
 int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error) {
   return guarded(error, [&] {
     const lowbit::MachineLimits measured = lowbit::measureLimits(chooseKernels(isa));
-    *limits = {measured.macsPerSecond, measured.l2BytesPerSecond, measured.dramBytesPerSecond};
+    *limits = {measured.macsPerSecond, measured.l2BytesPerSecond, measured.dramBytesPerSecond,
+               measured.l2StoresPerSecond, measured.dramStoresPerSecond};
+  });
+}
+
+int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
+                      size_t out_bytes, const char* isa, lowbit_error* error) {
+  return guarded(error, [&] {
+    lowbit::dequantizeMatrix(chooseKernels(isa), *matrix, type, scale, zero_point, out, out_bytes);
   });
 }
 

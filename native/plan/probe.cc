@@ -46,23 +46,34 @@ MachineLimits measureLimits(const Kernels& kernels) {
   const size_t threads = static_cast<size_t>(pool.threads());
   const size_t share = kDramBytes / threads / 256 * 256;
   // Not zeros: pages of zeros that were never written are all the same page.
-  const std::vector<uint8_t> data(share * threads, 1);
+  std::vector<uint8_t> storage(share * threads + 64, 1);
+  uint8_t* data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
 
   const double multiplying =
-      fastest(pool, kTrials, [&](size_t) { return probe.multiply(data.data(), kRounds); });
+      fastest(pool, kTrials, [&](size_t) { return probe.multiply(data, kRounds); });
   const double l2 = fastest(pool, kTrials, [&](size_t thread) {
     uint32_t sum = 0;
     for (int pass = 0; pass < kL2Passes; ++pass) {
-      sum += static_cast<uint32_t>(probe.read(data.data() + thread * share, kL2Bytes));
+      sum += static_cast<uint32_t>(probe.read(data + thread * share, kL2Bytes));
     }
     return static_cast<int32_t>(sum);
   });
   const double dram = fastest(pool, kDramTrials,
-                              [&](size_t thread) { return probe.read(data.data() + thread * share, share); });
+                              [&](size_t thread) { return probe.read(data + thread * share, share); });
+  const double l2Stores = fastest(pool, kTrials, [&](size_t thread) {
+    for (int pass = 0; pass < kL2Passes; ++pass) probe.store(data + thread * share, kL2Bytes);
+    return 0;
+  });
+  const double dramStores = fastest(pool, kDramTrials, [&](size_t thread) {
+    probe.stream(data + thread * share, share);
+    return 0;
+  });
   const double all = static_cast<double>(threads);
   return {all * static_cast<double>(kRounds * probe.macs) / multiplying,
           all * static_cast<double>(kL2Passes * kL2Bytes) / l2,
-          static_cast<double>(share * threads) / dram};
+          static_cast<double>(share * threads) / dram,
+          all * static_cast<double>(kL2Passes * kL2Bytes) / l2Stores,
+          static_cast<double>(share * threads) / dramStores};
 }
 
 }  // namespace lowbit

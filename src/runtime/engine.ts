@@ -1,5 +1,6 @@
 /** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
-import type { Rotation } from './program';
+import type { AffineParams } from '../quantization/affine-params';
+import type { LowBitFormat, Rotation } from './program';
 
 export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'neondot' | 'neoni8mm' | 'wasm';
 
@@ -44,6 +45,10 @@ export interface MachineLimits {
   readonly l2Bytes: number;
   /** Bytes read from memory. */
   readonly dramBytes: number;
+  /** Bytes written to the second level of cache. */
+  readonly l2Stores: number;
+  /** Bytes written to memory, past the caches. */
+  readonly dramStores: number;
 }
 
 /** Rows to rotate; `Rotation` of program.ts tells what it does. */
@@ -100,6 +105,21 @@ export interface ExpertCall {
   readonly out: Float32Array;
 }
 
+/** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` tell. */
+export interface PackedMatrix {
+  storage: LowBitFormat;
+  rows: number;
+  depth: number;
+  group: number;
+  unit: number;
+  /** 16 of them. */
+  levels: Int8Array;
+  /** Bytes, as they lie in the array. */
+  codes: Uint8Array | Int32Array;
+  /** Bits of float16, as they lie in the array. */
+  scales: Uint16Array | Int32Array;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -115,6 +135,14 @@ export interface Engine {
    * @throws LowbitError 'invalid-program' or 'unsupported-version'
    */
   compile(program: Int32Array, weights: Int32Array): CompiledProgram;
+  /**
+   * Writes the numbers of a matrix [rows, depth].
+   *
+   * @param out float32 numbers; or their int8 codes, clamp(round(number / scale) + zeroPoint), one an element
+   * @param params scale and zero point of the codes
+   * @throws LowbitError 'invalid-argument' telling what is wrong with the matrix
+   */
+  dequantize(matrix: PackedMatrix, out: Float32Array | Int8Array | Int32Array, params?: AffineParams): void;
   /**
    * Rotates rows in place.
    *

@@ -17,6 +17,14 @@ export interface NativeAddon {
   setThreads(count: number): void;
   isa(): string;
   supports(isa: string): boolean;
+  dequantize(
+    numbers: Float64Array,
+    levels: Int8Array,
+    codes: unknown,
+    scales: unknown,
+    out: unknown,
+    isa: string | undefined,
+  ): void;
   hadamard(
     values: Float32Array,
     rows: number,
@@ -26,7 +34,9 @@ export interface NativeAddon {
     inverse: number,
     isa: string | undefined,
   ): void;
-  limits(isa: string | undefined): [macs: number, l2Bytes: number, dramBytes: number];
+  limits(
+    isa: string | undefined,
+  ): [macs: number, l2Bytes: number, dramBytes: number, l2Stores: number, dramStores: number];
   route(
     router: Float64Array,
     logits: Float32Array,

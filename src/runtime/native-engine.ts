@@ -158,6 +158,14 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       addon.setThreads(count);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
+    dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
+      const { storage, rows, depth, group, unit, levels, codes, scales } = matrix;
+      for (const [name, value] of Object.entries({ storage, rows, depth, group, zeroPoint })) {
+        checkArgument(Number.isInteger(value) && value === (value | 0), name, 'a 32-bit integer', value);
+      }
+      const numbers = Float64Array.of(storage, rows, depth, group, unit, scale, zeroPoint);
+      rethrow(() => addon.dequantize(numbers, levels, codes, scales, out, isa));
+    },
     hadamard(values, { rows, depth, block, seed, inverse = false }) {
       checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);
       checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
@@ -171,8 +179,8 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       rethrow(() => addon.runExpert(shape, bytes, x, rows, weights, outRows, out, isa));
     },
     measureLimits() {
-      const [macs, l2Bytes, dramBytes] = rethrow(() => addon.limits(isa));
-      return { macs, l2Bytes, dramBytes };
+      const [macs, l2Bytes, dramBytes, l2Stores, dramStores] = rethrow(() => addon.limits(isa));
+      return { macs, l2Bytes, dramBytes, l2Stores, dramStores };
     },
   };
 }

@@ -9,7 +9,7 @@ import { TINY_CLASSES, temporaryFolder, tinySamples, writeTinyModel } from '../s
 
 const BATCH = 3;
 const RUNS = 4;
-const limits = { macs: 1e9, l2Bytes: 1e9, dramBytes: 1e8 };
+const limits = { macs: 1e9, l2Bytes: 1e9, dramBytes: 1e8, l2Stores: 1e9, dramStores: 1e8 };
 
 let report: ConvertReport;
 let profile: Profile;

@@ -115,6 +115,58 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     expect(await stepsApart(ours, tf.add(conv, bias), 1)).toBeLessThan(1e-3);
   });
 
+  test('PiDequant gives the numbers of a matrix, as float32 or as codes', async () => {
+    const codesOfRows = lowbit.packBytes(Uint8Array.of(0b00_10_01_00, 0b00_00_00_11));
+    const scales = lowbit.packBytes(Uint16Array.of(0x3c00, 0x4000));
+    const attrs = { weightFormat: 'codebook2', shape: [2, 3], levels: [-3, -1, 1, 3], unit: 0.5 } as const;
+    const run = (more: object = {}) =>
+      lowbit.piDequant(codesOfRows, scales, {
+        ...attrs,
+        shape: [...attrs.shape],
+        levels: [...attrs.levels],
+        ...more,
+      });
+    const reals = run();
+    expect([reals.dtype, reals.shape]).toEqual(['float32', [2, 3]]);
+    expect(Array.from(await reals.data())).toEqual([-1.5, -0.5, 0.5, 3, -3, -3]);
+    const steps = run({ outputScale: 0.5, outputZeroPoint: 1 });
+    expect(steps.dtype).toBe('int32');
+    expect(Array.from(await steps.data())).toEqual([-2, 0, 2, 7, -5, -5]);
+    expect(() => run({ shape: [2, 300] })).toThrow(/PiDequant: codes have 4 bytes, expected 150/);
+    expect(() => run({ weightFormat: 'codebook5' })).toThrow(/PiDequant: expected one of codebook2/);
+    expect(() => run({ shape: [6] })).toThrow(/rows and depth for shape but received '\[6\]'/);
+  });
+
+  test('Hadamard and its inverse, of float32 values', async () => {
+    const x = tf.tensor2d(
+      Float32Array.from({ length: 200 }, (_, i) => (i % 7) - 3),
+      [2, 100],
+    );
+    const there = lowbit.hadamard(x, { block: 64, seed: 5 });
+    const energy = async (t: tf.Tensor) => (await tf.sum(tf.square(t)).data())[0];
+    expect(await energy(there)).toBeCloseTo((await energy(x))!, 2);
+    const back = lowbit.hadamard(there, { block: 64, seed: 5, inverse: true });
+    expect(await stepsApart(back, x, 1)).toBeLessThan(1e-5);
+    expect(() => lowbit.hadamard(x, { block: 48, seed: 5 })).toThrow(/power of two from 2 to 4096 for block/);
+    expect(() => lowbit.hadamard(tf.scalar(1), { block: 64, seed: 5 })).toThrow(/a tensor with a last axis/);
+  });
+
+  test('an index outside of an embedding is refused by name, and its output is freed', () => {
+    const attrs = { filterShape: [2, 4], weightFormat: 'codebook4' as const, levels: [0, 1] };
+    const weights = {
+      filter: lowbit.packBytes(Uint8Array.of(0x10, 0x11, 0x00, 0x01)),
+      filterScale: lowbit.packBytes(Uint16Array.of(0x3c00, 0x3c00)),
+    };
+    const rows = lowbit.quantizedGather(tf.tensor1d([1, 0], 'int32'), weights, attrs);
+    expect(Array.from(rows.dataSync())).toEqual([0, 0, 1, 0, 0, 1, 1, 1]);
+    const wrong = tf.tensor1d([0, 7], 'int32');
+    const before = tf.backend().numDataIds();
+    expect(() => lowbit.quantizedGather(wrong, weights, attrs)).toThrow(
+      /index 7 at position 1, expected 0 to 1/,
+    );
+    expect(tf.backend().numDataIds()).toBe(before);
+  });
+
   test.each([1, 2])('QuantizedDepthwise with multiplier %d', async (multiplier) => {
     const x = codes([1, 7, 6, 5], 3);
     const shape = [3, 3, 5, multiplier];

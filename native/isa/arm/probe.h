@@ -13,6 +13,8 @@ struct ArmProbe {
   static constexpr int columns = 4;
   static Vector zero() { return vdupq_n_s32(0); }
   static Vector load(const uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+  static void store(uint8_t* p, Vector v) { vst1q_u8(p, vreinterpretq_u8_s32(v)); }
+  static void stream(uint8_t* p, Vector v) { store(p, v); }
   static Vector add(Vector a, Vector b) { return vaddq_s32(a, b); }
   static int32_t sum(Vector v) { return vaddvq_s32(v); }
 };

@@ -14,6 +14,8 @@ struct Avx2 {
   static constexpr int columns = 6;  // more, and GCC moves sums between registers and memory
   static Vector zero() { return _mm256_setzero_si256(); }
   static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
+  static void store(uint8_t* p, Vector v) { _mm256_store_si256(reinterpret_cast<Vector*>(p), v); }
+  static void stream(uint8_t* p, Vector v) { _mm256_stream_si256(reinterpret_cast<Vector*>(p), v); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
   }

@@ -13,6 +13,8 @@ struct Avx512Vnni {
   static constexpr int columns = 4;
   static Vector zero() { return _mm512_setzero_si512(); }
   static Vector load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void store(uint8_t* p, Vector v) { _mm512_storeu_si512(p, v); }
+  static void stream(uint8_t* p, Vector v) { _mm512_stream_ps(reinterpret_cast<float*>(p), _mm512_castsi512_ps(v)); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return _mm512_dpbusd_epi32(sum, a, b); }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
   static int32_t sum(Vector v) {

@@ -17,6 +17,8 @@ struct Scalar {
     std::memcpy(&word, p, sizeof word);
     return word;
   }
+  static void store(uint8_t* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+  static void stream(uint8_t* p, Vector v) { store(p, v); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return sum + a * b; }
   static Vector add(Vector a, Vector b) { return a + b; }
   static int32_t sum(Vector v) { return static_cast<int32_t>(v); }
