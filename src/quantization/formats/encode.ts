@@ -7,6 +7,7 @@ import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type Lo
 import { ScaleCoder } from './group-scale';
 import { packRow, rowBytes } from './packing';
 import { isPi, piStep } from './pi';
+import { refitScales } from './refit-scales';
 import { formatNamed } from './registry';
 import { TrellisEncoder } from './trellis-encoder';
 
@@ -109,7 +110,10 @@ export function encodeMatrix(
   const bytes = rowBytes(format.bits, depth);
   const pack = (row: number, codes: Uint8Array) => packRow(format.bits, codes, matrix.codes, row * bytes);
   if (options.hessian === undefined) encodeRows(encoder, values, matrix, importance, pack);
-  else encodeWithFeedback(encoder, values, matrix, options.hessian, (scale) => scales.step(scale), pack);
+  else {
+    encodeWithFeedback(encoder, values, matrix, options.hessian, (scale) => scales.step(scale), pack);
+    refitScales(matrix, values, options.hessian, scales);
+  }
   return matrix;
 }
 

@@ -24,6 +24,19 @@ const DAMPING = 0.01;
 /** Codes that are chosen before the errors are passed on to the rest of the row. */
 export const LARGEST_BLOCK = 128;
 
+/** What is added to the diagonal of a hessian. */
+export function dampingOf(hessian: Float64Array, depth: number): number {
+  let trace = 0;
+  for (let k = 0; k < depth; k++) trace += hessian[k * depth + k];
+  checkArgument(
+    Number.isFinite(trace) && trace >= 0,
+    'the trace of hessian',
+    'a finite number of at least 0',
+    trace,
+  );
+  return trace > 0 ? (DAMPING * trace) / depth : 1;
+}
+
 /**
  * Factorises a damped Hessian into V D V^T, from its last row and column to the first.
  *
@@ -38,15 +51,7 @@ export function factorise(hessian: Float64Array, depth: number): Factors {
     hessian.length,
   );
   const unit = hessian.slice();
-  let trace = 0;
-  for (let k = 0; k < depth; k++) trace += unit[k * depth + k];
-  checkArgument(
-    Number.isFinite(trace) && trace >= 0,
-    'the trace of hessian',
-    'a finite number of at least 0',
-    trace,
-  );
-  const damping = trace > 0 ? (DAMPING * trace) / depth : 1;
+  const damping = dampingOf(hessian, depth);
   const diagonal = new Float64Array(depth);
   const column = new Float64Array(depth);
   for (let k = depth - 1; k >= 0; k--) {
