@@ -1,5 +1,6 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { currentEngine } from '../src/runtime/current-engine';
+import { takeWeights } from '../src/runtime/held-weights';
 import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgram } from './kernel';
 
 /**
@@ -24,7 +25,7 @@ export const quantizedRegion: LowbitKernel = {
     const compiled = cachedProgram(call, program, '', () =>
       currentEngine().compile(
         host.read(backend, program) as Int32Array,
-        host.read(backend, weights) as Int32Array,
+        takeWeights(host.read(backend, weights) as Int32Array),
       ),
     );
     return runProgram(call, compiled, activations, 'float32');

@@ -21,7 +21,7 @@ import type { Rotation } from './quantization/hadamard';
 import { FORMAT_OF_BITS, type WeightsName } from './quantization/layer-weights';
 
 /** Any would do; layers that read the same tensor share its rotation. */
-const ROTATION_SEED = 1;
+export const ROTATION_SEED = 1;
 
 /** What rotations of a mix are judged by, before the widths are known. */
 const MIX_FORMAT = FORMAT_OF_BITS[3] as FormatName;

@@ -14,6 +14,7 @@ import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { LabelledSource, SampleSource } from './calibration/source';
 import type { Config, LayerConfig } from './config/config';
 import { Settings } from './config/settings';
+import { convertWeights } from './convert-weight-only';
 import {
   averageBits,
   encodeWeights,
@@ -43,6 +44,8 @@ import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
 import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
 import {
+  ACTIVATIONS,
+  type Activations,
   GROUPS,
   type Group,
   MOST_TARGET_BITS,
@@ -112,6 +115,11 @@ export interface QuantizationOptions {
   errorFeedback?: boolean;
   /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
   targetBits?: number;
+  /**
+   * What is between layers: INT8 codes, or `float32`: then only the weights of matrix products and of tables are
+   * quantized, which makes a model small, and fast where reading its weights is what takes time. Default `int8`.
+   */
+  activations?: Activations;
   /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
   maxDrop?: number;
   /** The same with at least this signal-to-noise, in dB, at every output. */
@@ -135,8 +143,11 @@ export interface ConvertOptions extends QuantizationOptions {
   input: string;
   /** Folder for the converted model. */
   output: string;
-  /** Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. */
-  calibration: SampleSource | 'random';
+  /**
+   * Representative samples, prepared as the model takes them; `random`: numbers of no meaning, for trying out. May be
+   * left out where activations stay float32: errors of weights then count alike.
+   */
+  calibration?: SampleSource | 'random';
   /** Replace an output folder that holds a model other than one of ours. Default false. */
   overwrite?: boolean;
 }
@@ -206,7 +217,9 @@ export function checkQuantizationOptions(options: QuantizationOptions): void {
   checkArgument(whole, 'validationSamples', 'a positive integer', validationSamples);
 }
 
-function checkWeightOptions({ weights, group, rotate, targetBits }: QuantizationOptions): void {
+function checkWeightOptions({ weights, group, rotate, targetBits, activations }: QuantizationOptions): void {
+  const type = activations === undefined || ACTIVATIONS.includes(activations);
+  checkArgument(type, 'activations', `one of ${ACTIVATIONS.join(', ')}`, activations);
   const format = weights === undefined || WEIGHT_FORMATS.includes(weights);
   checkArgument(format, 'weights', `one of ${WEIGHT_FORMATS.join(', ')}`, weights);
   checkArgument(group === undefined || GROUPS.includes(group), 'group', `one of ${GROUPS.join(', ')}`, group);
@@ -219,7 +232,7 @@ function checkWeightOptions({ weights, group, rotate, targetBits }: Quantization
 function checkOptions({ input, output, calibration }: ConvertOptions): void {
   checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
   checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
-  const source = typeof calibration === 'function' || calibration === 'random';
+  const source = typeof calibration === 'function' || calibration === 'random' || calibration === undefined;
   checkArgument(source, 'calibration', "a source of samples or 'random'", calibration);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
@@ -266,12 +279,19 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['mac
   return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
 }
 
+interface SchemeOptions {
+  readonly equalized?: boolean;
+  readonly scheme?: string;
+  /** Of what quantized nodes compute. */
+  readonly precision?: 'int8' | 'float32';
+}
+
 /** What `userDefinedMetadata.lowbit` tells about a converted model. No times: the same input gives the same bytes. */
 export function withMetadata(
   graph: Graph,
   records: ReturnType<typeof nodeRecords>,
   calibration: CalibrationProvenance,
-  { equalize }: Settings,
+  { equalized = false, scheme = SCHEME, precision = 'int8' }: SchemeOptions = {},
 ): Graph {
   const formats = new Set(
     records.quantized.flatMap(({ weights = 'int8' }) => (weights === 'int8' ? [] : [weights])),
@@ -279,11 +299,11 @@ export function withMetadata(
   const lowbit = {
     formatVersion: ARTEFACT_FORMAT_VERSION,
     toolVersion: VERSION,
-    scheme: [SCHEME, ...formats].join('; weights of some layers '),
+    scheme: [scheme, ...formats].join('; weights of some layers '),
     calibration,
-    ...(equalize && { equalized: true }),
+    ...(equalized && { equalized }),
     layers: [
-      ...records.quantized.map((record) => ({ ...record, precision: 'int8' })),
+      ...records.quantized.map((record) => ({ ...record, precision })),
       ...records.float.map((record) => ({ ...record, precision: 'float32' })),
     ],
   };
@@ -331,7 +351,7 @@ function calibrationWarnings(
   return warnings;
 }
 
-function progressOf({ onProgress, signal }: QuantizationOptions) {
+export function progressOf({ onProgress, signal }: QuantizationOptions) {
   return (stage: ConvertStage, done: number, total: number) => {
     if (signal?.aborted)
       throw new LowbitError('cancelled', 'The conversion was cancelled; nothing was left behind.');
@@ -452,11 +472,13 @@ function decidedWeights({ layers, kept, rotations, folded }: WeightPlan, setting
  */
 export async function convertGraph(
   source: Graph,
-  calibration: SampleSource | 'random',
+  calibration: SampleSource | 'random' | undefined,
   options: QuantizationOptions,
 ): Promise<QuantizationReport & { readonly graph: Graph }> {
   checkQuantizationOptions(options);
   const settings = new Settings(options);
+  if (settings.activations === 'float32') return convertWeights(source, calibration, settings, options);
+  checkArgument(calibration !== undefined, 'calibration', "a source of samples or 'random'", calibration);
   const { signal } = options;
   const report = progressOf(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
@@ -485,7 +507,7 @@ export async function convertGraph(
   const final = { ...weightPlan, plan };
   const records = nodeRecords(final, quantized.weightFidelity, weightRecords(final, lowBit));
   return {
-    graph: withMetadata(quantized.graph, records, provenance, settings),
+    graph: withMetadata(quantized.graph, records, provenance, { equalized: settings.equalize }),
     ...records,
     regions: plan.regions.length,
     changes,

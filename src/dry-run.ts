@@ -14,7 +14,7 @@ import {
   withMetadata,
 } from './convert';
 import { weightRecords } from './convert-weights';
-import { LowbitError } from './errors';
+import { checkArgument, LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { LoadedGraph } from './evaluation/loaded-graph';
 import { type LayerSensitivity, measureSensitivity } from './evaluation/sensitivity';
@@ -127,6 +127,8 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   checkQuantizationOptions(options);
   const { calibration, signal, onProgress } = options;
   const settings = new Settings(options);
+  const int8 = settings.activations === 'int8';
+  checkArgument(int8, 'activations', 'int8, as a dry run measures layers in INT8,', settings.activations);
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
   const prepared = await prepare(source, data, settings, options);
@@ -135,7 +137,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const weights = { weightRange: settings.weightRange, regions: settings.regions, lowBit };
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(weightPlan, quantized.weightFidelity, weightRecords(weightPlan, lowBit));
-  const lowbit = withMetadata(quantized.graph, records, provenance, settings);
+  const lowbit = withMetadata(quantized.graph, records, provenance, { equalized: settings.equalize });
   const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
   const sensitivity =
     calibration === 'random'

@@ -128,6 +128,8 @@ async function evaluate(
       float: report.float,
       regions: report.regions,
       bytes: report.bytes,
+      bitsPerWeight: report.bitsPerWeight,
+      allocation: report.allocation,
       calibration: report.calibration,
       times: { float: median(times.float), lowbit: median(times.lowbit), threads },
     };

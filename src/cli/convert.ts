@@ -18,6 +18,8 @@ import { checkArgument, LowbitError } from '../errors';
 import type { AccuracyReport } from '../evaluation/accuracy-control';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import {
+  ACTIVATIONS,
+  type Activations,
   DEFAULT_GROUP,
   GROUPS,
   type Group,
@@ -65,6 +67,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   rotate?: RotateOption;
   errorFeedback?: boolean;
   targetBits?: number;
+  activations?: Activations;
   maxDrop?: number;
   minSnr?: number;
   validation?: string;
@@ -118,8 +121,9 @@ async function configOf({ config, weights }: Options): Promise<Config | undefine
   return { ...read, layers: [...(read?.layers ?? []), ...weights.layers] };
 }
 
-async function openCalibration(options: Options): Promise<SampleSource | 'random'> {
-  const { calibration } = options;
+async function openCalibration(options: Options): Promise<SampleSource | 'random' | undefined> {
+  const { calibration, activations, records } = options;
+  if (activations === 'float32' && calibration === undefined && records === undefined) return undefined;
   const labelled = recordSource(options);
   if (labelled && calibration === undefined) return withoutLabels(labelled);
   if (calibration?.join() === 'random' && !labelled) return 'random';
@@ -134,11 +138,11 @@ async function openCalibration(options: Options): Promise<SampleSource | 'random
 async function saveConvertReport(
   options: Options,
   converted: ConvertReport,
-  calibration: SampleSource | 'random',
+  calibration: SampleSource | 'random' | undefined,
   { progress, signal }: CommandContext,
 ) {
   if (options.report === undefined) return {};
-  const samples = calibration === 'random' ? randomSamples() : calibration;
+  const samples = typeof calibration === 'function' ? calibration : randomSamples();
   const models = { float: options.input, lowbit: join(converted.output, 'model.json'), samples, signal };
   const comparison = await compare({
     ...models,
@@ -249,7 +253,10 @@ async function conversion(options: Options, { progress, signal }: CommandContext
 }
 
 async function runDry(options: Options, context: CommandContext): Promise<DryRunReport> {
-  return dryRun({ ...(await conversion(options, context)), calibration: await openCalibration(options) });
+  return dryRun({
+    ...(await conversion(options, context)),
+    calibration: (await openCalibration(options)) ?? 'random',
+  });
 }
 
 export function convertCommand(): Command {
@@ -307,6 +314,12 @@ export function convertCommand(): Command {
       'make up for the error of each low-bit weight in those rounded after it (slower)',
     )
     .option('--target-bits <bits>', 'mix layers of 8, 4, 3 and 2 bits to this many a weight on average', real)
+    .addOption(
+      new Option(
+        '--activations <type>',
+        'int8; or float32: only weights are quantized, of matrix products and of tables (default: int8)',
+      ).choices(ACTIVATIONS),
+    )
     .option('--max-drop <points>', 'leave the fewest layers float that keep the loss of top-1 to this', real)
     .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)
     .option('--validation <data>', 'what the two are measured on (default: the calibration data)')

@@ -5,7 +5,7 @@ import { BIAS_CORRECTIONS } from '../calibration/correction/bias-correction';
 import { CALIBRATION_METHODS } from '../calibration/observers/methods';
 import { LowbitError } from '../errors';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
-import { GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
+import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../quantization/weight-range';
 
 /** Bits of a layer: a number is the width of its weights, in the format that serves it best. */
@@ -67,6 +67,8 @@ const config = z.strictObject({
   errorFeedback: z.boolean().optional(),
   /** Average bits of a weight that layers of 8, 4, 3 and 2 bits are mixed for. */
   targetBits: z.number().gt(2).lte(MOST_TARGET_BITS).optional(),
+  /** int8; or float32: only weights are quantized, of matrix products and of tables. */
+  activations: z.enum(ACTIVATIONS, { error: `expected one of ${ACTIVATIONS.join(', ')}` }).optional(),
   /** One native program for every region of quantized nodes, or a kernel for every node. */
   regions: z.boolean().optional(),
   /** Patterns of what stays float: short for layers with bits `float`. */

@@ -5,6 +5,7 @@ import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
 import type { QuantizationPlan } from '../passes/quantize/plan';
 import {
+  type Activations,
   blockOf,
   DEFAULT_GROUP,
   type Group,
@@ -31,6 +32,7 @@ export interface SettingsOptions {
   rotate?: RotateOption;
   errorFeedback?: boolean;
   targetBits?: number;
+  activations?: Activations;
 }
 
 /** What a layer is asked to store its weights as, and whether a pattern asks for it. */
@@ -39,7 +41,8 @@ export interface AskedWeights extends LayerWeights {
   readonly rotateByPattern: boolean;
 }
 
-const ASKED = 'left in float as asked';
+/** Why a node stays float that was told to. */
+export const ASKED = 'left in float as asked';
 
 /** Names of the nodes that compute, and of the model's inputs: what a pattern may mean. */
 function namesIn(graph: Graph): string[] {
@@ -58,6 +61,7 @@ export class Settings {
   readonly errorFeedback: boolean;
   /** Average bits of a weight, if a mix of widths is asked for. */
   readonly targetBits: number | undefined;
+  readonly activations: Activations;
   /** What layers are asked to store their weights as where no pattern says otherwise. */
   readonly weights: LayerWeights;
   private readonly rules: LayerRules;
@@ -78,6 +82,7 @@ export class Settings {
     this.regions = options.regions ?? regions ?? true;
     this.errorFeedback = options.errorFeedback ?? config.errorFeedback ?? false;
     this.targetBits = options.targetBits ?? config.targetBits;
+    this.activations = options.activations ?? config.activations ?? 'int8';
     this.weights = {
       format: options.weights ?? config.weights ?? 'int8',
       group: options.group ?? config.group ?? DEFAULT_GROUP,

@@ -251,7 +251,12 @@ function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: Re
     name: record.name,
     op: record.op,
     fused: nodes.filter(({ name }) => name !== record.name).map(({ op }) => op),
-    precision: !region || (result === 32 && macs === 0) ? 'float32' : result === 16 ? 'int16' : 'int8',
+    precision:
+      !region || record.precision === 'float32' || (result === 32 && macs === 0)
+        ? 'float32'
+        : result === 16
+          ? 'int16'
+          : 'int8',
     bits: { ...(macs > 0 && { weights: region ? codeBits(record) : 32 }), result },
     ...weightsOf(record),
     ...(record.reason !== undefined && { reason: record.reason }),

@@ -7,6 +7,7 @@ import { LowbitError } from '../errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
 import { toPath } from '../graph/read-graph-model';
 import { readRawWeights } from '../graph/read-weights';
+import { holdBackWeights } from './held-artifacts';
 
 function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
   const metadata = model.userDefinedMetadata as
@@ -38,7 +39,8 @@ async function loadArtifacts(location: string): Promise<tf.io.ModelArtifacts> {
   const groups = (weightsManifest ?? []) as tf.io.WeightsManifestConfig;
   const weightData = await readRawWeights(dirname(path), groups);
   const weightSpecs = groups.flatMap((group) => group.weights);
-  return { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
+  const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
+  return holdBackWeights(whole, dirname(path), groups);
 }
 
 /**

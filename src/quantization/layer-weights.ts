@@ -15,6 +15,11 @@ export type Group = (typeof GROUPS)[number];
 /** A block of `ROTATION_BLOCKS`; true: the usual one; false: none. */
 export type RotateOption = boolean | (typeof ROTATION_BLOCKS)[number];
 
+/** What is between layers: INT8 codes, or real values; then only weights are quantized. */
+export const ACTIVATIONS = ['int8', 'float32'] as const;
+
+export type Activations = (typeof ACTIVATIONS)[number];
+
 export const DEFAULT_GROUP: Group = 128;
 
 const DEFAULT_BLOCK = 128;

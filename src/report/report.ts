@@ -177,7 +177,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
         : undefined,
   }));
   const sensitivity =
-    sensitivitySamples > 0 && !equalized
+    sensitivitySamples > 0 && !equalized && metadata.layers.some(({ precision }) => precision !== 'float32')
       ? await sensitivityOf(float, metadata, samples, { samples: sensitivitySamples, signal })
       : undefined;
   return {

@@ -48,9 +48,11 @@ function after(nodes: Iterable<GraphNode>, chosen: ReadonlySet<string>, readsOf:
   return found;
 }
 
-/** Weighted layers with no other one before them, and with none after them. */
-function ends(graph: Graph, ops: readonly LinearOp[]): { first: Set<string>; last: Set<string> } {
-  const weighted = new Set(ops.map(({ node }) => node.name));
+/** Those of some nodes that depend on no other one of them, and those that none depends on. */
+export function endsOf(
+  graph: Graph,
+  weighted: ReadonlySet<string>,
+): { first: Set<string>; last: Set<string> } {
   const readers = consumers(graph);
   const nodes = [...graph.nodes.values()];
   const later = after(nodes, weighted, (node) => node.inputs.map((i) => i.node));
@@ -84,7 +86,7 @@ export function selectLowBit(
   options: { ends?: boolean } = {},
 ): LowBitSelection {
   const ops = weightedOps(graph, plan);
-  const { first, last } = ends(graph, ops);
+  const { first, last } = endsOf(graph, new Set(ops.map(({ node }) => node.name)));
   const layers = new Map<string, LowBitLayer>();
   const kept = new Map<string, string>();
   for (const op of ops) {

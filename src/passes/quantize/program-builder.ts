@@ -76,6 +76,23 @@ export interface WeightOptions {
   readonly lowBit?: ReadonlyMap<string, EncodedLayer>;
 }
 
+/** Appends low-bit weights with a bias in real units. */
+export function appendLowBitFilter(
+  weights: WeightsBuilder,
+  { storage, codes, scales, levels, group, unit }: LowBitMatrix,
+  bias: Float32Array | undefined,
+): LowBitFilterRef {
+  return {
+    filterOffset: weights.append(codes),
+    ...(bias && { biasOffset: weights.append(bias) }),
+    scaleOffset: weights.append(scales),
+    levelsOffset: weights.append(levels),
+    format: storage as LowBitFormat,
+    group,
+    unit,
+  };
+}
+
 export class ProgramBuilder {
   readonly weights = new WeightsBuilder();
   private readonly tensors: TensorSpec[] = [];
@@ -258,19 +275,8 @@ export class ProgramBuilder {
     };
   }
 
-  lowBitFilter(
-    { storage, codes, scales, levels, group, unit }: LowBitMatrix,
-    bias: Float32Array | undefined,
-  ): LowBitFilterRef {
-    return {
-      filterOffset: this.weights.append(codes),
-      ...(bias && { biasOffset: this.weights.append(bias) }),
-      scaleOffset: this.weights.append(scales),
-      levelsOffset: this.weights.append(levels),
-      format: storage as LowBitFormat,
-      group,
-      unit,
-    };
+  lowBitFilter(matrix: LowBitMatrix, bias: Float32Array | undefined): LowBitFilterRef {
+    return appendLowBitFilter(this.weights, matrix, bias);
   }
 
   build(): Program {

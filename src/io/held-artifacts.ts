@@ -1,0 +1,94 @@
+/**
+ * The artefacts of a model whose programs' weights TF.js does not get to see (see `held-weights.ts`).
+ *
+ * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first look at them finds the few
+ * words that stand for weights; every later one finds what the files hold, read again.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { io } from '@tensorflow/tfjs-core';
+import { holdWeights } from '../runtime/held-weights';
+
+/** Smaller ones are not worth a second reading. */
+const FEWEST_WORDS = 2 ** 14;
+
+const WORD = 4;
+
+interface RawNode {
+  readonly op?: string;
+  readonly input?: readonly string[];
+}
+
+/** Names of the weights of programs. */
+function weightsOfRegions(topology: unknown): Set<string> {
+  const nodes = (topology as { node?: readonly RawNode[] }).node ?? [];
+  return new Set(nodes.flatMap(({ op, input }) => (op === 'QuantizedRegion' ? [input?.at(-1) ?? ''] : [])));
+}
+
+function bytesOf({ shape, dtype, quantization }: io.WeightsManifestEntry): number | undefined {
+  const elements = shape.reduce((product, dim) => product * dim, 1);
+  if (quantization !== undefined) return elements * (quantization.dtype === 'uint8' ? 1 : 2);
+  const sizes: Partial<Record<string, number>> = { float32: 4, int32: 4, bool: 1, complex64: 8 };
+  const size = sizes[dtype];
+  return size === undefined ? undefined : size * elements;
+}
+
+function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
+  return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
+}
+
+/** A property that is `first` when it is looked at, and what `later` gives ever after. */
+function onceThen<Value>(target: object, name: string, first: Value, later: () => Value): void {
+  let next: (() => Value) | undefined = () => {
+    next = later;
+    return first;
+  };
+  Object.defineProperty(target, name, {
+    get: () => next?.(),
+    set(value: Value) {
+      next = () => value;
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+/**
+ * @param artifacts with all weights
+ * @param folder of the shards, to read them again
+ */
+export function holdBackWeights(
+  artifacts: io.ModelArtifacts,
+  folder: string,
+  groups: io.WeightsManifestConfig,
+): io.ModelArtifacts {
+  const specs = artifacts.weightSpecs!;
+  const sizes = specs.map(bytesOf);
+  const regions = weightsOfRegions(artifacts.modelTopology);
+  const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
+    regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= FEWEST_WORDS;
+  if (!specs.some(large) || sizes.includes(undefined)) return artifacts;
+  const all = artifacts.weightData as ArrayBuffer;
+  const parts: Uint8Array[] = [];
+  const holders: object[] = [];
+  let offset = 0;
+  const compact = specs.map((spec, i) => {
+    const [start, bytes] = [offset, sizes[i]!];
+    offset += bytes;
+    if (!large(spec)) {
+      parts.push(new Uint8Array(all, start, bytes));
+      return spec;
+    }
+    const read = () =>
+      new Int32Array(new Uint8Array(readShards(folder, groups)).buffer.slice(start, start + bytes));
+    const { token, held } = holdWeights(new Int32Array(all.slice(start, start + bytes)), read);
+    parts.push(new Uint8Array(token.buffer));
+    holders.push(held);
+    return { ...spec, shape: [token.byteLength / WORD] };
+  });
+  const data = new Uint8Array(Buffer.concat(parts)).buffer;
+  const held = { ...artifacts, heldWeights: holders };
+  onceThen(held, 'weightSpecs', compact, () => specs);
+  onceThen(held, 'weightData', data, () => new Uint8Array(readShards(folder, groups)).buffer);
+  return held;
+}

@@ -1,0 +1,171 @@
+/**
+ * Products and tables with their weights quantized, everything else in float.
+ *
+ * A product becomes the node of a program of one op, behind a rotation of its input where there is one; a table becomes a
+ * QuantizedGather. Each keeps its name, so that what reads it need not change.
+ */
+import { GraphEditor } from '../../graph/edit';
+import type { Graph, TensorRef } from '../../graph/ir';
+import { quantizeFilter } from '../../quantization/affine';
+import { SignalToNoise } from '../../quantization/metrics';
+import {
+  encodeProgram,
+  type FilterRef,
+  type Op,
+  OpKind,
+  type Program,
+  type TensorSpec,
+  TensorType,
+  WeightFormat,
+  WeightsBuilder,
+} from '../../runtime/program';
+import { expandProgram } from '../quantize/expand-program';
+import { reorder } from '../quantize/filter-order';
+import { type EncodedLayer, ownBounds } from '../quantize/lower-low-bit';
+import { appendLowBitFilter } from '../quantize/program-builder';
+import { removeDeadNodes } from '../remove-dead-nodes';
+import { type Product, type Table, type Weighted, weightsOf } from './find';
+
+/** [rows][inputs] */
+export function rowsOf(weighted: Weighted): { values: Float32Array; rows: number; depth: number } {
+  const { values, shape } = weightsOf(weighted);
+  if (weighted.kind === 'table') return { values: values as Float32Array, rows: shape[0], depth: shape[1] };
+  const { channels } = weighted.op;
+  return { values: reorder(weighted.op), rows: channels, depth: values.length / channels };
+}
+
+interface Stored {
+  readonly filter: FilterRef;
+  readonly signalToNoise: number;
+}
+
+function storeInt8(weighted: Weighted, weights: WeightsBuilder, bias: Float32Array | undefined): Stored {
+  const { values, rows, depth } = rowsOf(weighted);
+  const row = (i: number) => Math.floor(i / depth);
+  const { codes, scales } = quantizeFilter(values, row, rows, undefined, 1);
+  const noise = new SignalToNoise();
+  noise.add(
+    values,
+    Float32Array.from(codes, (code, i) => code * scales[row(i)]),
+  );
+  const filter = {
+    filterOffset: weights.append(codes),
+    ...(bias && { biasOffset: weights.append(bias) }),
+    scaleOffset: weights.append(scales),
+    format: WeightFormat.Int8 as const,
+  };
+  return { filter, signalToNoise: noise.decibels };
+}
+
+function store(
+  weighted: Weighted,
+  encoded: EncodedLayer | undefined,
+  weights: WeightsBuilder,
+  bias?: Float32Array,
+): Stored {
+  if (!encoded) return storeInt8(weighted, weights, bias);
+  const { matrix, signalToNoise } = encoded;
+  return { filter: appendLowBitFilter(weights, matrix, bias), signalToNoise };
+}
+
+const reals = (shape: readonly number[]): TensorSpec => ({
+  type: TensorType.Float32,
+  shape,
+  scale: 1,
+  zeroPoint: 0,
+});
+
+interface Lowered {
+  readonly program: Program;
+  readonly weights: Int32Array;
+  readonly signalToNoise: number;
+}
+
+function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer | undefined): Lowered {
+  const weights = new WeightsBuilder();
+  const { filter, signalToNoise } = store(
+    { kind: 'product', node, op, inputShape },
+    encoded,
+    weights,
+    op.bias,
+  );
+  const inFeatures = op.filter.values.length / op.channels;
+  const tensors = [reals(inputShape)];
+  const ops: Op[] = [];
+  if (encoded?.rotation) {
+    const rotation = { depth: inFeatures, ...encoded.rotation };
+    ops.push({ kind: OpKind.Rotate, name: node.name, inputs: [0], output: tensors.length, rotation });
+    tensors.push(reals(inputShape));
+  }
+  const [realMin, realMax] = ownBounds(op);
+  ops.push({
+    kind: OpKind.LinearFloat,
+    name: node.name,
+    inputs: [tensors.length - 1],
+    output: tensors.length,
+    filter,
+    inFeatures,
+    outFeatures: op.channels,
+    activation: { realMin, realMax },
+  });
+  tensors.push(reals([...inputShape.slice(0, -1), op.channels]));
+  const program = { tensors, ops, inputs: [0], outputs: [tensors.length - 1] };
+  return { program, weights: weights.build(), signalToNoise };
+}
+
+function lowerTable(table: Table, encoded: EncodedLayer | undefined): Lowered {
+  const { node, indicesShape } = table;
+  const weights = new WeightsBuilder();
+  const { filter, signalToNoise } = store(table, encoded, weights);
+  const [rows, depth] = table.constant.shape;
+  const indices = { type: TensorType.Int32, shape: indicesShape, scale: 1, zeroPoint: 0 };
+  const program: Program = {
+    tensors: [indices, reals([...indicesShape, depth])],
+    ops: [{ kind: OpKind.Gather, name: node.name, inputs: [0], output: 1, filter, rows, depth }],
+    inputs: [0],
+    outputs: [1],
+  };
+  return { program, weights: weights.build(), signalToNoise };
+}
+
+function replaceProduct(editor: GraphEditor, { node, op }: Product, { program, weights }: Lowered): void {
+  const constant = (what: string, values: Int32Array): TensorRef =>
+    editor.addConstant(`${node.name}/${what}`, { dtype: 'int32', shape: [values.length], values });
+  const inputs = [op.input, constant('program', encodeProgram(program)), constant('weights', weights)];
+  editor.setNode({ name: node.name, op: 'QuantizedRegion', inputs, attrs: {} });
+}
+
+/** The expanded node takes the table's name. */
+function replaceTable(editor: GraphEditor, { node, indices }: Table, { program, weights }: Lowered): void {
+  const [made] = expandProgram(editor, program, weights, [indices]);
+  const gather = editor.nodes.get(made.node)!;
+  editor.remove(made.node);
+  editor.setNode({ ...gather, name: node.name });
+}
+
+export interface WeightOnlyGraph {
+  readonly graph: Graph;
+  /** Signal-to-noise of the stored weights, in dB, by node. */
+  readonly weightFidelity: ReadonlyMap<string, number>;
+}
+
+/**
+ * @param weighted what to replace, by node
+ * @param lowBit codes of those that are not stored in INT8
+ */
+export function replaceWeighted(
+  graph: Graph,
+  weighted: ReadonlyMap<string, Weighted>,
+  lowBit: ReadonlyMap<string, EncodedLayer>,
+): WeightOnlyGraph {
+  const editor = new GraphEditor(graph);
+  const weightFidelity = new Map<string, number>();
+  for (const [name, each] of weighted) {
+    const encoded = lowBit.get(name);
+    const lowered = each.kind === 'table' ? lowerTable(each, encoded) : lowerProduct(each, encoded);
+    if (each.kind === 'table') replaceTable(editor, each, lowered);
+    else replaceProduct(editor, each, lowered);
+    weightFidelity.set(name, lowered.signalToNoise);
+  }
+  return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };
+}
