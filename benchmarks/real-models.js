@@ -39,15 +39,32 @@ function floatNodes(nodes) {
   return [...counts].sort((a, b) => b[1] - a[1]).map(([key, count]) => `  ${count} ${key}`);
 }
 
-function row({ name, samples, bars, macs, regions, bytes, times }) {
+/** Options of `convert` as its command line takes them. */
+function describe(options) {
+  const named = {
+    calibrationMethod: (method) => `--calibration-method ${method}`,
+    int16: (layers) =>
+      [layers]
+        .flat()
+        .map((layer) => `--int16 '${layer}'`)
+        .join('\n'),
+  };
+  return Object.entries(options)
+    .map(([name, value]) => named[name](value))
+    .join('\n');
+}
+
+function row({ name, samples, options, bars, macs, regions, bytes, times }) {
   const mb = (value) => `${(value / 1e6).toFixed(2)} MB`;
   return [
     name,
+    describe(options),
     samples,
     bars
       .map((b) => `${b.met ? '' : 'MISSED '}${b.figure} ${number(b.value)} (${SENSES[b.sense]} ${b.bar})`)
       .join('\n'),
     `${macs.percent.toFixed(2)} %`,
+    `${(macs.integerPercent - macs.percent).toFixed(2)} %`,
     regions,
     `${mb(bytes.before)} -> ${mb(bytes.after)}`,
     `${times.float.toFixed(2)} -> ${times.lowbit.toFixed(2)} ms`,
@@ -57,13 +74,25 @@ function row({ name, samples, bars, macs, regions, bytes, times }) {
 
 async function main(names, options) {
   const table = new Table({
-    head: ['model', 'samples', 'figure (bar)', 'MACs in INT8', 'regions', 'size', 'median', 'faster'],
+    head: [
+      'model',
+      'options',
+      'samples',
+      'figure (bar)',
+      'MACs in INT8',
+      'in int16',
+      'regions',
+      'size',
+      'median',
+      'faster',
+    ],
     style: { head: [], border: [] },
   });
   const reports = [];
   for (const model of chosen(names)) {
     console.error(`${model.name}...`);
-    const report = await evaluate(model, options);
+    const { defaults, ...rest } = options;
+    const report = await evaluate(defaults ? { ...model, convert: {} } : model, rest);
     reports.push(report);
     table.push(row(report));
   }
@@ -94,6 +123,7 @@ program
   .option('--samples <count>', 'how many samples to judge at most', positiveInteger)
   .option('--calibration-samples <count>', 'how many samples to calibrate on', positiveInteger)
   .option('--threads <count>', 'threads of the converted model', positiveInteger, 1)
+  .option('--defaults', 'convert every model without options of its own')
   .option('--json', 'machine-readable results')
   .action(main);
 

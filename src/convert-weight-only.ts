@@ -280,7 +280,7 @@ export async function convertWeights(
     ...records,
     regions: products,
     changes,
-    macs: { total, int8: 0, percent: 0 },
+    macs: { total, int8: 0, int16: 0, percent: 0, integerPercent: 0 },
     calibration: provenance,
     bitsPerWeight: stored.reduce((sum, { count, bits }) => sum + count * bits, 0) / counts,
     config: effectiveConfig(selection, settings, samples),

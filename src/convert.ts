@@ -27,6 +27,7 @@ import {
 import { checkArgument, LowbitError } from './errors';
 import { type AccuracyReport, controlAccuracy } from './evaluation/accuracy-control';
 import type { BitAllocation } from './evaluation/bit-allocation';
+import { measureSensitivity } from './evaluation/sensitivity';
 import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
 import { refKey } from './graph/edit';
@@ -38,6 +39,7 @@ import { mixWidths } from './mix-widths';
 import { equalizeActivations } from './passes/equalize-activations';
 import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
+import { int16Nodes } from './passes/quantize/int16-nodes';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
@@ -120,7 +122,15 @@ export interface QuantizationOptions {
    * quantized, which makes a model small, and fast where reading its weights is what takes time. Default `int8`.
    */
   activations?: Activations;
-  /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
+  /**
+   * Layers that get int16 activations and weights, which takes about twice the time of INT8: so many, those that cost the
+   * most accuracy on the validation data, or those with these names or glob patterns of names. Default 0.
+   */
+  int16?: number | readonly string[];
+  /**
+   * Gives the fewest layers int16 activations, or leaves them in float where that is not enough, with which the model
+   * loses at most this many points of top-1 on `validation`.
+   */
   maxDrop?: number;
   /** The same with at least this signal-to-noise, in dB, at every output. */
   minSignalToNoise?: number;
@@ -160,6 +170,8 @@ export interface NodeRecord extends Partial<WeightRecord> {
   readonly output?: string;
   /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
   readonly weightSignalToNoise?: number;
+  /** Whether it is part of a layer with int16 activations. */
+  readonly int16?: true;
   /** Why a node stays float. */
   readonly reason?: string;
   /** Its result is that of the float model times this rotation. */
@@ -175,7 +187,15 @@ export interface QuantizationReport {
   /** What the passes before quantization did, and what they declined. */
   readonly changes: readonly Change[];
   /** Multiply-accumulates for one sample. */
-  readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
+  readonly macs: {
+    readonly total: number;
+    readonly int8: number;
+    readonly int16: number;
+    /** In INT8, of all. */
+    readonly percent: number;
+    /** In INT8 or int16, of all. */
+    readonly integerPercent: number;
+  };
   readonly calibration: CalibrationProvenance;
   /** With a bar on accuracy: how it was met. */
   readonly accuracy?: AccuracyReport;
@@ -210,6 +230,9 @@ export function checkQuantizationOptions(options: QuantizationOptions): void {
   for (const name of ['maxDrop', 'minSignalToNoise'] as const) {
     checkArgument(Number.isFinite(options[name] ?? 0), name, 'a finite number', options[name]);
   }
+  const { int16 = 0 } = options;
+  const count = Array.isArray(int16) || (Number.isInteger(int16) && (int16 as number) >= 0);
+  checkArgument(count, 'int16', 'a number of layers, or names and patterns', int16);
   const { validationSamples } = options;
   checkWeightOptions(options);
   const whole =
@@ -262,6 +285,7 @@ export function nodeRecords(
         ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
         ...weights.get(name),
         ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
+        ...(plan.int16.has(name) && { int16: true as const }),
       };
     });
   });
@@ -275,8 +299,10 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['mac
   const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
     [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
   const total = sum(graph.nodes.values());
-  const int8 = sum(plan.regions.flatMap((r) => r.nodes));
-  return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
+  const int16 = sum([...plan.int16].map((name) => graph.nodes.get(name)!));
+  const int8 = sum(plan.regions.flatMap((r) => r.nodes)) - int16;
+  const percent = (part: number) => (total === 0 ? 0 : (100 * part) / total);
+  return { total, int8, int16, percent: percent(int8), integerPercent: percent(int8 + int16) };
 }
 
 interface SchemeOptions {
@@ -303,7 +329,10 @@ export function withMetadata(
     calibration,
     ...(equalized && { equalized }),
     layers: [
-      ...records.quantized.map((record) => ({ ...record, precision })),
+      ...records.quantized.map(({ int16, ...record }) => ({
+        ...record,
+        precision: int16 ? 'int16' : precision,
+      })),
       ...records.float.map((record) => ({ ...record, precision: 'float32' })),
     ],
   };
@@ -376,24 +405,51 @@ export async function optimized(
   return { graph: equalized.graph, changes: [...changes, ...equalized.changes] };
 }
 
-/** The plan with what has to stay float for the bar on accuracy, if there is one. */
+/** Names of the layers that get int16 activations as asked. */
+async function int16Layers(
+  graph: Graph,
+  plan: QuantizationPlan,
+  observations: Observations,
+  data: LabelledSource,
+  settings: Settings,
+  { onProgress, signal }: QuantizationOptions,
+): Promise<string[]> {
+  const named = settings.int16Layers(graph, plan);
+  if (settings.costliestInt16 === 0) return named;
+  const { layers } = await measureSensitivity(graph, plan, observations, data, {
+    signal,
+    onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
+  });
+  return [...named, ...layers.slice(0, settings.costliestInt16).map(({ name }) => name)];
+}
+
+/** The plan with what gets more than 8 bits, as asked or for the bar on accuracy, if there is one. */
 async function refinedPlan(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
   data: SampleSource,
+  settings: Settings,
   options: QuantizationOptions & WeightOptions,
-): Promise<{ plan: QuantizationPlan; accuracy?: AccuracyReport }> {
+): Promise<{ plan: QuantizationPlan; int16: readonly string[]; accuracy?: AccuracyReport }> {
   const { maxDrop, minSignalToNoise, validation = unlabelled(data), validationSamples, signal } = options;
-  if (maxDrop === undefined && minSignalToNoise === undefined) return { plan };
+  const int16 = await int16Layers(graph, plan, observations, validation, settings, options);
+  if (maxDrop === undefined && minSignalToNoise === undefined) {
+    if (int16.length === 0) return { plan, int16 };
+    const nodes = int16Nodes(graph, plan, int16);
+    return { plan: planQuantization(graph, { float: plan.float, int16: nodes }), int16 };
+  }
   const bar = { maxDrop, minSignalToNoise };
-  return controlAccuracy(graph, plan, observations, validation, bar, {
+  const found = await controlAccuracy(graph, plan, observations, validation, bar, {
+    int16,
     weightRange: options.weightRange,
     filters: options.filters,
     samples: validationSamples,
     signal,
     onTrial: (trials) => options.onProgress?.({ stage: 'refine', done: trials, total: trials }),
   });
+  const { precision, kept } = found.accuracy;
+  return { ...found, int16: [...int16, ...(precision === 'int16' ? kept.map(({ name }) => name) : [])] };
 }
 
 /** A model ready to be quantized. */
@@ -452,6 +508,15 @@ export async function prepare(
   };
 }
 
+/** What a configuration says of a layer, for the same to be decided again. */
+function decidedLayers(plan: WeightPlan, settings: Settings, int16: readonly string[]) {
+  const weightsOf = decidedWeights(plan, settings);
+  return (name: string): Partial<LayerConfig> => ({
+    ...weightsOf(name),
+    ...(int16.includes(name) && { activations: 'int16' as const }),
+  });
+}
+
 /** What a configuration says of the weights of a layer, for the same to be decided again. */
 function decidedWeights({ layers, kept, rotations, folded }: WeightPlan, settings: Settings) {
   return (name: string): Partial<LayerConfig> => {
@@ -501,7 +566,10 @@ export async function convertGraph(
     signal,
     onProgress: (done, total) => report('correct', done, total),
   });
-  const { plan, accuracy } = await refinedPlan(graph, whole, observations, data, { ...options, ...weights });
+  const { plan, int16, accuracy } = await refinedPlan(graph, whole, observations, data, settings, {
+    ...options,
+    ...weights,
+  });
   report('quantize', 0, 1);
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const final = { ...weightPlan, plan };
@@ -520,7 +588,7 @@ export async function convertGraph(
       plan,
       observedTensors(plan).map(({ ref }) => ref.node),
       samples,
-      decidedWeights(weightPlan, settings),
+      decidedLayers(weightPlan, settings, int16),
     ),
     warnings: [
       ...settings.warnings(graph),

@@ -205,7 +205,7 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('meets a bar on signal-to-noise, and tells the layers it left in float in the configuration', async () => {
+test('meets a bar on signal-to-noise, and tells the layers with int16 activations in the configuration', async () => {
   const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
   expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
   const whole = report.accuracy!.quantized.signalToNoise;
@@ -215,14 +215,19 @@ test('meets a bar on signal-to-noise, and tells the layers it left in float in t
   const { kept, converted } = refined.accuracy!;
   expect(kept.length).toBeGreaterThan(0);
   expect(converted.signalToNoise).toBeGreaterThan(whole + 0.5);
-  const left = refined.config.layers?.filter(({ bits }) => bits === 'float').map(({ match }) => match);
-  expect(left).toEqual(expect.arrayContaining(kept.map(({ name }) => name)));
+  const wide = refined.config.layers
+    ?.filter(({ activations }) => activations === 'int16')
+    .map(({ match }) => match);
+  expect(wide?.sort()).toEqual(kept.map(({ name }) => name).sort());
+  expect(refined.quantized.filter(({ int16 }) => int16)).not.toEqual([]);
   const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
   expect(again.quantized).toEqual(refined.quantized);
+  expect(files(again.output)).toEqual(files(refined.output));
 });
 
 test.each<[string, Partial<ConvertOptions>]>([
   ['maxDrop', { maxDrop: Number.NaN }],
+  ['int16', { int16: 1.5 }],
   ['validationSamples', { validationSamples: 0.5 }],
   ['weightRange', { weightRange: 'min' as 'max' }],
   ['biasCorrection', { biasCorrection: 'slow' as 'fast' }],

@@ -115,6 +115,7 @@ async function evaluate(
     return {
       name: model.name,
       samples: seen,
+      options: { ...model.convert, ...options.convert },
       figures,
       bars: model.bars.map(([figure, sense, bar]) => ({
         figure,

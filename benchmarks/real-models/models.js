@@ -1,6 +1,6 @@
 /**
  * Models of ../shared with the data to calibrate and to judge them on, the scores, and the bars that these have to meet.
- * A bar is `[figure, 'most' or 'least', value]`.
+ * A bar is `[figure, 'most' or 'least', value]`. `convert` is what the model needs beyond the defaults to meet its bars.
  */
 const { cifar10, pictures, recording } = require('./samples');
 const { classification, detections, landmarks, maskOverlap, signalToNoise } = require('./scores');
@@ -34,6 +34,7 @@ const MODELS = [
   {
     name: 'mobilenet_v2_1.0_224_float',
     ...onPictures({ mean: 127.5, std: 127.5 }),
+    convert: { calibrationMethod: 'percentile' },
     score: () => classification(1),
     bars: [
       ['drop', 'most', 0.3],
@@ -67,18 +68,21 @@ const MODELS = [
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
+    convert: { int16: ['**/add_*/add', '**/p_re_lu_*/Relu'] },
     score: () => landmarks('output_mesh', 192),
     bars: [['landmarkError', 'most', 1]],
   },
   {
     name: 'blazeface-front',
     ...onPictures({ crop: 'none', mean: 127.5, std: 127.5 }),
+    convert: { int16: ['**'] },
     score: () => signalToNoise(),
     bars: [['signalToNoise', 'least', 25]],
   },
   {
     name: 'selfie',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
+    convert: { int16: ['**'] },
     score: () => maskOverlap(0.5),
     bars: [['maskOverlap', 'least', 0.97]],
   },

@@ -150,6 +150,7 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
+struct Int16Kernels;    // int16.h
 struct Probe;           // probe.h
 struct RoutingKernels;  // routing.h
 struct RowKernels;      // rows.h
@@ -200,6 +201,9 @@ struct Kernels {
   // Rows of low-bit weights and rotations.
   const RowKernels* rows;
   const RoutingKernels* routing;
+
+  // Layers with int16 activations.
+  const Int16Kernels* int16;
 
   // What the instruction set can do at most.
   const Probe* probe;

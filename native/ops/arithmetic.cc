@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops.h"
+#include "real.h"
 #include "rows.h"
 #include "store.h"
 
@@ -224,22 +225,27 @@ BinaryKernel<AddArgs> sum(const Kernels& kernels) { return kernels.add; }
 }  // namespace
 
 std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kAdd, b, output);
   return makeScaled(reader, a, b, output, sum, 1);
 }
 
 std::unique_ptr<Operator> makeSub(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kSub, b, output);
   return makeScaled(reader, a, b, output, sum, -1);
 }
 
 std::unique_ptr<Operator> makeMaximum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMaximum, b, output);
   return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<true>; }, 1);
 }
 
 std::unique_ptr<Operator> makeMinimum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMinimum, b, output);
   return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<false>; }, 1);
 }
 
 std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMul, b, output);
   expectCodes(reader, a, b, output);
   Activation activation = reader.activation();
   const Target target(activation, output);

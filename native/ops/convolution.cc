@@ -327,6 +327,7 @@ constexpr int32_t kMaxChannels = 1 << 20;
 
 std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
+  if (input.type == TensorType::kInt16) return makeWideConv2D(reader, output);
   checkWeighted(reader, input, output, true);
   const Filter filter = reader.filter();
   Convolution::Geometry geometry;
@@ -358,6 +359,7 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
 
 std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                         const Tensor& output) {
+  if (input.type == TensorType::kInt16) return makeWideDepthwise(reader, output);
   checkWeighted(reader, input, output, false);
   const Filter filter = reader.int8Filter();
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
@@ -381,6 +383,7 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
 
 std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
+  if (input.type == TensorType::kInt16) return makeWideLinear(reader, output);
   checkWeighted(reader, input, output, true);
   const Filter filter = reader.filter();
   const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);

@@ -14,7 +14,8 @@ constexpr int32_t kFill = -1;
 // stretches of the last axis that lie side by side in the input as well.
 class AxisGather : public Operator {
  public:
-  AxisGather(OpReader& reader, uint8_t fill) : Operator(reader.label()), fill_(fill) {}
+  AxisGather(OpReader& reader, const Tensor& input, uint8_t fill)
+      : Operator(reader.label()), bytes_(elementBytes(input.type)), fill_(fill) {}
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
     size_t entries = 0;
@@ -33,18 +34,18 @@ class AxisGather : public Operator {
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       for (int64_t row = first; row < first + rows; ++row) {
         const int64_t from = inputRow(*input.shape, shape, tables, row);
-        uint8_t* to = context.output.row(row);
+        uint8_t* to = rowOf(context.output, row);
         if (from == kFill) {
-          std::memset(to, fill_, shape.channels());
+          std::memset(to, fill_, bytes_ * shape.channels());
           continue;
         }
-        const uint8_t* source = input.row(from);
+        const uint8_t* source = rowOf(input, from);
         for (int i = 0; i < runCount; ++i) {
           const Run& run = runs[i];
           if (run.from == kFill) {
-            std::memset(to + run.to, fill_, run.length);
+            std::memset(to + bytes_ * run.to, fill_, bytes_ * run.length);
           } else {
-            std::memcpy(to + run.to, source + run.from, run.length);
+            std::memcpy(to + bytes_ * run.to, source + bytes_ * run.from, bytes_ * run.length);
           }
         }
       }
@@ -67,6 +68,11 @@ class AxisGather : public Operator {
   struct Run {
     int32_t to, from, length;
   };
+
+  // Codes lie in pitched rows, real values side by side.
+  uint8_t* rowOf(const View& view, int64_t index) const {
+    return bytes_ == 1 ? view.row(index) : view.data + bytes_ * static_cast<size_t>(index * view.shape->channels());
+  }
 
   // Returns the table of the last axis; they lie one after the other.
   const int32_t* fillTables(const Shape& in, const Shape& out, int32_t* tables) const {
@@ -109,6 +115,7 @@ class AxisGather : public Operator {
     return from;
   }
 
+  size_t bytes_;
   uint8_t fill_;
 };
 
@@ -121,8 +128,8 @@ class Pad : public AxisGather {
     int32_t before[kMaxRank] = {}, after[kMaxRank] = {};
   };
 
-  Pad(OpReader& reader, PadMode mode, uint8_t code, const Amounts& amounts)
-      : AxisGather(reader, code), mode_(mode), amounts_(amounts) {}
+  Pad(OpReader& reader, const Tensor& input, PadMode mode, uint8_t code, const Amounts& amounts)
+      : AxisGather(reader, input, code), mode_(mode), amounts_(amounts) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape out = inputs[0];
@@ -170,7 +177,7 @@ class Slice : public AxisGather {
     int32_t begin, size, stride;  // size -1: to the end
   };
 
-  Slice(OpReader& reader, const std::vector<Range>& ranges) : AxisGather(reader, 0), ranges_(ranges) {}
+  Slice(OpReader& reader, const Tensor& input, const std::vector<Range>& ranges) : AxisGather(reader, input, 0), ranges_(ranges) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape out = inputs[0];
@@ -200,7 +207,7 @@ class Slice : public AxisGather {
 
 class ResizeNearest : public AxisGather {
  public:
-  ResizeNearest(OpReader& reader, const Resize& resize) : AxisGather(reader, 0), resize_(resize) {}
+  ResizeNearest(OpReader& reader, const Tensor& input, const Resize& resize) : AxisGather(reader, input, 0), resize_(resize) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     return resize_.outputShape(label(), inputs[0]);
@@ -219,21 +226,22 @@ class ResizeNearest : public AxisGather {
 }  // namespace
 
 std::unique_ptr<Operator> makePad(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   const auto mode = static_cast<PadMode>(reader.word("mode", 0, 2));
-  const uint8_t code = static_cast<uint8_t>(reader.word("code", -128, 127) + 128);
+  const int32_t code = reader.word("code", -128, 127);
+  const uint8_t fill = static_cast<uint8_t>(input.type == TensorType::kInt8 ? code + 128 : 0);
   Pad::Amounts amounts;
   amounts.rank = reader.word("rank", 1, kMaxRank);
   for (int axis = 0; axis < amounts.rank; ++axis) {
     amounts.before[axis] = reader.word("padding before", 0, kMaxExtent);
     amounts.after[axis] = reader.word("padding after", 0, kMaxExtent);
   }
-  return std::make_unique<Pad>(reader, mode, code, amounts);
+  return std::make_unique<Pad>(reader, input, mode, fill, amounts);
 }
 
 std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   std::vector<Slice::Range> ranges(static_cast<size_t>(reader.word("rank", 1, kMaxRank)));
   for (Slice::Range& range : ranges) {
@@ -242,13 +250,13 @@ std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const
     range.stride = reader.word("stride", 1, INT32_MAX);
     if (range.size == 0) fail(LOWBIT_INVALID_PROGRAM, "%s: size is 0.", reader.label().c_str());
   }
-  return std::make_unique<Slice>(reader, ranges);
+  return std::make_unique<Slice>(reader, input, ranges);
 }
 
 std::unique_ptr<Operator> makeResizeNearest(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  return std::make_unique<ResizeNearest>(reader, Resize(reader));
+  return std::make_unique<ResizeNearest>(reader, input, Resize(reader));
 }
 
 }  // namespace lowbit

@@ -9,7 +9,7 @@ namespace {
 class Concat : public Operator {
  public:
   Concat(OpReader& reader, int axis, const std::vector<Tensor>& inputs, const Tensor& output)
-      : Operator(reader.label()), axis_(axis) {
+      : Operator(reader.label()), bytes_(elementBytes(output.type)), axis_(axis) {
     for (const Tensor& input : inputs) {
       const bool same = input.scale == output.scale && input.zeroPoint == output.zeroPoint;
       const float multiplier = static_cast<float>(static_cast<double>(input.scale) / output.scale);
@@ -55,14 +55,14 @@ class Concat : public Operator {
         const int64_t extent = input.shape->dims[axis];
         const int64_t rows = alongChannels ? 1 : extent * inner;
         for (int64_t r = 0; r < rows; ++r) {
-          const uint8_t* from = input.row(static_cast<int64_t>(block) * rows + r);
+          const uint8_t* from = rowOf(input, static_cast<int64_t>(block) * rows + r);
           const int64_t outRow = alongChannels
                                      ? static_cast<int64_t>(block)
                                      : (static_cast<int64_t>(block) * shape.dims[axis] + offset) * inner + r;
-          uint8_t* to = context.output.row(outRow) + (alongChannels ? offset : 0);
+          uint8_t* to = rowOf(context.output, outRow) + (alongChannels ? bytes_ * offset : 0);
           const size_t count = input.shape->channels();
           if (parts_[p].copy) {
-            std::memcpy(to, from, count);
+            std::memcpy(to, from, bytes_ * count);
           } else {
             context.kernels.rescale(from, count, parts_[p].rescale, to);
           }
@@ -78,6 +78,11 @@ class Concat : public Operator {
     RescaleArgs rescale;
   };
 
+  // Codes lie in pitched rows, real values side by side.
+  uint8_t* rowOf(const View& view, int64_t index) const {
+    return bytes_ == 1 ? view.row(index) : view.data + bytes_ * static_cast<size_t>(index * view.shape->channels());
+  }
+
   int axisOf(const Shape& shape) const {
     const int axis = axis_ < 0 ? axis_ + shape.rank : axis_;
     if (axis < 0 || axis >= shape.rank) {
@@ -87,6 +92,7 @@ class Concat : public Operator {
     return axis;
   }
 
+  size_t bytes_;
   int axis_;
   std::vector<Part> parts_;
 };
@@ -146,14 +152,17 @@ class Reshape : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makeConcat(OpReader& reader, const std::vector<Tensor>& inputs, const Tensor& output) {
-  for (const Tensor& input : inputs) expectType(reader, "input", input, TensorType::kInt8);
-  expectType(reader, "output", output, TensorType::kInt8);
+  expectRealOrCodes(reader, "output", output);
+  for (const Tensor& input : inputs) expectType(reader, "input", input, output.type);
   const int axis = reader.word("axis", -kMaxRank, kMaxRank - 1);
   return std::make_unique<Concat>(reader, axis, inputs, output);
 }
 
 std::unique_ptr<Operator> makeReshape(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectSameQuantization(reader, input, output);
+  if (input.type == TensorType::kInt16) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: input is int16, whose scales go by its samples.", reader.label().c_str());
+  }
   Shape target;
   target.rank = reader.word("rank", 0, kMaxRank);
   int64_t known = 1;

@@ -38,6 +38,14 @@ std::unique_ptr<Operator> makeConstant(OpReader&, const Tensor& output);
 std::unique_ptr<Operator> makeRotate(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeLinearFloat(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeGather(OpReader&, const Tensor& indices, const Tensor& output);
+std::unique_ptr<Operator> makeQuantizeInt16(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeRealAffine(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeRealFunction(OpReader&, const Tensor& input, const Tensor& output);
+
+// The same ops with an int16 input.
+std::unique_ptr<Operator> makeWideConv2D(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeWideDepthwise(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeWideLinear(OpReader&, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);

@@ -25,11 +25,12 @@ struct Loops {
 struct ByteStrides {
   int64_t of[kMaxRank] = {};
 
-  explicit ByteStrides(const Shape& shape) {
-    int64_t stride = static_cast<int64_t>(rowPitch(shape.channels()));
+  // Codes lie in pitched rows, real values side by side.
+  ByteStrides(const Shape& shape, int64_t element) {
+    int64_t stride = element == 1 ? static_cast<int64_t>(rowPitch(shape.channels())) : element * shape.channels();
     for (int axis = shape.rank - 1; axis >= 0; --axis) {
       const bool last = axis == shape.rank - 1;
-      of[axis] = last ? 1 : stride;
+      of[axis] = last ? element : stride;
       if (!last) stride *= shape.dims[axis];
     }
   }
@@ -37,7 +38,8 @@ struct ByteStrides {
 
 class Permutation : public Operator {
  public:
-  explicit Permutation(OpReader& reader) : Operator(reader.label()) {}
+  Permutation(OpReader& reader, const Tensor& input)
+      : Operator(reader.label()), element_(static_cast<int64_t>(elementBytes(input.type))) {}
 
   void run(const RunContext& context) const override {
     const Loops loops = plan(*context.inputs[0].shape, *context.output.shape);
@@ -52,13 +54,15 @@ class Permutation : public Operator {
   }
 
  protected:
+  int64_t element() const { return element_; }  // bytes
+
   virtual Loops plan(const Shape& in, const Shape& out) const = 0;
 
  private:
   static constexpr int64_t kChunkElements = 16384;
 
   // Passes `first` to `end` of all loops but the innermost.
-  static void copy(const Loops& loops, int64_t first, int64_t end, const uint8_t* from, uint8_t* to) {
+  void copy(const Loops& loops, int64_t first, int64_t end, const uint8_t* from, uint8_t* to) const {
     const int last = loops.count - 1;
     int64_t index[Loops::kMost] = {};
     int64_t rest = first;
@@ -81,18 +85,23 @@ class Permutation : public Operator {
     }
   }
 
-  static void copyInnermost(int64_t count, const uint8_t* from, int64_t fromStride, uint8_t* to, int64_t toStride) {
-    if (fromStride == 1 && toStride == 1) {
-      std::memcpy(to, from, static_cast<size_t>(count));
-      return;
+  void copyInnermost(int64_t count, const uint8_t* from, int64_t fromStride, uint8_t* to, int64_t toStride) const {
+    if (fromStride == element_ && toStride == element_) {
+      std::memcpy(to, from, static_cast<size_t>(count * element_));
+    } else if (element_ == 1) {
+      for (int64_t i = 0; i < count; ++i) to[i * toStride] = from[i * fromStride];
+    } else {
+      for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * toStride, from + i * fromStride, sizeof(float));
     }
-    for (int64_t i = 0; i < count; ++i) to[i * toStride] = from[i * fromStride];
   }
+
+  int64_t element_;
 };
 
 class Transpose : public Permutation {
  public:
-  Transpose(OpReader& reader, const std::vector<int>& axes) : Permutation(reader), axes_(axes) {}
+  Transpose(OpReader& reader, const Tensor& input, const std::vector<int>& axes)
+      : Permutation(reader, input), axes_(axes) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     const Shape& in = inputs[0];
@@ -107,7 +116,7 @@ class Transpose : public Permutation {
 
  protected:
   Loops plan(const Shape& in, const Shape& out) const override {
-    const ByteStrides from(in), to(out);
+    const ByteStrides from(in, element()), to(out, element());
     Loops loops;
     for (int i = 0; i < out.rank; ++i) loops.add(out.dims[i], from.of[axes_[i]], to.of[i]);
     return loops;
@@ -120,8 +129,8 @@ class Transpose : public Permutation {
 // depth[n][y][x][(i * block + j) * channels + c] = space[n][y * block + i][x * block + j][c]
 class SpaceDepth : public Permutation {
  public:
-  SpaceDepth(OpReader& reader, int32_t block, bool toSpace)
-      : Permutation(reader), block_(block), toSpace_(toSpace) {}
+  SpaceDepth(OpReader& reader, const Tensor& input, int32_t block, bool toSpace)
+      : Permutation(reader, input), block_(block), toSpace_(toSpace) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     const Shape& in = inputs[0];
@@ -147,7 +156,7 @@ class SpaceDepth : public Permutation {
   Loops plan(const Shape& in, const Shape& out) const override {
     const Shape& depth = toSpace_ ? in : out;
     const int64_t channels = (toSpace_ ? out : in).channels();
-    const ByteStrides deep(depth), wide(toSpace_ ? out : in);
+    const ByteStrides deep(depth, element()), wide(toSpace_ ? out : in, element());
     Loops loops;
     const auto add = [&](int64_t extent, int64_t deepStride, int64_t wideStride) {
       loops.add(extent, toSpace_ ? deepStride : wideStride, toSpace_ ? wideStride : deepStride);
@@ -155,9 +164,9 @@ class SpaceDepth : public Permutation {
     add(depth.dims[0], deep.of[0], wide.of[0]);
     add(depth.dims[1], deep.of[1], wide.of[1] * block_);
     add(depth.dims[2], deep.of[2], wide.of[2] * block_);
-    add(block_, block_ * channels, wide.of[1]);
-    add(block_, channels, wide.of[2]);
-    add(channels, 1, 1);
+    add(block_, block_ * channels * element(), wide.of[1]);
+    add(block_, channels * element(), wide.of[2]);
+    add(channels, element(), element());
     return loops;
   }
 
@@ -167,15 +176,15 @@ class SpaceDepth : public Permutation {
 };
 
 std::unique_ptr<Operator> makeSpaceDepth(OpReader& reader, const Tensor& input, const Tensor& output, bool toSpace) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  return std::make_unique<SpaceDepth>(reader, reader.word("block size", 1, 1 << 15), toSpace);
+  return std::make_unique<SpaceDepth>(reader, input, reader.word("block size", 1, 1 << 15), toSpace);
 }
 
 }  // namespace
 
 std::unique_ptr<Operator> makeTranspose(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   const int rank = reader.word("rank", 1, kMaxRank);
   std::vector<int> axes(rank);
@@ -185,7 +194,7 @@ std::unique_ptr<Operator> makeTranspose(OpReader& reader, const Tensor& input, c
     if (seen[axis]) fail(LOWBIT_INVALID_PROGRAM, "%s: axis %d occurs twice.", reader.label().c_str(), axis);
     seen[axis] = true;
   }
-  return std::make_unique<Transpose>(reader, axes);
+  return std::make_unique<Transpose>(reader, input, axes);
 }
 
 std::unique_ptr<Operator> makeSpaceToDepth(OpReader& reader, const Tensor& input, const Tensor& output) {

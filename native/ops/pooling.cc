@@ -1,5 +1,6 @@
 // QuantizedMaxPool and QuantizedAvgPool, strided and global.
 #include "ops.h"
+#include "real.h"
 #include "window.h"
 
 namespace lowbit {
@@ -131,6 +132,7 @@ Activation clampOnly(OpReader& reader) {
 }  // namespace
 
 std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeRealMaxPool(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
   expectSameQuantization(reader, input, output);
@@ -139,6 +141,7 @@ std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, con
 }
 
 std::unique_ptr<Operator> makeAvgPool(OpReader& reader, const Tensor& input, const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeRealAvgPool(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectRealOrCodes(reader, "output", output);
   const Window window = reader.window(true);

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops.h"
+#include "real.h"
 #include "rows.h"
 
 namespace lowbit {
@@ -52,6 +53,7 @@ class Prelu : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makePrelu(OpReader& reader, const Tensor& input, const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeRealPrelu(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
   const int32_t channels = reader.word("channels", 1, kMaxChannels);

@@ -34,6 +34,9 @@ class ResizeBilinear : public Operator {
       float* line = column + 3 * rowElements(in);
       int64_t held[2] = {-1, -1};  // the lines of the input that the slots hold: neighbours differ in parity
       const auto reals = [&](int64_t at, int32_t y) {
+        if (input_.type == TensorType::kFloat32) {
+          return context.inputs[0].floats() + at * static_cast<int64_t>(rowElements(in));
+        }
         if (held[y % 2] != at) dequantizeLine(context, at, slots[y % 2]);
         held[y % 2] = at;
         return slots[y % 2];
@@ -103,7 +106,7 @@ class ResizeBilinear : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makeResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kInt8);
+  expectRealOrCodes(reader, "input", input);
   expectRealOrCodes(reader, "output", output);
   return std::make_unique<ResizeBilinear>(reader, input, output);
 }

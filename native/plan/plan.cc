@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../ops/int16.h"
+
 namespace lowbit {
 namespace {
 
@@ -12,6 +14,7 @@ constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
+  if (tensor.type == TensorType::kInt16) return wideTensorBytes(shape);
   return static_cast<size_t>(shape.elements()) * 4;
 }
 

@@ -46,7 +46,9 @@ enum Kind : int32_t {
   kRotate,
   kLinearFloat,
   kGather,
-  // From 40: ops on int16.
+  kQuantizeInt16 = 40,
+  kRealAffine,
+  kRealFunction,
 };
 
 struct KindRow {
@@ -92,8 +94,14 @@ constexpr KindRow kKinds[] = {
     {"Gather"},
 };
 
+// By kind, from 40: what int16 activations need.
+constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}};
+constexpr int32_t kFirstWideKind = 40;
+
 const KindRow* kindRow(int32_t kind) {
-  return kind >= 1 && static_cast<size_t>(kind) <= std::size(kKinds) ? &kKinds[kind - 1] : nullptr;
+  if (kind >= 1 && static_cast<size_t>(kind) <= std::size(kKinds)) return &kKinds[kind - 1];
+  const bool wide = kind >= kFirstWideKind && static_cast<size_t>(kind - kFirstWideKind) < std::size(kWideKinds);
+  return wide ? &kWideKinds[kind - kFirstWideKind] : nullptr;
 }
 
 // A cursor over the words of the whole program.
@@ -137,7 +145,7 @@ class Words {
 Tensor decodeTensor(Words& words, size_t index) {
   Tensor tensor;
   const int32_t type = words.take("tensors");
-  if (type != 0 && type != 1 && type != 3) {
+  if (type < 0 || type > 3) {
     fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has type %d, which this version does not know.", index, type);
   }
   tensor.type = static_cast<TensorType>(type);
@@ -232,6 +240,9 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kConstant: return makeConstant(reader, output);
     case kRotate: return makeRotate(reader, inputs[0], output);
     case kLinearFloat: return makeLinearFloat(reader, inputs[0], output);
+    case kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
+    case kRealAffine: return makeRealAffine(reader, inputs[0], output);
+    case kRealFunction: return makeRealFunction(reader, inputs[0], output);
     default: return makeGather(reader, inputs[0], output);
   }
 }
@@ -312,8 +323,8 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
     if (id < 0 || static_cast<size_t>(id) >= tensorCount) {
       fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is not one of %zu.", what, id, tensorCount);
     }
-    if (program.tensors[id].type == TensorType::kInt8) {
-      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is int8; only float32 and int32 cross the border.", what, id);
+    if (program.tensors[id].type == TensorType::kInt8 || program.tensors[id].type == TensorType::kInt16) {
+      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is int8 or int16; only float32 and int32 cross the border.", what, id);
     }
   };
   for (size_t i = 0; i < inputCount; ++i) {

@@ -61,6 +61,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   samples?: number;
   equalize?: boolean;
   weightRange?: WeightRange;
+  int16?: string[];
   biasCorrection?: BiasCorrection;
   weights?: WeightsOption;
   group?: Group;
@@ -167,13 +168,13 @@ async function openValidation(options: Options): Promise<LabelledSource | undefi
   return labelledImages(data[0], { imageOptions: imageOptions(options), labels, labelOffset });
 }
 
-function accuracyTable({ samples, quantized, converted, kept, trials }: AccuracyReport): string {
+function accuracyTable({ samples, quantized, converted, precision, kept, trials }: AccuracyReport): string {
   const drop = (points?: number) => (points === undefined ? '' : points.toFixed(2));
   const rows = [
     ['all in INT8', drop(quantized.top1Drop), quantized.signalToNoise.toFixed(1)],
     ['as converted', drop(converted.top1Drop), converted.signalToNoise.toFixed(1)],
     ...kept.map(({ name, signalToNoise }) => [
-      `kept float: ${name}`,
+      `in ${precision}: ${name}`,
       '',
       `${signalToNoise.toFixed(1)} alone`,
     ]),
@@ -219,6 +220,9 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ['nodes in INT8', `${quantized.length}, in ${report.regions} region(s)`],
       ['nodes left float', float.length],
       ['multiply-accumulates in INT8', percent(macs.percent)],
+      ...(macs.int16 > 0
+        ? [['multiply-accumulates in int16', percent(macs.integerPercent - macs.percent)]]
+        : []),
       ['size before', megabytes(bytes.before)],
       ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
       ['bits a weight', report.bitsPerWeight.toFixed(2)],
@@ -238,6 +242,12 @@ function print(report: ConvertReport & ReportCliOptions): string {
   ].join('\n');
 }
 
+/** A number of layers, or names of layers. */
+function int16Of({ int16 = [] }: Options): number | string[] {
+  const [first, ...more] = int16;
+  return more.length === 0 && /^\d+$/.test(first ?? '') ? Number(first) : int16;
+}
+
 /** What the options say of a conversion, apart from its data. */
 async function conversion(options: Options, { progress, signal }: CommandContext) {
   return {
@@ -246,6 +256,7 @@ async function conversion(options: Options, { progress, signal }: CommandContext
     weights: options.weights?.format,
     regions: options.regions ? undefined : false,
     minSignalToNoise: options.minSnr,
+    int16: int16Of(options),
     validation: await openValidation(options),
     signal,
     onProgress: ({ stage, done, total }: ConvertProgress) => progress.update(stage, done, total),
@@ -320,7 +331,16 @@ export function convertCommand(): Command {
         'int8; or float32: only weights are quantized, of matrix products and of tables (default: int8)',
       ).choices(ACTIVATIONS),
     )
-    .option('--max-drop <points>', 'leave the fewest layers float that keep the loss of top-1 to this', real)
+    .option(
+      '--int16 <layers>',
+      'int16 activations for so many of the costliest layers, or for those of these names, such as head/** (repeat for more)',
+      collect,
+    )
+    .option(
+      '--max-drop <points>',
+      'the fewest layers in int16, or in float, that keep the loss of top-1 to this',
+      real,
+    )
     .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)
     .option('--validation <data>', 'what the two are measured on (default: the calibration data)')
     .option('--validation-samples <number>', 'how many of them at most (default: 128)', positiveInteger)

@@ -21,6 +21,9 @@ const rotate = z.literal([true, false, ...ROTATION_BLOCKS], {
   error: `expected true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
 });
 
+/** What a layer reads; int16: with int16 weights, and real values as its result. */
+const layerActivations = z.enum(['int8', 'int16'], { error: 'expected int8 or int16' });
+
 const method = z.enum(CALIBRATION_METHODS, { error: `expected one of ${CALIBRATION_METHODS.join(', ')}` });
 
 const PATTERN = { error: 'expected the name of a node, or a pattern such as head/**' };
@@ -35,6 +38,7 @@ const layer = z.strictObject({
   weights: weights.optional(),
   group: group.optional(),
   rotate: rotate.optional(),
+  activations: layerActivations.optional(),
   /** How the range of the layer's result is chosen. */
   calibration: method.optional(),
 });

@@ -42,6 +42,10 @@ export class LayerRules {
     return this.field(name, 'rotate');
   }
 
+  activationsOf(name: string): LayerConfig['activations'] {
+    return this.rules.findLast((rule) => rule.activations !== undefined && rule.matches(name))?.activations;
+  }
+
   methodOf(name: string): CalibrationMethod | undefined {
     return this.field(name, 'calibration');
   }

@@ -3,6 +3,7 @@ import type { BiasCorrection } from '../calibration/correction/bias-correction';
 import { type CalibrationMethod, DEFAULT_METHOD } from '../calibration/observers/methods';
 import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
+import { layersOf } from '../passes/quantize/layers';
 import type { QuantizationPlan } from '../passes/quantize/plan';
 import {
   type Activations,
@@ -33,6 +34,7 @@ export interface SettingsOptions {
   errorFeedback?: boolean;
   targetBits?: number;
   activations?: Activations;
+  int16?: number | readonly string[];
 }
 
 /** What a layer is asked to store its weights as, and whether a pattern asks for it. */
@@ -64,6 +66,8 @@ export class Settings {
   readonly activations: Activations;
   /** What layers are asked to store their weights as where no pattern says otherwise. */
   readonly weights: LayerWeights;
+  /** How many of the costliest layers get int16 activations, beside those that are named. */
+  readonly costliestInt16: number;
   private readonly rules: LayerRules;
 
   /**
@@ -71,7 +75,7 @@ export class Settings {
    *
    * @throws LowbitError 'invalid-argument' for a configuration that is wrong
    */
-  constructor({ config: given, skip = [], ...options }: SettingsOptions) {
+  constructor({ config: given, skip = [], int16 = 0, ...options }: SettingsOptions) {
     const { calibration = {}, regions, ...config } = given ? checkConfig(given, 'config') : ({} as Config);
     this.method = options.calibrationMethod ?? calibration.method ?? DEFAULT_METHOD;
     this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
@@ -88,8 +92,13 @@ export class Settings {
       group: options.group ?? config.group ?? DEFAULT_GROUP,
       block: blockOf(options.rotate ?? config.rotate),
     };
+    this.costliestInt16 = typeof int16 === 'number' ? int16 : 0;
+    const wide = checkConfig({ skip: typeof int16 === 'number' ? [] : int16 }, 'int16').skip ?? [];
     const last = checkConfig({ skip }, 'skip').skip ?? [];
-    const layers = last.map((match): LayerConfig => ({ match, bits: 'float' }));
+    const layers = [
+      ...wide.map((match): LayerConfig => ({ match, activations: 'int16' })),
+      ...last.map((match): LayerConfig => ({ match, bits: 'float' })),
+    ];
     this.rules = new LayerRules({ ...config, layers: [...(config.layers ?? []), ...layers] });
   }
 
@@ -111,6 +120,14 @@ export class Settings {
       byPattern: own !== undefined && own !== 'float',
       rotateByPattern: rotate !== undefined,
     };
+  }
+
+  /** Names of the layers of a plan that get int16 activations: by their own name, or that of a node fused into them. */
+  int16Layers(graph: Graph, plan: QuantizationPlan): string[] {
+    const wide = (name: string) => this.rules.activationsOf(name) === 'int16';
+    return layersOf(graph, plan)
+      .filter(({ nodes }) => [...nodes].some(wide))
+      .map(({ name }) => name);
   }
 
   /** The method for each node's result: the node's own, or that of the op that stores it. */

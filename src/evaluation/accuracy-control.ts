@@ -1,9 +1,10 @@
 /**
- * Accuracy-aware mode: the fewest layers stay in float that bring a model to a bar.
+ * Accuracy-aware mode: the fewest layers get more bits that bring a model to a bar.
  *
- * Layers are ranked by what each costs alone. As many of the worst as it takes are left in float, their number found by
- * doubling and halving; then each of them, the least costly first, is quantized again if the bar is met without it.
- * Every verdict is that of the whole converted model on the validation data.
+ * Layers are ranked by what each costs alone. As many of the worst as it takes get int16 activations, their number found
+ * by doubling and halving. Where that is not enough, they are left in float instead; then each of them, the least costly
+ * first, is quantized again if the bar is met without it. Every verdict is that of the whole converted model on the
+ * validation data.
  *
  * @see NNCF, quantize_with_accuracy_control (rank, then revert until the drop is small enough)
  */
@@ -11,6 +12,7 @@ import type { Observations } from '../calibration/observations';
 import type { LabelledSource } from '../calibration/source';
 import { LowbitError } from '../errors';
 import type { Graph } from '../graph/ir';
+import { int16Nodes } from '../passes/quantize/int16-nodes';
 import { layersOf } from '../passes/quantize/layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
@@ -32,7 +34,12 @@ export interface AccuracyBar {
   minSignalToNoise?: number;
 }
 
+/** int16: int16 activations and weights; float: not quantized. */
+export type Precision = 'int16' | 'float';
+
 export interface AccuracyControlOptions extends WeightOptions {
+  /** Layers that have int16 activations whatever the bar. */
+  int16?: readonly string[];
   /** How many validation samples to use at most. Default 128. */
   samples?: number;
   /** Told how many models were measured. */
@@ -46,7 +53,9 @@ export interface AccuracyReport {
   readonly quantized: AccuracyFigures;
   /** As converted. */
   readonly converted: AccuracyFigures;
-  /** Layers left in float, the costliest first, and the signal-to-noise that quantizing each alone leaves. */
+  /** What the layers below have. */
+  readonly precision: Precision;
+  /** Layers in higher precision, the costliest first, and the signal-to-noise that quantizing each alone leaves. */
   readonly kept: readonly Pick<LayerSensitivity, 'name' | 'op' | 'signalToNoise'>[];
   /** How many models were measured. */
   readonly trials: number;
@@ -71,7 +80,7 @@ interface Trial {
   readonly met: boolean;
 }
 
-/** Plans and measures the model with some layers in float; the same layers are measured once. */
+/** Plans and measures the model with some layers in higher precision; the same layers are measured once. */
 class Trials {
   count = 0;
   private readonly nodes: ReadonlyMap<string, ReadonlySet<string>>;
@@ -89,19 +98,25 @@ class Trials {
   }
 
   /** @returns undefined where nothing would be left to quantize */
-  async with(kept: readonly string[]): Promise<Trial | undefined> {
-    const key = kept.toSorted().join('\0');
-    if (!this.known.has(key)) this.known.set(key, await this.run(kept));
+  async with(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
+    const key = [...(kept.length > 0 ? [precision] : []), ...kept.toSorted()].join('\0');
+    if (!this.known.has(key)) this.known.set(key, await this.run(kept, precision));
     return this.known.get(key);
   }
 
-  private async run(kept: readonly string[]): Promise<Trial | undefined> {
-    const names = kept.flatMap((layer) => [...this.nodes.get(layer)!]);
+  private planWith(kept: readonly string[], precision: Precision): QuantizationPlan {
+    const { int16: always = [] } = this.options;
+    const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
     const float = new Map([
       ...this.plan.float,
-      ...names.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
+      ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
     ]);
-    const plan = planQuantization(this.graph, { float });
+    const wide = precision === 'int16' ? [...always, ...kept] : always;
+    return planQuantization(this.graph, { float, int16: int16Nodes(this.graph, this.plan, wide) });
+  }
+
+  private async run(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
+    const plan = this.planWith(kept, precision);
     if (plan.regions.length === 0) return undefined;
     const { graph } = quantizeGraph(this.graph, plan, this.observations, this.options);
     const figures = await this.validation.measure(graph);
@@ -112,8 +127,12 @@ class Trials {
 }
 
 /** The smallest number of layers off the top of a ranking that meets the bar, by doubling, then halving the gap. */
-async function smallestCount(trials: Trials, ranking: readonly string[]): Promise<number | undefined> {
-  const met = async (count: number) => (await trials.with(ranking.slice(0, count)))?.met;
+async function smallestCount(
+  trials: Trials,
+  ranking: readonly string[],
+  precision: Precision,
+): Promise<number | undefined> {
+  const met = async (count: number) => (await trials.with(ranking.slice(0, count), precision))?.met;
   let failing = 0;
   let meeting: number | undefined;
   for (let count = 1; meeting === undefined; count *= 2) {
@@ -141,7 +160,7 @@ async function takeBack(trials: Trials, kept: readonly string[]): Promise<string
   for (const layer of kept.toReversed()) {
     if (needed.length === 1) break;
     const without = needed.filter((name) => name !== layer);
-    if ((await trials.with(without))?.met) needed = without;
+    if ((await trials.with(without, 'float'))?.met) needed = without;
   }
   return needed;
 }
@@ -184,24 +203,33 @@ export async function controlAccuracy(
     const validation = await Validation.of(graph, source, samples, signal);
     checkLabels(bar, validation);
     const trials = new Trials(graph, plan, observations, validation, bar, options);
-    const all = (await trials.with([]))!;
-    const report = (trial: Trial, kept: AccuracyReport['kept']) => ({
+    const all = (await trials.with([], 'int16'))!;
+    const report = (trial: Trial, kept: AccuracyReport['kept'], precision: Precision) => ({
       plan: trial.plan,
       accuracy: {
         samples: validation.samples,
         quantized: all.figures,
         converted: trial.figures,
+        precision,
         kept,
         trials: trials.count,
       },
     });
-    if (all.met) return report(all, []);
+    if (all.met) return report(all, [], 'int16');
     const { layers } = await measureSensitivity(graph, plan, observations, source, {
       weights: options,
       signal,
     });
     const ranking = layers.map(({ name }) => name);
-    const count = await smallestCount(trials, ranking);
+    const chosen = async (names: readonly string[], precision: Precision) => {
+      const kept = layers
+        .filter(({ name }) => names.includes(name))
+        .map(({ name, op, signalToNoise }) => ({ name, op, signalToNoise }));
+      return report((await trials.with(names, precision))!, kept, precision);
+    };
+    const wide = await smallestCount(trials, ranking, 'int16');
+    if (wide !== undefined) return chosen(ranking.slice(0, wide), 'int16');
+    const count = await smallestCount(trials, ranking, 'float');
     if (count === undefined) {
       throw new LowbitError(
         'accuracy',
@@ -210,10 +238,6 @@ export async function controlAccuracy(
           'better calibration data, another calibration method, or a lower bar.',
       );
     }
-    const needed = await takeBack(trials, ranking.slice(0, count));
-    const kept = layers
-      .filter(({ name }) => needed.includes(name))
-      .map(({ name, op, signalToNoise }) => ({ name, op, signalToNoise }));
-    return report((await trials.with(needed))!, kept);
+    return chosen(await takeBack(trials, ranking.slice(0, count)), 'float');
   });
 }

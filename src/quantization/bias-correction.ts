@@ -2,7 +2,7 @@ export interface MeanOutput {
   /** Real weights. */
   readonly values: Float32Array;
   /** The same quantized. */
-  readonly codes: Int8Array;
+  readonly codes: Int8Array | Int16Array;
   /** Real units per step, one an output channel. */
   readonly scales: Float32Array;
   /** Output channel of each weight. */

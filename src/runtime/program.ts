@@ -11,7 +11,9 @@
  * op       kind, record words, name bytes, name..., input count, ids..., output count, ids..., parameter words...
  * ```
  * Shapes of tensors follow from the shapes of the inputs; a dim that is not -1 is a promise that the engine checks.
- * Activations are NHWC. Real value of an int8 code: (code - zeroPoint) * scale.
+ * Activations are NHWC. Real value of an int8 code: (code - zeroPoint) * scale; an int16 tensor has its scales with it.
+ * Conv2D, DepthwiseConv2D (multiplier 1) and Linear take an int16 input with int16 weights to a float32 output. Arithmetic,
+ * Prelu, pools, resizing, Concat and what moves elements take float32 inputs to a float32 output as well.
  */
 
 export const PROGRAM_MAGIC = 0x5150424c;
@@ -58,7 +60,9 @@ export enum OpKind {
   Rotate = 29,
   LinearFloat = 30,
   Gather = 31,
-  // From 40: ops on int16.
+  QuantizeInt16 = 40,
+  RealAffine = 41,
+  RealFunction = 42,
 }
 
 /**
@@ -79,6 +83,16 @@ export enum WeightFormat {
   Codebook3 = 2,
   Codebook4 = 3,
   Trellis2 = 4,
+  /** int16, of an op with an int16 input: bias is float32, and sum |w| a channel at most 65536. */
+  Int16 = 16,
+}
+
+/** Functions of real values. */
+export enum RealFunctionKind {
+  Sigmoid = 0,
+  Tanh = 1,
+  Elu = 2,
+  Abs = 3,
 }
 
 /** Bits of a code. */
@@ -88,6 +102,7 @@ export const WEIGHT_BITS: Readonly<Record<WeightFormat, number>> = {
   [WeightFormat.Codebook3]: 3,
   [WeightFormat.Codebook4]: 4,
   [WeightFormat.Trellis2]: 2,
+  [WeightFormat.Int16]: 16,
 };
 
 /** Bytes of `count` weights of an output channel. */
@@ -96,7 +111,7 @@ export function filterRowBytes(format: WeightFormat, count: number): number {
   return bits === 3 ? 3 * Math.ceil(count / 8) : Math.ceil((count * bits) / 8);
 }
 
-export type LowBitFormat = Exclude<WeightFormat, WeightFormat.Int8>;
+export type LowBitFormat = Exclude<WeightFormat, WeightFormat.Int8 | WeightFormat.Int16>;
 
 export enum PaddingMode {
   Explicit = 0,
@@ -176,7 +191,15 @@ export interface LowBitFilterRef extends FilterPlace {
   unit: number;
 }
 
-export type FilterRef = Int8FilterRef | LowBitFilterRef;
+/** Of an op with an int16 input; one float32 bias, in real units, and one float32 scale per output channel. */
+export interface Int16FilterRef extends FilterPlace {
+  format: WeightFormat.Int16;
+}
+
+/** What any op takes that decodes weights on its own. */
+export type StoredFilterRef = Int8FilterRef | LowBitFilterRef;
+
+export type FilterRef = StoredFilterRef | Int16FilterRef;
 
 /** What padding is made of: one code; or the elements near the border, mirrored without the outermost one or with it. */
 export enum PadMode {
@@ -241,7 +264,7 @@ export type Op = OpBase &
     /** Filter [kernel h, kernel w, channels * multiplier]; output channel c * multiplier + j reads input channel c. */
     | {
         kind: OpKind.DepthwiseConv2D;
-        filter: Int8FilterRef;
+        filter: Int8FilterRef | Int16FilterRef;
         channels: number;
         multiplier: number;
         window: Window;
@@ -312,7 +335,7 @@ export type Op = OpBase &
      */
     | {
         kind: OpKind.LinearFloat;
-        filter: FilterRef;
+        filter: StoredFilterRef;
         inFeatures: number;
         outFeatures: number;
         activation: Activation;
@@ -321,7 +344,20 @@ export type Op = OpBase &
      * Rows of a filter [rows, depth] of any format, without bias, by int32 indices [...]. Output [..., depth], float32 or
      * int8. An index outside is an error when the program runs.
      */
-    | { kind: OpKind.Gather; filter: FilterRef; rows: number; depth: number }
+    | { kind: OpKind.Gather; filter: StoredFilterRef; rows: number; depth: number }
+    /** float32 -> int16, with a scale that fits the values at hand, one a sample; kept with the codes. */
+    | { kind: OpKind.QuantizeInt16 }
+    /** float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. */
+    | {
+        kind: OpKind.RealAffine;
+        channels: number;
+        aOffset: number;
+        bOffset: number;
+        realMin?: number;
+        realMax?: number;
+      }
+    /** float32 -> float32 */
+    | { kind: OpKind.RealFunction; function: RealFunctionKind }
   );
 
 export interface Program {
@@ -371,7 +407,7 @@ function windowWords(w: Window): number[] {
 /** Filter offset, bias offset or -1, scale offset, weight format; of low-bit formats also levels offset, group, unit. */
 function filterWords(f: FilterRef): number[] {
   const words = [f.filterOffset, f.biasOffset ?? -1, f.scaleOffset, f.format];
-  return f.format === WeightFormat.Int8 ? words : [...words, f.levelsOffset, f.group, floatBits(f.unit)];
+  return 'unit' in f ? [...words, f.levelsOffset, f.group, floatBits(f.unit)] : words;
 }
 
 function parameterWords(op: Op): number[] {
@@ -380,7 +416,18 @@ function parameterWords(op: Op): number[] {
     case OpKind.Dequantize:
     case OpKind.Cast:
     case OpKind.Softmax:
+    case OpKind.QuantizeInt16:
       return [];
+    case OpKind.RealAffine:
+      return [
+        op.channels,
+        op.aOffset,
+        op.bOffset,
+        floatBits(op.realMin ?? Number.NEGATIVE_INFINITY),
+        floatBits(op.realMax ?? Number.POSITIVE_INFINITY),
+      ];
+    case OpKind.RealFunction:
+      return [op.function];
     case OpKind.Conv2D:
       return [
         ...filterWords(op.filter),
@@ -493,7 +540,7 @@ export class WeightsBuilder {
   private size = 0;
 
   /** @returns the byte offset of the appended data */
-  append(data: Int8Array | Uint8Array | Uint16Array | Int32Array | Float32Array): number {
+  append(data: Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Float32Array): number {
     const offset = this.size;
     this.parts.push({ offset, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
     this.size = offset + Math.ceil(data.byteLength / 4) * 4;

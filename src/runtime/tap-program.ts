@@ -3,7 +3,12 @@ import { OpKind, TensorType } from './program';
 import { HEADER_WORDS, type ProgramTensor, readProgram } from './read-program';
 
 /** Ops at the borders of a program; what they store is the tensor before or after them, in another form. */
-export const BORDER_OPS: ReadonlySet<OpKind> = new Set([OpKind.Quantize, OpKind.Dequantize, OpKind.Cast]);
+export const BORDER_OPS: ReadonlySet<OpKind> = new Set([
+  OpKind.Quantize,
+  OpKind.Dequantize,
+  OpKind.Cast,
+  OpKind.QuantizeInt16,
+]);
 
 /** The result of an op, visible from outside. */
 export interface Tap {

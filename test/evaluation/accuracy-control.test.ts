@@ -3,6 +3,7 @@ import type { LabelledSource } from '../../src/calibration/source';
 import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/evaluation/accuracy-control';
 import { Validation } from '../../src/evaluation/validation';
 import type { Graph } from '../../src/graph/ir';
+import { int16Nodes } from '../../src/passes/quantize/int16-nodes';
 import { planQuantization } from '../../src/passes/quantize/plan';
 import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
@@ -53,7 +54,7 @@ async function observe(...cut: string[]) {
   return { ...observed, ranges };
 }
 
-test('leaves nothing in float where the bar is met as it is', async () => {
+test('leaves everything in INT8 where the bar is met as it is', async () => {
   const { accuracy, plan: found } = await controlAccuracy(graph, plan, await observe(), source, {
     minSignalToNoise: 25,
   });
@@ -63,23 +64,55 @@ test('leaves nothing in float where the bar is met as it is', async () => {
   expect(found.float).toEqual(plan.float);
 });
 
-test('leaves the layers in float that read what is cut off, and no other', async () => {
+test('gives int16 activations to the layers that read what is cut off, and to no other', async () => {
   const observations = await observe('b', 'd');
   const bar = { minSignalToNoise: 25 };
   const { accuracy, plan: found } = await controlAccuracy(graph, plan, observations, source, bar);
   expect(accuracy.quantized.signalToNoise).toBeLessThan(20);
+  expect(accuracy.precision).toBe('int16');
   expect(accuracy.kept.map((k) => k.name).sort()).toEqual(['c', 'e']);
-  expect(found.float.get('c')).toBe(KEPT_FOR_ACCURACY);
-  expect(found.regions.flatMap((r) => r.nodes.map((n) => n.name))).not.toContain('e');
+  expect([...found.int16].sort()).toEqual(['c', 'e']);
+  expect(found.float).toEqual(plan.float);
   const validation = await Validation.of(graph, source, feeds.length);
   const measure = (of: typeof plan) => validation.measure(quantizeGraph(graph, of, observations).graph);
   const { signalToNoise } = await measure(found);
   expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
   for (const { name } of accuracy.kept) {
-    const float = new Map([...found.float].filter(([node]) => node !== name));
-    expect((await measure(planQuantization(graph, { float }))).signalToNoise).toBeLessThan(25);
+    const int16 = int16Nodes(graph, plan, [name]);
+    expect((await measure(planQuantization(graph, { int16 }))).signalToNoise).toBeLessThan(25);
   }
+});
+
+test('leaves layers in float that have no form with int16 activations', async () => {
+  const doubling = new FloatGraph(random)
+    .input('image', [1, 4, 4, 3])
+    .weights('wa', [1, 1, 3, 3], 0, 0.8)
+    .weights('wd', [1, 1, 3, 2], 0, 0.8)
+    .weights('wz', [1, 1, 6, 3], -0.8, 0.8)
+    .node('a', 'Conv2D', ['image', 'wa'], windowAttrs())
+    .node('doubled', 'DepthwiseConv2dNative', ['a', 'wd'], windowAttrs())
+    .node('z', 'Conv2D', ['doubled', 'wz'], windowAttrs())
+    .build('z');
+  const whole = planQuantization(doubling);
+  const data = Array.from({ length: 4 }, () => toSample(drawFeeds(doubling, random)));
+  const calibration = await calibrate(doubling, observedTensors(whole), async function* () {
+    yield* data;
+  });
+  const ranges = new Map(calibration.ranges).set('a:0', { min: 0, max: 0.1 });
+  const labelled: LabelledSource = async function* () {
+    for (const sample of data) yield { sample };
+  };
+  const { accuracy, plan: found } = await controlAccuracy(
+    doubling,
+    whole,
+    { ...calibration, ranges },
+    labelled,
+    { minSignalToNoise: 25 },
+  );
+  expect(accuracy.precision).toBe('float');
+  expect(accuracy.kept.map((k) => k.name)).toEqual(['doubled']);
+  expect(found.float.get('doubled')).toBe(KEPT_FOR_ACCURACY);
 });
 
 test('meets a bar on the loss of top-1', async () => {

@@ -3,13 +3,13 @@ import type { AffineParams } from '../../src/quantization/affine-params';
 import {
   type Activation,
   type BinaryKind,
-  type FilterRef,
   type Int8FilterRef,
   type LowBitFormat,
   OpKind,
   PaddingMode,
   PadMode,
   type ResizeSize,
+  type StoredFilterRef,
   type TensorSpec,
   TensorType,
   WeightFormat,
@@ -187,7 +187,7 @@ export class Drawer {
       outChannels = 0,
       groups = 0,
       window = undefined as Window | undefined,
-      filter = undefined as FilterRef | undefined,
+      filter = undefined as StoredFilterRef | undefined,
     } = {},
   ): number {
     const { random, builder } = this;
@@ -235,7 +235,7 @@ export class Drawer {
   linear(
     input: number,
     outFeatures = this.random.int(1, 40),
-    filter: FilterRef = this.linearFilter(input, outFeatures),
+    filter: StoredFilterRef = this.linearFilter(input, outFeatures),
   ): number {
     const inFeatures = this.builder.shape(input).at(-1)!;
     return this.requantized(
@@ -244,7 +244,7 @@ export class Drawer {
     );
   }
 
-  private linearFilter(input: number, outFeatures: number): FilterRef {
+  private linearFilter(input: number, outFeatures: number): StoredFilterRef {
     const inFeatures = this.builder.shape(input).at(-1)!;
     return this.filter(outFeatures, inFeatures, (channel, tap) => channel * inFeatures + tap);
   }
@@ -282,7 +282,7 @@ export class Drawer {
       : this.requantized(() => draft, { activations: false });
   }
 
-  private anyFilter(rows: number, depth: number): FilterRef {
+  private anyFilter(rows: number, depth: number): StoredFilterRef {
     return this.random.chance(0.2)
       ? this.filter(rows, depth, (channel, tap) => channel * depth + tap)
       : drawLowBitFilter(this, this.lowBitFormat(), rows, depth);

@@ -3,7 +3,7 @@
 import type { Observations } from '../../src/calibration/observations';
 import { calibrate } from '../../src/calibration/runner';
 import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
-import { planQuantization } from '../../src/passes/quantize/plan';
+import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import '../../src/index';
@@ -46,8 +46,9 @@ export async function expectReference(
   graph: Graph,
   observations: Observations,
   random: Random,
+  options: PlanOptions = {},
 ): Promise<void> {
-  const plan = planQuantization(graph);
+  const plan = planQuantization(graph, options);
   const [region] = plan.regions;
   const builder = lowerRegion(region, plan, observations);
   const program = builder.build();

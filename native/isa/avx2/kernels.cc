@@ -1,6 +1,7 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
+#include "../int16.h"
 #include "../probe.h"
 #include "../routing.h"
 #include "../rows.h"
@@ -59,6 +60,7 @@ constexpr Kernels kAvx2 = {
     Common::rescaleSums,
     &avx2Rows,
     &kRouting,
+    &avx2Int16,
     &avx2Probe,
 };
 

@@ -1,6 +1,7 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
+#include "../int16.h"
 #include "../probe.h"
 #include "../routing.h"
 #include "../rows.h"
@@ -56,6 +57,7 @@ constexpr Kernels kAvx512Vnni = {
     Common::rescaleSums,
     &avx512vnniRows,
     &kRouting,
+    &avx512vnniInt16,
     &avx512vnniProbe,
 };
 

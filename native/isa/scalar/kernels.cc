@@ -1,5 +1,6 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
+#include "../int16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -248,6 +249,7 @@ constexpr Kernels kScalar = {
     rescaleSums,
     &scalarRows,
     &kRouting,
+    &scalarInt16,
     &scalarProbe,
 };
 

@@ -264,6 +264,10 @@ class Expansion {
       }
       case OpKind.Cast:
         return inputs[0];
+      case OpKind.QuantizeInt16:
+      case OpKind.RealAffine:
+      case OpKind.RealFunction:
+        throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);
     }
   }
 
@@ -320,14 +324,14 @@ class Expansion {
     channels: number,
     realBias = ref.format !== WeightFormat.Int8,
   ): { filter: TensorRef; scales: TensorRef; bias: TensorRef; attrs: Attrs } {
-    const { format, filterOffset, scaleOffset, biasOffset } = ref;
+    const { filterOffset, scaleOffset, biasOffset } = ref;
     const depth = shape.reduce((product, d) => product * d, 1) / channels;
     const filter = (rowBytes: number) =>
       this.constant(`${name}/filter`, this.words(filterOffset, channels * rowBytes));
     const biasWords =
       biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
     const bias = this.constant(`${name}/bias`, realBias ? new Float32Array(biasWords.buffer) : biasWords);
-    if (format === WeightFormat.Int8) {
+    if (ref.format === WeightFormat.Int8) {
       const scales = new Float32Array(this.words(scaleOffset, 4 * channels).buffer);
       return {
         filter: filter(depth),
@@ -336,14 +340,16 @@ class Expansion {
         attrs: {},
       };
     }
+    if (ref.format === WeightFormat.Int16)
+      throw new Error(`'${name}' has int16 weights, which no kernel takes.`);
     const { group, unit, levelsOffset } = ref;
     const groups = Math.ceil(depth / (group || depth));
     return {
-      filter: filter(filterRowBytes(format, depth)),
+      filter: filter(filterRowBytes(ref.format, depth)),
       scales: this.constant(`${name}/filterScale`, this.words(scaleOffset, 2 * channels * groups)),
       bias,
       attrs: {
-        weightFormat: attr.string(WeightFormat[format].toLowerCase()),
+        weightFormat: attr.string(WeightFormat[ref.format].toLowerCase()),
         levels: attr.ints(Array.from(new Int8Array(this.words(levelsOffset, 16).buffer))),
         group: attr.int(group),
         unit: attr.float(Math.fround(unit)),

@@ -30,19 +30,20 @@ function between(graph: Graph, root: TensorRef, result: TensorRef): Set<string> 
   return nodes;
 }
 
-function layerOf(graph: Graph, step: Step): Layer {
+export function layerOf(graph: Graph, step: Step): Layer {
   if (step.kind === 'lookup') {
     const { op } = graph.nodes.get(step.to.node)!;
     const nodes = between(graph, step.from, step.to);
     return { name: step.to.node, op, nodes, result: step.to, weighted: false };
   }
-  const { node, quantizable, store } = step;
-  const nodes = between(graph, output(node.name), store.result).add(node.name);
+  const { node, quantizable } = step;
+  const result = step.kind === 'op' ? step.store.result : step.result;
+  const nodes = between(graph, output(node.name), result).add(node.name);
   return {
     name: node.name,
     op: node.op,
     nodes,
-    result: store.result,
+    result,
     weighted: quantizable.weighted === true,
   };
 }

@@ -5,6 +5,7 @@ import { quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../runtime/program';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
+import type { ProgramBuilder } from './program-builder';
 import type { Facts, Matcher, Quantizable } from './quantizable';
 
 const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Maximum', 'Minimum']);
@@ -19,6 +20,8 @@ function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine):
     activations: [from],
     fuses: true,
     affine,
+    real: (builder, result) =>
+      builder.realAffine(node.name, from, result, Float32Array.from(scale), Float32Array.from(shift)),
     lower(builder, store) {
       const input = builder.read(from);
       const weights = Float32Array.from(scale);
@@ -91,6 +94,12 @@ function binary(node: GraphNode, facts: Facts): Quantizable | string {
   return {
     activations: operands.filter((_, i) => !constants[i]),
     fuses: true,
+    ...(constants.every((constant) => !constant) && {
+      real(builder: ProgramBuilder, result: TensorRef) {
+        const inputs = operands.map((ref) => builder.dequantized(ref));
+        builder.op({ kind, name: node.name, inputs, output: builder.realResult(result), activation: {} });
+      },
+    }),
     lower(builder, store) {
       const inputs = operands.map((ref, i) =>
         constants[i] ? builder.constant(node.name, constants[i]) : builder.read(ref),

@@ -27,6 +27,15 @@ export const matchReshape: Matcher = (node, { shapes }) => {
     floatAtEnd: 'it only renames dimensions, after the last quantized op',
     storesFloat: 'as read',
     readsFloat: true,
+    real(builder, result) {
+      builder.op({
+        kind: OpKind.Reshape,
+        name: node.name,
+        inputs: [builder.dequantized(input)],
+        output: builder.realResult(result),
+        shape,
+      });
+    },
     lower(builder, store) {
       const data = store.float ? builder.readReals(input) : builder.read(input);
       const result = store.float
@@ -48,6 +57,15 @@ export const matchConcat: Matcher = (node, { graph, shapes }) => {
   return {
     activations: parts,
     movesOnly: true,
+    real(builder, result) {
+      builder.op({
+        kind: OpKind.Concat,
+        name: node.name,
+        inputs: parts.map((p) => builder.dequantized(p)),
+        output: builder.realResult(result),
+        axis: axis < 0 ? axis + rank : axis,
+      });
+    },
     lower(builder, store) {
       const inputs = parts.map((p) => builder.read(p));
       builder.op({

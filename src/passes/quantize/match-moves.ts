@@ -26,6 +26,16 @@ function moves(node: GraphNode, op: (zeroPoint: number) => Move, moved?: readonl
   return {
     activations: [from],
     floatAtEnd: AT_END,
+    real(builder, result) {
+      const name = node.name;
+      const inputs = [builder.dequantized(from)];
+      const target = builder.realResult(result);
+      const temporary = moved ? builder.temporaryLike(target, moved) : target;
+      builder.op({ ...op(0), name, inputs, output: temporary } as Op);
+      if (!moved) return;
+      const shape = builder.shape(result);
+      builder.op({ kind: OpKind.Reshape, name, inputs: [temporary], output: target, shape });
+    },
     lower(builder: ProgramBuilder, store) {
       const input = builder.read(from);
       const params = builder.paramsOf(input);

@@ -3,6 +3,8 @@ import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
+import { OpKind, RealFunctionKind } from '../../runtime/program';
+import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';
 
 const NAMED: Readonly<Record<string, ActivationName>> = {
@@ -52,6 +54,63 @@ function scalar(graph: Graph, ref: TensorRef | undefined): number | undefined {
   return constant?.dtype === 'float32' && constant.values.length === 1 ? constant.values[0] : undefined;
 }
 
+const REAL_FUNCTIONS: Readonly<Record<string, RealFunctionKind>> = {
+  Sigmoid: RealFunctionKind.Sigmoid,
+  Tanh: RealFunctionKind.Tanh,
+  Elu: RealFunctionKind.Elu,
+  Abs: RealFunctionKind.Abs,
+};
+
+/** x * factor + summand, clamped. */
+interface Affine {
+  readonly factor?: number;
+  readonly summand?: number;
+  readonly clamp?: readonly [min: number, max: number];
+}
+
+function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
+  return (builder: ProgramBuilder, result: TensorRef) =>
+    builder.realAffine(node.name, from, result, Float32Array.of(factor), Float32Array.of(summand), clamp);
+}
+
+/** How a unary function is computed on real values, if it can be. */
+function realUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['real'] {
+  const [from] = node.inputs;
+  if (clamp) return realAffine(node, from, { clamp });
+  if (node.op === 'Neg') return realAffine(node, from, { factor: -1 });
+  const kind = REAL_FUNCTIONS[node.op];
+  if (kind === undefined) return undefined;
+  return (builder, result) =>
+    builder.op({
+      kind: OpKind.RealFunction,
+      function: kind,
+      name: node.name,
+      inputs: [builder.dequantized(from)],
+      output: builder.realResult(result),
+    });
+}
+
+/** x op c or c op x as a multiple of x and a constant, if it is one. */
+function affineWith(op: string, value: number, swapped: boolean): Affine | undefined {
+  switch (op) {
+    case 'Add':
+    case 'AddV2':
+      return { summand: value };
+    case 'Sub':
+      return swapped ? { factor: -1, summand: value } : { summand: -value };
+    case 'Mul':
+      return { factor: value };
+    case 'RealDiv':
+      return swapped ? undefined : { factor: 1 / value };
+    case 'Maximum':
+      return { clamp: [value, Number.POSITIVE_INFINITY] };
+    case 'Minimum':
+      return { clamp: [Number.NEGATIVE_INFINITY, value] };
+    default:
+      return undefined;
+  }
+}
+
 function unary(node: GraphNode, graph: Graph): Quantizable['pointwise'] {
   const name = NAMED[node.op];
   if (name) return { f: activationFunction(name), clamp: clampBounds(name) };
@@ -84,12 +143,14 @@ function unary(node: GraphNode, graph: Graph): Quantizable['pointwise'] {
 function withScalar(
   node: GraphNode,
   graph: Graph,
-): { input: TensorRef; f: (x: number) => number } | undefined {
+): { input: TensorRef; f: (x: number) => number; affine?: Affine } | undefined {
   const f = arithmetic(node);
   const [a, b] = node.inputs;
   const [left, right] = [scalar(graph, a), scalar(graph, b)];
   if (!f || (left === undefined) === (right === undefined)) return undefined;
-  return right !== undefined ? { input: a!, f: (x) => f(x, right) } : { input: b!, f: (x) => f(left!, x) };
+  return right !== undefined
+    ? { input: a!, f: (x) => f(x, right), affine: affineWith(node.op, right, false) }
+    : { input: b!, f: (x) => f(left!, x), affine: affineWith(node.op, left!, true) };
 }
 
 export const matchPointwise: Matcher = (node, { graph, shapes }) => {
@@ -98,7 +159,8 @@ export const matchPointwise: Matcher = (node, { graph, shapes }) => {
     const floatAtEnd = SQUASHING.has(node.op)
       ? 'its result is no longer quantized: computed in float'
       : undefined;
-    return { activations: [node.inputs[0]], pointwise, floatAtEnd };
+    const real = realUnary(node, pointwise.clamp);
+    return { activations: [node.inputs[0]], pointwise, floatAtEnd, ...(real && { real }) };
   }
   const match = withScalar(node, graph);
   if (!match) return undefined;
@@ -106,5 +168,10 @@ export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   if (rank === undefined || rank !== shapes.get(refKey(output(node.name)))?.length) {
     return 'the shape of its input is not known, or its constant adds dimensions';
   }
-  return { activations: [match.input], pointwise: { f: match.f } };
+  const { input, affine } = match;
+  return {
+    activations: [input],
+    pointwise: { f: match.f },
+    ...(affine && { real: realAffine(node, input, affine) }),
+  };
 };

@@ -3,6 +3,7 @@ import { boolAttr, intsAttr, stringAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
 import { OpKind, PaddingMode, type Window } from '../../runtime/program';
+import type { ProgramBuilder } from './program-builder';
 import type { Facts, Matcher, Quantizable } from './quantizable';
 import { windowOf } from './window';
 
@@ -18,6 +19,18 @@ function pool(node: GraphNode, window: Window): Quantizable {
   return {
     activations: [from],
     storesFloat: average,
+    real(builder, result) {
+      const kind = average ? OpKind.AvgPool : OpKind.MaxPool;
+      const inputs = [builder.dequantized(from)];
+      builder.op({
+        kind,
+        name: node.name,
+        inputs,
+        output: builder.realResult(result),
+        window,
+        activation: {},
+      });
+    },
     lower(builder, store) {
       const input = builder.read(from);
       if (store.float) {
@@ -49,25 +62,28 @@ function mean(node: GraphNode, facts: Facts): Quantizable | string {
   const channels = facts.shapes.get(refKey(from))![3];
   if (channels < 0) return 'the shape of its input is not known';
   const keepDims = boolAttr(node, 'keep_dims');
+  const pool = (builder: ProgramBuilder, input: number, result: number) => {
+    const pooled = keepDims
+      ? result
+      : builder.temporaryLike(result, [builder.shape(from)[0], 1, 1, channels]);
+    const { name } = node;
+    builder.op({
+      kind: OpKind.AvgPool,
+      name,
+      inputs: [input],
+      output: pooled,
+      window: GLOBAL,
+      activation: {},
+    });
+    if (keepDims) return;
+    builder.op({ kind: OpKind.Reshape, name, inputs: [pooled], output: result, shape: [-1, channels] });
+  };
   return {
     activations: [from],
     storesFloat: true,
-    lower(builder, store) {
-      const result = store.float ? builder.realResult(store.result) : builder.result(store.result);
-      const pooled = keepDims
-        ? result
-        : builder.temporaryLike(result, [builder.shape(from)[0], 1, 1, channels]);
-      const { name } = node;
-      builder.op({
-        kind: OpKind.AvgPool,
-        name,
-        inputs: [builder.read(from)],
-        output: pooled,
-        window: GLOBAL,
-        activation: {},
-      });
-      if (keepDims) return;
-      builder.op({ kind: OpKind.Reshape, name, inputs: [pooled], output: result, shape: [-1, channels] });
+    real: (builder, result) => pool(builder, builder.dequantized(from), builder.realResult(result)),
+    lower(builder, { float, result }) {
+      pool(builder, builder.read(from), float ? builder.realResult(result) : builder.result(result));
     },
   };
 }

@@ -2,7 +2,8 @@
 import { constantOf, output, refKey } from '../../graph/edit';
 import { OpKind } from '../../runtime/program';
 import { perChannel } from '../linear-op';
-import type { Matcher } from './quantizable';
+import type { ProgramBuilder } from './program-builder';
+import type { Matcher, Quantizable } from './quantizable';
 
 export const matchPrelu: Matcher = (node, { graph, shapes }) => {
   if (node.op !== 'Prelu') return undefined;
@@ -13,24 +14,26 @@ export const matchPrelu: Matcher = (node, { graph, shapes }) => {
   const constant = constantOf(graph, slope);
   const alpha = perChannel(constant, channels);
   if (!alpha || constant!.shape.length > shape.length) return 'its slope is not a constant for each channel';
+  const prelu = (builder: ProgramBuilder, input: number, result: number) => {
+    const alphaOffset = builder.weights.append(alpha);
+    builder.op({
+      kind: OpKind.Prelu,
+      name: node.name,
+      inputs: [input],
+      output: result,
+      channels,
+      alphaOffset,
+    });
+  };
+  const real: Quantizable['real'] = (builder, result) =>
+    prelu(builder, builder.dequantized(from!), builder.realResult(result));
   if (constant!.values.length === 1) {
     const [single] = alpha;
-    return { activations: [from!], pointwise: { f: (x) => (x < 0 ? single * x : x) } };
+    return { activations: [from!], pointwise: { f: (x) => (x < 0 ? single * x : x) }, real };
   }
   return {
     activations: [from!],
-    lower(builder, store) {
-      const input = builder.read(from!);
-      const alphaOffset = builder.weights.append(alpha);
-      const result = builder.result(store.result);
-      builder.op({
-        kind: OpKind.Prelu,
-        name: node.name,
-        inputs: [input],
-        output: result,
-        channels,
-        alphaOffset,
-      });
-    },
+    real,
+    lower: (builder, store) => prelu(builder, builder.read(from!), builder.result(store.result)),
   };
 };

@@ -20,6 +20,15 @@ export const matchResize: Matcher = (node, { shapes }) => {
   return {
     activations: [from],
     storesFloat: bilinear,
+    real(builder, result) {
+      builder.op({
+        kind: bilinear ? OpKind.ResizeBilinear : OpKind.ResizeNearestNeighbor,
+        name: node.name,
+        inputs: [builder.dequantized(from)],
+        output: builder.realResult(result),
+        size,
+      });
+    },
     lower(builder, store) {
       const input = builder.read(from);
       const common = { name: node.name, inputs: [input], size };

@@ -1,12 +1,20 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../graph/edit';
-import { OpKind, type Window } from '../../runtime/program';
+import type { TensorRef } from '../../graph/ir';
+import { fitsInt16 } from '../../quantization/int16-filter';
+import {
+  type Activation,
+  type Int8FilterRef,
+  type Int16FilterRef,
+  OpKind,
+  type Window,
+} from '../../runtime/program';
 import { type LinearOp, linearKind, readLinearOp } from '../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher } from './quantizable';
-import { type LayerWeights, quantizeWeights } from './weights';
+import { type LayerWeights, quantizeInt16Weights, quantizeWeights } from './weights';
 import { tapShares, windowOf } from './window';
 
 /** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
@@ -37,9 +45,29 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
     lowerLowBit(op, encoded, builder, store);
     return;
   }
-  const input = builder.read(op.input);
+  const inputs = [builder.read(op.input)];
   const filter = quantizeWeights(weightsOf(op, builder), builder);
-  const common = { name: op.node.name, inputs: [input], filter, ...builder.store(store, ownBounds(op)) };
+  append(op, builder, { inputs, filter, ...builder.store(store, ownBounds(op)) });
+}
+
+function lowerInt16(op: LinearOp, builder: ProgramBuilder, result: TensorRef): void {
+  const inputs = [builder.readInt16(op.input)];
+  const filter = quantizeInt16Weights(weightsOf(op, builder), builder);
+  const [realMin, realMax] = ownBounds(op);
+  const output = builder.realResult(result);
+  append(op, builder, { inputs, filter, output, activation: { realMin, realMax } });
+}
+
+interface Lowered {
+  readonly inputs: readonly number[];
+  readonly filter: Int8FilterRef | Int16FilterRef;
+  readonly output: number;
+  readonly activation: Activation;
+}
+
+/** Appends the op with what is the same for both precisions. */
+function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
+  const common = { name: op.node.name, ...lowered };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
   if (op.kind === 'matmul') {
     const inFeatures = op.filter.values.length / op.channels;
@@ -53,6 +81,11 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   } else {
     builder.op({ ...common, kind: OpKind.DepthwiseConv2D, channels: inChannels, multiplier: last, window });
   }
+}
+
+/** Whether the engine can run the op on int16 activations. */
+function hasInt16Form({ filter, channels, kind }: LinearOp): boolean {
+  return fitsInt16(filter.values.length / channels) && (kind !== 'depthwise' || filter.shape[3] === 1);
 }
 
 export const matchWeighted: Matcher = (node, { graph, shapes }) => {
@@ -74,5 +107,8 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     fuses: true,
     storesFloat: kind !== 'depthwise',
     lower: (builder, store) => lower(op, builder, store),
+    ...(hasInt16Form(op) && {
+      real: (builder: ProgramBuilder, result: TensorRef) => lowerInt16(op, builder, result),
+    }),
   };
 };

@@ -40,7 +40,10 @@ const MATCHERS: readonly Matcher[] = [
   matchSoftmax,
 ];
 
-/** A step of a region's program: an op with its store, or a table over an earlier tensor. */
+/**
+ * A step of a region's program: an op with its store, a table over an earlier tensor, or a node of a layer with int16
+ * activations, which reads and stores real values.
+ */
 export type Step =
   | {
       readonly kind: 'op';
@@ -53,6 +56,12 @@ export type Step =
       readonly from: TensorRef;
       readonly to: TensorRef;
       readonly f: (x: number) => number;
+    }
+  | {
+      readonly kind: 'real';
+      readonly node: GraphNode;
+      readonly quantizable: Quantizable;
+      readonly result: TensorRef;
     };
 
 export interface Region {
@@ -71,6 +80,8 @@ export interface QuantizationPlan {
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
   readonly float: ReadonlyMap<string, string>;
+  /** Names of the nodes that run on real values, their products on int16. */
+  readonly int16: ReadonlySet<string>;
 }
 
 function isSource(node: GraphNode): boolean {
@@ -111,6 +122,8 @@ interface Demands {
   readonly needed: ReadonlyMap<string, { ref: TensorRef; chain?: Chain }>;
   /** What is computed of a tensor. */
   readonly readers: ReadonlyMap<string, readonly TensorRef[]>;
+  /** Tensors that a node of a layer with int16 activations reads. */
+  readonly realReads: ReadonlySet<string>;
 }
 
 /** Works backwards from the outputs: what is in the middle of a chain is never computed. */
@@ -118,11 +131,16 @@ function findDemands(
   region: readonly GraphNode[],
   outputs: readonly TensorRef[],
   candidates: ReadonlyMap<string, Quantizable>,
+  isReal: (node: string) => boolean,
 ): Demands {
   const inside = new Set(region.map((n) => n.name));
-  const chains = findChains(region, candidates);
+  const chains = findChains(
+    region.filter(({ name }) => !isReal(name)),
+    candidates,
+  );
   const needed = new Map<string, { ref: TensorRef; chain?: Chain }>();
   const readers = new Map<string, TensorRef[]>();
+  const realReads = new Set<string>();
   const queue = [...outputs];
   for (const ref of outputs) needed.set(refKey(ref), { ref });
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
@@ -132,26 +150,30 @@ function findDemands(
     for (const read of chain ? [chain.root] : candidates.get(ref.node)!.activations) {
       const key = refKey(read);
       readers.set(key, [...(readers.get(key) ?? []), ref]);
+      if (isReal(ref.node)) realReads.add(key);
       if (needed.has(key)) continue;
       needed.set(key, { ref: read });
       queue.push(read);
     }
   }
-  return { needed, readers };
+  return { needed, readers, realReads };
 }
 
 /**
  * Tensors that are stored as real values, by key: results that leave the region, and what only ops read that take real
- * values to such a result. Rounding logits to 8 bits before a softmax, say, would gain nothing.
+ * values to such a result, or that layers with int16 activations read. Rounding logits to 8 bits before a softmax, say,
+ * would gain nothing.
  */
 function storedAsReals(
   nodes: readonly GraphNode[],
-  { needed, readers }: Demands,
+  { needed, readers, realReads }: Demands,
   fused: ReadonlySet<string>,
   candidates: ReadonlyMap<string, Quantizable>,
+  isReal: (node: string) => boolean,
 ): Set<string> {
   const stored = new Set<string>();
   const canStore = (ref: TensorRef): boolean => {
+    if (isReal(ref.node)) return true;
     const chain = needed.get(refKey(ref))?.chain;
     if (chain && !(chain.clamp && fused.has(refKey(chain.root)))) return false;
     const quantizable = candidates.get((chain?.root ?? ref).node);
@@ -166,7 +188,8 @@ function storedAsReals(
   for (const ref of nodes.toReversed().map((n) => output(n.name))) {
     const key = refKey(ref);
     const reading = readers.get(key) ?? [];
-    if (needed.has(key) && canStore(ref) && reading.every(takesReals)) stored.add(key);
+    const wanted = realReads.has(key) || reading.every(takesReals);
+    if (needed.has(key) && wanted && canStore(ref)) stored.add(key);
   }
   return stored;
 }
@@ -175,11 +198,13 @@ function planRegion(
   graph: Graph,
   nodes: readonly GraphNode[],
   candidates: ReadonlyMap<string, Quantizable>,
+  int16: ReadonlySet<string>,
 ): Region {
+  const isReal = (name: string) => int16.has(name) && candidates.get(name)?.real !== undefined;
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
-  const demands = findDemands(nodes, outputs, candidates);
+  const demands = findDemands(nodes, outputs, candidates, isReal);
   const { needed, readers } = demands;
   const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
 
@@ -190,6 +215,7 @@ function planRegion(
       inside.has(chain.root.node) &&
       root?.fuses === true &&
       readers.get(key)?.length === 1 &&
+      !isReal(chain.root.node) &&
       !leaving.has(key)
     );
   };
@@ -197,7 +223,7 @@ function planRegion(
     [...needed.values()].flatMap(({ chain }) => (chain && fusesInto(chain) ? [refKey(chain.root)] : [])),
   );
 
-  const reals = storedAsReals(nodes, demands, fused, candidates);
+  const reals = storedAsReals(nodes, demands, fused, candidates, isReal);
   const steps: Step[] = [];
   const observed = new Map(inputs.map((ref) => [refKey(ref), ref]));
   for (const { name } of nodes) {
@@ -207,6 +233,11 @@ function planRegion(
     if (!need || fused.has(key)) continue;
     const { chain } = need;
     observed.set(key, ref);
+    if (isReal(name)) {
+      const quantizable = candidates.get(name)!;
+      steps.push({ kind: 'real', node: graph.nodes.get(name)!, quantizable, result: ref });
+      continue;
+    }
     if (chain && !fused.has(refKey(chain.root))) {
       steps.push({ kind: 'lookup', from: chain.root, to: ref, f: chain.f });
       continue;
@@ -254,6 +285,8 @@ function takeInAffines(graph: Graph, candidates: Map<string, Quantizable>): void
 export interface PlanOptions {
   /** Nodes to leave in float, each with the reason. */
   readonly float?: ReadonlyMap<string, string>;
+  /** Nodes of layers with int16 activations, where they have such a form. */
+  readonly int16?: ReadonlySet<string>;
   /** Makes regions of ops without weights too, which no speed is gained by, to see what they cost in accuracy. */
   readonly weightless?: boolean;
 }
@@ -282,5 +315,9 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   takeInAffines(graph, candidates);
   const { regions, left } = outlineRegions(graph, candidates, options.weightless);
   for (const [name, reason] of left) float.set(name, reason);
-  return { regions: regions.map((nodes) => planRegion(graph, nodes, candidates)), shapes, float };
+  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, options.int16 ?? new Set()));
+  const real = planned.flatMap(({ steps }) =>
+    steps.flatMap((step) => (step.kind === 'real' ? [step.node.name] : [])),
+  );
+  return { regions: planned, shapes, float, int16: new Set(real) };
 }

@@ -8,10 +8,12 @@ import { chooseAffine, chooseSymmetric, type QuantizedFilter, type Range } from 
 import type { AffineParams } from '../../quantization/affine-params';
 import type { LowBitMatrix } from '../../quantization/formats/format';
 import type { Rotation } from '../../quantization/hadamard';
+import type { Int16Filter } from '../../quantization/int16-filter';
 import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
   type Int8FilterRef,
+  type Int16FilterRef,
   type LowBitFilterRef,
   type LowBitFormat,
   type Op,
@@ -103,6 +105,7 @@ export class ProgramBuilder {
   readonly weightFidelity = new Map<string, number>();
   private readonly codes = new Map<string, number>();
   private readonly reals = new Map<string, number>();
+  private readonly wide = new Map<string, number>();
 
   constructor(
     private readonly shapes: Shapes,
@@ -134,9 +137,35 @@ export class ProgramBuilder {
     return this.shapes.get(refKey(ref))!;
   }
 
-  /** The id of a tensor of codes that was lowered before. */
+  /** The id of the codes of a tensor that was lowered before: as stored, or quantized now. */
   read(ref: TensorRef): number {
-    return this.codes.get(refKey(ref))!;
+    const known = this.codes.get(refKey(ref));
+    if (known !== undefined) return known;
+    const real = this.reals.get(refKey(ref))!;
+    const codes = this.result(ref);
+    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: codes });
+    return codes;
+  }
+
+  /** The id of the real values of a tensor that was lowered before: as stored, or dequantized now. */
+  dequantized(ref: TensorRef): number {
+    const known = this.reals.get(refKey(ref));
+    if (known !== undefined) return known;
+    const codes = this.codes.get(refKey(ref))!;
+    const real = this.realResult(ref);
+    this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: real });
+    return real;
+  }
+
+  /** The id of the int16 codes of a tensor that was lowered before. */
+  readInt16(ref: TensorRef): number {
+    const known = this.wide.get(refKey(ref));
+    if (known !== undefined) return known;
+    const real = this.dequantized(ref);
+    const codes = this.tensor({ ...this.tensors[real], type: TensorType.Int16 });
+    this.wide.set(refKey(ref), codes);
+    this.op({ kind: OpKind.QuantizeInt16, name: ref.node, inputs: [real], output: codes });
+    return codes;
   }
 
   /** The id of a tensor that was lowered before: its real values where there are any, else its codes. */
@@ -209,15 +238,34 @@ export class ProgramBuilder {
 
   /** A float32 output of the region: as its op stored it, or dequantized. */
   output(ref: TensorRef): void {
-    const stored = this.reals.get(refKey(ref));
-    if (stored !== undefined) {
-      this.outputs.push(stored);
-      return;
-    }
-    const codes = this.read(ref);
-    const real = this.realResult(ref);
-    this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: real });
-    this.outputs.push(real);
+    this.outputs.push(this.dequantized(ref));
+  }
+
+  /** Computes x * factor + summand on real values, one of each for all channels or one a channel. */
+  realAffine(
+    name: string,
+    from: TensorRef,
+    result: TensorRef,
+    factor: Float32Array,
+    summand: Float32Array,
+    [realMin, realMax]: readonly [number, number] = UNBOUNDED,
+  ): void {
+    this.op({
+      kind: OpKind.RealAffine,
+      name,
+      inputs: [this.dequantized(from)],
+      output: this.realResult(result),
+      channels: factor.length,
+      aOffset: this.weights.append(factor),
+      bOffset: this.weights.append(summand),
+      realMin,
+      realMax,
+    });
+  }
+
+  /** Whether a layer has int16 activations. */
+  get hasReal(): boolean {
+    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16);
   }
 
   /** Looks up f of one tensor's codes as another's. */
@@ -277,6 +325,15 @@ export class ProgramBuilder {
 
   lowBitFilter(matrix: LowBitMatrix, bias: Float32Array | undefined): LowBitFilterRef {
     return appendLowBitFilter(this.weights, matrix, bias);
+  }
+
+  int16Filter({ codes, scales }: Int16Filter, bias: Float32Array): Int16FilterRef {
+    return {
+      filterOffset: this.weights.append(codes),
+      biasOffset: this.weights.append(bias),
+      scaleOffset: this.weights.append(scales),
+      format: WeightFormat.Int16,
+    };
   }
 
   build(): Program {

@@ -17,6 +17,8 @@ export interface Quantizable {
   readonly weighted?: boolean;
   /** Why it is better computed in float where nothing quantized reads it: it does not end a region. */
   readonly floatAtEnd?: string;
+  /** A layer with int16 activations reads and stores real values: appends its ops, result included. Absent: it cannot. */
+  real?(builder: ProgramBuilder, result: TensorRef): void;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
   readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
   /** May take a following pointwise function into its store. */

@@ -24,6 +24,7 @@ function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
 /** Keys of tensors that a region reads as codes of themselves, not rotated. */
 function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   const reads = steps.flatMap((step) => {
+    if (step.kind === 'real') return [];
     if (step.kind === 'lookup') return [step.from];
     return rotationOf(step, lowBit) ? [] : step.quantizable.activations;
   });
@@ -42,6 +43,7 @@ export function lowerRegion(
   for (const input of region.inputs) builder.input(input, read.has(refKey(input)));
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
+    else if (step.kind === 'real') step.quantizable.real!(builder, step.result);
     else step.quantizable.lower!(builder, step.store);
   }
   for (const ref of region.outputs) builder.output(ref);
@@ -96,7 +98,7 @@ export interface QuantizedGraph {
 }
 
 export interface QuantizeOptions extends WeightOptions {
-  /** One node a region (default), or (false) one a quantized op. */
+  /** One node a region (default), or (false) one a quantized op, where no layer of the region has int16 activations. */
   readonly regions?: boolean;
 }
 
@@ -120,7 +122,7 @@ export function quantizeGraph(
     const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
-    const emit = regions ? regionNode : expandProgram;
+    const emit = regions || builder.hasReal ? regionNode : expandProgram;
     const results = emit(editor, builder.build(), builder.weights.build(), inputs, `lowbit/region_${index}`);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
@@ -144,7 +146,7 @@ export function observedTensors(
   for (const region of plan.regions) {
     for (const ref of region.observed) observe({ ref });
     for (const step of region.steps) {
-      if (step.kind !== 'op' || !step.quantizable.weighted) continue;
+      if (step.kind === 'lookup' || !step.quantizable.weighted) continue;
       const [ref] = step.quantizable.activations;
       const channels = plan.shapes.get(refKey(ref))?.at(-1);
       const squares = rotations.has(step.node.name);

@@ -2,8 +2,9 @@
 import type { TensorRef } from '../../graph/ir';
 import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { biasCorrection } from '../../quantization/bias-correction';
+import { type Int16Filter, quantizeInt16Filter } from '../../quantization/int16-filter';
 import { signalToNoise } from '../../quantization/metrics';
-import type { Int8FilterRef } from '../../runtime/program';
+import type { Int8FilterRef, Int16FilterRef } from '../../runtime/program';
 import type { ProgramBuilder, WeightOptions } from './program-builder';
 
 export interface LayerWeights {
@@ -38,16 +39,36 @@ function quantizedFilter(
   return filter;
 }
 
+/** Signal-to-noise of quantized weights, in dB. */
+function fidelity(
+  { values, outputChannel }: LayerWeights,
+  { codes, scales }: QuantizedFilter | Int16Filter,
+): number {
+  const restored = new Float32Array(values.length);
+  for (let i = 0; i < restored.length; i++) restored[i] = codes[i] * scales[outputChannel(i)];
+  return signalToNoise(values, restored);
+}
+
+/** Appends int16 weights, and a float32 bias that makes up for what rounding them does to the mean. */
+export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
+  const { node, input, values, channels, bias } = weights;
+  const filter = quantizeInt16Filter(values, weights.outputChannel, channels);
+  builder.weightFidelity.set(node, fidelity(weights, filter));
+  const means = builder.channelMeans(input);
+  const correction = means && biasCorrection({ ...weights, ...filter, means });
+  const corrected = Float32Array.from(
+    { length: channels },
+    (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0),
+  );
+  return builder.int16Filter(filter, corrected);
+}
+
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */
 export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
-  const { node, input, values, channels, bias } = weights;
+  const { node, input, channels, bias } = weights;
   const { scale: inputScale } = builder.paramsOf(builder.read(input));
   const filter = quantizedFilter(weights, builder.options, inputScale);
-  const restored = new Float32Array(values.length);
-  for (let i = 0; i < restored.length; i++) {
-    restored[i] = filter.codes[i] * filter.scales[weights.outputChannel(i)];
-  }
-  builder.weightFidelity.set(node, signalToNoise(values, restored));
+  builder.weightFidelity.set(node, fidelity(weights, filter));
   const means = builder.channelMeans(input);
   const correction =
     means && biasCorrection({ ...weights, ...filter, means, quantizedMeans: builder.quantizedMeans(input) });

@@ -10,10 +10,10 @@ import { quantizeFilter } from '../../quantization/affine';
 import { SignalToNoise } from '../../quantization/metrics';
 import {
   encodeProgram,
-  type FilterRef,
   type Op,
   OpKind,
   type Program,
+  type StoredFilterRef,
   type TensorSpec,
   TensorType,
   WeightFormat,
@@ -35,7 +35,7 @@ export function rowsOf(weighted: Weighted): { values: Float32Array; rows: number
 }
 
 interface Stored {
-  readonly filter: FilterRef;
+  readonly filter: StoredFilterRef;
   readonly signalToNoise: number;
 }
 

@@ -2,6 +2,7 @@
 import {
   type Activation,
   type Int8FilterRef,
+  type LowBitFilterRef,
   type Op,
   type OpKind,
   PaddingMode,
@@ -61,7 +62,7 @@ export function conv2d(
   weights: Int8Array,
 ): ReferenceTensor {
   const { filter: ref } = op;
-  if (ref.format !== WeightFormat.Int8) return lowBitConv2d(op, ref, input, spec, weights);
+  if (ref.format !== WeightFormat.Int8) return lowBitConv2d(op, ref as LowBitFilterRef, input, spec, weights);
   const filter = readFilter(ref, weights);
   const [rows, columns] = windowAxes(op.window, input.shape);
   const groupInputs = op.inChannels / op.groups;
@@ -91,7 +92,7 @@ export function depthwiseConv2d(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const filter = readFilter(op.filter, weights);
+  const filter = readFilter(op.filter as Int8FilterRef, weights);
   const [rows, columns] = windowAxes(op.window, input.shape);
   const outChannels = op.channels * op.multiplier;
   const shape = [input.shape[0]!, rows.output, columns.output, outChannels];
@@ -162,7 +163,7 @@ export function linear(
   weights: Int8Array,
 ): ReferenceTensor {
   const { filter: ref } = op;
-  if (ref.format !== WeightFormat.Int8) return lowBitLinear(op, ref, input, spec, weights);
+  if (ref.format !== WeightFormat.Int8) return lowBitLinear(op, ref as LowBitFilterRef, input, spec, weights);
   const filter = readFilter(ref, weights);
   const shape = [...input.shape.slice(0, -1), op.outFeatures];
   const rowCount = input.values.length / op.inFeatures;

@@ -1,8 +1,8 @@
 import { type Op, type OpKind, type TensorSpec, TensorType } from '../../../src/runtime/program';
 import { clamp, toCode } from './requantize';
-import { indexOf, makeTensor, positions, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
+import { indexOf, isFloat, makeTensor, positions, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 
-/** Brings every input to the output's scale: (code - zero) * float32(s_in / s_out), and lays them side by side. */
+/** Brings every input to the output's scale, (code - zero) * float32(s_in / s_out), and lays them side by side; reals as they are. */
 export function concat(
   op: Extract<Op, { kind: OpKind.Concat }>,
   inputs: readonly ReferenceTensor[],
@@ -22,7 +22,7 @@ export function concat(
         position.map((p, i) => (i === axis ? start + p : p)),
       );
       unrounded[target] = Math.fround((input.values[index]! - input.spec.zeroPoint) * multiplier);
-      values[target] = toCode(unrounded[target]!, spec.zeroPoint);
+      values[target] = isFloat(spec) ? input.values[index]! : toCode(unrounded[target]!, spec.zeroPoint);
     }
     start += input.shape[axis]!;
   }

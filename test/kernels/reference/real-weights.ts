@@ -1,8 +1,8 @@
 /** Ops that read weights as float32 numbers. */
 import {
-  type FilterRef,
   type Op,
   type OpKind,
+  type StoredFilterRef,
   type TensorSpec,
   WeightFormat,
 } from '../../../src/runtime/program';
@@ -21,7 +21,7 @@ const dataView = (bytes: Int8Array) => new DataView(bytes.buffer, bytes.byteOffs
 
 /** The real value of weight k of a row of a filter in any format. */
 function weightReader(
-  ref: FilterRef,
+  ref: StoredFilterRef,
   weights: Int8Array,
   rows: number,
   depth: number,

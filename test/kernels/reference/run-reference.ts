@@ -4,9 +4,20 @@
  */
 
 import type { TensorData } from '../../../src/runtime/engine';
-import { type Op, OpKind, type Program, type TensorSpec } from '../../../src/runtime/program';
+import { type Op, OpKind, type Program, type TensorSpec, TensorType } from '../../../src/runtime/program';
 import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
+import {
+  int16Conv2d,
+  int16Depthwise,
+  int16Linear,
+  quantizeInt16,
+  realAffine,
+  realBinary,
+  realFunction,
+  realPool,
+  realPrelu,
+} from './int16';
 import { cast, concat, reshape } from './layout';
 import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
@@ -15,7 +26,38 @@ import { pad, resizeNearest, slice, spaceDepth, transpose } from './rearrange';
 import { resizeBilinear } from './resize';
 import { rotate } from './rotation';
 import { softmax } from './softmax';
-import { makeTensor, type ReferenceTensor } from './tensor';
+import { isFloat, makeTensor, type ReferenceTensor } from './tensor';
+
+/** Runs one op on int16 codes or real values; undefined for an op that has no form of its own for them. */
+function runWideOp(
+  op: Op,
+  inputs: readonly ReferenceTensor[],
+  spec: TensorSpec,
+  weights: Int8Array,
+): ReferenceTensor | undefined {
+  const input = inputs[0]!;
+  switch (op.kind) {
+    case OpKind.Conv2D:
+      return int16Conv2d(op, input, spec, weights);
+    case OpKind.DepthwiseConv2D:
+      return int16Depthwise(op, input, spec, weights);
+    case OpKind.Linear:
+      return int16Linear(op, input, spec, weights);
+    case OpKind.Add:
+    case OpKind.Mul:
+    case OpKind.Sub:
+    case OpKind.Maximum:
+    case OpKind.Minimum:
+      return realBinary(op, input, inputs[1]!, spec);
+    case OpKind.Prelu:
+      return realPrelu(op, input, spec, weights);
+    case OpKind.MaxPool:
+    case OpKind.AvgPool:
+      return realPool(op, input, spec);
+    default:
+      return undefined;
+  }
+}
 
 /** Runs one op on its inputs; `spec` tells the type, scale and zero point of the output, not its shape. */
 export function runOp(
@@ -25,6 +67,9 @@ export function runOp(
   weights: Int8Array,
 ): ReferenceTensor {
   const input = inputs[0]!;
+  const wide = input && (isFloat(input.spec) || input.spec.type === TensorType.Int16);
+  const result = wide ? runWideOp(op, inputs, spec, weights) : undefined;
+  if (result) return result;
   switch (op.kind) {
     case OpKind.Quantize:
       return quantizeReals(input, spec);
@@ -83,6 +128,12 @@ export function runOp(
       return linearFloat(op, input, spec, weights);
     case OpKind.Gather:
       return gather(op, input, spec, weights);
+    case OpKind.QuantizeInt16:
+      return quantizeInt16(input, spec);
+    case OpKind.RealAffine:
+      return realAffine(op, input, spec, weights);
+    case OpKind.RealFunction:
+      return realFunction(op, input, spec);
   }
 }
 

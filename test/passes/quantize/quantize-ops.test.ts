@@ -1,7 +1,10 @@
 import { attr } from '../../../src/graph/attrs';
+import { int16Nodes } from '../../../src/passes/quantize/int16-nodes';
+import { layersOf } from '../../../src/passes/quantize/layers';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
+import { signalToNoise } from '../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../support/quantize';
 import { type Random, randomOf } from '../../support/random';
@@ -118,6 +121,32 @@ test.each(CASES)('%s runs in the region of its neighbours', async (_, build) => 
   const feeds = drawFeeds(graph, random);
   const expanded = quantizeGraph(graph, plan, observations, { regions: false }).graph;
   expect(await execute(expanded, feeds)).toEqual(await execute(quantized, feeds));
+});
+
+test.each(CASES)('%s runs between layers with int16 activations', async (_, build) => {
+  const probe = around(build).build('op');
+  const channels = (await execute(probe, drawFeeds(probe, random)))[0].shape[3];
+  const { graph } = removeDeadNodes.apply(
+    around(build)
+      .weights('w', [1, 1, channels, 3], -0.5, 0.5)
+      .node('after', 'Conv2D', ['op', 'w'], windowAttrs())
+      .build('after'),
+  );
+  const { plan, observations, graph: int8 } = await quantize(graph, random);
+  const layers = layersOf(graph, plan).map(({ name }) => name);
+  const int16 = int16Nodes(graph, plan, layers);
+  const wide = planQuantization(graph, { int16 });
+  expect(wide.int16.has('after')).toBe(true);
+  await expectReference(graph, observations, random, { int16 });
+  const { graph: quantized } = quantizeGraph(graph, wide, observations);
+  const feeds = drawFeeds(graph, random);
+  const decibels = async (of: typeof graph) =>
+    signalToNoise((await execute(graph, feeds))[0].values, (await execute(of, feeds))[0].values);
+  const [coarse, fine] = [await decibels(int8), await decibels(quantized)];
+  const everything = [...graph.nodes.values()].every(
+    ({ name, op }) => op === 'Const' || op === 'Placeholder' || wide.int16.has(name),
+  );
+  expect(fine).toBeGreaterThan(everything ? 60 : coarse - 3);
 });
 
 test.each(['Pad of channels', 'Transpose', 'DepthToSpace'])('%s at the end is left to float', (name) => {

@@ -1,0 +1,28 @@
+// Tensors of int16 codes: rows of 2-byte codes as rows of bytes twice as long, and one scale a sample (an entry of the
+// first axis) behind them. Zero is code 0; what fills a row up to its pitch is zeros, or nothing that weights multiply.
+#pragma once
+#include "operator.h"
+
+namespace lowbit {
+
+// The shape of the bytes.
+inline Shape wideBytes(const Shape& shape) {
+  Shape bytes = shape;
+  if (bytes.rank == 0) bytes.rank = 1, bytes.dims[0] = 1;
+  bytes.dims[bytes.rank - 1] *= 2;
+  return bytes;
+}
+
+inline size_t widePitch(const Shape& shape) { return rowPitch(2 * shape.channels()); }
+
+inline int64_t wideSamples(const Shape& shape) { return shape.rank < 2 ? 1 : shape.dims[0]; }
+
+inline size_t wideCodeBytes(const Shape& shape) { return alignUp(static_cast<size_t>(shape.rows()) * widePitch(shape)); }
+
+inline size_t wideTensorBytes(const Shape& shape) {
+  return wideCodeBytes(shape) + sizeof(float) * static_cast<size_t>(wideSamples(shape));
+}
+
+inline float* wideScales(const View& view) { return reinterpret_cast<float*>(view.data + wideCodeBytes(*view.shape)); }
+
+}  // namespace lowbit

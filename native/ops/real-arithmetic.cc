@@ -1,0 +1,279 @@
+// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealFunction;
+// leaky rectifiers.
+#include <algorithm>
+#include <cmath>
+
+#include "exp.h"
+#include "ops.h"
+#include "real.h"
+#include "rows.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int32_t kMaxChannels = 1 << 20;
+constexpr int64_t kChunkElements = 16384;
+
+// Calls body(first element, elements) for chunks of a tensor.
+template <class Body>
+void forElements(const RunContext& context, Body&& body) {
+  const int64_t elements = context.output.shape->elements();
+  context.pool.parallelFor(static_cast<size_t>(ceilDiv(elements, kChunkElements)), [&](size_t chunk, int) {
+    const int64_t first = static_cast<int64_t>(chunk) * kChunkElements;
+    body(first, std::min(kChunkElements, elements - first));
+  });
+}
+
+template <RealBinaryKind kKind>
+float apply(float a, float b) {
+  switch (kKind) {
+    case RealBinaryKind::kAdd: return a + b;
+    case RealBinaryKind::kSub: return a - b;
+    case RealBinaryKind::kMul: return a * b;
+    case RealBinaryKind::kMaximum: return a > b ? a : b;
+    default: return a < b ? a : b;
+  }
+}
+
+template <RealBinaryKind kKind>
+class RealBinary : public Operator {
+ public:
+  RealBinary(OpReader& reader, const Activation& activation)
+      : Operator(reader.label()), low_(activation.realMin), high_(activation.realMax) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    const Shape& a = inputs[0];
+    const Shape& b = inputs[1];
+    Shape out;
+    out.rank = std::max(a.rank, b.rank);
+    for (int i = 1; i <= out.rank; ++i) {
+      const int32_t da = i <= a.rank ? a.dims[a.rank - i] : 1;
+      const int32_t db = i <= b.rank ? b.dims[b.rank - i] : 1;
+      if (da != db && da != 1 && db != 1) {
+        fail(LOWBIT_INVALID_SHAPE, "%s: shapes %s and %s do not broadcast.", label().c_str(), a.toString().c_str(),
+             b.toString().c_str());
+      }
+      out.dims[out.rank - i] = std::max(da, db);
+    }
+    return out;
+  }
+
+  void run(const RunContext& context) const override {
+    const View& a = context.inputs[0];
+    const View& b = context.inputs[1];
+    if (*a.shape == *b.shape) {
+      forElements(context, [&](int64_t first, int64_t count) {
+        combine(a.floats() + first, 1, b.floats() + first, 1, count, context.output.floats() + first);
+      });
+      return;
+    }
+    const Shape& shape = *context.output.shape;
+    const int32_t channels = shape.channels();
+    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t row = first; row < first + rows; ++row) {
+        combine(broadcastRow(a, shape, row), step(a, channels), broadcastRow(b, shape, row), step(b, channels), channels,
+                context.output.floats() + row * channels);
+      }
+    });
+  }
+
+ private:
+  static int step(const View& view, int32_t channels) { return view.shape->channels() == channels ? 1 : 0; }
+
+  void combine(const float* a, int stepA, const float* b, int stepB, int64_t count, float* out) const {
+    const float low = low_, high = high_;
+    if (stepA == 1 && stepB == 1) {
+      for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i], b[i]), low, high);
+    } else {
+      for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i * stepA], b[i * stepB]), low, high);
+    }
+  }
+
+  // The row of `view` that lines up with row `row` of the output.
+  static const float* broadcastRow(const View& view, const Shape& out, int64_t row) {
+    int64_t index = 0;
+    int64_t stride = 1;
+    for (int i = 2; i <= out.rank; ++i) {
+      const int32_t extent = out.dims[out.rank - i];
+      const int32_t own = i <= view.shape->rank ? view.shape->dims[view.shape->rank - i] : 1;
+      if (own != 1) index += row % extent * stride;
+      row /= extent;
+      stride *= own;
+    }
+    return view.floats() + index * view.shape->channels();
+  }
+
+  float low_, high_;
+};
+
+std::vector<float> readReals(OpReader& reader, const char* what, int64_t offset, int32_t count) {
+  std::vector<float> values(count);
+  std::memcpy(values.data(), reader.bytes(what, offset, 4ll * count, 4), sizeof(float) * values.size());
+  return values;
+}
+
+// min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each.
+class RealAffine : public Operator {
+ public:
+  RealAffine(OpReader& reader, std::vector<float> a, std::vector<float> b, float low, float high)
+      : Operator(reader.label()), a_(std::move(a)), b_(std::move(b)), low_(low), high_(high) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    if (a_.size() > 1 && static_cast<size_t>(inputs[0].channels()) != a_.size()) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu factors but the activation has shape %s.", label().c_str(), a_.size(),
+           inputs[0].toString().c_str());
+    }
+    return inputs[0];
+  }
+
+  void run(const RunContext& context) const override {
+    const float low = low_, high = high_;
+    if (a_.size() == 1) {
+      const float a = a_[0], b = b_[0];
+      forElements(context, [&](int64_t first, int64_t count) {
+        const float* x = context.inputs[0].floats() + first;
+        float* out = context.output.floats() + first;
+        for (int64_t i = 0; i < count; ++i) out[i] = clampReal(x[i] * a + b, low, high);
+      });
+      return;
+    }
+    const size_t channels = a_.size();
+    forRows(context, *context.output.shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t row = first; row < first + rows; ++row) {
+        const float* x = context.inputs[0].floats() + row * channels;
+        float* out = context.output.floats() + row * channels;
+        for (size_t c = 0; c < channels; ++c) out[c] = clampReal(x[c] * a_[c] + b_[c], low, high);
+      }
+    });
+  }
+
+  size_t packedBytes() const override { return 2 * a_.size() * sizeof(float); }
+
+ private:
+  std::vector<float> a_, b_;
+  float low_, high_;
+};
+
+// max(x, 0) + min(x, 0) * alpha[c]
+class RealPrelu : public Operator {
+ public:
+  RealPrelu(OpReader& reader, std::vector<float> alphas) : Operator(reader.label()), alphas_(std::move(alphas)) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override {
+    if (static_cast<size_t>(inputs[0].channels()) != alphas_.size()) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu slopes but the activation has shape %s.", label().c_str(),
+           alphas_.size(), inputs[0].toString().c_str());
+    }
+    return inputs[0];
+  }
+
+  void run(const RunContext& context) const override {
+    const size_t channels = alphas_.size();
+    forRows(context, *context.output.shape, [&](int64_t first, int64_t rows, int) {
+      for (int64_t row = first; row < first + rows; ++row) {
+        const float* x = context.inputs[0].floats() + row * channels;
+        float* out = context.output.floats() + row * channels;
+        for (size_t c = 0; c < channels; ++c) {
+          const float above = x[c] > 0 ? x[c] : 0, below = x[c] < 0 ? x[c] : 0;
+          out[c] = above + below * alphas_[c];
+        }
+      }
+    });
+  }
+
+  size_t packedBytes() const override { return alphas_.size() * sizeof(float); }
+
+ private:
+  std::vector<float> alphas_;
+};
+
+// Functions by number, as the program has them.
+constexpr int32_t kFunctions = 4;
+
+float sigmoid(float x) {
+  const float e = expOfNonPositive(x < 0 ? x : -x);
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+float hyperbolicTangent(float x) {
+  const float e = expOfNonPositive((x < 0 ? x : -x) * 2.0f);
+  const float magnitude = (1.0f - e) / (1.0f + e);
+  return x < 0 ? -magnitude : magnitude;
+}
+
+float elu(float x) { return x < 0 ? expOfNonPositive(x) - 1.0f : x; }
+
+float magnitude(float x) { return x < 0 ? -x : x; }
+
+template <float (*kFunction)(float)>
+class RealFunction : public Operator {
+ public:
+  explicit RealFunction(OpReader& reader) : Operator(reader.label()) {}
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
+
+  void run(const RunContext& context) const override {
+    forElements(context, [&](int64_t first, int64_t count) {
+      const float* x = context.inputs[0].floats() + first;
+      float* out = context.output.floats() + first;
+      for (int64_t i = 0; i < count; ++i) out[i] = kFunction(x[i]);
+    });
+  }
+};
+
+template <RealBinaryKind kKind>
+std::unique_ptr<Operator> binary(OpReader& reader, const Activation& activation) {
+  return std::make_unique<RealBinary<kKind>>(reader, activation);
+}
+
+}  // namespace
+
+std::unique_ptr<Operator> makeRealBinary(OpReader& reader, RealBinaryKind kind, const Tensor& b, const Tensor& output) {
+  expectType(reader, "second input", b, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const Activation activation = reader.activation();
+  if (!activation.table.empty()) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
+  }
+  switch (kind) {
+    case RealBinaryKind::kAdd: return binary<RealBinaryKind::kAdd>(reader, activation);
+    case RealBinaryKind::kSub: return binary<RealBinaryKind::kSub>(reader, activation);
+    case RealBinaryKind::kMul: return binary<RealBinaryKind::kMul>(reader, activation);
+    case RealBinaryKind::kMaximum: return binary<RealBinaryKind::kMaximum>(reader, activation);
+    default: return binary<RealBinaryKind::kMinimum>(reader, activation);
+  }
+}
+
+std::unique_ptr<Operator> makeRealPrelu(OpReader& reader, const Tensor& output) {
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const int32_t channels = reader.word("channels", 1, kMaxChannels);
+  std::vector<float> alphas = readReals(reader, "alpha", reader.word(), channels);
+  for (float alpha : alphas) {
+    if (!std::isfinite(alpha)) fail(LOWBIT_INVALID_PROGRAM, "%s: an alpha is not finite.", reader.label().c_str());
+  }
+  return std::make_unique<RealPrelu>(reader, std::move(alphas));
+}
+
+std::unique_ptr<Operator> makeRealAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const int32_t channels = reader.word("channels", 1, kMaxChannels);
+  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
+  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
+  const float low = reader.real("least output");
+  const float high = reader.real("greatest output");
+  return std::make_unique<RealAffine>(reader, std::move(a), std::move(b), low, high);
+}
+
+std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  switch (reader.word("function", 0, kFunctions - 1)) {
+    case 0: return std::make_unique<RealFunction<sigmoid>>(reader);
+    case 1: return std::make_unique<RealFunction<hyperbolicTangent>>(reader);
+    case 2: return std::make_unique<RealFunction<elu>>(reader);
+    default: return std::make_unique<RealFunction<magnitude>>(reader);
+  }
+}
+
+}  // namespace lowbit
