@@ -17,13 +17,13 @@ module.exports = [
   },
   {
     name: 'scalar: halves rounded away from zero',
-    file: 'native/isa/scalar/kernels.cc',
+    file: 'native/isa/scalar/store.h',
     find: 'std::nearbyintf(clampFloat(value, low, high))',
     replace: 'std::roundf(clampFloat(value, low, high))',
   },
   {
     name: 'scalar: NaN passes the clamp',
-    file: 'native/isa/scalar/kernels.cc',
+    file: 'native/isa/scalar/store.h',
     find: 'value = value > low ? value : low;',
     replace: 'value = value < low ? low : value;',
   },
@@ -294,8 +294,8 @@ module.exports = [
   {
     name: 'depth to space: rows and columns of a block swapped',
     file: 'native/ops/permute.cc',
-    find: 'add(block_, block_ * channels, wide.of[1]);',
-    replace: 'add(block_, block_ * channels, wide.of[2]);',
+    find: 'add(block_, block_ * channels * element(), wide.of[1]);',
+    replace: 'add(block_, block_ * channels * element(), wide.of[2]);',
   },
   {
     name: 'resize: centers of pixels ignored',
@@ -422,5 +422,65 @@ module.exports = [
     file: 'scripts/build-native.js',
     find: '-ffp-contract=off',
     replace: '-ffp-contract=fast',
+  },
+  {
+    name: 'scalar rotation: signs before the inverse',
+    file: 'native/isa/scalar/rows.cc',
+    find: 'if (inverse) flip(values, size, signs);',
+    replace: 'if (inverse && size < 4) flip(values, size, signs);',
+  },
+  {
+    name: 'vector rotation: two strides at a time, the second one with another partner',
+    file: 'native/isa/vector-rows.h',
+    find: 'V::store(values + k, finish(V::sub(ab, cd), k));',
+    replace: 'V::store(values + k, finish(V::sub(cd, ab), k));',
+  },
+  {
+    name: 'rotation: words of signs counted from 0',
+    file: 'native/ops/rotation.h',
+    find: 'static_cast<uint32_t>(first / 32 + 1)',
+    replace: 'static_cast<uint32_t>(first / 32)',
+  },
+  {
+    name: 'LinearFloat: every row starts with the sums of the one before',
+    file: 'native/ops/float-tile.h',
+    find: 'sums + m * kOutputs * static_cast<int64_t>(kSums));',
+    replace: 'sums);',
+  },
+  {
+    name: 'LinearFloat: a clamp makes a bound of NaN',
+    file: 'native/ops/linear-float.cc',
+    find: 'value < low_ ? low_ : value > high_ ? high_ : value',
+    replace: 'value > low_ ? value < high_ ? value : high_ : low_',
+  },
+  {
+    name: 'vector product of reals: rest of a row dropped',
+    file: 'native/isa/vector-rows.h',
+    find: 'scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);',
+    replace: '',
+  },
+  {
+    name: 'Gather: an index of one too many passes',
+    file: 'native/ops/embedding.cc',
+    find: 'indices[i] < weights_.rows()',
+    replace: 'indices[i] <= weights_.rows()',
+  },
+  {
+    name: 'low-bit rows: a part of a group starts with the scale of the first',
+    file: 'native/isa/rows.h',
+    find: 'for (int64_t g = tile.first / group, at',
+    replace: 'for (int64_t g = 0, at',
+  },
+  {
+    name: 'x86 low-bit rows: the trellis starts anew with every block',
+    file: 'native/isa/x86/decode.h',
+    find: 'table.block(at, first + k == 0 ? 0 : at[-1], to + k);',
+    replace: 'table.block(at, first + k >= 0 ? 0 : at[-1], to + k);',
+  },
+  {
+    name: 'PiDequant: codes of another zero point',
+    file: 'native/ops/dequantize.cc',
+    find: 'zeroPoint + 128, piece',
+    replace: 'zeroPoint + 127, piece',
   },
 ];

@@ -17,7 +17,7 @@ const mutations = require('./mutations');
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** Those that kill most come first: the first failing file ends the run. */
-const TEST_FILES = ['ops', 'edges', 'chains', 'hostile'].map(
+const TEST_FILES = ['ops', 'edges', 'real-weights', 'hadamard', 'dequantize', 'chains', 'hostile'].map(
   (name) => `test/kernels/reference-${name}.test.ts`,
 );
 const TIMEOUT_MS = 300_000;
