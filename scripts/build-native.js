@@ -35,7 +35,7 @@ const ARM_FLAGS = ['-fno-schedule-insns'];
 
 /** Flags of the folders that hold one instruction set; a folder is built where its architecture is. */
 const ISA_FOLDERS = {
-  avx2: { arch: 'x64', flags: ['-mavx2'] },
+  avx2: { arch: 'x64', flags: ['-mavx2', '-mf16c'] },
   avx512vnni: {
     arch: 'x64',
     // The compiler's own AVX-512 headers set off its warnings about uninitialized values.

@@ -42,7 +42,7 @@ bool hasMatrixProduct() { return false; }
 
 bool machineHas(const char* name) {
 #if defined(__x86_64__)
-  if (std::strcmp(name, "avx2") == 0) return __builtin_cpu_supports("avx2");
+  if (std::strcmp(name, "avx2") == 0) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
   if (std::strcmp(name, "avx512vnni") == 0) {
 #if defined(LOWBIT_EMULATED_AVX512)
     return true;

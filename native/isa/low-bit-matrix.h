@@ -6,8 +6,11 @@
 
 namespace lowbit {
 
+// Inlined everywhere: a copy compiled for one instruction set must not serve another.
+#define LOWBIT_INLINE __attribute__((always_inline)) inline
+
 // The exact value of finite float16 bits.
-inline float fromHalf(uint16_t half) {
+LOWBIT_INLINE float fromHalf(uint16_t half) {
   // The exponent of a float32 is 112 higher; multiplying also makes numbers below 2^-14 right, which have no leading 1.
   const uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;
   float magnitude;
@@ -24,7 +27,7 @@ struct LowBitFormat {
   float unit;
 
   // Codes that an element of `levels` stands for: pairs of two in a trellis.
-  int levelCount() const { return trellis ? 16 : 1 << bits; }
+  LOWBIT_INLINE int levelCount() const { return trellis ? 16 : 1 << bits; }
 };
 
 struct LowBitMatrix {
@@ -34,16 +37,16 @@ struct LowBitMatrix {
   const uint8_t* codes;    // row-major, rows rowBytes() apart
   const uint16_t* scales;  // float16 [rows][groups]
 
-  static size_t rowBytes(int bits, int depth) {
+  LOWBIT_INLINE static size_t rowBytes(int bits, int depth) {
     const size_t count = static_cast<size_t>(depth);
     return bits == 2 ? (count + 3) / 4 : bits == 3 ? (count + 7) / 8 * 3 : (count + 1) / 2;
   }
 
-  size_t rowBytes() const { return rowBytes(format.bits, depth); }
-  int groups() const { return (depth - 1) / format.group + 1; }
+  LOWBIT_INLINE size_t rowBytes() const { return rowBytes(format.bits, depth); }
+  LOWBIT_INLINE int groups() const { return (depth - 1) / format.group + 1; }
 
   // Rows [first, first + count).
-  LowBitMatrix slice(int first, int count) const {
+  LOWBIT_INLINE LowBitMatrix slice(int first, int count) const {
     LowBitMatrix part = *this;
     part.rows = count;
     part.codes += static_cast<size_t>(first) * rowBytes();
@@ -51,7 +54,7 @@ struct LowBitMatrix {
     return part;
   }
 
-  int code(int row, int k) const {
+  LOWBIT_INLINE int code(int row, int k) const {
     const uint8_t* at = codes + static_cast<size_t>(row) * rowBytes();
     if (format.bits == 2) return at[k / 4] >> 2 * (k % 4) & 3;
     if (format.bits == 4) return at[k / 2] >> 4 * (k % 2) & 15;
@@ -60,16 +63,18 @@ struct LowBitMatrix {
   }
 
   // level = levels[code], or with a trellis levels[code of k - 4 | code of k << 2]; codes before the row are 0.
-  int level(int row, int k) const {
+  LOWBIT_INLINE int level(int row, int k) const {
     const int own = code(row, k);
     if (!format.trellis) return format.levels[own];
     return format.levels[(k < 4 ? 0 : code(row, k - 4)) | own << 2];
   }
 
   // The real value of one step of a level.
-  float scale(int row, int group) const {
+  LOWBIT_INLINE float scale(int row, int group) const {
     return fromHalf(scales[static_cast<size_t>(row) * groups() + group]) * format.unit;
   }
 };
+
+#undef LOWBIT_INLINE
 
 }  // namespace lowbit

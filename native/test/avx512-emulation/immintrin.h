@@ -76,6 +76,24 @@ inline __m128i _mm512_cvtepi32_epi8(__m512i v) {
   return vectorOf<__m128i>(out);
 }
 
+inline __m512i _mm512_srai_epi32(__m512i v, unsigned count) {
+  Lanes<int32_t, __m512i> lanes(v);
+  for (int32_t& lane : lanes.of) lane >>= count;
+  return vectorOf<__m512i>(lanes.of);
+}
+
+inline __m512 _mm512_cvtph_ps(__m256i v) {
+  const Lanes<uint16_t, __m256i> in(v);
+  float out[16];
+  for (int i = 0; i < 16; ++i) {
+    const int exponent = in.of[i] >> 10 & 31, fraction = in.of[i] & 1023;
+    const float magnitude = exponent ? std::ldexp(static_cast<float>(1024 + fraction), exponent - 25)
+                                     : std::ldexp(static_cast<float>(fraction), -24);
+    out[i] = in.of[i] >> 15 ? -magnitude : magnitude;
+  }
+  return vectorOf<__m512>(out);
+}
+
 template <class Vector>
 inline void maskStore(void* to, uint64_t mask, Vector v) {
   const Lanes<uint8_t, Vector> in(v);
