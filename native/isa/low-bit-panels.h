@@ -26,6 +26,7 @@
 //                      total(step): the int32 sums times the step
 //   kMostTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
 //   halves             V::lanes float16 numbers as float32
+//   clampReal          to [low, high]; a zero keeps its sign
 // In an unnamed namespace: each variant compiles its own copy with its own flags.
 #pragma once
 #include <algorithm>
@@ -457,7 +458,7 @@ class LowBitProducts : public LowBitPanels {
         const Float value = V::add(V::mul(sum, multiplier), bias);
         if (args.floatOut) {
           float values[kLanes];
-          V::store(values, V::min(V::max(value, low), high));
+          V::store(values, P::clampReal(value, low, high));
           std::memcpy(args.floatOut + at, values, count * sizeof(float));
         } else {
           Common::storeCodesPartly(args.out + at, Common::toCodes(value, low, high, zeroPoint), stage.table, count);

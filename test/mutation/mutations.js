@@ -483,4 +483,58 @@ module.exports = [
     find: 'zeroPoint + 128, piece',
     replace: 'zeroPoint + 127, piece',
   },
+  {
+    name: 'scalar low-bit product: zero points not subtracted',
+    file: 'native/isa/scalar/low-bit-product.cc',
+    find: '(product(packed.matrix, n, row) - packed.zero[n])',
+    replace: '(product(packed.matrix, n, row))',
+  },
+  {
+    name: 'low-bit sum of zero points: of codes that are not signed',
+    file: 'native/ops/low-bit-product.cc',
+    find: 'static_cast<float>((zeroPoint - 128) * levels)',
+    replace: 'static_cast<float>(zeroPoint * levels)',
+  },
+  {
+    name: 'vector low-bit product: 16-bit sums widened one unit too late',
+    file: 'native/isa/low-bit-panels.h',
+    find: 'std::max(1, 32767 / (2 * 128 * kQuads * std::max(1, greatest)))',
+    replace: 'std::max(1, 32767 / (2 * 128 * kQuads * std::max(1, greatest))) + 1',
+  },
+  {
+    name: 'vector low-bit product: twice as many products of a table summed in 16 bits',
+    file: 'native/isa/low-bit-panels.h',
+    find: '32767 / (2 * 128 * std::max(1, call.weights.greatest))',
+    replace: '32767 / (128 * std::max(1, call.weights.greatest))',
+  },
+  {
+    name: 'vector low-bit product: a trellis that forgets the vector before',
+    file: 'native/isa/low-bit-panels.h',
+    find: 'P::both(P::template shiftRight<6>(vector_), P::set(3));\n      vector_ = P::load',
+    replace: 'P::both(P::template shiftRight<6>(vector_), P::set(1));\n      vector_ = P::load',
+  },
+  {
+    name: 'vector low-bit product: third bit of the last codes of 3 bits',
+    file: 'native/isa/low-bit-panels.h',
+    find: 'P::template shiftRight<Q - 2>(vectors_[2])',
+    replace: 'P::template shiftRight<4>(vectors_[2])',
+  },
+  {
+    name: 'vector low-bit product: offset of a short last group',
+    file: 'native/isa/low-bit-panels.h',
+    find: 'const int end = std::min(depth, (g + 1) * group);',
+    replace: 'const int end = std::min(depth - 1, (g + 1) * group);',
+  },
+  {
+    name: 'avx2 low-bit product: fourfold sums taken as unsigned',
+    file: 'native/isa/avx2/low-bit-product.cc',
+    find: '_mm256_srai_epi16(odd[1], 2)',
+    replace: '_mm256_srli_epi16(odd[1], 2)',
+  },
+  {
+    name: 'avx512 low-bit product: fourfold sums not divided',
+    file: 'native/isa/avx512vnni/low-bit-product.cc',
+    find: 'if constexpr (Fourfold) odd = _mm512_srai_epi32(odd, 2);',
+    replace: '',
+  },
 ];

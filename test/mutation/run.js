@@ -17,9 +17,16 @@ const mutations = require('./mutations');
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** Those that kill most come first: the first failing file ends the run. */
-const TEST_FILES = ['ops', 'edges', 'real-weights', 'hadamard', 'dequantize', 'chains', 'hostile'].map(
-  (name) => `test/kernels/reference-${name}.test.ts`,
-);
+const TEST_FILES = [
+  'ops',
+  'low-bit',
+  'edges',
+  'real-weights',
+  'hadamard',
+  'dequantize',
+  'chains',
+  'hostile',
+].map((name) => `test/kernels/reference-${name}.test.ts`);
 const TIMEOUT_MS = 300_000;
 
 /** Copies what the addon is built from. */

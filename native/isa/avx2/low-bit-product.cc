@@ -38,6 +38,7 @@ struct Product {
     std::memcpy(&four, codes, sizeof four);
     return _mm256_set1_epi32(four);
   }
+  static V::Float clampReal(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
   static __m256 halves(const uint16_t* p) { return _mm256_cvtph_ps(load16(p)); }
 
   // Widened at once.

@@ -34,6 +34,7 @@ struct Product {
     std::memcpy(&four, codes, sizeof four);
     return _mm512_set1_epi32(four);
   }
+  static V::Float clampReal(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
   static __m512 halves(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }

@@ -13,10 +13,10 @@
 #include "../int16.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
+#include "../arm/low-bit-product.h"
 #include "../probe.h"
 #include "../routing.h"
 #include "../rows.h"
-#include "../scalar/low-bit-product.h"
 
 namespace lowbit {
 namespace {
@@ -107,6 +107,29 @@ struct ByteTaps {
   }
 };
 
+// Of each output the sums of two pairs of products.
+struct LowBitSums {
+  int32x4_t sums[4][2];
+
+  void start() {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sums[i][0] = sums[i][1] = vdupq_n_s32(0);
+  }
+
+  void add(const NeonBytes& weights, const NeonBytes& codes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int8x16_t w = weights.operand(i), c = codes.operand(i);
+      sums[i][0] = vpadalq_s16(sums[i][0], multiplyLow(w, c));
+      sums[i][1] = vpadalq_s16(sums[i][1], vmull_high_s8(w, c));
+    }
+  }
+
+  int32x4_t part(int i) const { return vpaddq_s32(sums[i][0], sums[i][1]); }
+};
+
+using LowBit = LowBitProducts<NeonProduct<LowBitSums>>;
+
 using Common = VectorKernels<Neon>;
 
 void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
@@ -135,10 +158,10 @@ constexpr Kernels kNeon = {
     Gemm<ByteDot>::pack,
     Gemm<ByteDot>::scratchBytes,
     Gemm<ByteDot>::run,
-    scalar::packedLowBitBytes,
-    scalar::packLowBit,
-    scalar::lowBitScratchBytes,
-    scalar::lowBitProduct,
+    LowBit::packedBytes,
+    LowBit::pack,
+    LowBit::scratchBytes,
+    LowBit::run,
     Depthwise<ByteTaps>::packedBytes,
     Depthwise<ByteTaps>::pack,
     Depthwise<ByteTaps>::scratchBytes,

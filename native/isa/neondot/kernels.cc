@@ -8,6 +8,7 @@
 // Depthwise: a lane holds 4 vertically adjacent taps of one channel.
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
+#include "../arm/low-bit-product.h"
 #include "../probe.h"
 
 namespace lowbit {
@@ -108,6 +109,22 @@ struct ColumnDot {
   }
 };
 
+struct LowBitSums {
+  int32x4_t sums[4];
+
+  void start() {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sums[i] = vdupq_n_s32(0);
+  }
+
+  void add(const NeonBytes& weights, const NeonBytes& codes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sums[i] = vdotq_s32(sums[i], weights.operand(i), codes.operand(i));
+  }
+
+  int32x4_t part(int i) const { return sums[i]; }
+};
+
 Kernels makeKernels() {
   Kernels kernels = *neonKernels();
   kernels.name = "neondot";
@@ -119,6 +136,7 @@ Kernels makeKernels() {
   kernels.packDepthwise = Depthwise<ColumnDot>::pack;
   kernels.depthwiseScratchBytes = Depthwise<ColumnDot>::scratchBytes;
   kernels.depthwise = Depthwise<ColumnDot>::run;
+  setLowBitProduct<LowBitProducts<NeonProduct<LowBitSums>>>(kernels);
   kernels.probe = &neondotProbe;
   return kernels;
 }
