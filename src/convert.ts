@@ -1,19 +1,15 @@
 /** Conversion of a float TF.js model into one whose quantized regions run as native INT8 programs. */
 import { dirname, resolve } from 'node:path';
 import { measureChannelMaxima } from './calibration/channel-maxima';
-import {
-  BIAS_CORRECTIONS,
-  type BiasCorrection,
-  correctedObservations,
-} from './calibration/correction/bias-correction';
+import { BIAS_CORRECTIONS, correctedObservations } from './calibration/correction/bias-correction';
 import { unlabelled } from './calibration/data/labelled';
 import { randomSamples } from './calibration/data/random';
 import type { Observations } from './calibration/observations';
-import { CALIBRATION_METHODS, type CalibrationMethod } from './calibration/observers/methods';
+import { CALIBRATION_METHODS } from './calibration/observers/methods';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { LabelledSource, SampleSource } from './calibration/source';
 import type { Config, LayerConfig } from './config/config';
-import { Settings } from './config/settings';
+import { Settings, type SettingsOptions } from './config/settings';
 import { convertWeights } from './convert-weight-only';
 import {
   averageBits,
@@ -45,17 +41,8 @@ import { planQuantization, type QuantizationPlan } from './passes/quantize/plan'
 import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
 import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
-import {
-  ACTIVATIONS,
-  type Activations,
-  GROUPS,
-  type Group,
-  MOST_TARGET_BITS,
-  type RotateOption,
-  WEIGHT_FORMATS,
-  type WeightsName,
-} from './quantization/layer-weights';
-import { WEIGHT_RANGES, type WeightRange } from './quantization/weight-range';
+import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from './quantization/layer-weights';
+import { WEIGHT_RANGES } from './quantization/weight-range';
 import { VERSION } from './version';
 
 export const DEFAULT_SAMPLES = 128;
@@ -80,57 +67,8 @@ export interface ConvertProgress {
 }
 
 /** What may be said of a conversion, wherever the model comes from and goes to. */
-export interface QuantizationOptions {
-  /** What single layers get, and defaults for the options below. */
-  config?: Config;
-  /** Names or glob patterns of nodes that stay float. */
-  skip?: readonly string[];
-  /** How ranges follow from the observed values. Default `mse`. */
-  calibrationMethod?: CalibrationMethod;
-  /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
-  percentile?: number;
-  /** How many samples to use at most. Default 128. */
-  samples?: number;
-  /** Brings the channels of a tensor to similar ranges by rescaling the layers around it. Default false. */
-  equalize?: boolean;
-  /** How the bounds of weights are chosen, channel by channel. Default `max`. */
-  weightRange?: WeightRange;
-  /**
-   * What makes up for the shift that quantization gives to the mean of a layer's outputs: `fast` counts the rounding of
-   * the layer's own weights; `sequential` also what the quantized layers before it do to its inputs, and runs the model
-   * once a layer. Default `fast`.
-   */
-  biasCorrection?: BiasCorrection;
-  /**
-   * How weights are stored: in INT8, or in fewer bits where the engine can multiply by them, but for first, last and
-   * depthwise layers, which only `config` asks for. Default `int8`.
-   */
-  weights?: WeightsName;
-  /** Inputs that share a scale in low-bit formats: 32, 64, 128 or 256; 0: the whole row. Default 128. */
-  group?: Group;
-  /**
-   * Spreads weights of low-bit layers evenly by a Hadamard transform of their inputs, in blocks of 64, 128 or 256 (true:
-   * 128), where that lowers their error. Default false.
-   */
-  rotate?: RotateOption;
-  /** Makes up for the error of each low-bit weight in those that are rounded after it. Default false. */
-  errorFeedback?: boolean;
-  /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
-  targetBits?: number;
-  /**
-   * What is between layers: INT8 codes, or `float32`: then only the weights of matrix products and of tables are
-   * quantized, which makes a model small, and fast where reading its weights is what takes time. Default `int8`.
-   */
-  activations?: Activations;
-  /**
-   * Layers that get int16 activations and weights, which takes about twice the time of INT8: so many, those that cost the
-   * most accuracy on the validation data, or those with these names or glob patterns of names. Default 0.
-   */
-  int16?: number | readonly string[];
-  /**
-   * Gives the fewest layers int16 activations, or leaves them in float where that is not enough, with which the model
-   * loses at most this many points of top-1 on `validation`.
-   */
+export interface QuantizationOptions extends SettingsOptions {
+  /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
   maxDrop?: number;
   /** The same with at least this signal-to-noise, in dB, at every output. */
   minSignalToNoise?: number;
@@ -138,11 +76,6 @@ export interface QuantizationOptions {
   validation?: LabelledSource;
   /** How many samples of it to use at most. Default 128. */
   validationSamples?: number;
-  /**
-   * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
-   * every intermediate. The results are the same. Default true.
-   */
-  regions?: boolean;
   onProgress?(progress: ConvertProgress): void;
   /** Aborts the conversion; nothing is left behind. */
   signal?: AbortSignal;

@@ -18,23 +18,59 @@ import type { WeightRange } from '../quantization/weight-range';
 import { type Config, checkConfig, type LayerConfig } from './config';
 import { LayerRules } from './layer-rules';
 
+/** What is decided layer by layer, and for the model as a whole. */
 export interface SettingsOptions {
+  /** What single layers get, and defaults for the options below. */
   config?: Config;
+  /** Names or glob patterns of nodes that stay float. */
   skip?: readonly string[];
+  /** How ranges follow from the observed values. Default `mse`. */
   calibrationMethod?: CalibrationMethod;
+  /** With `percentile`: the share of values that either bound keeps, in percent. Default 99.99. */
   percentile?: number;
+  /** How many samples to use at most. Default 128. */
   samples?: number;
+  /** Brings the channels of a tensor to similar ranges by rescaling the layers around it. Default false. */
   equalize?: boolean;
+  /** How the bounds of weights are chosen, channel by channel. Default `max`. */
   weightRange?: WeightRange;
+  /**
+   * What makes up for the shift that quantization gives to the mean of a layer's outputs: `fast` counts the rounding of
+   * the layer's own weights; `sequential` also what the quantized layers before it do to its inputs, and runs the model
+   * once a layer. Default `fast`.
+   */
   biasCorrection?: BiasCorrection;
-  regions?: boolean;
+  /**
+   * How weights are stored: in INT8, or in fewer bits where the engine can multiply by them, but for first, last and
+   * depthwise layers, which only `config` asks for. Default `int8`.
+   */
   weights?: WeightsName;
+  /** Inputs that share a scale in low-bit formats: 32, 64, 128 or 256; 0: the whole row. Default 128. */
   group?: Group;
+  /**
+   * Spreads weights of low-bit layers evenly by a Hadamard transform of their inputs, in blocks of 64, 128 or 256 (true:
+   * 128), where that lowers their error. Default false.
+   */
   rotate?: RotateOption;
+  /** Makes up for the error of each low-bit weight in those that are rounded after it. Default false. */
   errorFeedback?: boolean;
+  /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
   targetBits?: number;
+  /**
+   * What is between layers: INT8 codes, or `float32`: then only the weights of matrix products and of tables are
+   * quantized, which makes a model small, and fast where reading its weights is what takes time. Default `int8`.
+   */
   activations?: Activations;
+  /**
+   * Layers that get int16 activations and weights, which takes about twice the time of INT8: so many, those that cost the
+   * most accuracy on the validation data, or those with these names or glob patterns of names. Default 0.
+   */
   int16?: number | readonly string[];
+  /**
+   * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
+   * every intermediate. The results are the same. Default true.
+   */
+  regions?: boolean;
 }
 
 /** What a layer is asked to store its weights as, and whether a pattern asks for it. */
