@@ -28,6 +28,7 @@ import {
   type WeightsName,
 } from '../quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
+import { recoveryEffects } from '../report/recovery';
 import {
   type CommandContext,
   type CommonOptions,
@@ -152,8 +153,15 @@ async function saveConvertReport(
     memory: false,
     onProgress: (done) => progress.update('comparing', done, REPORT_SAMPLES),
   });
+  const recovery = await recoveryEffects({
+    float: options.input,
+    calibration,
+    conversion: converted,
+    signal,
+    onProgress: (done, total) => progress.update('recovery', done, total),
+  });
   return saveReport(
-    await makeReportWithProgress(progress, { ...models, comparison, conversion: converted }),
+    await makeReportWithProgress(progress, { ...models, comparison, conversion: converted, recovery }),
     options,
   );
 }

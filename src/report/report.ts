@@ -19,6 +19,7 @@ import { layersOf } from '../passes/quantize/layers';
 import { planQuantization } from '../passes/quantize/plan';
 import { observedTensors } from '../passes/quantize/quantize-graph';
 import { importBackend, withBackend } from '../runtime/backends';
+import type { RecoveryEffect } from './recovery';
 
 /** Raised when a field changes its meaning or goes; new fields may come without. */
 export const REPORT_FORMAT_VERSION = 1;
@@ -56,6 +57,8 @@ export interface Report {
   readonly calibration: Readonly<Record<string, unknown>>;
   /** Settings and warnings, where the report was made with the conversion. */
   readonly conversion?: ReportConversion;
+  /** What each way to recover accuracy was worth, where the report was made with the conversion. */
+  readonly recovery?: readonly RecoveryEffect[];
   /** Layers compute their channels at other scales than the float model does; they are compared at theirs. */
   readonly equalized?: true;
   /** In the order of execution. */
@@ -79,6 +82,8 @@ export interface ReportOptions {
   comparison: CompareReport;
   /** What the conversion told. */
   conversion?: QuantizationReport;
+  /** What the conversion's ways to recover accuracy were worth. */
+  recovery?: readonly RecoveryEffect[];
   /** How many samples to compare the layers on. Default 8. */
   layerSamples?: number;
   /** Timed runs of each layer; 0: none. Default 10. */
@@ -190,6 +195,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     macs: macsOf(layers),
     calibration: metadata.calibration,
     ...(conversion && { conversion: conversionOf(conversion) }),
+    ...(options.recovery && { recovery: options.recovery }),
     ...(equalized && { equalized }),
     layers: layers.map((layer) => {
       const milliseconds = times?.layers.get(layer.name);

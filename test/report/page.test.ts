@@ -56,6 +56,7 @@ const REPORT: Report = {
   macs: { total: 40_000, int8: 40_000, percent: 100 },
   calibration: { method: 'percentile 99.99', samples: 4, versions: { tfjs: HOSTILE[1] } },
   conversion: { settings: { biasCorrection: 'sequential' }, warnings: [HOSTILE[3]] },
+  recovery: [{ pass: 'sequential bias correction', without: 21.25, with: 33.75 }],
   layers: HOSTILE.map(layer),
   layerSamples: 4,
   borderMilliseconds: 0.1,
@@ -167,6 +168,14 @@ describeWithBrowser('the page of a report', () => {
     expect(await page.$eval('#noise-section', (element) => element.textContent)).toContain(
       'alone is quantized',
     );
+    await page.close();
+  });
+
+  test('shows what each way to recover accuracy was worth', async () => {
+    const { page } = await open();
+    const text = await page.$eval('#recovery-section', (element) => element.textContent);
+    expect(text).toContain('sequential bias correction');
+    expect(text).toMatch(/21\.\d dB.*33\.\d dB/);
     await page.close();
   });
 

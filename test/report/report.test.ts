@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sample } from '../../src/graph/ir';
 import { type CompareReport, compare, convert, makeReport, writeReport } from '../../src/index';
+import { recoveryEffects } from '../../src/report/recovery';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 let models: { float: string; lowbit: string };
@@ -72,4 +73,38 @@ test('compares the layers of an equalized model at its own scales', async () => 
     expect(signalToNoise).toBeGreaterThan(20);
     expect(sensitivity).toBeUndefined();
   }
+});
+
+test('tells what each way to recover accuracy was worth', async () => {
+  const output = join(temporaryFolder(), 'recovered');
+  const asked = { equalize: true, weightRange: 'mse', biasCorrection: 'sequential' } as const;
+  const conversion = await convert({ input: models.float, output, calibration: samples, ...asked });
+  const options = { float: models.float, calibration: samples, conversion };
+  const effects = await recoveryEffects(options);
+  expect(effects.map(({ pass }) => pass)).toEqual([
+    'equalization',
+    'weight ranges by least squares',
+    'sequential bias correction',
+  ]);
+  const whole = await compare({
+    float: models.float,
+    lowbit: join(output, 'model.json'),
+    samples,
+    latencyRuns: 1,
+    memory: false,
+  });
+  const worst = Math.min(...whole.outputs.map(({ signalToNoise }) => signalToNoise));
+  for (const effect of effects) {
+    expect(effect.with).toBeCloseTo(worst, 3);
+    expect(effect.without).toBeGreaterThan(10);
+  }
+  // The weights of this model are even: none is worth cutting off.
+  for (const effect of [effects[0], effects[2]]) expect(effect.without).not.toBe(effect.with);
+  const without = await convert({
+    input: models.float,
+    output: join(temporaryFolder(), 'without'),
+    calibration: samples,
+    biasCorrection: 'none',
+  });
+  expect(await recoveryEffects({ ...options, conversion: without })).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { redraw } from './charts.js';
 import { layers, prefix, report } from './data.js';
 import { element } from './elements.js';
 import { layerSection, noiseSection, sizeSection, timeSection } from './layers.js';
-import { cards, floatSection, originSection, outputsNote } from './summary.js';
+import { cards, floatSection, originSection, outputsNote, recoverySection } from './summary.js';
 import { tableSection } from './table.js';
 
 function build() {
@@ -12,6 +12,7 @@ function build() {
   const layer = layerSection();
   const size = sizeSection();
   const table = tableSection();
+  const recovery = recoverySection();
   const time = layers.some(({ milliseconds: measured }) => measured) ? timeSection() : undefined;
   document
     .getElementById('report')
@@ -28,6 +29,7 @@ function build() {
       layer.made,
       element('div', { class: 'row' }, size.made, ...(time ? [time.made] : [])),
       table.made,
+      ...(recovery ? [recovery] : []),
       floatSection(),
       originSection(),
     );

@@ -68,10 +68,41 @@ export function outputsNote() {
   );
 }
 
-export function floatSection() {
-  const heads = ['Node', 'Op', 'Why'].map((title, i) =>
+function headings(titles) {
+  const heads = titles.map((title, i) =>
     element('th', { scope: 'col', class: i === 0 ? 'plain name' : 'plain' }, title),
   );
+  return element('thead', {}, element('tr', {}, ...heads));
+}
+
+function plainTable(titles, rows) {
+  const body = element('tbody', {}, ...rows);
+  return element('div', { class: 'table' }, element('table', {}, headings(titles), body));
+}
+
+/** What each way to recover accuracy was worth; undefined where none was measured. */
+export function recoverySection() {
+  const { recovery = [] } = report;
+  if (recovery.length === 0) return undefined;
+  const rows = recovery.map((effect) =>
+    element(
+      'tr',
+      {},
+      element('td', {}, effect.pass),
+      element('td', {}, showDecibels(effect.without)),
+      element('td', {}, showDecibels(effect.with)),
+    ),
+  );
+  const note = 'Signal-to-noise of the worst output, converted without each pass and as it is.';
+  return section(
+    'recovery-section',
+    'What recovers accuracy',
+    note,
+    plainTable(['Pass', 'Without', 'With'], rows),
+  );
+}
+
+export function floatSection() {
   const rows = report.float.map(({ name, op, reason }) =>
     element(
       'tr',
@@ -84,16 +115,7 @@ export function floatSection() {
   const body =
     rows.length === 0
       ? element('p', { class: 'quiet' }, 'None: the whole model runs in INT8.')
-      : element(
-          'div',
-          { class: 'table' },
-          element(
-            'table',
-            {},
-            element('thead', {}, element('tr', {}, ...heads)),
-            element('tbody', {}, ...rows),
-          ),
-        );
+      : plainTable(['Node', 'Op', 'Why'], rows);
   const note = rows.length === 0 ? undefined : `${rows.length} node${rows.length === 1 ? '' : 's'}.`;
   return section('float-section', 'What stays float', note, body);
 }
