@@ -34,8 +34,7 @@ describeWithShared('a real model on a few samples', () => {
   test.each(BARS)(
     '%s: %s',
     async (name, figure, sense, bar, regions) => {
-      const model = MODELS.find((m: { name: string }) => m.name === name);
-      const result = await evaluate(model, FEW);
+      const result = evaluate(name);
       console.info(JSON.stringify({ name, figures: result.figures }));
       expect(result.regions).toBe(regions);
       if (sense === 'most') expect(result.figures[figure]).toBeLessThanOrEqual(bar);
