@@ -44,8 +44,8 @@ const PASSES: readonly RecoveryPass[] = [
 export interface RecoveryOptions {
   /** Path or file URL of the float model's model.json. */
   float: string;
-  /** What it was converted with. */
-  calibration: SampleSource | 'random';
+  /** What it was converted with; without data there is no pass to measure. */
+  calibration: SampleSource | 'random' | undefined;
   /** What the conversion told: what it decided is kept but for the pass. */
   conversion: Pick<QuantizationReport, 'config'>;
   /** How many samples to measure on. Default 16. */
@@ -63,8 +63,8 @@ export interface RecoveryOptions {
 export async function recoveryEffects(options: RecoveryOptions): Promise<RecoveryEffect[]> {
   const { calibration, conversion, samples = 16, signal } = options;
   const { config } = conversion;
-  const used = PASSES.filter((pass) => pass.used(config));
-  if (used.length === 0) return [];
+  const used = PASSES.filter((pass) => config.activations !== 'float32' && pass.used(config));
+  if (used.length === 0 || calibration === undefined) return [];
   const source = await readModel(options.float);
   const data = calibration === 'random' ? randomSamples() : calibration;
   const backend = await importBackend();
