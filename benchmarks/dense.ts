@@ -38,7 +38,6 @@ interface Options {
 const SEED = 5;
 const CALIBRATION = { batches: 4, rows: 64 };
 const EVALUATION = { batches: 2, rows: 32 };
-const BACKENDS = ['wasm', 'cpu'];
 
 /** All data comes of the same causes; what was calibrated on is not evaluated on. */
 function dataOf(sizes: readonly number[]): { calibration: Sample[]; evaluation: Sample[] } {
@@ -118,19 +117,16 @@ async function memory(graph: Graph, { formats }: Options, folder: string): Promi
     const output = join(folder, format);
     await writeGraphModel(converted.graph, output);
     const packed = await shardBytes(output);
-    for (const backend of BACKENDS) {
-      const { resident, peak } = await measureMemory(join(output, 'model.json'), backend);
-      rows.push([
-        format,
-        backend,
-        megabytes(packed),
-        megabytes(resident),
-        `${(resident / packed).toFixed(2)}x`,
-        megabytes(peak),
-      ]);
-    }
+    const { resident, peak } = await measureMemory(join(output, 'model.json'), await importBackend());
+    rows.push([
+      format,
+      megabytes(packed),
+      megabytes(resident),
+      `${(resident / packed).toFixed(2)}x`,
+      megabytes(peak),
+    ]);
   }
-  return table(['weights', 'backend', 'weight files', 'resident', 'of the files', 'peak'], rows);
+  return table(['weights', 'weight files', 'resident', 'of the files', 'peak'], rows);
 }
 
 async function main(options: Options): Promise<void> {

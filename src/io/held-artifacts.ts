@@ -37,37 +37,50 @@ function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
   return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
 }
 
+/** The functions below are made apart from what holds the weights: a closure keeps all that its scope captures. */
+function readerOf(folder: string, groups: io.WeightsManifestConfig): () => ArrayBuffer {
+  return () => new Uint8Array(readShards(folder, groups)).buffer;
+}
+
+function wordsReader(read: () => ArrayBuffer, start: number, bytes: number): () => Int32Array {
+  return () => new Int32Array(read().slice(start, start + bytes));
+}
+
+function giving<Value>(value: Value): () => Value {
+  return () => value;
+}
+
 /** A property that is `first` when it is looked at, and what `later` gives ever after. */
 function onceThen<Value>(target: object, name: string, first: Value, later: () => Value): void {
-  let next: (() => Value) | undefined = () => {
+  let next = () => {
     next = later;
     return first;
   };
   Object.defineProperty(target, name, {
-    get: () => next?.(),
+    get: () => next(),
     set(value: Value) {
-      next = () => value;
+      next = giving(value);
     },
     enumerable: true,
     configurable: true,
   });
 }
 
-/**
- * @param artifacts with all weights
- * @param folder of the shards, to read them again
- */
-export function holdBackWeights(
-  artifacts: io.ModelArtifacts,
-  folder: string,
-  groups: io.WeightsManifestConfig,
-): io.ModelArtifacts {
+interface Cut {
+  readonly specs: io.WeightsManifestEntry[];
+  readonly data: ArrayBuffer;
+  /** What must live as long as the model. */
+  readonly holders: object[];
+}
+
+/** Takes large weights of programs out; undefined where there are none. */
+function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | undefined {
   const specs = artifacts.weightSpecs!;
   const sizes = specs.map(bytesOf);
   const regions = weightsOfRegions(artifacts.modelTopology);
   const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
     regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= FEWEST_WORDS;
-  if (!specs.some(large) || sizes.includes(undefined)) return artifacts;
+  if (!specs.some(large) || sizes.includes(undefined)) return undefined;
   const all = artifacts.weightData as ArrayBuffer;
   const parts: Uint8Array[] = [];
   const holders: object[] = [];
@@ -79,16 +92,29 @@ export function holdBackWeights(
       parts.push(new Uint8Array(all, start, bytes));
       return spec;
     }
-    const read = () =>
-      new Int32Array(new Uint8Array(readShards(folder, groups)).buffer.slice(start, start + bytes));
-    const { token, held } = holdWeights(new Int32Array(all.slice(start, start + bytes)), read);
+    const words = new Int32Array(all.slice(start, start + bytes));
+    const { token, held } = holdWeights(words, wordsReader(read, start, bytes));
     parts.push(new Uint8Array(token.buffer));
     holders.push(held);
     return { ...spec, shape: [token.byteLength / WORD] };
   });
-  const data = new Uint8Array(Buffer.concat(parts)).buffer;
-  const held = { ...artifacts, heldWeights: holders };
-  onceThen(held, 'weightSpecs', compact, () => specs);
-  onceThen(held, 'weightData', data, () => new Uint8Array(readShards(folder, groups)).buffer);
+  return { specs: compact, data: new Uint8Array(Buffer.concat(parts)).buffer, holders };
+}
+
+/**
+ * @param artifacts with all weights
+ * @param folder of the shards, to read them again
+ */
+export function holdBackWeights(
+  artifacts: io.ModelArtifacts,
+  folder: string,
+  groups: io.WeightsManifestConfig,
+): io.ModelArtifacts {
+  const read = readerOf(folder, groups);
+  const cut = cutOut(artifacts, read);
+  if (!cut) return artifacts;
+  const held = { ...artifacts, heldWeights: cut.holders };
+  onceThen(held, 'weightSpecs', cut.specs, giving(artifacts.weightSpecs!));
+  onceThen(held, 'weightData', cut.data, read);
   return held;
 }
