@@ -1,0 +1,90 @@
+/** The curve of misses against perplexity, as one HTML file that needs no other. */
+const fs = require('node:fs');
+const path = require('node:path');
+
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+const COLORS = ['#b5442e', '#2166ac', '#3a8f4d', '#7a5195', '#c98a1b'];
+
+/** The chart library as one script, without the reference to its source map. */
+function chartLibrary() {
+  const script = path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js');
+  return fs.readFileSync(script, 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
+}
+
+/** A line for each cache and number of protected picks, a point for each bonus. */
+function datasets(rows) {
+  const lines = new Map();
+  const caches = [...new Set(rows.map(({ cache }) => cache))];
+  for (const { cache, bonus, protect, ofLru, worse } of rows.filter(({ bonus }) => bonus > 0)) {
+    const name = `cache ${cache} %, ${protect} protected`;
+    const color = COLORS[caches.indexOf(cache) % COLORS.length];
+    if (!lines.has(name)) {
+      const dash = protect > 0 ? [6, 4] : [];
+      const start = { x: 1, y: 0, bonus: 0 };
+      lines.set(name, {
+        label: name,
+        data: [start],
+        borderColor: color,
+        backgroundColor: color,
+        borderDash: dash,
+        showLine: true,
+      });
+    }
+    lines.get(name).data.push({ x: ofLru, y: 100 * worse, bonus });
+  }
+  return [...lines.values()];
+}
+
+function draw(data) {
+  const axis = (text, more) => ({ title: { display: true, text }, ...more });
+  new Chart(document.querySelector('canvas'), {
+    type: 'scatter',
+    data: { datasets: data },
+    options: {
+      animation: false,
+      maintainAspectRatio: false,
+      scales: {
+        x: axis('misses, of those of LRU with plain routing', { min: 0 }),
+        y: axis('perplexity above that of plain routing, %', { suggestedMin: 0 }),
+      },
+      plugins: {
+        tooltip: {
+          callbacks: {
+            label: ({ dataset, raw }) =>
+              `${dataset.label}, bonus ${raw.bonus}: ${raw.x.toFixed(2)} of the misses, ${raw.y.toFixed(2)} % more perplexity`,
+          },
+        },
+      },
+    },
+  });
+}
+
+function chartPage(rows, characters) {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Memory-aware routing: misses against perplexity</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
+div { height: 32rem }
+</style>
+</head>
+<body>
+<h1>Memory-aware routing: misses against perplexity</h1>
+<p>The character model of examples/moe-char-lm over ${characters} held-out characters. Each point is a bonus for experts in
+memory; lower left is better.</p>
+<div><canvas role="img" aria-label="Misses against perplexity for each bonus and cache"></canvas></div>
+<script>
+${chartLibrary()}</script>
+<script>
+(${draw})(${JSON.stringify(datasets(rows))});
+</script>
+</body>
+</html>
+`;
+}
+
+module.exports = { chartPage };
