@@ -1,7 +1,8 @@
 /**
  * What each way to recover accuracy does, with and without, on models of ../shared: `npm run bench:recovery`.
  *
- * Each row converts the model anew; the first with none of them, the second as `convert` does by default.
+ * Each row converts the model anew; the first with none of them, the second as `convert` does by default. Some samples
+ * show the effects, all of them would take hours: `--samples`, `--calibration-samples`.
  */
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
@@ -17,6 +18,8 @@ const NAMES = [
   'resnet8_cifar10',
   'resnet20_cifar10',
 ];
+
+const SOME_SAMPLES = 64;
 
 const NONE = { biasCorrection: 'none', weightRange: 'max', equalize: false };
 
@@ -73,8 +76,8 @@ async function main(names, options) {
 
 program
   .argument('[models...]', `default: ${NAMES.join(', ')}`)
-  .option('--samples <count>', 'how many samples to judge at most', positiveInteger)
-  .option('--calibration-samples <count>', 'how many samples to calibrate on', positiveInteger)
+  .option('--samples <count>', 'how many samples to judge at most', positiveInteger, SOME_SAMPLES)
+  .option('--calibration-samples <count>', 'how many samples to calibrate on', positiveInteger, SOME_SAMPLES)
   .action(main);
 
 program.parseAsync().catch((error) => {
