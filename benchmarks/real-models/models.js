@@ -68,7 +68,7 @@ const MODELS = [
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
-    convert: { int16: ['**/add_*/add', '**/p_re_lu_*/Relu'] },
+    convert: { calibrationMethod: 'percentile' },
     score: () => landmarks('output_mesh', 192),
     bars: [['landmarkError', 'most', 1]],
   },
