@@ -11,7 +11,7 @@ import { consumers, GraphEditor, output, outputNodes, refKey } from '../graph/ed
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
-import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from './linear-op';
+import { type LinearOp, linearKind, readLinearOp, weightsPerChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type PassResult } from './pass';
 import { inFilterOrder, reorder } from './quantize/filter-order';
 
@@ -71,7 +71,7 @@ function groupOf(search: Search, start: TensorRef): Group | undefined {
 }
 
 function rotateInputs(op: LinearOp, rotation: Rotation): LinearOp {
-  const channels = op.kind === 'conv' ? op.filter.shape[2] : op.filter.values.length / op.channels;
+  const channels = op.kind === 'conv' ? op.filter.shape[2] : weightsPerChannel(op);
   const values = reorder(op);
   const turned = rotateRows(values, values.length / channels, channels, rotation);
   return { ...op, filter: { ...op.filter, values: inFilterOrder(op, turned) } };
@@ -80,19 +80,18 @@ function rotateInputs(op: LinearOp, rotation: Rotation): LinearOp {
 function rotateOutputs(op: LinearOp, rotation: Rotation): LinearOp {
   const { channels, filter, bias } = op;
   const columns = op.transposed ? filter.shape[1] : 1;
-  const values = new Float32Array(filter.values.length);
+  const before = filter.values as Float32Array;
+  const values = new Float32Array(before.length);
   if (op.transposed) {
     // [out, in]: an output's weights for one input lie a row apart.
     const column = new Float32Array(channels);
     for (let k = 0; k < columns; k++) {
-      for (let c = 0; c < channels; c++) column[c] = filter.values[c * columns + k];
+      for (let c = 0; c < channels; c++) column[c] = before[c * columns + k];
       const turned = rotateRows(column, 1, channels, rotation);
       for (let c = 0; c < channels; c++) values[c * columns + k] = turned[c];
     }
   } else {
-    values.set(
-      rotateRows(filter.values as Float32Array, filter.values.length / channels, channels, rotation),
-    );
+    values.set(rotateRows(before, before.length / channels, channels, rotation));
   }
   return {
     ...op,

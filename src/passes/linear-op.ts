@@ -51,6 +51,11 @@ function outputChannels(kind: LinearKind, shape: readonly number[], transposed: 
   return kind === 'conv' ? shape[3] : shape[2] * shape[3];
 }
 
+/** Weights of one output channel, without reading them. */
+export function weightsPerChannel({ filter, channels }: Pick<LinearOp, 'filter' | 'channels'>): number {
+  return filter.shape.reduce((product, dim) => product * dim, 1) / channels;
+}
+
 /** A vector of one value a channel, from a constant that broadcasts along all other axes. */
 export function perChannel(constant: Constant | undefined, channels: number): Float32Array | undefined {
   if (constant?.dtype !== 'float32') return undefined;

@@ -8,10 +8,12 @@ export class SignalToNoise {
   private noise = 0;
 
   add(reference: Values, approximation: Values): void {
-    for (let i = 0; i < reference.length; i++) {
-      this.signal += reference[i] ** 2;
-      this.noise += (reference[i] - approximation[i]) ** 2;
-    }
+    for (let i = 0; i < reference.length; i++) this.addOne(reference[i], approximation[i]);
+  }
+
+  addOne(reference: number, approximation: number): void {
+    this.signal += reference ** 2;
+    this.noise += (reference - approximation) ** 2;
   }
 
   /** Infinity for equal values. */

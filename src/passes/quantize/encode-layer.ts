@@ -6,7 +6,7 @@ import { encodeMatrix } from '../../quantization/formats/encode';
 import type { FormatName } from '../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../quantization/hadamard';
 import { SignalToNoise } from '../../quantization/metrics';
-import type { LinearOp } from '../linear-op';
+import { type LinearOp, weightsPerChannel } from '../linear-op';
 import { inputChannel, reorder } from './filter-order';
 import type { EncodedLayer } from './lower-low-bit';
 
@@ -32,7 +32,7 @@ export function statisticsOf(op: LinearOp, rotation: Rotation | undefined, obser
 
 /** Channels of the input: a row of weights has them once for every position of the window. */
 export function inputChannels(op: LinearOp): number {
-  return op.kind === 'conv' ? op.filter.shape[2] : op.filter.values.length / op.channels;
+  return op.kind === 'conv' ? op.filter.shape[2] : weightsPerChannel(op);
 }
 
 /** The weights in the program's order, [out][... in], with the channels rotated. */
@@ -72,7 +72,7 @@ const JUDGED_ROWS = 64;
 
 /** Whether a rotation lowers the squared error of a layer's weights, all inputs counting alike. */
 export function rotationHelps(op: LinearOp, { rotation, ...format }: LayerFormat): boolean {
-  const depth = op.filter.values.length / op.channels;
+  const depth = weightsPerChannel(op);
   const step = Math.max(1, Math.ceil(op.channels / JUDGED_ROWS));
   const rows = Math.ceil(op.channels / step);
   const error = (turned: Rotation | undefined) => {

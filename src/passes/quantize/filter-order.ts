@@ -1,5 +1,5 @@
 /** The order of weights in a program: [out, h, w, in], [h, w, in * multiplier] or [out, in]. */
-import { filterChannel, type LinearOp } from '../linear-op';
+import { filterChannel, type LinearOp, weightsPerChannel } from '../linear-op';
 
 /** The filter in the program's order. */
 export function reorder(op: LinearOp): Float32Array {
@@ -17,7 +17,7 @@ export function reorder(op: LinearOp): Float32Array {
 /** The output channel of each weight in the program's order. */
 export function programChannel(op: LinearOp): (i: number) => number {
   if (op.kind === 'depthwise') return filterChannel(op);
-  const perChannel = op.filter.values.length / op.channels;
+  const perChannel = weightsPerChannel(op);
   return (i) => Math.floor(i / perChannel);
 }
 
@@ -25,7 +25,7 @@ export function programChannel(op: LinearOp): (i: number) => number {
 export function inputChannel(op: LinearOp): (i: number) => number {
   const [, , inChannels, last] = op.filter.shape;
   if (op.kind === 'depthwise') return (i) => Math.floor(i / last) % inChannels;
-  const channels = op.kind === 'conv' ? inChannels : op.filter.values.length / op.channels;
+  const channels = op.kind === 'conv' ? inChannels : weightsPerChannel(op);
   return (i) => i % channels;
 }
 

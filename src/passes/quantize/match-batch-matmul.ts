@@ -24,10 +24,11 @@ interface Product {
 function linear({ node, operands, transposeB }: Product, matrix: Constant): Quantizable {
   const [rows, columns] = matrix.shape.slice(-2);
   const [inFeatures, outFeatures] = transposeB ? [columns, rows] : [rows, columns];
-  const values = new Float32Array(matrix.values.length);
+  const before = matrix.values;
+  const values = new Float32Array(before.length);
   for (let i = 0; i < values.length; i++) {
     const from = transposeB ? i : (i % inFeatures) * outFeatures + Math.floor(i / inFeatures);
-    values[i] = matrix.values[from];
+    values[i] = before[from];
   }
   const [input] = operands;
   return {

@@ -25,12 +25,13 @@ interface Transposed {
 function weightsOf({ node, input, filter, window }: Transposed, affine?: ChannelAffine): LayerWeights {
   const [height, width, channels, depth] = filter.shape;
   const taps = height * width;
-  const values = new Float32Array(filter.values.length);
+  const before = filter.values;
+  const values = new Float32Array(before.length);
   for (let i = 0; i < values.length; i++) {
     const channel = Math.floor(i / (taps * depth));
     const tap = Math.floor(i / depth) % taps;
     const scale = affine?.scale[channel] ?? 1;
-    values[i] = scale * filter.values[(tap * channels + channel) * depth + (i % depth)];
+    values[i] = scale * before[(tap * channels + channel) * depth + (i % depth)];
   }
   return {
     node: node.name,

@@ -9,7 +9,7 @@ import {
   OpKind,
   type Window,
 } from '../../runtime/program';
-import { type LinearOp, linearKind, readLinearOp } from '../linear-op';
+import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
@@ -70,7 +70,7 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   const common = { name: op.node.name, ...lowered };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
   if (op.kind === 'matmul') {
-    const inFeatures = op.filter.values.length / op.channels;
+    const inFeatures = weightsPerChannel(op);
     builder.op({ ...common, kind: OpKind.Linear, inFeatures, outFeatures: op.channels });
     return;
   }
@@ -84,8 +84,8 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
 }
 
 /** Whether the engine can run the op on int16 activations. */
-function hasInt16Form({ filter, channels, kind }: LinearOp): boolean {
-  return fitsInt16(filter.values.length / channels) && (kind !== 'depthwise' || filter.shape[3] === 1);
+function hasInt16Form(op: LinearOp): boolean {
+  return fitsInt16(weightsPerChannel(op)) && (op.kind !== 'depthwise' || op.filter.shape[3] === 1);
 }
 
 export const matchWeighted: Matcher = (node, { graph, shapes }) => {

@@ -3,7 +3,7 @@ import type { TensorRef } from '../../graph/ir';
 import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { biasCorrection } from '../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../quantization/int16-filter';
-import { signalToNoise } from '../../quantization/metrics';
+import { SignalToNoise } from '../../quantization/metrics';
 import type { Int8FilterRef, Int16FilterRef } from '../../runtime/program';
 import type { ProgramBuilder, WeightOptions } from './program-builder';
 
@@ -44,9 +44,9 @@ function fidelity(
   { values, outputChannel }: LayerWeights,
   { codes, scales }: QuantizedFilter | Int16Filter,
 ): number {
-  const restored = new Float32Array(values.length);
-  for (let i = 0; i < restored.length; i++) restored[i] = codes[i] * scales[outputChannel(i)];
-  return signalToNoise(values, restored);
+  const sums = new SignalToNoise();
+  for (let i = 0; i < values.length; i++) sums.addOne(values[i], codes[i] * scales[outputChannel(i)]);
+  return sums.decibels;
 }
 
 /** Appends int16 weights, and a float32 bias that makes up for what rounding them does to the mean. */
