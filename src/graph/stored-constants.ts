@@ -13,7 +13,7 @@ export interface Shard {
 export const STORED_BYTES = 64 * 1024;
 
 /** How much of them is kept in memory: passes look at a weight several times in a row. */
-const KEPT_BYTES = 32 * 1024 * 1024;
+const KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Reads bytes across shards that lie end to end. */
 function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
