@@ -107,7 +107,7 @@ class Convolution : public Operator {
           args.rowCount = count;
           args.taps = taps();
           args.depth = depth();
-          args.packed = block.packed.data();
+          args.packed = block.packed;
           args.outputs = block.count;
           args.stage = &stage;
           args.scratch = scratch;

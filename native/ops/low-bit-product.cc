@@ -111,11 +111,16 @@ class LowBitProduct : public Operator {
         productScratchBytes_(alignUp(kernels.lowBitScratchBytes(matrix.format, matrix.depth))),
         numbers_(reader, matrix, filter, activation, input, output),
         zeroRow_(matrix.depth + 64, static_cast<uint8_t>(input.zeroPoint)) {
+    std::vector<size_t> sizes;
     for (int32_t first = 0; first < matrix.rows; first += PackedMatrix::kBlock) {
       const int32_t count = std::min(PackedMatrix::kBlock, matrix.rows - first);
-      blocks_.push_back(
-          PackedMatrix::Block{first, count, PackedBytes(kernels.packedLowBitBytes(format_, count, matrix.depth))});
-      kernels.packLowBit(matrix.slice(first, count), numbers_.from(first), blocks_.back().packed.data());
+      sizes.push_back(kernels.packedLowBitBytes(format_, count, matrix.depth));
+    }
+    packed_ = PackedBlocks(sizes);
+    for (int32_t first = 0; first < matrix.rows; first += PackedMatrix::kBlock) {
+      const int32_t count = std::min(PackedMatrix::kBlock, matrix.rows - first);
+      blocks_.push_back(PackedMatrix::Block{first, count, packed_.block(blocks_.size())});
+      kernels.packLowBit(matrix.slice(first, count), numbers_.from(first), blocks_.back().packed);
     }
   }
 
@@ -161,7 +166,7 @@ class LowBitProduct : public Operator {
       args.scratch = scratch;
       for (size_t b = split.firstBlock(chunk), end = b + split.blocks; b < end; ++b) {
         const PackedMatrix::Block& block = blocks_[b];
-        args.packed = block.packed.data();
+        args.packed = block.packed;
         args.outputs = block.count;
         if (toFloat_) {
           args.floatOut = context.output.floats() + first * outChannels_ + block.first;
@@ -176,11 +181,7 @@ class LowBitProduct : public Operator {
     });
   }
 
-  size_t packedBytes() const override {
-    size_t sum = 0;
-    for (const PackedMatrix::Block& block : blocks_) sum += block.packed.bytes();
-    return sum;
-  }
+  size_t packedBytes() const override { return packed_.bytes(); }
 
  private:
   static constexpr int64_t kMaxRows = 576;
@@ -192,6 +193,7 @@ class LowBitProduct : public Operator {
   size_t productScratchBytes_;
   LowBitNumbers numbers_;
   std::vector<uint8_t> zeroRow_;
+  PackedBlocks packed_;
   std::vector<PackedMatrix::Block> blocks_;
 };
 

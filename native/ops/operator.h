@@ -7,6 +7,7 @@
 #include "../isa/kernels.h"
 #include "../plan/program.h"
 #include "../plan/threads.h"
+#include "packed-bytes.h"
 
 namespace lowbit {
 
@@ -53,26 +54,6 @@ struct RunContext {
   T* threadScratch(int thread) const {
     return reinterpret_cast<T*>(scratch + static_cast<size_t>(thread) * scratchStride);
   }
-};
-
-constexpr size_t kAlignment = 64;
-
-inline size_t alignUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-// 64-aligned bytes whose tail may be over-read by kernels.
-class PackedBytes {
- public:
-  explicit PackedBytes(size_t bytes = 0) : bytes_(bytes), storage_(bytes + 2 * kAlignment) {}
-  uint8_t* data() {
-    return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(storage_.data()) + kAlignment - 1) &
-                                      ~(kAlignment - 1));
-  }
-  const uint8_t* data() const { return const_cast<PackedBytes*>(this)->data(); }
-  size_t bytes() const { return bytes_; }
-
- private:
-  size_t bytes_;
-  std::vector<uint8_t> storage_;
 };
 
 class Operator {

@@ -180,7 +180,7 @@ class TransposedConvolution : public Operator {
       gather(context.inputs[0], plan, phase, line / plan.inH, qy, firstQ + done, args.rowCount, pointers);
       const int64_t pixel = line * plan.inW + firstX + static_cast<int64_t>(done) * w.strideW;
       for (const PackedMatrix::Block& block : phase.matrix.blocks()) {
-        args.packed = block.packed.data();
+        args.packed = block.packed;
         args.outputs = block.count;
         if (toFloat_) {
           args.floatOut = context.output.floats() + pixel * geometry_.outChannels + block.first;

@@ -82,30 +82,32 @@ class PackedMatrix {
   // `constants` start at the first output of the matrix.
   PackedMatrix(const Kernels& kernels, const int8_t* filter, int32_t outputs, int32_t taps, int32_t depth,
                const ChannelConstants& constants) {
+    std::vector<size_t> sizes;
+    for (int32_t first = 0; first < outputs; first += kBlock) {
+      sizes.push_back(kernels.packedGemmBytes(std::min(kBlock, outputs - first), taps, depth));
+    }
+    packed_ = PackedBlocks(sizes);
     for (int32_t first = 0; first < outputs; first += kBlock) {
       const int32_t count = std::min(kBlock, outputs - first);
-      blocks_.push_back(Block{first, count, PackedBytes(kernels.packedGemmBytes(count, taps, depth))});
+      blocks_.push_back(Block{first, count, packed_.block(blocks_.size())});
       kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, count, taps, depth,
                        ChannelConstants{constants.bias + first, constants.multiplier + first},
-                       blocks_.back().packed.data());
+                       blocks_.back().packed);
     }
   }
 
   struct Block {
     int32_t first;
     int32_t count;
-    PackedBytes packed;
+    uint8_t* packed;
   };
 
   const std::vector<Block>& blocks() const { return blocks_; }
 
-  size_t bytes() const {
-    size_t sum = 0;
-    for (const Block& block : blocks_) sum += block.packed.bytes();
-    return sum;
-  }
+  size_t bytes() const { return packed_.bytes(); }
 
  private:
+  PackedBlocks packed_;
   std::vector<Block> blocks_;
 };
 
