@@ -60,7 +60,7 @@ test('reading, quantizing and writing a model do not hold it in memory; TF.js do
   const float = LAYERS * LAYER_BYTES;
   const least = { read: Number.POSITIVE_INFINITY, after: Number.POSITIVE_INFINITY };
   // What is garbage is let go some time; the least of several runs is nearest to what is held.
-  for (let run = 0; run < 6 && Math.max(least.read, least.after) >= 0.75 * float; run++) {
+  for (let run = 0; run < 6 && (least.read >= 0.75 * float || least.after >= float); run++) {
     const output = join(temporaryFolder(), 'int8');
     const growth = JSON.parse(execFileSync(process.execPath, [script, input, output], { encoding: 'utf8' }));
     const int8 = readdirSync(output).reduce((sum, file) => sum + statSync(join(output, file)).size, 0);
@@ -70,7 +70,8 @@ test('reading, quantizing and writing a model do not hold it in memory; TF.js do
     least.after = Math.min(least.after, growth.all - growth.calibrate);
   }
   expect(least.read).toBeLessThan(0.75 * float);
-  expect(least.after).toBeLessThan(0.75 * float);
+  // The int8 weights are there twice, half of it, beside what waits to be collected; the float ones would come on top.
+  expect(least.after).toBeLessThan(float);
 }, 600_000);
 
 test('weights in their files are those that were written', async () => {
