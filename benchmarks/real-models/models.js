@@ -68,7 +68,7 @@ const MODELS = [
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
-    convert: { calibrationMethod: 'percentile' },
+    convert: { int16: 4 },
     score: () => landmarks('output_mesh', 192),
     bars: [['landmarkError', 'most', 1]],
   },
