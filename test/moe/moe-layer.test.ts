@@ -25,7 +25,11 @@ function makeModel(args: object = {}): layers.LayersModel {
   const second = new MoELayer({ experts: 4, topK: 2, hidden: 20, ...args }).apply(
     first,
   ) as layers.SymbolicTensor;
-  return layers.model({ inputs: input, outputs: second });
+  const model = layers.model({ inputs: input, outputs: second });
+  // The same weights each time.
+  const draw = ({ shape }: tf.Tensor, i: number) => tf.randomNormal(shape, 0, 0.25, 'float32', i + 1);
+  model.setWeights(model.getWeights().map(draw));
+  return model;
 }
 
 const draw = (shape: number[], seed = 1) => tf.randomNormal(shape, 0, 1, 'float32', seed);
