@@ -107,3 +107,22 @@ inline void _mm256_mask_storeu_epi8(void* to, __mmask32 mask, __m256i v) { maskS
 inline void _mm_mask_storeu_epi8(void* to, __mmask16 mask, __m128i v) { maskStore(to, mask, v); }
 
 inline void _mm512_stream_ps(void* to, __m512 v) { std::memcpy(to, &v, sizeof v); }
+
+#undef _mm512_madd_epi16
+// Sums of two products each, which wrap.
+inline __m512i _mm512_madd_epi16(__m512i a, __m512i b) {
+  const Lanes<int16_t, __m512i> left(a), right(b);
+  int32_t out[16];
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t even = static_cast<uint32_t>(left.of[2 * i] * right.of[2 * i]);
+    out[i] = static_cast<int32_t>(even + static_cast<uint32_t>(left.of[2 * i + 1] * right.of[2 * i + 1]));
+  }
+  return vectorOf<__m512i>(out);
+}
+
+inline void _mm512_mask_storeu_ps(float* to, __mmask16 mask, __m512 v) {
+  const Lanes<float, __m512> in(v);
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) to[i] = in.of[i];
+  }
+}
