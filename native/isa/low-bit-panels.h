@@ -417,7 +417,7 @@ class LowBitProducts : public LowBitPanels {
       for (int left = extent.unitsOf(g); left > 0; left -= chunkUnits) {
         for (int u = std::min(left, chunkUnits); u > 0; --u, codes += kUnit, unit += Decoder::kBits * kVectorBytes) {
 #pragma GCC unroll 4
-          for (int i = 0; i < Decoder::kBits; ++i) ;;
+          for (int i = 0; i < Decoder::kBits; ++i) __builtin_prefetch(unit + kAhead + i * kVectorBytes);
           addQuads<0, Adds>(decoders, unit, codes, stride, sums);
         }
 #pragma GCC unroll 4
