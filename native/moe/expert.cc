@@ -7,6 +7,7 @@
 #include "../isa/low-bit-matrix.h"
 #include "../ops/exp.h"
 #include "../ops/float-tile.h"
+#include "../ops/stored-rows.h"
 #include "../plan/error.h"
 #include "../plan/threads.h"
 
@@ -15,11 +16,6 @@ namespace {
 
 constexpr size_t kPart = 64;
 constexpr int64_t kMostElements = int64_t{1} << 31;
-
-float sigmoid(float x) {
-  const float e = expOfNonPositive(-std::fabs(x));
-  return (x >= 0 ? 1.0f : e) / (1.0f + e);
-}
 
 float activate(float x, int32_t activation) {
   switch (activation) {
@@ -39,10 +35,10 @@ struct ExpertMatrix {
   const float* bias;
 
   void decode(const Kernels& kernels, const Tile& tile, float* out) const {
-    if (!int8) return kernels.rows->decode(matrix, tile, out, FloatTile::kPiece, false);
-    for (int row = tile.row; row < tile.row + tile.rows; ++row, out += FloatTile::kPiece) {
-      const uint8_t* codes = matrix.codes + static_cast<size_t>(row) * matrix.depth + tile.first;
-      kernels.dequantize(codes, static_cast<size_t>(tile.count), rowScales[row], 128, out);
+    if (int8) {
+      decodeInt8(kernels, matrix, rowScales, tile, out, FloatTile::kPiece);
+    } else {
+      kernels.rows->decode(matrix, tile, out, FloatTile::kPiece, false);
     }
   }
 };
@@ -53,22 +49,24 @@ class Parts {
   Parts(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}
 
   ExpertMatrix matrix(const char* name, int32_t rows, int32_t depth) {
+    constexpr uint32_t kFormats = static_cast<uint32_t>(WeightFormat::kTrellis2);
     uint32_t words[6];
     const uint8_t* header = next(kPart);
     std::memcpy(words, header, sizeof words);
-    if (words[0] > 4 || words[1] != static_cast<uint32_t>(rows) || words[2] != static_cast<uint32_t>(depth) ||
+    if (words[0] > kFormats || words[1] != static_cast<uint32_t>(rows) || words[2] != static_cast<uint32_t>(depth) ||
         words[3] % 32 != 0 || words[4] > 1) {
-      fail(LOWBIT_INVALID_ARGUMENT, "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to 4.",
-           name, words[1], words[2], words[0], rows, depth);
+      fail(LOWBIT_INVALID_ARGUMENT, "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to %u.",
+           name, words[1], words[2], words[0], rows, depth, kFormats);
     }
     ExpertMatrix result{};
-    result.int8 = words[0] == 0;
+    const WeightFormat weights = static_cast<WeightFormat>(words[0]);
+    result.int8 = weights == WeightFormat::kInt8;
     LowBitMatrix& matrix = result.matrix;
     matrix.rows = rows;
     matrix.depth = depth;
     LowBitFormat& format = matrix.format;
-    format.trellis = words[0] == 4;
-    format.bits = result.int8 ? 8 : format.trellis ? 2 : static_cast<int>(words[0]) + 1;
+    format.trellis = weights == WeightFormat::kTrellis2;
+    format.bits = result.int8 ? 8 : bitsOf(weights);
     format.group = words[3] == 0 ? depth : static_cast<int>(std::min(words[3], words[2]));
     std::memcpy(&format.unit, &words[5], sizeof format.unit);
     std::memcpy(format.levels, header + 32, sizeof format.levels);
@@ -101,24 +99,10 @@ class Parts {
 template <class Store>
 void linear(const Kernels& kernels, const ThreadPool::Lease& pool, const ExpertMatrix& weights, const float* x,
             int64_t rows, Store&& store) {
-  const int32_t outputs = weights.matrix.rows, depth = weights.matrix.depth;
-  const int64_t tiles = (outputs + FloatTile::kOutputs - 1) / FloatTile::kOutputs;
-  const int64_t blocks = (rows + FloatTile::kRows - 1) / FloatTile::kRows;
-  pool.parallelFor(static_cast<size_t>(tiles * blocks), [&](size_t chunk, int) {
-    alignas(64) float scratch[FloatTile::kScratch];
-    const int32_t first = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * FloatTile::kOutputs;
-    const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * FloatTile::kRows;
-    const int32_t count = std::min(FloatTile::kOutputs, outputs - first);
-    FloatTile::multiply(
-        kernels, x + firstRow * depth, std::min(FloatTile::kRows, rows - firstRow), depth, count, scratch,
-        [&](int32_t from, int32_t elements, float* tile) {
-          weights.decode(kernels, Tile{first, count, from, elements}, tile);
-        },
-        [&](int64_t m, int32_t n, float total) {
-          const float bias = weights.bias ? weights.bias[first + n] : 0;
-          store(firstRow + m, first + n, total + bias);
-        });
-  });
+  FloatTile::product(
+      kernels, pool, x, rows, weights.matrix.depth, weights.matrix.rows,
+      [&](const Tile& tile, float* values) { weights.decode(kernels, tile, values); },
+      [&](int64_t m, int32_t n, float total) { store(m, n, total + (weights.bias ? weights.bias[n] : 0)); });
 }
 
 }  // namespace

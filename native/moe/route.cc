@@ -12,11 +12,6 @@
 namespace lowbit {
 namespace {
 
-float sigmoid(float x) {
-  const float e = expOfNonPositive(-std::fabs(x));
-  return (x >= 0 ? 1.0f : e) / (1.0f + e);
-}
-
 void check(const RouteArgs& args) {
   const auto expect = [](int32_t value, const char* what, int32_t least, int32_t most) {
     if (value >= least && value <= most) return;

@@ -128,6 +128,21 @@ Handle* handleCall(napi_env env, napi_callback_info info, napi_value (&arguments
   return handle;
 }
 
+// An optional argument: the name of an instruction set, or none where it is not a string.
+class IsaName {
+ public:
+  IsaName(napi_env env, napi_value value) {
+    size_t length;
+    given_ = napi_get_value_string_utf8(env, value, name_, sizeof name_, &length) == napi_ok;
+  }
+
+  const char* get() const { return given_ ? name_ : nullptr; }
+
+ private:
+  char name_[32];
+  bool given_;
+};
+
 // compile(program: Int32Array, weights: typed array, isa: string | undefined): handle
 napi_value compile(napi_env env, napi_callback_info info) {
   size_t count = 3;
@@ -137,13 +152,11 @@ napi_value compile(napi_env env, napi_callback_info info) {
   if (!bytesOf(env, arguments[0], &program) || !bytesOf(env, arguments[1], &weights)) {
     return throwError(env, "invalid-argument", "Expected the program and its weights as typed arrays.");
   }
-  char isa[32];
-  size_t isaLength;
-  const bool hasIsa = napi_get_value_string_utf8(env, arguments[2], isa, sizeof isa, &isaLength) == napi_ok;
+  const IsaName isa(env, arguments[2]);
   lowbit_error error;
   lowbit_program* compiled = nullptr;
   if (lowbit_compile(static_cast<const int32_t*>(program.data), program.size / 4,
-                     static_cast<const uint8_t*>(weights.data), weights.size, hasIsa ? isa : nullptr, &compiled,
+                     static_cast<const uint8_t*>(weights.data), weights.size, isa.get(), &compiled,
                      &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
@@ -291,13 +304,11 @@ napi_value supports(napi_env env, napi_callback_info info) {
 napi_value limits(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument;
-  char name[32];
-  size_t length;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  const bool hasIsa = napi_get_value_string_utf8(env, argument, name, sizeof name, &length) == napi_ok;
+  const IsaName isa(env, argument);
   lowbit_error error;
   lowbit_limits measured;
-  if (lowbit_measure_limits(hasIsa ? name : nullptr, &measured, &error) != LOWBIT_OK) return throwError(env, error);
+  if (lowbit_measure_limits(isa.get(), &measured, &error) != LOWBIT_OK) return throwError(env, error);
   const double numbers[] = {measured.macs_per_second, measured.l2_bytes_per_second, measured.dram_bytes_per_second,
                             measured.l2_stores_per_second, measured.dram_stores_per_second};
   return listOf(env, numbers, 5);
@@ -331,12 +342,10 @@ napi_value dequantize(napi_env env, napi_callback_info info) {
   const lowbit_type type = element == napi_float32_array ? LOWBIT_FLOAT32
                            : element == napi_int8_array  ? LOWBIT_INT8
                                                          : LOWBIT_INT32;
-  char isa[32];
-  size_t length;
-  const bool hasIsa = napi_get_value_string_utf8(env, arguments[5], isa, sizeof isa, &length) == napi_ok;
+  const IsaName isa(env, arguments[5]);
   lowbit_error error;
   if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size,
-                        hasIsa ? isa : nullptr, &error) != LOWBIT_OK) {
+                        isa.get(), &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
@@ -354,14 +363,12 @@ napi_value hadamard(napi_env env, napi_callback_info info) {
   if (!read || numbers[0] * numbers[1] * 4 != static_cast<double>(values.size)) {
     return throwError(env, "invalid-argument", "Expected rows x depth float32 values.");
   }
-  char isa[32];
-  size_t length;
-  const bool hasIsa = napi_get_value_string_utf8(env, arguments[6], isa, sizeof isa, &length) == napi_ok;
+  const IsaName isa(env, arguments[6]);
   lowbit_error error;
   if (lowbit_hadamard(static_cast<float*>(values.data), static_cast<int64_t>(numbers[0]),
                       static_cast<int64_t>(numbers[1]), static_cast<int32_t>(numbers[2]),
                       static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0,
-                      hasIsa ? isa : nullptr, &error) != LOWBIT_OK) {
+                      isa.get(), &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
@@ -406,12 +413,10 @@ napi_value route(napi_env env, napi_callback_info info) {
       weights.size != tokens * chosen || !optionalBytes(env, arguments[8], 4, &meanRange)) {
     return throwError(env, "invalid-argument", "Routing: an array does not have the size that the router tells.");
   }
-  char isa[32];
-  size_t isaLength;
-  const bool hasIsa = napi_get_value_string_utf8(env, arguments[5], isa, sizeof isa, &isaLength) == napi_ok;
+  const IsaName isa(env, arguments[5]);
   lowbit_error error;
   if (lowbit_route(&args, static_cast<const float*>(logits.data), tokens, static_cast<const float*>(bias.data),
-                   static_cast<const int32_t*>(resident.data), hasIsa ? isa : nullptr,
+                   static_cast<const int32_t*>(resident.data), isa.get(),
                    static_cast<int32_t*>(ids.data), static_cast<float*>(weights.data),
                    static_cast<float*>(meanRange.data), &error) != LOWBIT_OK) {
     return throwError(env, error);
@@ -433,13 +438,11 @@ napi_value runExpert(napi_env env, napi_callback_info info) {
   }
   const int32_t* numbers = static_cast<const int32_t*>(shape.data);
   lowbit_error error;
-  char isa[32];
-  size_t isaLength;
-  const bool hasIsa = napi_get_value_string_utf8(env, arguments[7], isa, sizeof isa, &isaLength) == napi_ok;
+  const IsaName isa(env, arguments[7]);
   const lowbit_expert_shape args = {numbers[0], numbers[1], numbers[2], numbers[3]};
   if (lowbit_run_expert(&args, static_cast<const uint8_t*>(bytes.data), bytes.size, static_cast<const float*>(x.data),
                         x.size / 4, static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data),
-                        rows.size / 4, static_cast<const int32_t*>(outRows.data), hasIsa ? isa : nullptr,
+                        rows.size / 4, static_cast<const int32_t*>(outRows.data), isa.get(),
                         static_cast<float*>(out.data), out.size / 4, &error) != LOWBIT_OK) {
     return throwError(env, error);
   }

@@ -37,20 +37,7 @@ class Binary : public Operator {
   }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
-    const Shape& a = inputs[0];
-    const Shape& b = inputs[1];
-    Shape out;
-    out.rank = std::max(a.rank, b.rank);
-    for (int i = 1; i <= out.rank; ++i) {
-      const int32_t da = i <= a.rank ? a.dims[a.rank - i] : 1;
-      const int32_t db = i <= b.rank ? b.dims[b.rank - i] : 1;
-      if (da != db && da != 1 && db != 1) {
-        fail(LOWBIT_INVALID_SHAPE, "%s: shapes %s and %s do not broadcast.", label().c_str(), a.toString().c_str(),
-             b.toString().c_str());
-      }
-      out.dims[out.rank - i] = std::max(da, db);
-    }
-    return out;
+    return broadcastShape(label(), inputs[0], inputs[1]);
   }
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
@@ -91,8 +78,8 @@ class Binary : public Operator {
       uint8_t* spare = context.threadScratch<uint8_t>(thread);
       const int64_t end = std::min(rows, static_cast<int64_t>(chunk + 1) * step);
       for (int64_t row = static_cast<int64_t>(chunk) * step; row < end; ++row) {
-        const uint8_t* left = broadcastRow(a, shape, row, spare);
-        const uint8_t* right = broadcastRow(b, shape, row, spare + rowBytes(shape));
+        const uint8_t* left = alignedRow(a, shape, row, spare);
+        const uint8_t* right = alignedRow(b, shape, row, spare + rowBytes(shape));
         kernel(left, right, shape.channels(), args_, context.output.row(row));
       }
     });
@@ -102,17 +89,8 @@ class Binary : public Operator {
   static size_t rowBytes(const Shape& shape) { return rowPitch(shape.channels()) + 64; }
 
   // The row of `view` that lines up with row `row` of the output; spread over `spare` where it has one channel.
-  static const uint8_t* broadcastRow(const View& view, const Shape& out, int64_t row, uint8_t* spare) {
-    int64_t index = 0;
-    int64_t stride = 1;
-    for (int i = 2; i <= out.rank; ++i) {
-      const int32_t extent = out.dims[out.rank - i];
-      const int32_t own = i <= view.shape->rank ? view.shape->dims[view.shape->rank - i] : 1;
-      if (own != 1) index += row % extent * stride;
-      row /= extent;
-      stride *= own;
-    }
-    const uint8_t* data = view.row(index);
+  static const uint8_t* alignedRow(const View& view, const Shape& out, int64_t row, uint8_t* spare) {
+    const uint8_t* data = view.row(broadcastRow(*view.shape, out, row));
     if (view.shape->channels() == out.channels()) return data;
     std::memset(spare, data[0], out.channels());
     return spare;

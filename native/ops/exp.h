@@ -1,5 +1,5 @@
-// The exponential function of non-positive numbers, the same to the bit everywhere: no library call, only float32
-// additions and multiplications in a fixed order.
+// The exponential function of non-positive numbers and the logistic function, the same to the bit everywhere: no library
+// call, only float32 operations in a fixed order.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -32,6 +32,12 @@ static inline float expOfNonPositive(float x) {
   std::memcpy(&power, &bits, sizeof power);
   const float value = sum * power;
   return x >= kLeast ? value : (x < kLeast ? 0.0f : x);
+}
+
+// 1 / (1 + exp(-x))
+static inline float sigmoid(float x) {
+  const float e = expOfNonPositive(x < 0 ? x : -x);
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
 }  // namespace lowbit

@@ -34,12 +34,12 @@ class AxisGather : public Operator {
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       for (int64_t row = first; row < first + rows; ++row) {
         const int64_t from = inputRow(*input.shape, shape, tables, row);
-        uint8_t* to = rowOf(context.output, row);
+        uint8_t* to = context.output.row(row, bytes_);
         if (from == kFill) {
           std::memset(to, fill_, bytes_ * shape.channels());
           continue;
         }
-        const uint8_t* source = rowOf(input, from);
+        const uint8_t* source = input.row(from, bytes_);
         for (int i = 0; i < runCount; ++i) {
           const Run& run = runs[i];
           if (run.from == kFill) {
@@ -70,10 +70,6 @@ class AxisGather : public Operator {
   };
 
   // Codes lie in pitched rows, real values side by side.
-  uint8_t* rowOf(const View& view, int64_t index) const {
-    return bytes_ == 1 ? view.row(index) : view.data + bytes_ * static_cast<size_t>(index * view.shape->channels());
-  }
-
   // Returns the table of the last axis; they lie one after the other.
   const int32_t* fillTables(const Shape& in, const Shape& out, int32_t* tables) const {
     for (int axis = 0; axis < out.rank; ++axis) {

@@ -67,9 +67,7 @@ struct RealRange {
 RealRange realRange(OpReader& reader, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
   const Activation activation = reader.activation();
-  if (!activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
-  }
+  reader.expectNoTable(activation.table, "a float32 output");
   return RealRange{activation.realMin, activation.realMax};
 }
 

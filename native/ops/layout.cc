@@ -55,11 +55,11 @@ class Concat : public Operator {
         const int64_t extent = input.shape->dims[axis];
         const int64_t rows = alongChannels ? 1 : extent * inner;
         for (int64_t r = 0; r < rows; ++r) {
-          const uint8_t* from = rowOf(input, static_cast<int64_t>(block) * rows + r);
+          const uint8_t* from = input.row(static_cast<int64_t>(block) * rows + r, bytes_);
           const int64_t outRow = alongChannels
                                      ? static_cast<int64_t>(block)
                                      : (static_cast<int64_t>(block) * shape.dims[axis] + offset) * inner + r;
-          uint8_t* to = rowOf(context.output, outRow) + (alongChannels ? bytes_ * offset : 0);
+          uint8_t* to = context.output.row(outRow, bytes_) + (alongChannels ? bytes_ * offset : 0);
           const size_t count = input.shape->channels();
           if (parts_[p].copy) {
             std::memcpy(to, from, bytes_ * count);
@@ -79,10 +79,6 @@ class Concat : public Operator {
   };
 
   // Codes lie in pitched rows, real values side by side.
-  uint8_t* rowOf(const View& view, int64_t index) const {
-    return bytes_ == 1 ? view.row(index) : view.data + bytes_ * static_cast<size_t>(index * view.shape->channels());
-  }
-
   int axisOf(const Shape& shape) const {
     const int axis = axis_ < 0 ? axis_ + shape.rank : axis_;
     if (axis < 0 || axis >= shape.rank) {

@@ -39,28 +39,14 @@ class LinearFloat : public Operator {
     return shape;
   }
 
-  size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
-    return sizeof(float) * FloatTile::kScratch;
-  }
-
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
-    const int64_t rows = input.shape->rows();
-    const int32_t outputs = weights_.rows(), depth = weights_.depth();
-    const int64_t tiles = ceilDiv(outputs, FloatTile::kOutputs), blocks = ceilDiv(rows, FloatTile::kRows);
-    context.pool.parallelFor(static_cast<size_t>(tiles * blocks), [&](size_t chunk, int thread) {
-      const int32_t first = static_cast<int32_t>(static_cast<int64_t>(chunk) % tiles) * FloatTile::kOutputs;
-      const int64_t firstRow = static_cast<int64_t>(chunk) / tiles * FloatTile::kRows;
-      const int32_t count = std::min(FloatTile::kOutputs, outputs - first);
-      float* out = context.output.floats() + firstRow * outputs + first;
-      FloatTile::multiply(
-          context.kernels, input.floats() + firstRow * depth, std::min(FloatTile::kRows, rows - firstRow), depth, count,
-          context.threadScratch<float>(thread),
-          [&](int32_t from, int32_t elements, float* tile) {
-            weights_.decode(context.kernels, Tile{first, count, from, elements}, tile, FloatTile::kPiece);
-          },
-          [&](int64_t m, int32_t n, float total) { out[m * outputs + n] = clamp(total + bias_[first + n]); });
-    });
+    const int32_t outputs = weights_.rows();
+    float* out = context.output.floats();
+    FloatTile::product(
+        context.kernels, context.pool, input.floats(), input.shape->rows(), weights_.depth(), outputs,
+        [&](const Tile& tile, float* values) { weights_.decode(context.kernels, tile, values, FloatTile::kPiece); },
+        [&](int64_t m, int32_t n, float total) { out[m * outputs + n] = clamp(total + bias_[n]); });
   }
 
   size_t packedBytes() const override { return weights_.bytes() + sizeof(float) * bias_.size(); }
@@ -83,9 +69,7 @@ std::unique_ptr<Operator> makeLinearFloat(OpReader& reader, const Tensor& input,
   const int32_t inFeatures = reader.word("input features", 1, kMaxFeatures);
   const int32_t outFeatures = reader.word("output features", 1, kMaxFeatures);
   const Activation activation = reader.activation();
-  if (!activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
-  }
+  reader.expectNoTable(activation.table, "a float32 output");
   return std::make_unique<LinearFloat>(reader, filter, inFeatures, outFeatures, activation);
 }
 

@@ -11,7 +11,7 @@ LowBitFormat checkedFormat(const MatrixParts& parts) {
   const char* label = parts.label;
   LowBitFormat format{};
   format.trellis = parts.format == WeightFormat::kTrellis2;
-  format.bits = format.trellis ? 2 : static_cast<int>(parts.format) + 1;
+  format.bits = bitsOf(parts.format);
   constexpr int32_t kGroupUnit = 32;
   if (parts.group < 0 || parts.group % kGroupUnit != 0) {
     fail(parts.code, "%s: filter scales are shared by %d inputs, expected a multiple of %d, or 0 for all.", label,

@@ -16,9 +16,7 @@ class LowBitNumbers {
                 const Tensor& input, const Tensor& output)
       : zero_(matrix.rows), bias_(matrix.rows), table_(activation.table) {
     const bool toFloat = output.type == TensorType::kFloat32;
-    if (toFloat && !table_.empty()) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
-    }
+    if (toFloat) reader.expectNoTable(table_, "a float32 output");
     checkSums(reader, matrix);
     const double outScale = toFloat ? 1.0 : !table_.empty() ? activation.preScale : output.scale;
     stage_.multiplier = static_cast<float>(static_cast<double>(input.scale) / outScale);

@@ -193,9 +193,7 @@ std::unique_ptr<Operator> makeBatchMatMul(OpReader& reader, const Tensor& a, con
   const bool transposeB = reader.word("transpose of the second input", 0, 1) == 1;
   const Activation activation = reader.activation();
   const bool toFloat = output.type == TensorType::kFloat32;
-  if (toFloat && !activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
-  }
+  if (toFloat) reader.expectNoTable(activation.table, "a float32 output");
   const double outScale = toFloat ? 1.0 : activation.table.empty() ? output.scale : activation.preScale;
   const float multiplier =
       static_cast<float>(static_cast<double>(a.scale) * static_cast<double>(b.scale) / outScale);

@@ -123,9 +123,7 @@ class AvgPool : public Pool {
 
 Activation clampOnly(OpReader& reader) {
   Activation activation = reader.activation();
-  if (!activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a pool takes no activation table.", reader.label().c_str());
-  }
+  reader.expectNoTable(activation.table, "a pool");
   return activation;
 }
 

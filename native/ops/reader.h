@@ -31,6 +31,9 @@ struct Window {
 
 enum class WeightFormat : int32_t { kInt8 = 0, kCodebook2, kCodebook3, kCodebook4, kTrellis2 };
 
+// Of a low-bit format.
+inline int bitsOf(WeightFormat format) { return format == WeightFormat::kTrellis2 ? 2 : static_cast<int>(format) + 1; }
+
 struct Filter {
   int64_t offset;
   int64_t biasOffset;  // -1: none
@@ -161,6 +164,11 @@ class OpReader {
     a.realMin = real("least output");
     a.realMax = real("greatest output");
     return a;
+  }
+
+  // `taker`: what cannot have one.
+  void expectNoTable(const std::vector<uint8_t>& table, const char* taker) const {
+    if (!table.empty()) fail(LOWBIT_INVALID_PROGRAM, "%s: %s takes no activation table.", label_.c_str(), taker);
   }
 
   // 256 int8 codes by int8 code + 128, as unsigned codes by unsigned code.

@@ -42,20 +42,7 @@ class RealBinary : public Operator {
       : Operator(reader.label()), low_(activation.realMin), high_(activation.realMax) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
-    const Shape& a = inputs[0];
-    const Shape& b = inputs[1];
-    Shape out;
-    out.rank = std::max(a.rank, b.rank);
-    for (int i = 1; i <= out.rank; ++i) {
-      const int32_t da = i <= a.rank ? a.dims[a.rank - i] : 1;
-      const int32_t db = i <= b.rank ? b.dims[b.rank - i] : 1;
-      if (da != db && da != 1 && db != 1) {
-        fail(LOWBIT_INVALID_SHAPE, "%s: shapes %s and %s do not broadcast.", label().c_str(), a.toString().c_str(),
-             b.toString().c_str());
-      }
-      out.dims[out.rank - i] = std::max(da, db);
-    }
-    return out;
+    return broadcastShape(label(), inputs[0], inputs[1]);
   }
 
   void run(const RunContext& context) const override {
@@ -71,7 +58,7 @@ class RealBinary : public Operator {
     const int32_t channels = shape.channels();
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       for (int64_t row = first; row < first + rows; ++row) {
-        combine(broadcastRow(a, shape, row), step(a, channels), broadcastRow(b, shape, row), step(b, channels), channels,
+        combine(alignedRow(a, shape, row), step(a, channels), alignedRow(b, shape, row), step(b, channels), channels,
                 context.output.floats() + row * channels);
       }
     });
@@ -90,17 +77,8 @@ class RealBinary : public Operator {
   }
 
   // The row of `view` that lines up with row `row` of the output.
-  static const float* broadcastRow(const View& view, const Shape& out, int64_t row) {
-    int64_t index = 0;
-    int64_t stride = 1;
-    for (int i = 2; i <= out.rank; ++i) {
-      const int32_t extent = out.dims[out.rank - i];
-      const int32_t own = i <= view.shape->rank ? view.shape->dims[view.shape->rank - i] : 1;
-      if (own != 1) index += row % extent * stride;
-      row /= extent;
-      stride *= own;
-    }
-    return view.floats() + index * view.shape->channels();
+  static const float* alignedRow(const View& view, const Shape& out, int64_t row) {
+    return view.floats() + broadcastRow(*view.shape, out, row) * view.shape->channels();
   }
 
   float low_, high_;
@@ -190,11 +168,6 @@ class RealPrelu : public Operator {
 // Functions by number, as the program has them.
 constexpr int32_t kFunctions = 4;
 
-float sigmoid(float x) {
-  const float e = expOfNonPositive(x < 0 ? x : -x);
-  return (x < 0 ? e : 1.0f) / (1.0f + e);
-}
-
 float hyperbolicTangent(float x) {
   const float e = expOfNonPositive((x < 0 ? x : -x) * 2.0f);
   const float magnitude = (1.0f - e) / (1.0f + e);
@@ -232,9 +205,7 @@ std::unique_ptr<Operator> makeRealBinary(OpReader& reader, RealBinaryKind kind, 
   expectType(reader, "second input", b, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
   const Activation activation = reader.activation();
-  if (!activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a float32 output takes no activation table.", reader.label().c_str());
-  }
+  reader.expectNoTable(activation.table, "a float32 output");
   switch (kind) {
     case RealBinaryKind::kAdd: return binary<RealBinaryKind::kAdd>(reader, activation);
     case RealBinaryKind::kSub: return binary<RealBinaryKind::kSub>(reader, activation);

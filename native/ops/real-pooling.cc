@@ -68,9 +68,7 @@ std::unique_ptr<Operator> make(OpReader& reader, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
   const Window window = reader.window(true);
   const Activation activation = reader.activation();
-  if (!activation.table.empty()) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: a pool takes no activation table.", reader.label().c_str());
-  }
+  reader.expectNoTable(activation.table, "a pool");
   return std::make_unique<RealPool<kMaximum>>(reader, window, activation);
 }
 

@@ -25,6 +25,7 @@ StoredRows::StoredRows(OpReader& reader, const Filter& filter, int32_t rows, int
   }
   keep(reinterpret_cast<const uint8_t*>(reader.weights(filter, count)), static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) codes_.data()[i] ^= 0x80;
+  matrix_.codes = codes_.data();
   matrix_.rows = rows;
   matrix_.depth = depth;
   scales_.resize(static_cast<size_t>(rows));
@@ -37,15 +38,20 @@ StoredRows::StoredRows(OpReader& reader, const Filter& filter, int32_t rows, int
   }
 }
 
+void decodeInt8(const Kernels& kernels, const LowBitMatrix& matrix, const float* scales, const Tile& tile, float* out,
+                size_t stride) {
+  for (int32_t row = tile.row; row < tile.row + tile.rows; ++row, out += stride) {
+    const uint8_t* codes = matrix.codes + static_cast<size_t>(row) * matrix.depth + tile.first;
+    kernels.dequantize(codes, static_cast<size_t>(tile.count), scales[row], 128, out);
+  }
+}
+
 void StoredRows::decode(const Kernels& kernels, const Tile& tile, float* out, size_t stride) const {
   if (!int8_) {
     kernels.rows->decode(matrix_, tile, out, stride, false);
     return;
   }
-  for (int32_t row = tile.row; row < tile.row + tile.rows; ++row, out += stride) {
-    const uint8_t* codes = codes_.data() + static_cast<size_t>(row) * depth() + tile.first;
-    kernels.dequantize(codes, static_cast<size_t>(tile.count), scales_[row], 128, out);
-  }
+  decodeInt8(kernels, matrix_, scales_.data(), tile, out, stride);
 }
 
 void StoredRows::decodeCodes(const Kernels& kernels, int32_t row, float scale, int32_t zeroPoint, float* values,

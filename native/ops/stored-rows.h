@@ -11,6 +11,10 @@ namespace lowbit {
 
 constexpr int32_t kMaxFeatures = 1 << 24;
 
+// As `decode` of rows.h, of a matrix whose codes are int8 codes + 128 with one scale a row.
+void decodeInt8(const Kernels& kernels, const LowBitMatrix& matrix, const float* scales, const Tile& tile, float* out,
+                size_t stride);
+
 class StoredRows {
  public:
   // Reads the weights [rows][depth] of a filter and checks them.

@@ -596,27 +596,23 @@ void compareDecoding(const Kernels& kernels, Random& random, const std::string& 
   });
 }
 
+std::vector<float> drawReals(Random& random, size_t count, float most) {
+  std::vector<float> values(count);
+  for (float& value : values) value = random.real(-most, most);
+  return values;
+}
+
 void compareProducts(const Kernels& kernels, Random& random, const std::string& name) {
   const int rows = random.between(1, 9);
   const size_t count = static_cast<size_t>(random.size(200)), stride = count + random.between(0, 9);
-  const auto reals = [&](size_t size) {
-    std::vector<float> values(size);
-    for (float& value : values) value = random.real(-9, 9);
-    return values;
-  };
-  const std::vector<float> x = reals(count), values = reals(rows * stride), sums = reals(rows * lowbit::kSums);
+  const std::vector<float> x = drawReals(random, count, 9), values = drawReals(random, rows * stride, 9);
+  const std::vector<float> sums = drawReals(random, rows * lowbit::kSums, 9);
   const std::string where = text("rows", rows) + text("count", count);
   compareOutputs(kernels, sums.size() * sizeof(float), name + " multiply" + where,
                  [&](const Kernels& of, Buffer& out) {
                    std::copy(sums.begin(), sums.end(), out.as<float>());
                    of.rows->multiply(x.data(), count, values.data(), stride, rows, out.as<float>());
                  });
-}
-
-std::vector<float> drawReals(Random& random, size_t count, float most) {
-  std::vector<float> values(count);
-  for (float& value : values) value = random.real(-most, most);
-  return values;
 }
 
 // int16 in [-most, most], the ends now and then.

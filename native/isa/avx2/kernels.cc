@@ -5,7 +5,6 @@
 #include "../probe.h"
 #include "../routing.h"
 #include "../rows.h"
-#include "../scalar/low-bit-product.h"
 #include "vectors.h"
 
 namespace lowbit {

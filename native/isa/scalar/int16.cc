@@ -3,13 +3,10 @@
 
 #include <cmath>
 
+#include "store.h"
+
 namespace lowbit {
 namespace {
-
-inline float clampFloat(float value, float low, float high) {
-  value = value > low ? value : low;
-  return value < high ? value : high;
-}
 
 void gemm(const Int16GemmArgs& args) {
   const size_t panelSize = static_cast<size_t>(args.taps) * args.pairs * kInt16Panel * 2;
