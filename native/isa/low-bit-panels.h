@@ -18,9 +18,9 @@
 //
 // What an instruction set gives, `P`:
 //   V                  its wrapper of vector-kernels.h, with sub; a slice is V::lanes outputs of a panel
-//   Bytes              4 V::lanes bytes; load, set, shiftRight<n> and shiftLeft<n> (of bytes or of wider elements: what
-//                      comes from a neighbour is masked), both (and), either (or), repeat16 (a table of 16),
-//                      lookup(table, indices below 16), broadcast4 (4 signed codes)
+//   Bytes              4 V::lanes bytes; load, set, shiftRight<n> (of bytes or of wider elements: what comes from a
+//                      neighbour is masked), both (and), either (or), select(mask, bits where it is set, others),
+//                      repeat16 (a table of 16), lookup(table, indices below 16), broadcast4 (4 signed codes)
 //   Sum<Adds, MT, F>   an accumulator of one row and slice: start(); add<Q>(weights, codes) of as many vectors as may be added in
 //                      int16 (of one where Adds is 8: so many units as fit, with flush(step) after them);
 //                      total(step): the int32 sums times the step
@@ -119,6 +119,13 @@ struct LowBitPanels {
   }
 };
 
+// Levels as unsigned bytes, by 4 bits: those of a code of 3 or 4 bits or of a pair of 2, of which codebooks of 4 levels
+// mind the lower one. `swapped`: by the pair in the other order.
+struct LowBitTables {
+  int8_t plain[16];
+  int8_t swapped[16];
+};
+
 // The decoders: weights<Q>(slice of a unit) are those of the inputs 4 Q to 4 Q + 3, asked for from Q = 0 on. They load
 // vectors when it is their turn, so that few registers hold any.
 
@@ -129,7 +136,7 @@ template <class P>
 class LowBitCodes<P, 2> {
  public:
   static constexpr int kBits = 2;
-  void start(const int8_t*) {}
+  void start(const LowBitTables&) {}
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
@@ -146,7 +153,7 @@ template <class P>
 class LowBitFourfold {
  public:
   static constexpr int kBits = 2;
-  void start(const int8_t*) {}
+  void start(const LowBitTables&) {}
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
@@ -163,7 +170,7 @@ template <class P>
 class LowBitCodes<P, 3> {
  public:
   static constexpr int kBits = 3;
-  void start(const int8_t*) {}
+  void start(const LowBitTables&) {}
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
@@ -184,7 +191,7 @@ template <class P>
 class LowBitCodes<P, 4> {
  public:
   static constexpr int kBits = 4;
-  void start(const int8_t*) {}
+  void start(const LowBitTables&) {}
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
@@ -200,7 +207,7 @@ class LowBitCodes<P, 4> {
 template <class P, int Bits>
 class LowBitTable : public LowBitCodes<P, Bits> {
  public:
-  void start(const int8_t* table) { table_ = P::repeat16(table); }
+  void start(const LowBitTables& tables) { table_ = P::repeat16(tables.plain); }
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
@@ -211,28 +218,52 @@ class LowBitTable : public LowBitCodes<P, Bits> {
   typename P::Bytes table_;
 };
 
+// Of 2 bits: two neighbouring codes are looked up as they lie, each in a table for which the other one does not matter.
+template <class P>
+class LowBitTable<P, 2> {
+ public:
+  static constexpr int kBits = 2;
+  void start(const LowBitTables& tables) {
+    low_ = P::repeat16(tables.plain);
+    high_ = P::repeat16(tables.swapped);
+  }
+
+  template <int Q>
+  typename P::Bytes weights(const uint8_t* unit) {
+    if constexpr (Q % 4 == 0) vector_ = P::load(unit + Q / 4 * LowBitPanels::kVectorBytes);
+    if constexpr (Q % 2 == 0) pair_ = P::both(P::template shiftRight<2 * (Q % 4)>(vector_), P::set(15));
+    return P::lookup(Q % 2 == 0 ? low_ : high_, pair_);
+  }
+
+ private:
+  typename P::Bytes low_, high_, vector_, pair_;
+};
+
+// Of 2 bits: a code and the one before it. The first of a byte takes the other's place in the pair that the last byte ends
+// with, and has a table for pairs of that order.
 template <class P>
 class LowBitTrellis {
  public:
   static constexpr int kBits = 2;
-  void start(const int8_t* table) {
-    table_ = P::repeat16(table);
-    vector_ = P::set(0);
+  void start(const LowBitTables& tables) {
+    table_ = P::repeat16(tables.plain);
+    swapped_ = P::repeat16(tables.swapped);
+    last_ = P::set(0);
   }
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
     if constexpr (Q % 4 == 0) {
-      const typename P::Bytes before = P::both(P::template shiftRight<6>(vector_), P::set(3));
       vector_ = P::load(unit + Q / 4 * LowBitPanels::kVectorBytes);
-      return P::lookup(table_, P::either(before, P::both(P::template shiftLeft<2>(vector_), P::set(12))));
+      return P::lookup(swapped_, P::select(P::set(3), vector_, last_));
     } else {
-      return P::lookup(table_, P::both(P::template shiftRight<2 * (Q % 4 - 1)>(vector_), P::set(15)));
+      last_ = P::both(P::template shiftRight<2 * (Q % 4 - 1)>(vector_), P::set(15));
+      return P::lookup(table_, last_);
     }
   }
 
  private:
-  typename P::Bytes table_, vector_;
+  typename P::Bytes table_, swapped_, vector_, last_;
 };
 
 template <class P>
@@ -271,7 +302,7 @@ class LowBitProducts : public LowBitPanels {
   struct Weights {
     bool even;
     int lowest, step, greatest;
-    int8_t table[16] = {};
+    LowBitTables tables;
 
     explicit Weights(const LowBitFormat& format) {
       const int count = format.levelCount();
@@ -279,14 +310,16 @@ class LowBitProducts : public LowBitPanels {
       lowest = *std::min_element(levels, levels + count);
       step = 1;
       greatest = 0;
-      for (int i = 0; i < count; ++i) {
-        table[i] = static_cast<int8_t>(levels[i] - lowest);
-        greatest = std::max<int>(greatest, table[i]);
+      for (int i = 0; i < 16; ++i) {
+        tables.plain[i] = static_cast<int8_t>(levels[i % count] - lowest);
+        greatest = std::max<int>(greatest, tables.plain[i]);
       }
-      even = !format.trellis && table[1] > 0;
-      for (int i = 0; i < count; ++i) even = even && table[i] == i * table[1];
+      for (int i = 0; i < 16; ++i) tables.swapped[i] = tables.plain[i >> 2 | (i & 3) << 2];
+      const int first = tables.plain[1];
+      even = !format.trellis && first > 0;
+      for (int i = 0; i < count; ++i) even = even && tables.plain[i] == i * first;
       if (even) {
-        step = table[1];
+        step = first;
         greatest = count - 1;
       }
     }
@@ -403,7 +436,7 @@ class LowBitProducts : public LowBitPanels {
     Float f[MT][kSlices];
 #pragma GCC unroll 2
     for (int s = 0; s < kSlices; ++s) {
-      decoders[s].start(call.weights.table);
+      decoders[s].start(call.weights.tables);
 #pragma GCC unroll 4
       for (int i = 0; i < MT; ++i) f[i][s] = V::set(0.0f);
     }
@@ -417,7 +450,7 @@ class LowBitProducts : public LowBitPanels {
       for (int left = extent.unitsOf(g); left > 0; left -= chunkUnits) {
         for (int u = std::min(left, chunkUnits); u > 0; --u, codes += kUnit, unit += Decoder::kBits * kVectorBytes) {
 #pragma GCC unroll 4
-          for (int i = 0; i < Decoder::kBits; ++i) __builtin_prefetch(unit + kAhead + i * kVectorBytes);
+          for (int i = 0; i < Decoder::kBits; ++i) __builtin_prefetch(unit + kAhead + i * kVectorBytes, 0, kLevel2);
           addQuads<0, Adds>(decoders, unit, codes, stride, sums);
         }
 #pragma GCC unroll 4
@@ -467,8 +500,10 @@ class LowBitProducts : public LowBitPanels {
     }
   }
 
-  // What is read ahead of the products, in bytes: the memory's latency times its bandwidth.
-  static constexpr int kAhead = 2048;
+  // How far ahead lines are asked for, in bytes, and into which cache. The buffers of misses that the first level has are
+  // too few to keep the memory busy; the second level's are not, and what it holds early is not in the way.
+  static constexpr int kAhead = 16 << 10;
+  static constexpr int kLevel2 = 2;
 };
 
 }  // namespace

@@ -41,15 +41,14 @@ struct NeonProduct {
       return Bytes::forEach([&](int i) { return vshrq_n_u8(v.part[i], N); });
     }
   }
-  template <int N>
-  static Bytes shiftLeft(const Bytes& v) {
-    return Bytes::forEach([&](int i) { return vshlq_n_u8(v.part[i], N); });
-  }
   static Bytes both(const Bytes& a, const Bytes& b) {
     return Bytes::forEach([&](int i) { return vandq_u8(a.part[i], b.part[i]); });
   }
   static Bytes either(const Bytes& a, const Bytes& b) {
     return Bytes::forEach([&](int i) { return vorrq_u8(a.part[i], b.part[i]); });
+  }
+  static Bytes select(const Bytes& mask, const Bytes& a, const Bytes& b) {
+    return Bytes::forEach([&](int i) { return vbslq_u8(mask.part[i], a.part[i], b.part[i]); });
   }
   static Bytes repeat16(const int8_t* table) {
     return Bytes::forEach([=](int) { return vreinterpretq_u8_s8(vld1q_s8(table)); });

@@ -25,12 +25,9 @@ struct Product {
   static Bytes shiftRight(Bytes v) {
     return N == 0 ? v : _mm256_srli_epi16(v, N);
   }
-  template <int N>
-  static Bytes shiftLeft(Bytes v) {
-    return _mm256_slli_epi16(v, N);
-  }
   static Bytes both(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
   static Bytes either(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static Bytes select(Bytes mask, Bytes a, Bytes b) { return either(both(mask, a), _mm256_andnot_si256(mask, b)); }
   static Bytes repeat16(const int8_t* table) { return _mm256_broadcastsi128_si256(load16(table)); }
   static Bytes lookup(Bytes table, Bytes indices) { return _mm256_shuffle_epi8(table, indices); }
   static Bytes broadcast4(const int8_t* codes) {

@@ -19,12 +19,9 @@ struct Product {
   static Bytes shiftRight(Bytes v) {
     return N == 0 ? v : _mm512_srli_epi16(v, N);
   }
-  template <int N>
-  static Bytes shiftLeft(Bytes v) {
-    return _mm512_slli_epi16(v, N);
-  }
   static Bytes both(Bytes a, Bytes b) { return _mm512_and_si512(a, b); }
   static Bytes either(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
+  static Bytes select(Bytes mask, Bytes a, Bytes b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
   static Bytes repeat16(const int8_t* table) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   }
