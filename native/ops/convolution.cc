@@ -1,6 +1,7 @@
 // QuantizedConv2D, QuantizedDepthwise and QuantizedLinear.
 #include "low-bit-product.h"
 #include "ops.h"
+#include "strips.h"
 #include "weighted.h"
 #include "window.h"
 
@@ -33,7 +34,7 @@ struct WeightSums {
 };
 
 // Convolution as a GEMM over rows of the input: direct for 1x1 kernels of stride 1, through pointers to the input rows
-// of each tap otherwise.
+// of each tap otherwise; over few channels a tap is a row of the kernel.
 class Convolution : public Operator {
  public:
   struct Geometry {
@@ -46,10 +47,11 @@ class Convolution : public Operator {
               const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         geometry_(geometry),
+        strips_(geometry.groups == 1 && Strips::serve(geometry.window, geometry.inChannels)),
         toFloat_(output.type == TensorType::kFloat32),
         gemmScratchBytes_(alignUp(kernels.gemmScratchBytes(taps(), depth()))),
         stage_(makeStage(reader, geometry, filter, offsets, activation, input, output)),
-        zeroRow_(geometry.inChannels + 64, static_cast<uint8_t>(input.zeroPoint)) {
+        zeroRow_(std::max(geometry.inChannels, depth()) + 64, static_cast<uint8_t>(input.zeroPoint)) {
     const int32_t groupOutputs = geometry.outChannels / geometry.groups;
     const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
     for (int32_t g = 0; g < geometry.groups; ++g) {
@@ -67,8 +69,10 @@ class Convolution : public Operator {
     return outputOf(plan, geometry_.outChannels);
   }
 
-  size_t scratchBytes(const std::vector<Shape>&, const Shape&) const override {
-    return gemmScratchBytes_ + sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows();
+  size_t scratchBytes(const std::vector<Shape>& inputs, const Shape&) const override {
+    const size_t bytes = gemmScratchBytes_ + pointerBytes();
+    if (!strips_) return bytes;
+    return bytes + Strips::scratchBytes(planWindow(label(), geometry_.window, inputs[0]), geometry_.window, maxRows());
   }
 
   bool takesEpilogue() const override { return !toFloat_; }
@@ -80,7 +84,7 @@ class Convolution : public Operator {
     const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
     const Split split = splitWork(
-        SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * geometry_.inChannels, maxRows(),
+        SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * depth() * geometry_.groups, maxRows(),
                     matrices_[0].blocks().size(), geometry_.groups == 1 && geometry_.outChannels > 2 * pixels});
     const OutputStage stage = stage_.output();
     context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
@@ -91,7 +95,12 @@ class Convolution : public Operator {
       const uint8_t** pointers = nullptr;
       if (!direct) {
         pointers = reinterpret_cast<const uint8_t**>(scratch + gemmScratchBytes_);
-        gatherRows(plan, geometry_.window, input, first, count, zeroRow_.data(), pointers);
+        if (strips_) {
+          Strips::gather(plan, geometry_.window, input, first, count, zeroRow_.data(),
+                         scratch + gemmScratchBytes_ + pointerBytes(), pointers);
+        } else {
+          gatherRows(plan, geometry_.window, input, first, count, zeroRow_.data(), pointers);
+        }
       }
       for (int32_t g = 0; g < geometry_.groups; ++g) {
         if (g > 0 && pointers) {
@@ -132,8 +141,9 @@ class Convolution : public Operator {
   }
 
  private:
-  int32_t taps() const { return geometry_.window.kernelH * geometry_.window.kernelW; }
-  int32_t depth() const { return geometry_.inChannels / geometry_.groups; }
+  int32_t taps() const { return geometry_.window.kernelH * (strips_ ? 1 : geometry_.window.kernelW); }
+  int32_t depth() const { return geometry_.inChannels / geometry_.groups * (strips_ ? geometry_.window.kernelW : 1); }
+  size_t pointerBytes() const { return sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows(); }
   // Bounds the pointers that a chunk needs.
   int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), kTileRows, 576); }
 
@@ -149,6 +159,7 @@ class Convolution : public Operator {
   }
 
   Geometry geometry_;
+  bool strips_;
   bool toFloat_;
   size_t gemmScratchBytes_;
   ChannelStage stage_;

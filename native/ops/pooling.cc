@@ -25,14 +25,21 @@ class Pool : public Operator {
     const int64_t pixels = plan.pixels();
     const int64_t step = std::max<int64_t>(1, 16384 / (static_cast<int64_t>(plan.taps()) * plan.channels));
     context.pool.parallelFor(static_cast<size_t>(ceilDiv(pixels, step)), [&](size_t chunk, int thread) {
-      const uint8_t** rows = context.threadScratch<const uint8_t*>(thread);
+      const uint8_t** pointers = context.threadScratch<const uint8_t*>(thread);
       uint8_t* spare = context.threadScratch<uint8_t>(thread) + pointerBytes(*input.shape);
       const int64_t last = std::min(pixels, static_cast<int64_t>(chunk + 1) * step);
-      for (int64_t pixel = static_cast<int64_t>(chunk) * step; pixel < last; ++pixel) {
-        gatherRows(plan, window_, input, pixel, 1, nullptr, rows);
-        const uint8_t** end = std::remove(rows, rows + plan.taps(), nullptr);  // padding takes no part
-        const int count = static_cast<int>(end - rows);
-        reduce(context.kernels, rows, count, plan.channels, spare, context.output, pixel);
+      for (int64_t first = static_cast<int64_t>(chunk) * step; first < last; first += gathered()) {
+        const int gatheredNow = static_cast<int>(std::min<int64_t>(gathered(), last - first));
+        const uint8_t** rows = pointers + gatheredNow * plan.taps();
+        gatherRows(plan, window_, input, first, gatheredNow, nullptr, pointers);
+        for (int i = 0; i < gatheredNow; ++i) {
+          int count = 0;
+          for (int tap = 0; tap < plan.taps(); ++tap) {
+            const uint8_t* row = pointers[tap * gatheredNow + i];
+            if (row) rows[count++] = row;  // padding takes no part
+          }
+          reduce(context.kernels, rows, count, plan.channels, spare, context.output, first + i);
+        }
       }
     });
   }
@@ -46,8 +53,11 @@ class Pool : public Operator {
   size_t pointerBytes(const Shape& input) const {
     const size_t taps = window_.global() ? static_cast<size_t>(input.dims[1]) * input.dims[2]
                                          : static_cast<size_t>(window_.kernelH) * window_.kernelW;
-    return sizeof(uint8_t*) * taps;
+    return sizeof(uint8_t*) * taps * (gathered() + 1);
   }
+
+  // Pixels whose rows are gathered at once.
+  int gathered() const { return window_.global() ? 1 : 16; }
 
   Window window_;
 };
