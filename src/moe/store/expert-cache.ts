@@ -336,8 +336,11 @@ export class ExpertCache {
         this.arrived(entry);
       },
       (error: unknown) => {
-        entry.reading = undefined;
-        if (entry.present) return;
+        if (entry.present) {
+          entry.reading = undefined;
+          return;
+        }
+        // The promise stays, failed: whoever has the entry pinned may wait for it only later.
         this.failed(entry);
         throw error;
       },

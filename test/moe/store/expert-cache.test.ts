@@ -153,6 +153,20 @@ test('a failed read is told to everyone who waits for it, and leaves the slot', 
   expect((await again).bytes[0]).toEqual(expertBytes(0, 1));
 });
 
+test('a read that fails while another expert waits for a slot is told too', async () => {
+  const { source: slow, ends, fail } = held();
+  const cache = open({ budgetBytes: 4 * SLOT }, slow);
+  const leases = [cache.acquireNow(1, [0, 1]), cache.acquireNow(1, [2])];
+  fail.add(1);
+  const waiting = cache.acquire(0, [1, 2]).catch((error: Error) => error.message);
+  await turn();
+  await endAll(ends);
+  for (const lease of leases) lease.release();
+  await endAll(ends);
+  expect(await waiting).toBe('expert 1 is lost');
+  expect(cache.resident[0]![1]).toBe(0);
+});
+
 test('reads ahead within its limit, and evicts nothing in use for it', async () => {
   const cache = open({ budgetBytes: 4 * SLOT, speculativeBytes: 2 * SLOT });
   const lease = await cache.acquire(0, [0, 1, 2]);
