@@ -210,7 +210,8 @@ export class ExpertCache {
           // Where another thread is reading the expert already, both write the same bytes.
           source.readNow(entry.record, entry.memory);
         } catch (error) {
-          this.failed(entry);
+          // A slot that another thread still writes stays taken until its read ends.
+          if (!entry.reading) this.failed(entry);
           throw error;
         }
         this.arrived(entry);

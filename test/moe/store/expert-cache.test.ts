@@ -167,6 +167,22 @@ test('a read that fails while another expert waits for a slot is told too', asyn
   expect(cache.resident[0]![1]).toBe(0);
 });
 
+test('a blocking read that fails leaves its slot to the read that still writes it', async () => {
+  const { source: slow, ends } = held();
+  const readNow = (record: ExpertRecord, into: Uint8Array) => {
+    if (record.layer === 0 && record.expert === 0) throw new Error('expert 0 is lost');
+    source.readNow!(record, into);
+  };
+  const cache = open({ budgetBytes: 4 * SLOT }, { ...slow, readNow });
+  cache.prefetch(0, [0]);
+  expect(() => cache.acquireNow(0, [0])).toThrow('expert 0 is lost');
+  const lease = cache.acquireNow(1, [1, 2, 3]);
+  expect(() => cache.acquireNow(1, [4])).toThrow('All 4 slots for experts are in use');
+  await endAll(ends);
+  expect(lease.bytes).toEqual([1, 2, 3].map((expert) => expertBytes(1, expert)));
+  expect(cache.resident[0]![0]).toBe(1);
+});
+
 test('reads ahead within its limit, and evicts nothing in use for it', async () => {
   const cache = open({ budgetBytes: 4 * SLOT, speculativeBytes: 2 * SLOT });
   const lease = await cache.acquire(0, [0, 1, 2]);
