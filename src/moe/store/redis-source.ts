@@ -43,13 +43,29 @@ const indexShape = z.object({
 const keyOf = (prefix: string, { layer, expert, precision }: ExpertRecord) =>
   `${prefix}:${layer}:${expert}:${precision}`;
 
+/** An address without user and password, for messages; also of one that is malformed. */
+const withoutCredentials = (url: string) => url.replace(/\/\/.*@/, '//');
+
+function clientOf({ url, timeout }: Required<Omit<RedisSourceOptions, 'prefix'>>) {
+  try {
+    return createClient({
+      url,
+      commandOptions: { timeout },
+      disableOfflineQueue: true,
+      socket: { connectTimeout: timeout, reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) },
+    });
+  } catch (error) {
+    // Not as its cause, which holds the whole address.
+    const { message } = error as Error;
+    throw new LowbitError(
+      'invalid-argument',
+      `Not an address of Redis: ${withoutCredentials(url)}: ${message}`,
+    );
+  }
+}
+
 async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
-  const client = createClient({
-    url,
-    commandOptions: { timeout },
-    disableOfflineQueue: true,
-    socket: { connectTimeout: timeout, reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) },
-  });
+  const client = clientOf({ url, timeout });
   // Errors reach whoever waits for a command; without a listener they would end the process.
   client.on('error', () => {});
   const cancel = setTimeout(() => client.destroy(), timeout);
@@ -57,7 +73,13 @@ async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
     await client.connect();
     return client;
   } catch (cause) {
-    throw new LowbitError('io', `Cannot reach Redis at ${url}: ${(cause as Error).message}`, { cause });
+    throw new LowbitError(
+      'io',
+      `Cannot reach Redis at ${withoutCredentials(url)}: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
   } finally {
     clearTimeout(cancel);
   }
@@ -66,10 +88,11 @@ async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
 /**
  * Copies experts into Redis; the index comes last, so that a copy that was cut is not taken for a whole one.
  *
- * @throws LowbitError 'io' if Redis cannot be written, or as the source does
+ * @throws LowbitError 'io' if Redis cannot be written, 'invalid-argument' for a malformed address, or as the source does
  */
 export async function copyToRedis(source: ExpertSource, options: RedisSourceOptions): Promise<void> {
   const { prefix, url } = options;
+  const address = withoutCredentials(url);
   const client = await connect(options);
   try {
     for (const record of source.index.records) {
@@ -80,9 +103,13 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
     await client.set(`${prefix}:index`, JSON.stringify({ version: VERSION, ...source.index }));
   } catch (cause) {
     if (cause instanceof LowbitError) throw cause;
-    throw new LowbitError('io', `Cannot write the experts to Redis at ${url}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new LowbitError(
+      'io',
+      `Cannot write the experts to Redis at ${address}: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
   } finally {
     client.destroy();
   }
@@ -91,12 +118,13 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
 /**
  * Opens experts that `copyToRedis` wrote.
  *
- * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-weights' if the experts are not there,
+ * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-argument' for a malformed address, 'invalid-weights' if the experts are not there,
  *   'unsupported-version' if a later version wrote them
  */
 export async function redisSource(options: RedisSourceOptions): Promise<ExpertSource> {
   const { url, prefix } = options;
-  const name = `${url} ${prefix}`;
+  const address = withoutCredentials(url);
+  const name = `${address} ${prefix}`;
   const client = await connect(options);
   const bytesClient = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
 
@@ -105,7 +133,7 @@ export async function redisSource(options: RedisSourceOptions): Promise<ExpertSo
     if (text === null) {
       throw new LowbitError(
         'invalid-weights',
-        `Redis at ${url} has no experts under ${prefix}; copy them there.`,
+        `Redis at ${address} has no experts under ${prefix}; copy them there.`,
       );
     }
     const parsed = indexShape.safeParse(JSON.parse(text));

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { inspect } from 'node:util';
 import { pageAligned } from '../../../src/moe/store/container';
 import { fileSource } from '../../../src/moe/store/file-source';
 import { copyToRedis, redisSource } from '../../../src/moe/store/redis-source';
@@ -26,6 +27,16 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
+
+test.each([
+  ['redis://someone:secret@127.0.0.1:9', 'io', 'Redis at redis://127.0.0.1:9'],
+  ['redis://someone:sec@ret@127.0.0.1:port', 'invalid-argument', 'redis://127.0.0.1:port'],
+  ['http://someone:secret@127.0.0.1', 'invalid-argument', 'http://127.0.0.1'],
+])('an error about %s names neither user nor password', async (url, code, where) => {
+  const error = await redisSource({ url, prefix: 'any', timeout: 300 }).catch((e: Error) => e);
+  expect(error).toMatchObject({ code, message: expect.stringContaining(where) });
+  expect(inspect(error)).not.toMatch(/someone|secret|sec@ret/);
+});
 
 (hasRedis() ? describe : describe.skip)('experts in Redis', () => {
   let made: ExpertFolder;
@@ -67,6 +78,12 @@ async function freePort(): Promise<number> {
   test('are read as they were copied there', async () => {
     const source = await redisSource({ url, prefix });
     await readAll(source);
+    await source.close();
+  });
+
+  test('are named without user and password', async () => {
+    const source = await redisSource({ url: url.replace('//', '//default:secret@'), prefix });
+    expect(source.name).toBe(`${url} ${prefix}`);
     await source.close();
   });
 
