@@ -171,15 +171,23 @@ export class MixtureOfExperts {
     let next = parts.length > 0 ? acquire(parts[0]) : undefined;
     // Handled where it is awaited.
     next?.catch(() => {});
-    this.prefetchNext(layer, x);
-    for (const [cache, share] of present) {
-      this.compute(await cache.acquire(layer, [share.expert]), [share], x, out);
-    }
-    for (let i = 0; i < parts.length; i++) {
-      const lease = await next!;
-      next = i + 1 < parts.length ? acquire(parts[i + 1]) : undefined;
-      next?.catch(() => {});
-      this.compute(lease, parts[i].shares, x, out);
+    try {
+      this.prefetchNext(layer, x);
+      for (const [cache, share] of present) {
+        this.compute(await cache.acquire(layer, [share.expert]), [share], x, out);
+      }
+      for (let i = 0; i < parts.length; i++) {
+        const lease = await next!;
+        next = i + 1 < parts.length ? acquire(parts[i + 1]) : undefined;
+        next?.catch(() => {});
+        this.compute(lease, parts[i].shares, x, out);
+      }
+    } catch (error) {
+      next?.then(
+        (lease) => lease.release(),
+        () => {},
+      );
+      throw error;
     }
     return this.sum(out);
   }

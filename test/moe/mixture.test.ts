@@ -16,6 +16,7 @@ import {
 import { fileSource } from '../../src/moe/store/file-source';
 import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../src/quantization/formats/encode';
+import { currentEngine } from '../../src/runtime/current-engine';
 import { createNativeEngine } from '../../src/runtime/native-engine';
 import { forEachCase, Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
@@ -245,6 +246,23 @@ describe('a mixture', () => {
     await mixture.close();
     await whole.close();
   });
+
+  test('where computing fails, what was read meanwhile does not stay in use', async () => {
+    const mixture = await open(6);
+    const picks = (...ids: number[]) =>
+      Float32Array.from({ length: EXPERTS }, (_, e) => (ids.includes(e) ? 1 : 0));
+    const row = x.subarray(0, 24);
+    await mixture.forward(0, row, picks(0, 1));
+    const run = jest.spyOn(currentEngine(), 'runExpert').mockImplementation(() => {
+      throw new Error('no memory');
+    });
+    for (const absent of [2, 3, 4, 5, 6]) {
+      await expect(mixture.forward(0, row, picks(0, absent))).rejects.toThrow('no memory');
+    }
+    run.mockRestore();
+    await mixture.forward(1, row, picks(0, 1));
+    await mixture.close();
+  }, 5_000);
 
   test('a bonus for residents saves reads, and the share of changed picks is told', async () => {
     const run = async (bonus: number) => {
