@@ -5,8 +5,9 @@
 import { createClient, RESP_TYPES } from '@redis/client';
 import { z } from 'zod';
 import { LowbitError } from '../../errors';
+import { loadNativeAddon } from '../../runtime/native-addon';
 import { copyChecked, expertError } from './checked';
-import type { ExpertIndex, ExpertRecord } from './container';
+import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';
 import type { ExpertSource } from './source';
 
 export interface RedisSourceOptions {
@@ -95,10 +96,12 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
   const address = withoutCredentials(url);
   const client = await connect(options);
   try {
-    for (const record of source.index.records) {
-      const bytes = new Uint8Array(record.bytes);
-      await source.read(record, bytes);
-      await client.set(keyOf(prefix, record), Buffer.from(bytes.buffer));
+    const { records } = source.index;
+    const largest = records.reduce((most, { bytes }) => Math.max(most, bytes), 1);
+    const pages = loadNativeAddon().allocatePages(pageAligned(largest));
+    for (const record of records) {
+      await source.read(record, new Uint8Array(pages));
+      await client.set(keyOf(prefix, record), Buffer.from(pages, 0, record.bytes));
     }
     await client.set(`${prefix}:index`, JSON.stringify({ version: VERSION, ...source.index }));
   } catch (cause) {

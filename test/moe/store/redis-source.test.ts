@@ -81,6 +81,21 @@ test.each([
     await source.close();
   });
 
+  test('are copied from a file that is read past the page cache', async () => {
+    let direct: ExpertSource;
+    try {
+      direct = await fileSource(made.path, { direct: true });
+    } catch (error) {
+      expect((error as Error).message).toContain('does not read past the page cache');
+      return;
+    }
+    await copyToRedis(direct, { url, prefix: 'direct' });
+    await direct.close();
+    const source = await redisSource({ url, prefix: 'direct' });
+    await readAll(source);
+    await source.close();
+  });
+
   test('are named without user and password', async () => {
     const source = await redisSource({ url: url.replace('//', '//default:secret@'), prefix });
     expect(source.name).toBe(`${url} ${prefix}`);
