@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ONLINE_POLICIES, type OnlinePolicy } from '../moe/cache/eviction-policy';
 import { type MemoryPreset, memoryBudget } from '../moe/memory-budget';
 import { type MixtureOfExperts, moe } from '../moe/mixture';
 import { prometheusText } from '../moe/prometheus';
 import { type Replay, replay } from '../moe/replay';
+import { pageAligned } from '../moe/store/container';
 import { fileSource } from '../moe/store/file-source';
 import { httpSource } from '../moe/store/http-source';
 import { redisSource } from '../moe/store/redis-source';
@@ -29,7 +31,7 @@ interface Options extends CommonOptions {
   experts: string;
   budget: Budget;
   precision?: string;
-  policy: 'lru' | 'lfu' | 'affinity';
+  policy: OnlinePolicy;
   bonus: number;
   protect?: number;
   prefetch?: number;
@@ -55,7 +57,7 @@ function bytesOf(budget: Budget, { index }: ExpertSource, precision: string | un
   const { precisions, records, layers, experts } = index;
   const chosen = precision === undefined ? 0 : precisions.findIndex(({ name }) => name === precision);
   const largest = Math.max(0, ...records.filter((r) => r.precision === chosen).map(({ bytes }) => bytes));
-  return Math.floor(budget.share * layers * experts) * Math.ceil(largest / 4096) * 4096;
+  return Math.floor(budget.share * layers * experts) * pageAligned(largest);
 }
 
 /** A file, an address of a web server, or redis://host:port/#prefix. */
@@ -149,9 +151,7 @@ export function replayCommand(): Command {
       { share: 0.25 },
     )
     .option('--precision <name>', 'of the container (default: its first)')
-    .addOption(
-      new Option('--policy <name>', 'what is evicted').choices(['lru', 'lfu', 'affinity']).default('lru'),
-    )
+    .addOption(new Option('--policy <name>', 'what is evicted').choices(ONLINE_POLICIES).default('lru'))
     .option('--bonus <number>', 'of resident experts in routing, in score ranges', real, 0)
     .option('--protect <picks>', 'so many picks of plain routing are kept', positiveInteger)
     .option(

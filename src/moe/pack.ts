@@ -67,6 +67,8 @@ class ExpertTensors {
   readonly layers: number;
   readonly experts: number;
   private readonly stacked: boolean;
+  /** Stacked weights of one layer: each is read once for all its experts. */
+  private held = { layer: -1, values: new Map<string, Constant['values']>() };
 
   constructor(
     private readonly weights: ReadonlyMap<string, Constant>,
@@ -92,13 +94,21 @@ class ExpertTensors {
     const refuse = (what: string) => new LowbitError('invalid-weights', `Weight '${name}' ${what}.`);
     const weight = this.weights.get(name);
     if (!weight) throw refuse('is not there');
-    if (!(weight.values instanceof Float32Array)) throw refuse('is not of float32');
+    if (weight.dtype !== 'float32') throw refuse('is not of float32');
     const shape = this.stacked ? weight.shape.slice(1) : weight.shape;
     if (shape.length !== rank) throw refuse(`has shape [${weight.shape}]`);
     if (this.stacked && weight.shape[0] !== this.experts) throw refuse(`is of ${weight.shape[0]} experts`);
     const count = shape.reduce((a, b) => a * b, 1);
     const start = this.stacked ? expert * count : 0;
-    return { values: weight.values.slice(start, start + count), shape };
+    return { values: this.valuesOf(name, layer, weight).slice(start, start + count), shape };
+  }
+
+  private valuesOf(name: string, layer: number, weight: Constant): Float32Array {
+    if (!this.stacked) return weight.values as Float32Array;
+    if (this.held.layer !== layer) this.held = { layer, values: new Map() };
+    const values = this.held.values.get(name) ?? weight.values;
+    this.held.values.set(name, values);
+    return values as Float32Array;
   }
 
   matrix(

@@ -2,18 +2,12 @@
 import { LowbitError } from '../errors';
 import type { Engine } from '../runtime/engine';
 import { ExpertAffinity } from './affinity';
-import {
-  AffinityWeighted,
-  Belady,
-  type EvictionPolicy,
-  LeastFrequentlyUsed,
-  LeastRecentlyUsed,
-} from './cache/eviction-policy';
+import { Belady, makePolicy, ONLINE_POLICIES } from './cache/eviction-policy';
 import { ResidentSet } from './cache/resident-set';
 import { Router } from './router';
 import type { RoutingTrace } from './trace';
 
-export const POLICIES = ['lru', 'lfu', 'affinity', 'belady'] as const;
+export const POLICIES = [...ONLINE_POLICIES, 'belady'] as const;
 export type PolicyName = (typeof POLICIES)[number];
 
 export interface SimulationOptions {
@@ -35,27 +29,6 @@ export interface Simulation {
   readonly changed: number;
   /** Share of the softmax of the logits that the picks of plain routing have and these have not. */
   readonly massLost: number;
-}
-
-const AGEING_TOKENS = 64;
-
-function makePolicy(
-  name: PolicyName,
-  trace: RoutingTrace,
-  affinity: ExpertAffinity,
-  plain: Int32Array,
-): EvictionPolicy {
-  const { layers, experts, topK } = trace;
-  switch (name) {
-    case 'lru':
-      return new LeastRecentlyUsed();
-    case 'lfu':
-      return new LeastFrequentlyUsed(AGEING_TOKENS * layers * topK);
-    case 'affinity':
-      return new AffinityWeighted(affinity);
-    case 'belady':
-      return new Belady(Array.from(plain, (id, i) => (Math.floor(i / topK) % layers) * experts + id));
-  }
 }
 
 /** Softmax of the logits of one token and layer, in float64. */
@@ -86,7 +59,11 @@ export function simulate(engine: Engine, trace: RoutingTrace, options: Simulatio
   }
   const plain = new Router(engine, { experts, topK }).route({ logits }).ids;
   const affinity = new ExpertAffinity(layers, experts);
-  const cache = new ResidentSet(slots, () => 1, makePolicy(name, trace, affinity, plain));
+  const policy =
+    name === 'belady'
+      ? new Belady(Array.from(plain, (id, i) => (Math.floor(i / topK) % layers) * experts + id))
+      : makePolicy(name, affinity, topK);
+  const cache = new ResidentSet(slots, () => 1, policy);
   const routers = Array.from(
     { length: layers },
     () => new Router(engine, { experts, topK, bonus, bonusUnit, protect }),

@@ -1,4 +1,5 @@
 /** Which expert leaves the cache: the one with the least worth. Experts of all layers have keys: layer * experts + id. */
+import { checkArgument } from '../../errors';
 import type { ExpertAffinity } from '../affinity';
 
 export interface EvictionPolicy {
@@ -91,4 +92,27 @@ export class Belady implements EvictionPolicy {
   worth(key: number): number {
     return -(this.uses.get(key)?.at(-1) ?? Number.POSITIVE_INFINITY);
   }
+}
+
+/** Policies that know what was used so far. */
+export const ONLINE_POLICIES = ['lru', 'lfu', 'affinity'] as const;
+export type OnlinePolicy = (typeof ONLINE_POLICIES)[number];
+
+const AGEING_TOKENS = 64;
+
+/**
+ * Makes a policy by its name.
+ *
+ * @param affinity of the experts, updated by whoever routes
+ * @param topK experts that one token uses in a layer
+ * @throws LowbitError 'invalid-argument' for another name
+ */
+export function makePolicy(name: OnlinePolicy, affinity: ExpertAffinity, topK: number): EvictionPolicy {
+  const policies: Record<OnlinePolicy, () => EvictionPolicy> = {
+    lru: () => new LeastRecentlyUsed(),
+    lfu: () => new LeastFrequentlyUsed(AGEING_TOKENS * affinity.layers * topK),
+    affinity: () => new AffinityWeighted(affinity),
+  };
+  checkArgument(ONLINE_POLICIES.includes(name), 'policy', `one of ${ONLINE_POLICIES.join(', ')}`, name);
+  return policies[name]();
 }

@@ -7,12 +7,7 @@
 import { checkArgument, LowbitError } from '../../errors';
 import { loadNativeAddon } from '../../runtime/native-addon';
 import { ExpertAffinity } from '../affinity';
-import {
-  AffinityWeighted,
-  type EvictionPolicy,
-  LeastFrequentlyUsed,
-  LeastRecentlyUsed,
-} from '../cache/eviction-policy';
+import { makePolicy, type OnlinePolicy } from '../cache/eviction-policy';
 import { ResidentSet } from '../cache/resident-set';
 import { CacheMetrics } from '../metrics';
 import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';
@@ -27,7 +22,7 @@ export interface ExpertCacheOptions {
   /** Name of the precision to read; default: the first of the container. */
   readonly precision?: string;
   /** What is evicted. Default `lru`. */
-  readonly policy?: 'lru' | 'lfu' | 'affinity';
+  readonly policy?: OnlinePolicy;
   /** Most bytes that are read ahead and wait for their layer. Default: a token's experts of one layer. */
   readonly speculativeBytes?: number;
   /** Default: one of its own. */
@@ -58,8 +53,6 @@ interface Entry {
   /** Read ahead and not used yet. */
   speculative: boolean;
 }
-
-const AGEING_TOKENS = 64;
 
 export class ExpertCache {
   readonly metrics: CacheMetrics;
@@ -126,13 +119,7 @@ export class ExpertCache {
     );
     this.affinity = options.affinity ?? new ExpertAffinity(layers, experts);
     this.metrics = options.metrics ?? new CacheMetrics();
-    const policies: Record<typeof policy, () => EvictionPolicy> = {
-      lru: () => new LeastRecentlyUsed(),
-      lfu: () => new LeastFrequentlyUsed(AGEING_TOKENS * layers * topK),
-      affinity: () => new AffinityWeighted(this.affinity),
-    };
-    checkArgument(policy in policies, 'policy', `one of ${Object.keys(policies).join(', ')}`, policy);
-    this.set = new ResidentSet(this.slotCount, () => 1, policies[policy]());
+    this.set = new ResidentSet(this.slotCount, () => 1, makePolicy(policy, this.affinity, topK));
     this.resident = Array.from({ length: layers }, () => new Int32Array(experts));
     this.speculativeBytes = speculativeBytes ?? topK * this.slotBytes;
   }
