@@ -1,6 +1,6 @@
 /** Where the time of a prediction goes: every layer of the native programs against the limits of the machine. */
 import type { CompiledProgram, MachineLimits } from '../runtime/engine';
-import { OpKind, TensorType, WEIGHT_BITS, WeightFormat } from '../runtime/program';
+import { filterRowBytes, OpKind, TensorType } from '../runtime/program';
 import {
   type ProgramOp,
   type ProgramRecords,
@@ -60,9 +60,9 @@ const CHANNEL_BYTES = 8;
 const HALF_BYTES = 2;
 
 /** Bytes of the weights of an output channel, with the scales of its groups if it has any. */
-function rowBytes({ format, group = 0 }: StoredFilter, weights: number): number {
-  const groups = format === WeightFormat.Int8 ? 0 : Math.ceil(weights / (group || weights));
-  return (weights * WEIGHT_BITS[format]) / 8 + groups * HALF_BYTES;
+function rowBytes({ format, group }: StoredFilter, weights: number): number {
+  const groups = group === undefined ? 0 : Math.ceil(weights / (group || weights));
+  return filterRowBytes(format, weights) + groups * HALF_BYTES;
 }
 
 function elements(shape: readonly number[]): number {

@@ -108,7 +108,7 @@ export function readFilter(parameters: readonly number[]): {
   rest: readonly number[];
 } {
   const [, , , format, , group] = parameters;
-  return format === WeightFormat.Int8
+  return format === WeightFormat.Int8 || format === WeightFormat.Int16
     ? { filter: { format }, rest: parameters.slice(4) }
     : { filter: { format, group }, rest: parameters.slice(7) };
 }

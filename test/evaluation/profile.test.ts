@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Profile, profilePredictions } from '../../src/evaluation/profile';
 import { ModelSession, syntheticSample } from '../../src/evaluation/session';
-import { type ConvertReport, convert } from '../../src/index';
+import { type ConvertOptions, type ConvertReport, convert } from '../../src/index';
 import { currentEngine } from '../../src/runtime/current-engine';
 import { TINY_CLASSES, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
@@ -14,18 +14,29 @@ const limits = { macs: 1e9, l2Bytes: 1e9, dramBytes: 1e8, l2Stores: 1e9, dramSto
 let report: ConvertReport;
 let profile: Profile;
 
-beforeAll(async () => {
-  await tf.setBackend('wasm');
-  const output = join(temporaryFolder(), 'int8');
-  report = await convert({ input: writeTinyModel(), output, calibration: () => tinySamples(4) });
+async function convertAndProfile(options: Partial<ConvertOptions> = {}) {
+  const output = join(temporaryFolder(), 'converted');
+  const converted = await convert({
+    input: writeTinyModel(),
+    output,
+    calibration: () => tinySamples(4),
+    ...options,
+  });
   const session = await ModelSession.load(join(output, 'model.json'));
   const feeds = session.feed(syntheticSample(session.inputs, BATCH));
-  profile = await profilePredictions(() => void session.execute(feeds), { runs: RUNS, batch: BATCH, limits });
+  const predict = () => void session.execute(feeds);
+  const profiled = await profilePredictions(predict, { runs: RUNS, batch: BATCH, limits });
   session.dispose();
+  return { report: converted, profile: profiled };
+}
+
+beforeAll(async () => {
+  await tf.setBackend('wasm');
+  ({ report, profile } = await convertAndProfile());
 });
 
-function layer(op: string) {
-  return profile.layers.find((each) => each.op === op)!;
+function layer(op: string, { layers } = profile) {
+  return layers.find((each) => each.op === op)!;
 }
 
 test('counts the multiply-accumulates that the conversion counted, for the batch', () => {
@@ -47,6 +58,20 @@ test('counts what each kind of layer reads and writes', () => {
   expect(layer('Linear')).toMatchObject({
     macs: BATCH * 6 * TINY_CLASSES,
     bytes: BATCH * (6 + 4 * TINY_CLASSES) + TINY_CLASSES * (6 + 8),
+  });
+});
+
+test('counts layers with int16 activations and weights', async () => {
+  const wide = await convertAndProfile({ int16: ['**'] });
+  expect(wide.report.macs.int16).toBe(report.macs.int8);
+  expect(wide.profile.macs).toBe(profile.macs);
+  expect(layer('Conv2D', wide.profile)).toMatchObject({
+    macs: BATCH * 64 * 6 * 27,
+    bytes: BATCH * 64 * (2 * 3 + 4 * 6) + 6 * (2 * 27 + 8),
+  });
+  expect(layer('Linear', wide.profile)).toMatchObject({
+    macs: BATCH * 6 * TINY_CLASSES,
+    bytes: BATCH * (2 * 6 + 4 * TINY_CLASSES) + TINY_CLASSES * (2 * 6 + 8),
   });
 });
 
