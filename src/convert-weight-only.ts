@@ -1,7 +1,7 @@
 /** Conversion of weights alone: what is between layers stays float32. */
 import { createHash } from 'node:crypto';
 import { measureHessians } from './calibration/hessians';
-import type { Observations, ObservedTensor } from './calibration/observations';
+import { type Observations, type ObservedTensor, observedKey } from './calibration/observations';
 import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { SampleSource } from './calibration/source';
 import type { Config, LayerConfig } from './config/config';
@@ -12,7 +12,6 @@ import { ROTATION_SEED } from './convert-weights';
 import { LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { countMacs } from './graph/count-macs';
-import { refKey } from './graph/edit';
 import { inferShapes } from './graph/infer-shapes';
 import type { Graph } from './graph/ir';
 import { optimize } from './passes/pipeline';
@@ -248,11 +247,7 @@ export async function convertWeights(
   }
   const { samples = DEFAULT_SAMPLES } = settings;
   const data = typeof calibration === 'function' ? calibration : undefined;
-  const observed = [
-    ...new Map(
-      observedTensors(graph, selection).map((t) => [refKey(t.ref) + Boolean(t.rotation), t]),
-    ).values(),
-  ];
+  const observed = [...new Map(observedTensors(graph, selection).map((t) => [observedKey(t), t])).values()];
   const observations =
     data && observed.length > 0
       ? await calibrate(graph, observed, data, {

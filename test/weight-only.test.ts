@@ -114,6 +114,34 @@ test('errors of weights are weighed by what they multiply, and fed back', async 
   expect(await quality(samples, true)).toBeGreaterThan(plain + 3);
 });
 
+test('errors of weights are weighed by what they multiply, also where two rotations turn the same tensor', async () => {
+  const heavyTailed = (): Float32Array =>
+    Float32Array.from({ length: 256 * 32 }, () => random.real(-1, 1) * (random.chance(0.03) ? 20 : 1));
+  const graph = new FloatGraph(random)
+    .input('x', [-1, 256])
+    .constant('a/w', [256, 32], heavyTailed())
+    .node('a', 'MatMul', ['x', 'a/w'], PLAIN)
+    .constant('b/w', [256, 32], heavyTailed())
+    .node('b', 'MatMul', ['x', 'b/w'], PLAIN)
+    .build('a', 'b');
+  const { x } = drawFeeds(graph, random);
+  const samples = [toSample({ x: { ...x, values: x.values.map((v, i) => (i % 256 < 128 ? v / 50 : v)) } })];
+  const a = { match: 'a', bits: 3 as const, rotate: 64 as const };
+  const b = { match: 'b', bits: 3 as const, rotate: 128 as const };
+  const both = await convertWeights(graph, { config: { layers: [a, b] } }, samples);
+  expect(both.quantized.map(({ rotation }) => rotation)).toEqual(['computed', 'computed']);
+  for (const [layer, other] of [
+    [a, b],
+    [b, a],
+  ]) {
+    const config = { layers: [layer!, { match: other!.match, bits: 'float' as const }] };
+    const alone = await convertWeights(graph, { config }, samples);
+    const name = `${layer!.match}/weights`;
+    expect(both.graph.constants.get(name)).toEqual(alone.graph.constants.get(name));
+    expect(alone.graph.constants.has(name)).toBe(true);
+  }
+});
+
 test('rows of a table are gathered from its codes', async () => {
   const graph = new FloatGraph(random)
     .input('x', [-1, 3])
