@@ -24,6 +24,7 @@ import { replaceWeighted, rowsOf } from './passes/weight-only/replace';
 import { bitsPerWeight } from './quantization/formats/bits-per-weight';
 import { decodeMatrix } from './quantization/formats/decode';
 import { encodeMatrix } from './quantization/formats/encode';
+import type { FormatName } from './quantization/formats/format';
 import type { Rotation } from './quantization/hadamard';
 import { signalToNoise } from './quantization/metrics';
 
@@ -53,10 +54,16 @@ interface Selection {
   readonly float: ReadonlyMap<string, string>;
 }
 
-function checkOptions({ targetBits, equalize }: Settings, options: QuantizationOptions): void {
+function checkOptions({ targetBits, equalize, asksInt16 }: Settings, options: QuantizationOptions): void {
   const { maxDrop, minSignalToNoise } = options;
-  const given = Object.entries({ targetBits, maxDrop, minSignalToNoise, equalize: equalize || undefined });
-  const [name] = given.find(([, value]) => value !== undefined) ?? [];
+  const [name] =
+    Object.entries({
+      targetBits,
+      maxDrop,
+      minSignalToNoise,
+      equalize: equalize || undefined,
+      int16: asksInt16 || undefined,
+    }).find(([, value]) => value !== undefined) ?? [];
   if (name === undefined) return;
   throw new LowbitError(
     'invalid-argument',
@@ -131,10 +138,11 @@ async function encodeAll(
   const { signal } = options;
   const report = progressOf(options);
   const encoded = new Map<string, EncodedLayer>();
+  const names = [...chosen.keys()].filter((name) => chosen.get(name)!.asked.format !== 'int8');
   const encode = (name: string, hessian?: Float64Array) => {
     const { weighted, asked, rotation } = chosen.get(name)!;
-    if (asked.format === 'int8') return;
-    const format = { format: asked.format, group: asked.group, ...(rotation && { rotation }) };
+    const { group } = asked;
+    const format = { format: asked.format as FormatName, group, ...(rotation && { rotation }) };
     const known =
       observations && weighted.kind === 'product' && statisticsOf(weighted.op, rotation, observations);
     encoded.set(
@@ -143,12 +151,11 @@ async function encodeAll(
         ? encodeTable(weighted, format)
         : encodeLayer(weighted.op, format, { ...known, hessian }),
     );
-    report('encode weights', encoded.size, chosen.size);
+    report('encode weights', encoded.size, names.length);
   };
   const inside = nodesInControlFlow(graph);
   const fedBack = (name: string) =>
     settings.errorFeedback && data && chosen.get(name)!.weighted.kind === 'product' && !inside.has(name);
-  const names = [...chosen.keys()].filter((name) => chosen.get(name)!.asked.format !== 'int8');
   const inputs = names.filter(fedBack).map((name) => {
     const { weighted, rotation } = chosen.get(name)!;
     const { op } = weighted as Extract<Weighted, { kind: 'product' }>;

@@ -233,9 +233,30 @@ test('tells what stays as it is, and why', async () => {
   expect(report.quantized).toEqual([
     expect.objectContaining({ name: 'wide', weights: 'int8', weightsReason: 'it is the first layer' }),
   ]);
-  await expect(convertWeights(graph, { targetBits: 3 })).rejects.toThrow(
-    /option targetBits .* INT8 activations/,
-  );
+  const wide = [{ match: 'wide', activations: 'int16' as const }];
+  for (const [name, options] of [
+    ['targetBits', { targetBits: 3 }],
+    ['int16', { int16: 1 }],
+    ['int16', { int16: ['wide'] }],
+    ['int16', { config: { layers: wide } }],
+  ] as const) {
+    await expect(convertWeights(graph, options)).rejects.toThrow(
+      new RegExp(`option ${name} .* INT8 activations`),
+    );
+  }
+});
+
+test('encoding weights goes on until all that are low-bit are encoded', async () => {
+  const graph = dense();
+  const done: number[][] = [];
+  const config = { layers: [{ match: 'b', bits: 4 as const }] };
+  await convertGraph(graph, undefined, {
+    activations: 'float32',
+    config,
+    onProgress: (progress) =>
+      progress.stage === 'encode weights' && done.push([progress.done, progress.total]),
+  });
+  expect(done).toEqual([[1, 1]]);
 });
 
 test('a configuration as it is told afterwards gives the same model', async () => {

@@ -104,6 +104,8 @@ export class Settings {
   readonly weights: LayerWeights;
   /** How many of the costliest layers get int16 activations, beside those that are named. */
   readonly costliestInt16: number;
+  /** Whether any layer is asked to get them. */
+  readonly asksInt16: boolean;
   private readonly rules: LayerRules;
 
   /**
@@ -132,10 +134,12 @@ export class Settings {
     const wide = checkConfig({ skip: typeof int16 === 'number' ? [] : int16 }, 'int16').skip ?? [];
     const last = checkConfig({ skip }, 'skip').skip ?? [];
     const layers = [
+      ...(config.layers ?? []),
       ...wide.map((match): LayerConfig => ({ match, activations: 'int16' })),
       ...last.map((match): LayerConfig => ({ match, bits: 'float' })),
     ];
-    this.rules = new LayerRules({ ...config, layers: [...(config.layers ?? []), ...layers] });
+    this.asksInt16 = this.costliestInt16 > 0 || layers.some(({ activations }) => activations === 'int16');
+    this.rules = new LayerRules({ ...config, layers });
   }
 
   /** Nodes to leave in float, with the reason, for `planQuantization`. */
