@@ -345,11 +345,12 @@ async function int16Layers(
   observations: Observations,
   data: LabelledSource,
   settings: Settings,
-  { onProgress, signal }: QuantizationOptions,
+  { weightRange, filters, lowBit, onProgress, signal }: QuantizationOptions & WeightOptions,
 ): Promise<string[]> {
   const named = settings.int16Layers(graph, plan);
   if (settings.costliestInt16 === 0) return named;
   const { layers } = await measureSensitivity(graph, plan, observations, data, {
+    weights: { weightRange, filters, lowBit },
     signal,
     onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
   });
@@ -377,6 +378,7 @@ async function refinedPlan(
     int16,
     weightRange: options.weightRange,
     filters: options.filters,
+    lowBit: options.lowBit,
     samples: validationSamples,
     signal,
     onTrial: (trials) => options.onProgress?.({ stage: 'refine', done: trials, total: trials }),
@@ -426,6 +428,7 @@ export async function prepare(
       ? { plan: everything }
       : await mixWidths(everything, observations, data, settings, {
           ...encoding,
+          weightRange: settings.weightRange,
           validation: options.validation ?? unlabelled(data),
           onProgress: (done, total) => report('measure layers', done, total),
         });

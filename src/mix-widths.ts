@@ -14,6 +14,7 @@ import { measureSensitivity } from './evaluation/sensitivity';
 import { weightedOps } from './passes/quantize/low-bit-layers';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { FORMAT_OF_BITS, type WeightBits } from './quantization/layer-weights';
+import type { WeightRange } from './quantization/weight-range';
 
 /** Widest first. */
 const WIDTHS: readonly WeightBits[] = [8, 4, 3, 2];
@@ -24,6 +25,8 @@ const SAMPLES = 8;
 export interface MixOptions extends HessianOptions {
   /** What layers are measured on. */
   validation: LabelledSource;
+  /** How the bounds of INT8 weights are chosen. */
+  weightRange: WeightRange;
 }
 
 type Encoded = ReadonlyMap<string, EncodedLayer>;
@@ -34,7 +37,7 @@ async function measureWidths(
   mixed: ReadonlySet<string>,
   observations: Observations,
   source: SampleSource,
-  { validation, onProgress, ...options }: MixOptions,
+  { validation, weightRange, onProgress, ...options }: MixOptions,
 ): Promise<LayerWidths[]> {
   const widths = new Map<string, WidthOption[]>([...mixed].map((name) => [name, []]));
   const opOf = (name: string) => plan.layers.get(name)!.op;
@@ -42,7 +45,7 @@ async function measureWidths(
     const trial = withFormats(plan, (name) => (mixed.has(name) ? FORMAT_OF_BITS[bits] : 'int8'));
     const lowBit = await encodeWeights(trial, observations, source, { ...options, errorFeedback: false });
     const { layers } = await measureSensitivity(plan.graph, plan.plan, observations, validation, {
-      weights: { lowBit },
+      weights: { lowBit, weightRange },
       only: mixed,
       samples: SAMPLES,
       signal: options.signal,

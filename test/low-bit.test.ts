@@ -290,3 +290,52 @@ test('a mix has at most the bits asked for, wider where it costs more', async ()
   expect(await quality(report.graph)).toBeGreaterThan((await quality(same.graph)) - 1);
   await expect(convertWith({ targetBits: 2.05 })).rejects.toThrow(/cannot have 2.05 bits on average/);
 });
+
+test('the range of INT8 weights counts where a mix measures them', async () => {
+  const random = randomOf('weight range of a mix', 0);
+  // In each output one weight of 1 among so many smaller ones that cutting it off pays.
+  const values = Array.from({ length: 4096 * 8 }, (_, i) => (i < 8 ? 1 : random.real(-0.3, 0.3)));
+  const plain = { transpose_a: { b: false }, transpose_b: { b: false } };
+  const outliers = new FloatGraph(random)
+    .input('x', [-1, 4096])
+    .constant('a/w', [4096, 8], values)
+    .node('a', 'MatMul', ['x', 'a/w'], plain)
+    .build('a');
+  const data = [toSample(drawFeeds(outliers, random))];
+  const mix = async (weightRange: 'max' | 'mse') => {
+    const each = async function* () {
+      yield* data;
+    };
+    const { allocation } = await convertGraph(outliers, each, { targetBits: 3.5, weightRange });
+    return allocation!.layers[0]!.options.map(({ signalToNoise: found }) => found);
+  };
+  const [[max, ...narrow], [mse, ...same]] = [await mix('max'), await mix('mse')];
+  expect(mse).not.toBe(max);
+  expect(same).toEqual(narrow);
+});
+
+test.each(['first', 'wide', 'narrow', 'again'])(
+  '%s, where its low-bit weights cost the most, gets int16 activations',
+  async (match) => {
+    const config = { layers: [{ match, bits: 2 as const }] };
+    const { quantized } = await convertWith({ int16: 1, config });
+    expect(quantized.filter(({ int16, op }) => int16 && op !== 'Relu').map(({ name }) => name)).toContain(
+      match,
+    );
+  },
+);
+
+test('a bar on accuracy is held against the low-bit weights', async () => {
+  const low = { config: { layers: [{ match: '**', bits: 2 as const }] } };
+  const { graph: converted, accuracy } = await convertWith({ ...low, minSignalToNoise: 1 });
+  expect(accuracy!.kept).toEqual([]);
+  const float: number[] = [];
+  const received: number[] = [];
+  for (const sample of samples) {
+    const data = { image: { shape: [...sample.image!.shape], values: sample.image!.values as Float32Array } };
+    float.push(...(await execute(graph, data))[0]!.values);
+    received.push(...(await execute(converted, data))[0]!.values);
+  }
+  const measured = signalToNoise(Float32Array.from(float), Float32Array.from(received));
+  expect(accuracy!.converted.signalToNoise).toBeCloseTo(measured, 1);
+});
