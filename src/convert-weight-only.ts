@@ -8,12 +8,13 @@ import type { Config, LayerConfig } from './config/config';
 import { ASKED, type AskedWeights, type Settings } from './config/settings';
 import type { NodeRecord, QuantizationOptions, QuantizationReport } from './convert';
 import { DEFAULT_SAMPLES, progressOf, withMetadata } from './convert';
-import { ROTATION_SEED } from './convert-weights';
+import { bitsOfLayer, ROTATION_SEED } from './convert-weights';
 import { LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
 import { countMacs } from './graph/count-macs';
-import { inferShapes } from './graph/infer-shapes';
+import { inferShapes, type Shapes } from './graph/infer-shapes';
 import type { Graph } from './graph/ir';
+import { weightCount, weightsPerChannel } from './passes/linear-op';
 import { optimize } from './passes/pipeline';
 import { nodesInControlFlow } from './passes/quantize/control-flow';
 import { encodeLayer, type LayerFormat, rotationHelps, statisticsOf } from './passes/quantize/encode-layer';
@@ -21,7 +22,6 @@ import { endsOf } from './passes/quantize/low-bit-layers';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { findWeighted, type Weighted, weightsOf } from './passes/weight-only/find';
 import { replaceWeighted, rowsOf } from './passes/weight-only/replace';
-import { bitsPerWeight } from './quantization/formats/bits-per-weight';
 import { decodeMatrix } from './quantization/formats/decode';
 import { encodeMatrix } from './quantization/formats/encode';
 import type { FormatName } from './quantization/formats/format';
@@ -52,6 +52,8 @@ interface Selection {
   readonly chosen: ReadonlyMap<string, Chosen>;
   /** What stays float, and why. */
   readonly float: ReadonlyMap<string, string>;
+  /** Nodes of loops and branches, whose inputs cannot be watched. */
+  readonly inside: ReadonlyMap<string, string>;
 }
 
 function checkOptions({ targetBits, equalize, asksInt16 }: Settings, options: QuantizationOptions): void {
@@ -79,8 +81,8 @@ function rotationOf({ weighted, asked }: Chosen): Rotation | undefined {
   return rotationHelps(weighted.op, { format, group, rotation }) ? rotation : undefined;
 }
 
-function select(graph: Graph, settings: Settings): Selection {
-  const found = findWeighted(graph, inferShapes(graph));
+function select(graph: Graph, shapes: Shapes, settings: Settings): Selection {
+  const found = findWeighted(graph, shapes);
   const skipped = settings.float(graph);
   const chosen = new Map<string, Chosen>();
   const float = new Map<string, string>();
@@ -95,7 +97,7 @@ function select(graph: Graph, settings: Settings): Selection {
       float.set(name, reason!);
       continue;
     }
-    const count = weightsOf(weighted).values.length;
+    const count = weightCount(weightsOf(weighted));
     if (count < FEWEST_WEIGHTS && !asked.byPattern) {
       float.set(name, `it has only ${count} weights`);
       continue;
@@ -108,15 +110,14 @@ function select(graph: Graph, settings: Settings): Selection {
     const rotation = rotationOf(choice);
     chosen.set(name, { ...choice, ...(rotation && { rotation }) });
   }
-  return { chosen, float };
+  return { chosen, float, inside: nodesInControlFlow(graph) };
 }
 
-/** Tensors whose mean squares weigh the errors of weights; those of loops and branches cannot be watched. */
-function observedTensors(graph: Graph, { chosen }: Selection): ObservedTensor[] {
-  const inside = nodesInControlFlow(graph);
+/** Tensors whose mean squares weigh the errors of weights. */
+function observedTensors({ chosen, inside }: Selection): ObservedTensor[] {
   return [...chosen].flatMap(([name, { weighted, asked, rotation }]) => {
     if (weighted.kind === 'table' || asked.format === 'int8' || inside.has(name)) return [];
-    const { depth: channels } = rowsOf(weighted);
+    const channels = weightsPerChannel(weighted.op);
     return [{ ref: weighted.op.input, channels, squares: true, ...(rotation && { rotation }) }];
   });
 }
@@ -129,7 +130,7 @@ function encodeTable(weighted: Weighted, { format, group }: LayerFormat): Encode
 
 async function encodeAll(
   graph: Graph,
-  { chosen }: Selection,
+  { chosen, inside }: Selection,
   observations: Observations | undefined,
   data: SampleSource | undefined,
   settings: Settings,
@@ -153,13 +154,12 @@ async function encodeAll(
     );
     report('encode weights', encoded.size, names.length);
   };
-  const inside = nodesInControlFlow(graph);
   const fedBack = (name: string) =>
     settings.errorFeedback && data && chosen.get(name)!.weighted.kind === 'product' && !inside.has(name);
   const inputs = names.filter(fedBack).map((name) => {
     const { weighted, rotation } = chosen.get(name)!;
     const { op } = weighted as Extract<Weighted, { kind: 'product' }>;
-    return { name, ref: op.input, depth: rowsOf(weighted).depth, ...(rotation && { rotation }) };
+    return { name, ref: op.input, depth: weightsPerChannel(op), ...(rotation && { rotation }) };
   });
   if (inputs.length > 0)
     await measureHessians(
@@ -177,10 +177,9 @@ async function encodeAll(
 }
 
 function bitsOf(weighted: Weighted, encoded: EncodedLayer | undefined): number {
-  if (encoded) return bitsPerWeight(encoded.matrix);
-  const { values, shape } = weightsOf(weighted);
-  const rows = weighted.kind === 'table' ? shape[0] : weighted.op.channels;
-  return 8 + (32 * rows) / values.length;
+  const filter = weightsOf(weighted);
+  const channels = weighted.kind === 'table' ? filter.shape[0] : weighted.op.channels;
+  return bitsOfLayer({ filter, channels }, encoded?.matrix);
 }
 
 function recordsOf(
@@ -244,7 +243,8 @@ export async function convertWeights(
   const report = progressOf(options);
   report('optimize', 0, 1);
   const { graph, changes } = optimize(source);
-  const selection = select(graph, settings);
+  const shapes = inferShapes(graph);
+  const selection = select(graph, shapes, settings);
   if (selection.chosen.size === 0) {
     const reasons = [...new Set(selection.float.values())].slice(0, 5).join('; ');
     throw new LowbitError(
@@ -254,7 +254,7 @@ export async function convertWeights(
   }
   const { samples = DEFAULT_SAMPLES } = settings;
   const data = typeof calibration === 'function' ? calibration : undefined;
-  const observed = [...new Map(observedTensors(graph, selection).map((t) => [observedKey(t), t])).values()];
+  const observed = [...new Map(observedTensors(selection).map((t) => [observedKey(t), t])).values()];
   const observations =
     data && observed.length > 0
       ? await calibrate(graph, observed, data, {
@@ -269,10 +269,9 @@ export async function convertWeights(
   const weighted = new Map([...selection.chosen].map(([name, { weighted: each }]) => [name, each]));
   const replaced = replaceWeighted(graph, weighted, encoded);
   const records = recordsOf(graph, selection, encoded, replaced.weightFidelity);
-  const shapes = inferShapes(graph);
   const total = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, shapes, node), 0);
   const stored = [...weighted].map(([name, each]) => ({
-    count: weightsOf(each).values.length,
+    count: weightCount(weightsOf(each)),
     bits: bitsOf(each, encoded.get(name)),
   }));
   const counts = stored.reduce((sum, { count }) => sum + count, 0);

@@ -8,7 +8,7 @@ import type { Settings } from './config/settings';
 import { yieldToCancel } from './evaluation/cancelled';
 import type { Graph } from './graph/ir';
 import { foldRotations } from './passes/fold-rotations';
-import type { LinearOp } from './passes/linear-op';
+import { type LinearOp, weightCount, weightsPerChannel } from './passes/linear-op';
 import type { Change } from './passes/pass';
 import { encodeLayer, type LayerFormat, rotationHelps, statisticsOf } from './passes/quantize/encode-layer';
 import { type LowBitLayer, selectLowBit, weightedOps } from './passes/quantize/low-bit-layers';
@@ -122,7 +122,7 @@ function inputOf(name: string, { op }: LowBitLayer, rotation: Rotation | undefin
   return {
     name,
     ref: op.input,
-    depth: op.filter.values.length / op.channels,
+    depth: weightsPerChannel(op),
     ...(rotation && { rotation }),
     ...(typeof window === 'object' && { window }),
   };
@@ -164,10 +164,13 @@ export async function encodeWeights(
   return encoded;
 }
 
-/** Stored bits of a weight of a layer, in its format or in INT8, scales counted. */
-export function bitsOfLayer(op: LinearOp, encoded: EncodedLayer | undefined): number {
-  if (encoded) return bitsPerWeight(encoded.matrix);
-  return 8 + (32 * op.channels) / op.filter.values.length;
+/** Stored bits of a weight of a layer, in a format or in INT8, scales counted. */
+export function bitsOfLayer(
+  op: Pick<LinearOp, 'filter' | 'channels'>,
+  { format, group }: { format: WeightsName; group: number } = { format: 'int8', group: 0 },
+): number {
+  const depth = weightsPerChannel(op);
+  return format === 'int8' ? 8 + 32 / depth : bitsPerWeight({ format, rows: op.channels, depth, group });
 }
 
 /** The plan with other formats for its layers; those that get INT8 are in it no more. */
@@ -195,7 +198,7 @@ export function weightRecords(
       name,
       {
         weights: layer?.matrix.format ?? 'int8',
-        bitsPerWeight: Math.round(1000 * bitsOfLayer(op, layer)) / 1000,
+        bitsPerWeight: Math.round(1000 * bitsOfLayer(op, layer?.matrix)) / 1000,
         ...(layer && { group: layers.get(name)!.weights.group }),
         ...(rotation && { rotation }),
         ...(reason && { weightsReason: reason }),
@@ -209,8 +212,8 @@ export function weightRecords(
 export function averageBits({ graph, plan }: WeightPlan, encoded: ReadonlyMap<string, EncodedLayer>): number {
   let [stored, weights] = [0, 0];
   for (const op of weightedOps(graph, plan)) {
-    const count = op.filter.values.length;
-    stored += count * bitsOfLayer(op, encoded.get(op.node.name));
+    const count = weightCount(op.filter);
+    stored += count * bitsOfLayer(op, encoded.get(op.node.name)?.matrix);
     weights += count;
   }
   return stored / weights;

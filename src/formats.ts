@@ -2,7 +2,7 @@
 import { yieldToCancel } from './evaluation/cancelled';
 import { type MeasuredFormat, squaredError, sumOfSquares } from './evaluation/format-error';
 import { readModel } from './graph/read-model';
-import { type LinearOp, linearKind, readLinearOp } from './passes/linear-op';
+import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from './passes/linear-op';
 import { optimize } from './passes/pipeline';
 import { rotatedWeights } from './passes/quantize/encode-layer';
 import { gaussian, laplace } from './quantization/distributions';
@@ -97,7 +97,7 @@ function drawn(draw: (count: number, seed: number) => Float32Array): Subject {
 function subjectOf(op: LinearOp): Subject {
   return {
     rows: op.channels,
-    depth: op.filter.values.length / op.channels,
+    depth: weightsPerChannel(op),
     weights: (rotation) => rotatedWeights(op, rotation),
   };
 }

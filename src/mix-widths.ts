@@ -11,8 +11,8 @@ import {
   type WidthOption,
 } from './evaluation/bit-allocation';
 import { measureSensitivity } from './evaluation/sensitivity';
+import { weightCount } from './passes/linear-op';
 import { weightedOps } from './passes/quantize/low-bit-layers';
-import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { FORMAT_OF_BITS, type WeightBits } from './quantization/layer-weights';
 import type { WeightRange } from './quantization/weight-range';
 
@@ -28,8 +28,6 @@ export interface MixOptions extends HessianOptions {
   /** How the bounds of INT8 weights are chosen. */
   weightRange: WeightRange;
 }
-
-type Encoded = ReadonlyMap<string, EncodedLayer>;
 
 /** What every layer of a mix costs at every width. */
 async function measureWidths(
@@ -51,25 +49,26 @@ async function measureWidths(
       signal: options.signal,
     });
     for (const { name, signalToNoise } of layers) {
-      const bitsPerWeight = bitsOfLayer(opOf(name), lowBit.get(name));
+      const bitsPerWeight = bitsOfLayer(opOf(name), lowBit.get(name)?.matrix);
       widths.get(name)!.push({ bits, bitsPerWeight, signalToNoise });
     }
     onProgress?.(i + 1, WIDTHS.length);
   }
   return [...widths].map(([name, options]) => ({
     name,
-    weights: opOf(name).filter.values.length,
+    weights: weightCount(opOf(name).filter),
     options,
   }));
 }
 
 /** What the weights that are not mixed store: those that a pattern decides on, and those that stay in INT8. */
-function fixedWeights({ graph, plan }: WeightPlan, mixed: ReadonlySet<string>, encoded: Encoded) {
+function fixedWeights({ graph, plan, layers }: WeightPlan, mixed: ReadonlySet<string>) {
   let [weights, storedBits] = [0, 0];
   for (const op of weightedOps(graph, plan)) {
     if (mixed.has(op.node.name)) continue;
-    weights += op.filter.values.length;
-    storedBits += op.filter.values.length * bitsOfLayer(op, encoded.get(op.node.name));
+    const count = weightCount(op.filter);
+    weights += count;
+    storedBits += count * bitsOfLayer(op, layers.get(op.node.name)?.weights);
   }
   return { weights, storedBits };
 }
@@ -90,14 +89,8 @@ export async function mixWidths(
 ): Promise<{ plan: WeightPlan; allocation: BitAllocation }> {
   const mixed = new Set([...plan.layers.keys()].filter((name) => !settings.weightsOf(name).byPattern));
   const given = (name: string) => plan.layers.get(name)!.weights.format;
-  const apart = withFormats(plan, (name) => (mixed.has(name) ? 'int8' : given(name)));
-  const encoded = await encodeWeights(apart, observations, source, {
-    samples: options.samples,
-    signal: options.signal,
-    errorFeedback: false,
-  });
   const layers = await measureWidths(plan, mixed, observations, source, options);
-  const fixed = fixedWeights(plan, mixed, encoded);
+  const fixed = fixedWeights(plan, mixed);
   const allocation = allocateBits(layers, fixed, settings.targetBits!);
   const chosen = new Map(allocation.layers.map(({ name, chosen: bits }) => [name, FORMAT_OF_BITS[bits]]));
   return { plan: withFormats(plan, (name) => chosen.get(name) ?? given(name)), allocation };

@@ -51,9 +51,14 @@ function outputChannels(kind: LinearKind, shape: readonly number[], transposed: 
   return kind === 'conv' ? shape[3] : shape[2] * shape[3];
 }
 
+/** How many weights there are, without reading them. */
+export function weightCount({ shape }: Pick<Constant, 'shape'>): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
 /** Weights of one output channel, without reading them. */
 export function weightsPerChannel({ filter, channels }: Pick<LinearOp, 'filter' | 'channels'>): number {
-  return filter.shape.reduce((product, dim) => product * dim, 1) / channels;
+  return weightCount(filter) / channels;
 }
 
 /** A vector of one value a channel, from a constant that broadcasts along all other axes. */

@@ -8,7 +8,7 @@ import { boolAttr, intsAttr, numberAttr } from '../../graph/attrs';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../../graph/ir';
-import { type LinearOp, linearKind, readLinearOp } from '../linear-op';
+import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../linear-op';
 
 /** y = x W^T + b on the last axis of x. */
 export interface Product {
@@ -67,9 +67,8 @@ function readProduct(graph: Graph, shapes: Shapes, node: GraphNode): Product | s
   if (op.kind === 'depthwise') return 'it is a depthwise convolution';
   const known = shapes.get(refKey(op.input));
   if (op.kind === 'matmul') {
-    const depth = op.filter.values.length / op.channels;
     if (batched && !known) return 'the shape of its input is not known';
-    return { kind: 'product', node, op, inputShape: known ?? [-1, depth] };
+    return { kind: 'product', node, op, inputShape: known ?? [-1, weightsPerChannel(op)] };
   }
   const [height, width, depth] = op.filter.shape;
   if (height !== 1 || width !== 1) return `its window is ${height}x${width}: convolutions stay float`;

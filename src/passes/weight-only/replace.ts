@@ -19,19 +19,24 @@ import {
   WeightFormat,
   WeightsBuilder,
 } from '../../runtime/program';
+import { weightsPerChannel } from '../linear-op';
 import { expandProgram } from '../quantize/expand-program';
 import { reorder } from '../quantize/filter-order';
 import { type EncodedLayer, ownBounds } from '../quantize/lower-low-bit';
 import { appendLowBitFilter } from '../quantize/program-builder';
 import { removeDeadNodes } from '../remove-dead-nodes';
-import { type Product, type Table, type Weighted, weightsOf } from './find';
+import type { Product, Table, Weighted } from './find';
 
 /** [rows][inputs] */
 export function rowsOf(weighted: Weighted): { values: Float32Array; rows: number; depth: number } {
-  const { values, shape } = weightsOf(weighted);
-  if (weighted.kind === 'table') return { values: values as Float32Array, rows: shape[0], depth: shape[1] };
-  const { channels } = weighted.op;
-  return { values: reorder(weighted.op), rows: channels, depth: values.length / channels };
+  if (weighted.kind === 'product')
+    return {
+      values: reorder(weighted.op),
+      rows: weighted.op.channels,
+      depth: weightsPerChannel(weighted.op),
+    };
+  const { values, shape } = weighted.constant;
+  return { values: values as Float32Array, rows: shape[0], depth: shape[1] };
 }
 
 interface Stored {
@@ -89,7 +94,7 @@ function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer |
     weights,
     op.bias,
   );
-  const inFeatures = op.filter.values.length / op.channels;
+  const inFeatures = weightsPerChannel(op);
   const tensors = [reals(inputShape)];
   const ops: Op[] = [];
   if (encoded?.rotation) {
