@@ -15,6 +15,7 @@ import { resolveWindow } from '../passes/quantize/patches';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { importBackend, withBackend } from '../runtime/backends';
 import type { Window } from '../runtime/program';
+import { observedKey } from './observations';
 import type { SampleSource } from './source';
 
 /** What a layer multiplies its weights by. */
@@ -110,16 +111,28 @@ function checkDepth({ name, depth }: LayerInput): void {
   );
 }
 
-function groupsOf(layers: readonly LayerInput[]): LayerInput[][] {
-  const groups: LayerInput[][] = [];
-  let room = 0;
+/** Layers that multiply the same, as those of queries, keys and values do; one matrix serves them all. */
+function alike(layers: readonly LayerInput[]): LayerInput[][] {
+  const found = new Map<string, LayerInput[]>();
   for (const layer of layers) {
-    const bytes = 8 * layer.depth ** 2;
+    const key = JSON.stringify([observedKey(layer), layer.depth, layer.window]);
+    const same = found.get(key);
+    if (same) same.push(layer);
+    else found.set(key, [layer]);
+  }
+  return [...found.values()];
+}
+
+function groupsOf(inputs: readonly LayerInput[][]): LayerInput[][][] {
+  const groups: LayerInput[][][] = [];
+  let room = 0;
+  for (const same of inputs) {
+    const bytes = 8 * same[0].depth ** 2;
     if (groups.length === 0 || bytes > room) {
       groups.push([]);
       room = BYTES_AT_A_TIME;
     }
-    groups.at(-1)!.push(layer);
+    groups.at(-1)!.push(same);
     room -= bytes;
   }
   return groups;
@@ -149,9 +162,10 @@ async function measureGroup(
 }
 
 /**
- * Measures the second moments of what layers multiply, and hands them over one after the other.
+ * Measures the second moments of what layers multiply, and hands them over one after the other, those of layers that
+ * multiply the same tensor together.
  *
- * @param visit takes a layer's matrix [depth, depth], which is not kept
+ * @param visit takes a layer's matrix [depth, depth], which is not kept; it is not to be changed
  * @throws LowbitError 'invalid-argument' naming a layer of too many inputs, before anything is measured
  */
 export async function measureHessians(
@@ -166,12 +180,16 @@ export async function measureHessians(
   await withBackend(await importBackend(), async () => {
     const model = await LoadedGraph.load(graph);
     try {
-      for (const group of groupsOf(layers)) {
-        const moments = await measureGroup(model, graph, group, source, options);
-        moments.forEach((moment, i) => {
-          visit(group[i].name, moment.means());
-          options.onProgress?.(++done, layers.length);
-        });
+      for (const group of groupsOf(alike(layers))) {
+        const inputs = group.map(([first]) => first);
+        const moments = await measureGroup(model, graph, inputs, source, options);
+        for (const [i, same] of group.entries()) {
+          const hessian = moments[i].means();
+          for (const { name } of same) {
+            visit(name, hessian);
+            options.onProgress?.(++done, layers.length);
+          }
+        }
       }
     } finally {
       model.dispose();

@@ -75,6 +75,30 @@ test.each([
   expect(inputChannels(op)).toBe(4);
 });
 
+test('layers that multiply the same tensor alike share a matrix, and no others', async () => {
+  const graph = new FloatGraph(random).input('x', [-1, 4]).node('y', 'Relu', ['x']).build('y');
+  const samples = [toSample(drawFeeds(graph, random))];
+  const x = { ref: output('x'), depth: 4 };
+  const layers = [
+    { name: 'query', ...x },
+    { name: 'after', ...x, ref: output('y') },
+    { name: 'key', ...x },
+    { name: 'rotated', ...x, rotation: ROTATION },
+    { name: 'value', ...x },
+  ];
+  const found = new Map<string, Float64Array>();
+  await measureHessians(graph, layers, source(samples), { samples: 1 }, (name, hessian) => {
+    found.set(name, hessian);
+  });
+  expect(found.get('key')).toBe(found.get('query'));
+  expect(found.get('value')).toBe(found.get('query'));
+  for (const name of ['after', 'rotated']) {
+    const layer = layers.find((each) => each.name === name)!;
+    expect(found.get(name)).toEqual(await hessianOf(graph, layer, samples));
+    expect(found.get(name)).not.toEqual(found.get('query'));
+  }
+});
+
 test('refuses a layer of too many inputs before it measures', async () => {
   const graph = new FloatGraph(random).input('x', [-1, 4]).node('y', 'Relu', ['x']).build('y');
   const layer = { name: 'wide', ref: output('x'), depth: 5000 };
