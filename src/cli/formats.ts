@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { type FormatsReport, formats } from '../formats';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
+import { DEFAULT_GROUP, GROUPS } from '../quantization/layer-weights';
 import { type CommonOptions, runCommand, table, withCommonOptions } from './command';
 
 interface FormatsCliOptions extends CommonOptions {
@@ -54,8 +55,8 @@ export function formatsCommand(): Command {
     .option('--model <model.json>', 'a float model, whose weights are measured too')
     .addOption(
       new Option('--group <inputs>', 'inputs that share a scale; 0: all of an output')
-        .choices(['0', '32', '64', '128', '256'])
-        .default('128'),
+        .choices(GROUPS.map(String))
+        .default(String(DEFAULT_GROUP)),
     )
     .addOption(
       new Option('--block <inputs>', 'inputs that are rotated together')

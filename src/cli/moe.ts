@@ -1,10 +1,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
-import type { ExpertActivation } from '../moe/store/expert-bytes';
+import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
-import type { FormatName } from '../quantization/formats/format';
-import { FORMATS } from '../quantization/formats/registry';
+import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
 import { currentEngine } from '../runtime/current-engine';
 import {
   type CommonOptions,
@@ -131,17 +130,15 @@ interface PackOptions extends CommonOptions {
   down: string;
   downBias?: string;
   activation: ExpertActivation;
-  formats: ('int8' | FormatName)[];
+  formats: WeightsName[];
   group?: number;
   order: 'inputs-first' | 'outputs-first';
 }
 
-const EXPERT_FORMATS = ['int8', ...FORMATS] as const;
-
 function formatNames(text: string): PackOptions['formats'] {
   return text.split(',').map((part) => {
-    const found = EXPERT_FORMATS.find((name) => name === part.trim());
-    if (!found) throw new InvalidArgumentError(`Expected ${EXPERT_FORMATS.join(', ')}, separated by commas.`);
+    const found = WEIGHT_FORMATS.find((name) => name === part.trim());
+    if (!found) throw new InvalidArgumentError(`Expected ${WEIGHT_FORMATS.join(', ')}, separated by commas.`);
     return found;
   });
 }
@@ -173,9 +170,7 @@ function packCommand(): Command {
     .requiredOption('--down <name>', 'weights of the last linear layer')
     .option('--down-bias <name>', 'its bias')
     .addOption(
-      new Option('--activation <name>', 'between the linear layers')
-        .choices(['none', 'relu', 'silu', 'gelu'])
-        .default('relu'),
+      new Option('--activation <name>', 'between the linear layers').choices(ACTIVATIONS).default('relu'),
     )
     .option('--formats <names>', 'precisions, the first is read by default', formatNames, ['int8'] as const)
     .option('--group <number>', 'weights that share a scale in the low-bit formats', positiveInteger)

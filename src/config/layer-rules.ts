@@ -43,7 +43,7 @@ export class LayerRules {
   }
 
   activationsOf(name: string): LayerConfig['activations'] {
-    return this.rules.findLast((rule) => rule.activations !== undefined && rule.matches(name))?.activations;
+    return this.field(name, 'activations');
   }
 
   methodOf(name: string): CalibrationMethod | undefined {

@@ -12,10 +12,10 @@
  */
 import { checkArgument } from '../../errors';
 import { encodeMatrix } from '../../quantization/formats/encode';
-import type { FormatName } from '../../quantization/formats/format';
+import type { WeightsName } from '../../quantization/layer-weights';
 import { WeightFormat } from '../../runtime/program';
 
-const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu'] as const;
+export const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu'] as const;
 
 export type ExpertActivation = (typeof ACTIVATIONS)[number];
 
@@ -42,7 +42,7 @@ export interface ExpertWeights {
 }
 
 export interface ExpertFormat {
-  readonly format: 'int8' | FormatName;
+  readonly format: WeightsName;
   /** Inputs that share a scale, in the low-bit formats. */
   readonly group?: number;
 }
