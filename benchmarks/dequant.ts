@@ -11,6 +11,7 @@ import { Command } from 'commander';
 import { positiveInteger, table } from '../src/cli/command';
 import { median } from '../src/evaluation/session';
 import { setThreads } from '../src/index';
+import { groupsOf } from '../src/quantization/formats/format';
 import { currentEngine } from '../src/runtime/current-engine';
 import type { MachineLimits, PackedMatrix } from '../src/runtime/engine';
 import { filterRowBytes, type LowBitFormat, WeightFormat } from '../src/runtime/program';
@@ -67,7 +68,7 @@ function matrix(storage: LowBitFormat, rows: number, depth: number, group: numbe
   return {
     ...{ storage, rows, depth, group, unit: 1, codes },
     levels: Int8Array.from({ length: 16 }, (_, i) => (i < used ? 2 * i - used + 1 : 0)),
-    scales: new Uint16Array(rows * Math.ceil(depth / (group || depth))).fill(ONE_IN_FLOAT16),
+    scales: new Uint16Array(rows * groupsOf({ depth, group })).fill(ONE_IN_FLOAT16),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Where the time of a prediction goes: every layer of the native programs against the limits of the machine. */
+import { groupsOf } from '../quantization/formats/format';
 import type { CompiledProgram, MachineLimits } from '../runtime/engine';
 import { filterRowBytes, OpKind, TensorType } from '../runtime/program';
 import {
@@ -61,7 +62,7 @@ const HALF_BYTES = 2;
 
 /** Bytes of the weights of an output channel, with the scales of its groups if it has any. */
 function rowBytes({ format, group }: StoredFilter, weights: number): number {
-  const groups = group === undefined ? 0 : Math.ceil(weights / (group || weights));
+  const groups = group === undefined ? 0 : groupsOf({ depth: weights, group });
   return filterRowBytes(format, weights) + groups * HALF_BYTES;
 }
 

@@ -28,6 +28,14 @@ const BYTES: Readonly<Record<DType | StoredDType, number>> = {
   string: 4,
 };
 
+/** Bytes of an element of a weight in its shards; of a string, the least. */
+export function storedElementBytes({
+  dtype,
+  quantization,
+}: Pick<WeightSpec, 'dtype'> & { quantization?: { dtype: StoredDType } }): number {
+  return BYTES[quantization?.dtype ?? dtype];
+}
+
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-weights', message);
 }
@@ -261,7 +269,7 @@ async function openGroup(folder: string, group: unknown): Promise<Group> {
   const specs = group.weights.map(parseSpec);
   const shards = await openShards(folder, group.paths);
   const bytes = shards.reduce((sum, s) => sum + s.bytes, 0);
-  const expected = specs.reduce((sum, s) => sum + s.elements * BYTES[s.quantization?.dtype ?? s.dtype], 0);
+  const expected = specs.reduce((sum, s) => sum + s.elements * storedElementBytes(s), 0);
   const exact = specs.every((s) => s.dtype !== 'string');
   if (exact ? bytes !== expected : bytes < expected) throw sizeError(shards, expected);
   return { specs, shards, bytes };
@@ -282,7 +290,7 @@ async function readEntry(
 ): Promise<void> {
   if (constants.has(spec.name))
     throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
-  const length = spec.elements * BYTES[spec.quantization?.dtype ?? spec.dtype];
+  const length = spec.elements * storedElementBytes(spec);
   const values =
     spec.dtype === 'string' ? await readStrings(reader, spec) : decode(spec, await reader.read(length));
   if (values instanceof Float32Array) checkFinite(spec.name, values);

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
+import { storedElementBytes } from '../graph/read-weights';
 import { holdWeights } from '../runtime/held-weights';
 
 /** Smaller ones are not worth a second reading. */
@@ -25,12 +26,10 @@ function weightsOfRegions(topology: unknown): Set<string> {
   return new Set(nodes.flatMap(({ op, input }) => (op === 'QuantizedRegion' ? [input?.at(-1) ?? ''] : [])));
 }
 
-function bytesOf({ shape, dtype, quantization }: io.WeightsManifestEntry): number | undefined {
-  const elements = shape.reduce((product, dim) => product * dim, 1);
-  if (quantization !== undefined) return elements * (quantization.dtype === 'uint8' ? 1 : 2);
-  const sizes: Partial<Record<string, number>> = { float32: 4, int32: 4, bool: 1, complex64: 8 };
-  const size = sizes[dtype];
-  return size === undefined ? undefined : size * elements;
+/** Undefined for strings, which tell their lengths only where they lie. */
+function bytesOf(entry: io.WeightsManifestEntry): number | undefined {
+  if (entry.dtype === 'string') return undefined;
+  return entry.shape.reduce((product, dim) => product * dim, storedElementBytes(entry));
 }
 
 function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {

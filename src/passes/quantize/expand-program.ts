@@ -3,10 +3,12 @@
  * the results are the program's to the bit. What the kernels have no attribute for, tables and odd clamps, becomes
  * stock TF.js ops on the codes, which compute the same.
  */
+
 import { attr } from '../../graph/attrs';
 import { type GraphEditor, output } from '../../graph/edit';
 import type { Constant, RawAttr, TensorRef } from '../../graph/ir';
 import { type ActivationName, clampBounds, clampCodes } from '../../quantization/activation';
+import { groupsOf } from '../../quantization/formats/format';
 import {
   type Activation,
   type FilterRef,
@@ -343,10 +345,12 @@ class Expansion {
     if (ref.format === WeightFormat.Int16)
       throw new Error(`'${name}' has int16 weights, which no kernel takes.`);
     const { group, unit, levelsOffset } = ref;
-    const groups = Math.ceil(depth / (group || depth));
     return {
       filter: filter(filterRowBytes(ref.format, depth)),
-      scales: this.constant(`${name}/filterScale`, this.words(scaleOffset, 2 * channels * groups)),
+      scales: this.constant(
+        `${name}/filterScale`,
+        this.words(scaleOffset, 2 * channels * groupsOf({ depth, group })),
+      ),
       bias,
       attrs: {
         weightFormat: attr.string(WeightFormat[ref.format].toLowerCase()),

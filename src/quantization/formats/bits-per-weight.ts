@@ -1,6 +1,6 @@
 /** What a format costs. */
+import { filterRowBytes } from '../../runtime/program';
 import { type FormatName, groupsOf, LEVELS, type LowBitMatrix } from './format';
-import { rowBytes } from './packing';
 import { formatNamed } from './registry';
 
 /** Of a matrix: its table of levels, and its unit. */
@@ -15,6 +15,6 @@ export function bitsPerWeight({
   depth,
   group,
 }: Pick<LowBitMatrix, 'rows' | 'depth' | 'group'> & { format: FormatName }): number {
-  const codeBits = 8 * rowBytes(formatNamed(format).bits, depth);
+  const codeBits = 8 * filterRowBytes(formatNamed(format).storage, depth);
   return (rows * (codeBits + SCALE_BITS * groupsOf({ depth, group })) + MATRIX_BITS) / (rows * depth);
 }

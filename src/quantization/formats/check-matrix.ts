@@ -1,8 +1,8 @@
 /** What must hold of a low-bit matrix before it is read: it may come from a file. */
 import { LowbitError } from '../../errors';
+import { filterRowBytes } from '../../runtime/program';
 import { fromFloat16Bits } from '../float16';
 import { type Format, GROUP_MULTIPLE, groupsOf, LARGEST_LEVEL, LEVELS, type LowBitMatrix } from './format';
-import { rowBytes } from './packing';
 import { formatNamed } from './registry';
 
 function check({ format }: LowBitMatrix, ok: boolean, message: () => string): void {
@@ -57,7 +57,7 @@ export function checkLayout(matrix: LowBitMatrix): Format {
     wrong < 0,
     () => `expected levels of at most ${LARGEST_LEVEL} but level ${wrong} is ${levels[wrong]}.`,
   );
-  checkLength(matrix, 'codes', rows * rowBytes(format.bits, depth));
+  checkLength(matrix, 'codes', rows * filterRowBytes(format.storage, depth));
   checkLength(matrix, 'scales', rows * groupsOf(matrix));
   return format;
 }

@@ -1,10 +1,10 @@
 /** From a low-bit matrix to float32. */
 import { checkArgument } from '../../errors';
-import { WeightFormat } from '../../runtime/program';
+import { filterRowBytes, WeightFormat } from '../../runtime/program';
 import { fromFloat16Bits } from '../float16';
 import { checkLayout, checkScale } from './check-matrix';
 import { type Format, groupEnd, groupsOf, type LowBitMatrix, TRELLIS_STRIDE } from './format';
-import { readCode, rowBytes, unpackRow } from './packing';
+import { readCode, unpackRow } from './packing';
 
 /** Real units per level of a group: the first of the two multiplications. */
 function stepOf({ scales, unit }: LowBitMatrix, index: number): number {
@@ -27,7 +27,7 @@ export function decodeMatrix(matrix: LowBitMatrix): Float32Array {
   const format = checkLayout(matrix);
   const { rows, depth, group, levels } = matrix;
   const groups = groupsOf(matrix);
-  const bytes = rowBytes(format.bits, depth);
+  const bytes = filterRowBytes(format.storage, depth);
   const values = new Float32Array(rows * depth);
   const indices = new Uint8Array(depth);
   for (let row = 0; row < rows; row++) {
@@ -58,7 +58,7 @@ export function decodeValue(matrix: LowBitMatrix, row: number, column: number): 
     `0 to ${depth - 1}`,
     column,
   );
-  const start = row * rowBytes(bits, depth);
+  const start = row * filterRowBytes(storage, depth);
   let index = readCode(bits, codes, start, column);
   if (storage === WeightFormat.Trellis2) {
     const before = column >= TRELLIS_STRIDE ? readCode(bits, codes, start, column - TRELLIS_STRIDE) : 0;

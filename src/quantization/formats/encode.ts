@@ -1,11 +1,11 @@
 /** From float32 to a low-bit matrix. */
 import { checkArgument } from '../../errors';
-import { WeightFormat } from '../../runtime/program';
+import { filterRowBytes, WeightFormat } from '../../runtime/program';
 import { CodebookEncoder } from './codebook';
 import { encodeWithFeedback } from './error-feedback';
 import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix } from './format';
 import { ScaleCoder } from './group-scale';
-import { packRow, rowBytes } from './packing';
+import { packRow } from './packing';
 import { isPi, piStep } from './pi';
 import { refitScales } from './refit-scales';
 import { formatNamed } from './registry';
@@ -75,7 +75,7 @@ function emptyMatrix(format: Format, rows: number, depth: number, group: number,
     group,
     unit,
     levels,
-    codes: new Uint8Array(rows * rowBytes(format.bits, depth)),
+    codes: new Uint8Array(rows * filterRowBytes(format.storage, depth)),
     scales: new Uint16Array(rows * groupsOf({ depth, group })),
   };
 }
@@ -107,7 +107,7 @@ export function encodeMatrix(
     format.storage === WeightFormat.Trellis2
       ? new TrellisEncoder(format, depth, scales)
       : new CodebookEncoder(format, group === 0 ? depth : Math.min(group, depth), scales);
-  const bytes = rowBytes(format.bits, depth);
+  const bytes = filterRowBytes(format.storage, depth);
   const pack = (row: number, codes: Uint8Array) => packRow(format.bits, codes, matrix.codes, row * bytes);
   if (options.hessian === undefined) encodeRows(encoder, values, matrix, importance, pack);
   else {

@@ -8,11 +8,6 @@
 
 export type Bits = 2 | 3 | 4;
 
-/** Bytes of a row of `depth` codes. */
-export function rowBytes(bits: Bits, depth: number): number {
-  return bits === 3 ? 3 * Math.ceil(depth / 8) : Math.ceil((depth * bits) / 8);
-}
-
 /** Writes a row of codes at `start`; the bytes there are 0 before. */
 export function packRow(bits: Bits, codes: Uint8Array, bytes: Uint8Array, start: number): void {
   for (let i = 0; i < codes.length; i++) {

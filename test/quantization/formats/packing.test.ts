@@ -1,14 +1,17 @@
-import { packRow, readCode, rowBytes, unpackRow } from '../../../src/quantization/formats/packing';
+import { packRow, readCode, unpackRow } from '../../../src/quantization/formats/packing';
+import { filterRowBytes, WeightFormat } from '../../../src/runtime/program';
 import { forEachCase } from '../../support/random';
 
 const WIDTHS = [2, 3, 4] as const;
+
+const STORAGES = { 2: WeightFormat.Codebook2, 3: WeightFormat.Codebook3, 4: WeightFormat.Codebook4 };
 
 test.each([
   [2, [1, 2, 3, 0, 3], [0b00111001, 0b00000011]],
   [3, [1, 2, 3, 4, 5, 6, 7, 0, 5], [0b11010001, 0b01011000, 0b00011111, 5, 0, 0]],
   [4, [1, 15, 7], [0xf1, 0x07]],
 ] as const)('lays %d-bit codes out as documented', (bits, codes, bytes) => {
-  const packed = new Uint8Array(rowBytes(bits, codes.length));
+  const packed = new Uint8Array(filterRowBytes(STORAGES[bits], codes.length));
   packRow(bits, Uint8Array.from(codes), packed, 0);
   expect([...packed]).toEqual([...bytes]);
 });
@@ -32,7 +35,7 @@ test.each(WIDTHS)('reads every byte of %d-bit codes', (bits) => {
 test.each(WIDTHS)('keeps rows of every length apart: %d bits', async (bits) => {
   await forEachCase(`rows ${bits}`, 33, (random, depth) => {
     if (depth === 0) return;
-    const length = rowBytes(bits, depth);
+    const length = filterRowBytes(STORAGES[bits], depth);
     const rows = [0, 1].map(() => Uint8Array.from(random.ints(depth, 0, 2 ** bits - 1)));
     const bytes = new Uint8Array(2 * length);
     rows.forEach((codes, row) => {
