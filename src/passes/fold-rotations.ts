@@ -11,9 +11,10 @@ import { consumers, GraphEditor, output, outputNodes, refKey } from '../graph/ed
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
-import { type LinearOp, linearKind, readLinearOp, weightsPerChannel, writeLinearOp } from './linear-op';
+import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from './linear-op';
 import { ChangeLog, type PassResult } from './pass';
-import { inFilterOrder, reorder } from './quantize/filter-order';
+import { rotatedWeights } from './quantize/encode-layer';
+import { inFilterOrder } from './quantize/filter-order';
 
 const SUMS: ReadonlySet<string> = new Set(['Add', 'AddV2', 'Sub', 'AddN']);
 
@@ -71,10 +72,7 @@ function groupOf(search: Search, start: TensorRef): Group | undefined {
 }
 
 function rotateInputs(op: LinearOp, rotation: Rotation): LinearOp {
-  const channels = op.kind === 'conv' ? op.filter.shape[2] : weightsPerChannel(op);
-  const values = reorder(op);
-  const turned = rotateRows(values, values.length / channels, channels, rotation);
-  return { ...op, filter: { ...op.filter, values: inFilterOrder(op, turned) } };
+  return { ...op, filter: { ...op.filter, values: inFilterOrder(op, rotatedWeights(op, rotation)) } };
 }
 
 function rotateOutputs(op: LinearOp, rotation: Rotation): LinearOp {

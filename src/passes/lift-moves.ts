@@ -8,18 +8,18 @@
  * Replacement: the op with its constant repeated for all channels, then the move under the op's name.
  * Declines: an output in between, other constants.
  */
+
 import { attr } from '../graph/attrs';
 import { constantOf, consumers, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import { inferShapes, type Shapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { linearKind, perChannel } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
+import { RENAMES } from './quantize/match-layout';
 
 const SHIFTS = new Set(['BiasAdd', 'Add', 'AddV2', 'Sub', 'Mul']);
 
 const CLAMPS = new Set(['Relu', 'Relu6']);
-
-const RENAMES = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
 
 function repeated(values: Float32Array, times: number): Constant {
   const all = new Float32Array(values.length * times);

@@ -1,8 +1,10 @@
 /** Which channels of a node's inputs and result must share a scale for the node to compute the same function. */
+
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { linearKind, readLinearOp } from '../linear-op';
+import { RENAMES } from '../quantize/match-layout';
 import type { ChannelClasses } from './channel-classes';
 
 /** f(s x) = s f(x), channel by channel. */
@@ -22,8 +24,6 @@ const HOMOGENEOUS = new Set([
 const SUMS = new Set(['Add', 'AddV2', 'Sub', 'Maximum', 'Minimum', 'AddN']);
 
 /** Ops that keep the order of elements. */
-const RENAMES = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
-
 function elements(shapes: Shapes, ref: TensorRef): number {
   return shapes.get(refKey(ref))?.reduce((product, d) => product * Math.abs(d), 1) ?? 0;
 }

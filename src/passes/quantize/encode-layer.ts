@@ -7,7 +7,7 @@ import type { FormatName } from '../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../quantization/hadamard';
 import { SignalToNoise } from '../../quantization/metrics';
 import { type LinearOp, weightsPerChannel } from '../linear-op';
-import { inputChannel, reorder } from './filter-order';
+import { inputChannel, inputChannels, reorder } from './filter-order';
 import type { EncodedLayer } from './lower-low-bit';
 
 /** A format that a layer's weights are encoded in. */
@@ -30,17 +30,16 @@ export function statisticsOf(op: LinearOp, rotation: Rotation | undefined, obser
   return { meanSquares: observations.meanSquares?.get(observedKey({ ref: op.input, rotation })) };
 }
 
-/** Channels of the input: a row of weights has them once for every position of the window. */
-export function inputChannels(op: LinearOp): number {
-  return op.kind === 'conv' ? op.filter.shape[2] : weightsPerChannel(op);
+/** Rows of weights in the program's order, [...][... in], with the channels rotated. */
+function rotateChannels(op: LinearOp, values: Float32Array, rotation: Rotation | undefined): Float32Array {
+  if (!rotation) return values;
+  const channels = inputChannels(op);
+  return rotateRows(values, values.length / channels, channels, rotation);
 }
 
 /** The weights in the program's order, [out][... in], with the channels rotated. */
 export function rotatedWeights(op: LinearOp, rotation: Rotation | undefined): Float32Array {
-  const values = reorder(op);
-  if (!rotation) return values;
-  const channels = inputChannels(op);
-  return rotateRows(values, values.length / channels, channels, rotation);
+  return rotateChannels(op, reorder(op), rotation);
 }
 
 /** The mean square of what each weight of a row multiplies; undefined where nothing is known, or nothing is but zero. */
@@ -75,13 +74,13 @@ export function rotationHelps(op: LinearOp, { rotation, ...format }: LayerFormat
   const depth = weightsPerChannel(op);
   const step = Math.max(1, Math.ceil(op.channels / JUDGED_ROWS));
   const rows = Math.ceil(op.channels / step);
-  const error = (turned: Rotation | undefined) => {
-    const weights = rotatedWeights(op, turned);
-    const some = new Float32Array(rows * depth);
-    for (let row = 0; row < rows; row++)
-      some.set(weights.subarray(row * step * depth, (row * step + 1) * depth), row * depth);
-    const decoded = decodeMatrix(encodeMatrix(format.format, some, rows, depth, { group: format.group }));
-    return some.reduce((sum, value, i) => sum + (value - decoded[i]) ** 2, 0);
+  const weights = reorder(op);
+  const judged = new Float32Array(rows * depth);
+  for (let row = 0; row < rows; row++)
+    judged.set(weights.subarray(row * step * depth, (row * step + 1) * depth), row * depth);
+  const error = (values: Float32Array) => {
+    const decoded = decodeMatrix(encodeMatrix(format.format, values, rows, depth, { group: format.group }));
+    return values.reduce((sum, value, i) => sum + (value - decoded[i]) ** 2, 0);
   };
-  return error(rotation) < error(undefined);
+  return error(rotateChannels(op, judged, rotation)) < error(judged);
 }

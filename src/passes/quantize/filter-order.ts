@@ -2,7 +2,7 @@
 import { filterChannel, type LinearOp, weightsPerChannel } from '../linear-op';
 
 /** The filter in the program's order. */
-export function reorder(op: LinearOp): Float32Array {
+export function reorder(op: Pick<LinearOp, 'kind' | 'filter' | 'transposed' | 'channels'>): Float32Array {
   const { values } = op.filter;
   if (op.kind === 'depthwise' || op.transposed) return values as Float32Array;
   const { channels } = op;
@@ -21,11 +21,16 @@ export function programChannel(op: LinearOp): (i: number) => number {
   return (i) => Math.floor(i / perChannel);
 }
 
+/** Channels of the input: a row of weights has them once for every position of the window. */
+export function inputChannels(op: LinearOp): number {
+  return op.kind === 'conv' ? op.filter.shape[2] : weightsPerChannel(op);
+}
+
 /** The input channel of each weight in the program's order. */
 export function inputChannel(op: LinearOp): (i: number) => number {
   const [, , inChannels, last] = op.filter.shape;
   if (op.kind === 'depthwise') return (i) => Math.floor(i / last) % inChannels;
-  const channels = op.kind === 'conv' ? inChannels : weightsPerChannel(op);
+  const channels = inputChannels(op);
   return (i) => i % channels;
 }
 

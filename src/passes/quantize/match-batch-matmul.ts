@@ -7,6 +7,7 @@ import { constantOf, output, refKey } from '../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../graph/ir';
 import { OpKind } from '../../runtime/program';
 import { linearKind, readLinearOp } from '../linear-op';
+import { reorder } from './filter-order';
 import type { Facts, Matcher, Quantizable } from './quantizable';
 import { quantizeWeights } from './weights';
 
@@ -24,12 +25,6 @@ interface Product {
 function linear({ node, operands, transposeB }: Product, matrix: Constant): Quantizable {
   const [rows, columns] = matrix.shape.slice(-2);
   const [inFeatures, outFeatures] = transposeB ? [columns, rows] : [rows, columns];
-  const before = matrix.values;
-  const values = new Float32Array(before.length);
-  for (let i = 0; i < values.length; i++) {
-    const from = transposeB ? i : (i % inFeatures) * outFeatures + Math.floor(i / inFeatures);
-    values[i] = before[from];
-  }
   const [input] = operands;
   return {
     activations: [input],
@@ -40,7 +35,7 @@ function linear({ node, operands, transposeB }: Product, matrix: Constant): Quan
       const weights = {
         node: node.name,
         input,
-        values,
+        values: reorder({ kind: 'matmul', filter: matrix, transposed: transposeB, channels: outFeatures }),
         channels: outFeatures,
         outputChannel: (i: number) => Math.floor(i / inFeatures),
         inputChannel: (i: number) => i % inFeatures,
