@@ -23,7 +23,7 @@ import { writeGraphModel } from '../src/graph/write-graph-model';
 import { WEIGHT_FORMATS, type WeightsName } from '../src/quantization/layer-weights';
 import { SignalToNoise } from '../src/quantization/metrics';
 import { importBackend, withBackend } from '../src/runtime/backends';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { autoencoder, autoencoderData } from './networks/autoencoder';
 import { Random } from './networks/random';
 import { runCommand } from './run-command';
@@ -136,8 +136,7 @@ async function main(options: Options): Promise<void> {
     await withBackend(await importBackend(), async () => {
       const graph = autoencoder(new Random(SEED), options.sizes);
       const count = [...graph.constants.values()].reduce((sum, { values }) => sum + values.length, 0);
-      console.log(`dense.js ${process.argv.slice(2).join(' ')}`);
-      console.log(machineLines(machine()).join('\n'));
+      console.log(headerLines('dense.js', machine()).join('\n'));
       console.log(`${(count / 1e6).toFixed(1)} million weights: ${options.sizes.join(' -> ')}`);
       console.log(await (options.memory ? memory(graph, options, folder) : accuracy(graph, options)));
     });

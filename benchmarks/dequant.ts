@@ -15,7 +15,7 @@ import { groupsOf } from '../src/quantization/formats/format';
 import { currentEngine } from '../src/runtime/current-engine';
 import type { MachineLimits, PackedMatrix } from '../src/runtime/engine';
 import { filterRowBytes, type LowBitFormat, WeightFormat } from '../src/runtime/program';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 
 const FORMATS: Readonly<Record<string, LowBitFormat>> = {
@@ -124,8 +124,7 @@ async function main({ threads, formats, group, json }: Options): Promise<void> {
     return;
   }
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB/s`;
-  console.log(`npm run bench:dequant ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:dequant', machine()).join('\n'));
   console.log(`PiDequant to float32, groups of ${group}, threads: ${threads}`);
   const rows = results.map((result) => [
     result.format,

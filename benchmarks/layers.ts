@@ -16,7 +16,7 @@ import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { profileText } from '../src/cli/profile-table';
 import { convert } from '../src/convert';
 import '../src/index';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 import { findSubjects } from './subjects';
 
@@ -40,8 +40,7 @@ async function main({ model: name, threads, batch, runs, json }: Options): Promi
     console.log(JSON.stringify({ model: name, batch, runs, machine: machine(), results }, null, 2));
     return;
   }
-  console.log(`npm run bench:layers ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:layers', machine()).join('\n'));
   for (const { threads: count, model, profile } of results) {
     const time = `${model.median.toFixed(3)} ms (minimum ${model.min.toFixed(3)} ms)`;
     console.log(

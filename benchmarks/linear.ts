@@ -13,7 +13,7 @@ import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
 import { median } from '../src/evaluation/session';
 import { packInt8, type QuantizedFilter, quantizedLinear, setThreads } from '../src/index';
 import { currentEngine } from '../src/runtime/current-engine';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 
 interface Options {
@@ -91,8 +91,7 @@ async function main({ features, matrices: count, threads, passes, json }: Option
     return;
   }
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB/s`;
-  console.log(`npm run bench:linear ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:linear', machine()).join('\n'));
   const megabytes = ((count * features * features) / 1e6).toFixed(0);
   console.log(
     `QuantizedLinear ${features} x ${features}, batch 1, ${count} matrices (${megabytes} MB), ${passes} passes`,

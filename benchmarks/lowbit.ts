@@ -13,8 +13,8 @@ import { setTimeout } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
-import { LowbitError } from '../src/errors';
 import { median } from '../src/evaluation/session';
+import { appendLowBitFilter } from '../src/passes/quantize/program-builder';
 import { decodeMatrix } from '../src/quantization/formats/decode';
 import { type FormatName, groupsOf, type LowBitMatrix } from '../src/quantization/formats/format';
 import { formatNamed } from '../src/quantization/formats/registry';
@@ -31,7 +31,7 @@ import {
   WeightFormat,
   WeightsBuilder,
 } from '../src/runtime/program';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { encodeModel } from './onnx/model';
 import { runCommand } from './run-command';
 
@@ -124,18 +124,9 @@ interface Layer {
 
 function lowBitLayer(name: FormatName, features: number, group: number): Layer {
   const matrix = drawMatrix(name, features, group);
-  const { codes, scales, levels, unit, storage } = matrix;
-  if (storage === WeightFormat.Int8)
-    throw new LowbitError('invalid-argument', `${name} is no low-bit format.`);
+  const { codes, scales } = matrix;
   return {
-    append: (weights) => ({
-      format: storage,
-      filterOffset: weights.append(codes),
-      scaleOffset: weights.append(scales),
-      levelsOffset: weights.append(levels),
-      group,
-      unit,
-    }),
+    append: (weights) => appendLowBitFilter(weights, matrix, undefined),
     weightBytes: codes.byteLength + scales.byteLength,
     reals: () => decodeMatrix(matrix),
   };
@@ -405,8 +396,7 @@ async function main(options: Options): Promise<void> {
   const measurements: Measurement[] = [];
   const versions = { onnxruntime: env.versions.node ?? 'unknown' };
   if (!options.json) {
-    console.log(`npm run bench:lowbit ${process.argv.slice(2).join(' ')}`.trim());
-    for (const line of machineLines(machine(versions))) console.log(line);
+    console.log(headerLines('npm run bench:lowbit', machine(versions)).join('\n'));
     console.log(
       `${options.features} x ${options.features}, scales of ${options.group} weights, at least ${options.megabytes} MB of ` +
         `weights each, medians of ${options.rounds} rounds`,

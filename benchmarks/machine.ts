@@ -21,7 +21,7 @@ export function machine(versions: Readonly<Record<string, string>> = {}): Machin
   };
 }
 
-export function machineLines({ cpu, cores, isa, versions }: Machine): string[] {
+function machineLines({ cpu, cores, isa, versions }: Machine): string[] {
   const forced = process.env.LOWBIT_ISA ? ' (forced by LOWBIT_ISA)' : '';
   return [
     `${cpu}, ${cores} cores; instruction set of tfjs-lowbit: ${isa}${forced}`,
@@ -29,4 +29,9 @@ export function machineLines({ cpu, cores, isa, versions }: Machine): string[] {
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
   ];
+}
+
+/** What a benchmark prints first: its command with the arguments it was given, and the machine. */
+export function headerLines(command: string, on: Machine): string[] {
+  return [[command, ...process.argv.slice(2)].join(' '), ...machineLines(on)];
 }

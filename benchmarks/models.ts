@@ -18,7 +18,7 @@ import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { median } from '../src/evaluation/session';
 import { cosineSimilarity } from '../src/quantization/metrics';
 import { timeAlternately } from './alternate';
-import { type Machine, machine, machineLines } from './machine';
+import { headerLines, type Machine, machine } from './machine';
 import { hasVnni, type Prepared, prepare } from './prepare';
 import { runCommand } from './run-command';
 import type { MemoryUse } from './runtimes/process';
@@ -231,8 +231,7 @@ function print({ machine, models, left }: Report): string {
     ? []
     : ['No VNNI here: 7-bit weights for onnxruntime, whose sums saturate otherwise.'];
   return [
-    `npm run bench:models ${process.argv.slice(2).join(' ')}`.trim(),
-    ...machineLines(machine),
+    ...headerLines('npm run bench:models', machine),
     ...HOW,
     ...quantized,
     'Milliseconds a prediction of the batch, median (minimum):',

@@ -13,7 +13,7 @@ import { median } from '../src/evaluation/session';
 import { moeRoute, setThreads } from '../src/index';
 import { Router } from '../src/moe/router';
 import { currentEngine } from '../src/runtime/current-engine';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { Random } from './networks/random';
 import { runCommand } from './run-command';
 
@@ -104,8 +104,7 @@ async function main(options: Options): Promise<void> {
     console.log(JSON.stringify({ ...options, machine: machine(), results }, null, 2));
     return;
   }
-  console.log(`npm run bench:route ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:route', machine()).join('\n'));
   console.log(
     `${options.experts} experts, top-${options.topK}, medians of ${options.runs} runs, 1 thread, wasm backend`,
   );

@@ -17,7 +17,7 @@ import { convert } from '../src/convert';
 import { ModelSession, syntheticSample } from '../src/evaluation/session';
 import { getThreads, setThreads } from '../src/index';
 import { importBackend, withBackend } from '../src/runtime/backends';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 import { findSubjects } from './subjects';
 
@@ -99,8 +99,7 @@ async function main({ models, workers, threads, seconds, json }: Options): Promi
     console.log(JSON.stringify({ models, threads, machine: machine(), results }, null, 2));
     return;
   }
-  console.log(`npm run bench:workers ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:workers', machine()).join('\n'));
   console.log(
     `${models.join(', ')}, batch 1, ${getThreads()} threads for all workers together, ${seconds} s each`,
   );
