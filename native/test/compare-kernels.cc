@@ -581,13 +581,14 @@ void compareDecoding(const Kernels& kernels, Random& random, const std::string& 
   tile.count = random.between(1, matrix.depth - tile.first);
   const size_t stride = static_cast<size_t>(tile.count + random.between(0, 9));
   const bool stream = random.chance(0.5);
+  const int start = random.between(0, 15);  // in a cache line
   const std::string where = text("bits", matrix.format.bits) + text("trellis", matrix.format.trellis) +
                             text("depth", matrix.depth) + text("group", matrix.format.group) + text("row", tile.row) +
                             text("rows", tile.rows) + text("first", tile.first) + text("count", tile.count) +
-                            text("stream", stream);
-  compareOutputs(kernels, tile.rows * stride * sizeof(float), name + " decode" + where,
+                            text("stream", stream) + text("start", start);
+  compareOutputs(kernels, (start + tile.rows * stride) * sizeof(float), name + " decode" + where,
                  [&](const Kernels& of, Buffer& out) {
-                   of.rows->decode(matrix, tile, out.as<float>(), stride, stream);
+                   of.rows->decode(matrix, tile, out.as<float>() + start, stride, stream);
                  });
   const float scale = random.real(1e-3f, 20);
   const int32_t zeroPoint = random.code();

@@ -91,11 +91,60 @@ class Table<ThreeBits> {
   __m256 values_;
 };
 
+struct Decoder {
+  static void decode(const LowBitMatrix& matrix, const Tile& tile, float* out, size_t stride, bool stream) {
+    withFormat(matrix.format, [&](auto format) {
+      using Format = decltype(format);
+      for (int r = 0; r < tile.rows; ++r, out += stride) {
+        const Tile row{tile.row + r, 1, tile.first, tile.count};
+        stream ? streamRow<Format>(matrix, row, out) : decodeRow<Format>(matrix, row, out);
+      }
+    });
+    if (stream) _mm_sfence();
+  }
+
+ private:
+  // Values on their way past the caches stay in the first one, where they become whole lines.
+  static constexpr int kPiece = 1024;
+
+  template <class Format>
+  static void decodeRow(const LowBitMatrix& matrix, const Tile& tile, float* out) {
+    const typename Table<Format>::Levels levels(matrix.format.levels);
+    const uint8_t* codes = matrix.codes + static_cast<size_t>(tile.row) * matrix.rowBytes();
+    forGroups(matrix, tile.row, tile, [&](int first, int count, float scale) {
+      const Table<Format> table(levels, scale);
+      const uint8_t* at = codes + static_cast<size_t>(first / kBlock) * Format::kBytes;
+      float* to = out + (first - tile.first);
+      int k = 0;
+      for (; k + kBlock <= count; k += kBlock, at += Format::kBytes) {
+        table.block(at, first + k == 0 ? 0 : at[-1], to + k);
+      }
+      if (k < count) scalarRows.decode(matrix, Tile{tile.row, 1, first + k, count - k}, to + k, 0, false);
+    });
+  }
+
+  template <class Format>
+  static void streamRow(const LowBitMatrix& matrix, const Tile& tile, float* out) {
+    alignas(64) float piece[kPiece];
+    for (int done = 0; done < tile.count; done += kPiece) {
+      const int count = std::min(kPiece, tile.count - done);
+      decodeRow<Format>(matrix, Tile{tile.row, 1, tile.first + done, count}, piece);
+      streamCopy(piece, count, out + done);
+    }
+  }
+
+  static void streamCopy(const float* from, int count, float* to) {
+    int i = 0;
+    for (; i < count && reinterpret_cast<uintptr_t>(to + i) % sizeof(__m256) != 0; ++i) to[i] = from[i];
+    for (; i + 8 <= count; i += 8) _mm256_stream_ps(to + i, _mm256_loadu_ps(from + i));
+    for (; i < count; ++i) to[i] = from[i];
+  }
+};
+
 using Common = VectorRows<Avx2>;
-using Decode = Decoder<Avx2, Table>;
 
 }  // namespace
 
-const RowKernels avx2Rows = {Common::rotate, Decode::decode, Decode::decodeCodes, Common::multiply};
+const RowKernels avx2Rows = {Common::rotate, Decoder::decode, CodeDecoder<Avx2>::decodeCodes, Common::multiply};
 
 }  // namespace lowbit

@@ -1,7 +1,12 @@
-// Rows of float32 values with AVX-512: a block of 32 values is two stores. vpermps looks up 16 values by the lowest 4 bits
-// of each lane; codes are shifted there by one vpsrlvd.
-#include "../x86/decode.h"
+// Rows of float32 values with AVX-512.
+//
+// A group's values are a table in a register: vpermps looks up 16 of them by the lowest 4 bits of each lane, where one
+// variable shift puts the codes. That is fast enough for stores to matter: those that cross a cache line take twice the
+// time, so vectors start where a line of the output does, be it in the middle of a group.
+#include <type_traits>
+
 #include "../vector-rows.h"
+#include "../x86/decode.h"
 #include "vectors.h"
 
 namespace lowbit {
@@ -9,90 +14,218 @@ namespace {
 
 using avx512vnni::Avx512;
 
-struct RealLevels {
-  __m512 values;
-  // Over and over: a lane's lowest 4 bits hold a code of fewer bits and whatever comes after it.
-  RealLevels(const int8_t* levels, int count) {
-    float real[16];
-    for (int i = 0; i < 16; ++i) real[i] = static_cast<float>(levels[i % count]);
-    values = _mm512_loadu_ps(real);
-  }
-};
+constexpr int kLanes = 16;
 
-// How 16 codes are read into lanes whose lowest 4 bits index the levels.
-template <class Format>
-struct Lanes16;
-
-template <>
-struct Lanes16<TwoBits> {
-  __m512i operator()(const uint8_t* codes, uint8_t, int half) const {
-    const __m512i shifts = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    return _mm512_srlv_epi32(_mm512_set1_epi32(loadAs<int32_t>(codes + 4 * half)), shifts);
-  }
-};
-
-// 8 lanes of one 32-bit word, 8 of the next.
-inline __m512i twoWords(uint32_t first, uint32_t second) {
-  return _mm512_inserti64x4(_mm512_set1_epi32(static_cast<int32_t>(first)),
-                            _mm256_set1_epi32(static_cast<int32_t>(second)), 1);
+// 8 lanes of one 32-bit word, 8 of another.
+inline __m512i twoWords(const uint8_t* first, const uint8_t* second) {
+  const __m512i word = _mm512_set1_epi32(loadAs<int32_t>(first));
+  return _mm512_mask_set1_epi32(word, 0xff00, loadAs<int32_t>(second));
 }
 
-template <>
-struct Lanes16<ThreeBits> {
-  __m512i operator()(const uint8_t* codes, uint8_t, int half) const {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(ThreeBits::word(codes, 2 * half)),
-                              ThreeBits::word(codes, 2 * half + 1), 1);
-  }
-};
+inline __m512i broadcast(const uint8_t* word) { return _mm512_set1_epi32(loadAs<int32_t>(word)); }
 
-template <>
-struct Lanes16<FourBits> {
-  __m512i operator()(const uint8_t* codes, uint8_t, int half) const {
-    const __m512i shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-    const uint8_t* at = codes + 8 * half;
-    return _mm512_srlv_epi32(twoWords(loadAs<uint32_t>(at), loadAs<uint32_t>(at + 4)), shifts);
-  }
-};
-
-// The pairs of codes of bytes 0 and 1 of a word: fields 0 and 2 of both bytes in its lower half, 1 and 3 in its upper.
-template <>
-struct Lanes16<Trellis> {
-  __m512i operator()(const uint8_t* codes, uint8_t before, int half) const {
-    const __m512i shifts = _mm512_setr_epi32(0, 16, 4, 20, 8, 24, 12, 28, 0, 16, 4, 20, 8, 24, 12, 28);
-    constexpr uint32_t kFields = 0x33333333;
-    const uint32_t word = loadAs<uint32_t>(codes + 4 * half);
-    const uint32_t earlier = word << 8 | (half ? codes[3] : before);
-    const uint32_t even = (earlier & kFields) | (word & kFields) << 2;
-    const uint32_t odd = (earlier >> 2 & kFields) | (word & kFields << 2);
-    return _mm512_srlv_epi32(twoWords((even & 0xffff) | odd << 16, even >> 16 | (odd & 0xffff0000)), shifts);
-  }
-};
-
+// Reads the codes of 16 elements of a row after the other, from one on that is a multiple of 4, into the lowest bits of
+// lanes.
 template <class Format>
-class Table {
+class Reader;
+
+template <>
+class Reader<TwoBits> {
  public:
-  struct Levels : RealLevels {
-    explicit Levels(const int8_t* levels) : RealLevels(levels, Format::kLevels) {}
-  };
+  Reader(const uint8_t* codes, int first) : at_(codes + first / 4) {}
 
-  Table(const Levels& levels, float scale) : values_(_mm512_mul_ps(levels.values, _mm512_set1_ps(scale))) {}
-
-  void block(const uint8_t* codes, uint8_t before, float* out) const {
-    for (int half = 0; half < 2; ++half) {
-      const __m512i indices = Lanes16<Format>()(codes, before, half);
-      _mm512_storeu_ps(out + 16 * half, _mm512_permutexvar_ps(indices, values_));
-    }
+  __m512i next() {
+    const __m512i shifts = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i word = broadcast(at_);
+    at_ += 4;
+    return _mm512_srlv_epi32(word, shifts);
   }
 
  private:
-  __m512 values_;
+  const uint8_t* at_;
 };
 
+// An element's own code goes above that of the element in the byte before it. A row's first byte has none before it and
+// is read by the constructor.
+template <>
+class Reader<Trellis> {
+ public:
+  Reader(const uint8_t* codes, int first) : at_(codes + first / 4) {}
+
+  __m512i next() {
+    const __m512i word = broadcast(at_ - 1);
+    return indices(word, advance());
+  }
+
+  __m512i start() {
+    const __m512i own = advance();
+    return indices(_mm512_slli_epi32(own, 8), own);
+  }
+
+ private:
+  __m512i advance() {
+    at_ += 4;
+    return broadcast(at_ - 4);
+  }
+
+  static __m512i indices(__m512i earlier, __m512i own) {
+    const __m512i shifts = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i lessTwo = _mm512_setr_epi32(-2, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28);
+    // 3 ? earlier : own
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi32(3), _mm512_srlv_epi32(earlier, shifts),
+                                     _mm512_rorv_epi32(own, lessTwo), 0xca);
+  }
+
+  const uint8_t* at_;
+};
+
+template <>
+class Reader<ThreeBits> {
+ public:
+  // The first element may lie in the middle of a byte. The second word ends where the codes do.
+  Reader(const uint8_t* codes, int first)
+      : at_(codes + first / 8 * 3 + (first % 8 ? 1 : 0)), second_(first % 8 ? 3 : 2) {
+    const __m512i whole = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 8, 11, 14, 17, 20, 23, 26, 29);
+    const __m512i half = _mm512_setr_epi32(4, 7, 10, 13, 16, 19, 22, 25, 4, 7, 10, 13, 16, 19, 22, 25);
+    shifts_ = first % 8 ? half : whole;
+  }
+
+  __m512i next() {
+    const __m512i words = twoWords(at_, at_ + second_);
+    at_ += 6;
+    return _mm512_srlv_epi32(words, shifts_);
+  }
+
+ private:
+  const uint8_t* at_;
+  int second_;
+  __m512i shifts_;
+};
+
+template <>
+class Reader<FourBits> {
+ public:
+  Reader(const uint8_t* codes, int first) : at_(codes + first / 2) {}
+
+  __m512i next() {
+    const __m512i shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+    const __m512i words = twoWords(at_, at_ + 4);
+    at_ += 8;
+    return _mm512_srlv_epi32(words, shifts);
+  }
+
+ private:
+  const uint8_t* at_;
+};
+
+template <class Format>
+class Decoder {
+ public:
+  explicit Decoder(const LowBitMatrix& matrix)
+      : matrix_(matrix), rowBytes_(matrix.rowBytes()), groups_(static_cast<size_t>(matrix.groups())) {
+    float real[kLanes];
+    // Over and over: a lane's lowest 4 bits hold a code of fewer bits and whatever comes after it.
+    for (int i = 0; i < kLanes; ++i) real[i] = static_cast<float>(matrix.format.levels[i % Format::kLevels]);
+    levels_ = _mm512_loadu_ps(real);
+  }
+
+  // Elements [first, end) of a row.
+  template <bool kStream>
+  void decode(int row, int first, int end, float* out) const {
+    const int group = matrix_.format.group;
+    const uint8_t* codes = matrix_.codes + static_cast<size_t>(row) * rowBytes_;
+    const uint16_t* scale = matrix_.scales + static_cast<size_t>(row) * groups_ + first / group;
+    const auto slowly = [&](int from) {
+      scalarRows.decode(matrix_, Tile{row, 1, from, end - from}, out + (from - first), 0, false);
+    };
+    // Copies, which stay in registers whatever is written.
+    const __m512 levels = levels_, unit = _mm512_set1_ps(matrix_.format.unit);
+    const auto tableOf = [&](uint16_t half) {
+      const __m512 real = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(half)));
+      return _mm512_mul_ps(levels, _mm512_mul_ps(real, unit));
+    };
+    const auto endOfGroup = [&](int start) { return end - start > group ? start + group : end; };
+    int groupStart = first / group * group;
+    if (endOfGroup(groupStart) - first < kLanes) return slowly(first);
+    __m512 table = tableOf(*scale);
+    const int head = toLine(out);
+    _mm512_mask_storeu_ps(out, lowest(head), _mm512_permutexvar_ps(indicesAt(codes, first), table));
+
+    int k = first + head;
+    float* to = out + head;
+    Reader<Format> reader(codes, k);
+    const auto put = [&](__m512 values) {
+      kStream ? _mm512_stream_ps(to, values) : _mm512_storeu_ps(to, values);
+      to += kLanes;
+    };
+    // In a vector that a group ends in, the lanes of the next one: they are looked up 16 entries further.
+    const __m512i ofNext = _mm512_maskz_set1_epi32(static_cast<__mmask16>(~lowest(kLanes - head)), 16);
+    for (;;) {
+      const int groupEnd = endOfGroup(groupStart);
+      const __m512 next = tableOf(groupEnd == end ? *scale : *++scale);
+      for (; k + kLanes <= groupEnd; k += kLanes) put(_mm512_permutexvar_ps(reader.next(), table));
+      if (groupEnd == end) break;
+      if (k < groupEnd && k + kLanes <= end) {
+        // (indices & 15) | ofNext
+        const __m512i indices = _mm512_ternarylogic_epi32(reader.next(), _mm512_set1_epi32(15), ofNext, 0xea);
+        put(_mm512_permutex2var_ps(table, indices, next));
+        k += kLanes;
+      }
+      table = next;
+      groupStart += group;
+    }
+    if (k == end) return;
+    const int last = end - kLanes;
+    if (last < groupStart || last % 4 != 0) return slowly(k);
+    // Read with what precedes it in the group, as nothing may follow the row.
+    const __m512i fromK = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                           _mm512_set1_epi32(k - last));
+    const __m512 values = _mm512_permutexvar_ps(indicesAt(codes, last), table);
+    _mm512_mask_storeu_ps(to, lowest(end - k), _mm512_permutexvar_ps(fromK, values));
+  }
+
+ private:
+  // Elements of the cache line that `out` is in, from there on; where a line's end would divide a byte of codes, a vector.
+  static int toLine(const float* out) {
+    const uintptr_t address = reinterpret_cast<uintptr_t>(out);
+    return address % 16 ? kLanes : static_cast<int>((64 - address % 64) / sizeof(float));
+  }
+
+  static __mmask16 lowest(int count) { return static_cast<__mmask16>((1 << count) - 1); }
+
+  static __m512i indicesAt(const uint8_t* codes, int k) {
+    Reader<Format> reader(codes, k);
+    if constexpr (std::is_same_v<Format, Trellis>) {
+      if (k == 0) return reader.start();
+    }
+    return reader.next();
+  }
+
+  const LowBitMatrix& matrix_;
+  size_t rowBytes_, groups_;
+  __m512 levels_;
+};
+
+void decode(const LowBitMatrix& matrix, const Tile& tile, float* out, size_t stride, bool stream) {
+  withFormat(matrix.format, [&](auto format) {
+    const Decoder<decltype(format)> decoder(matrix);
+    const int end = tile.first + tile.count;
+    for (int row = tile.row; row < tile.row + tile.rows; ++row, out += stride) {
+      // Stores past the caches have to start at a line.
+      if (stream && reinterpret_cast<uintptr_t>(out) % 16 == 0) {
+        decoder.template decode<true>(row, tile.first, end, out);
+      } else {
+        decoder.template decode<false>(row, tile.first, end, out);
+      }
+    }
+  });
+  if (stream) _mm_sfence();
+}
+
 using Common = VectorRows<Avx512>;
-using Decode = Decoder<Avx512, Table>;
 
 }  // namespace
 
-const RowKernels avx512vnniRows = {Common::rotate, Decode::decode, Decode::decodeCodes, Common::multiply};
+const RowKernels avx512vnniRows = {Common::rotate, decode, CodeDecoder<Avx512>::decodeCodes, Common::multiply};
 
 }  // namespace lowbit

@@ -1,8 +1,8 @@
-// Low-bit weights as numbers or codes, for AVX2 and, with a block of its own, AVX-512. A block is 32 elements, whole bytes
-// in every format; what a group has left over goes through the scalar variant.
+// Low-bit weights as codes, for AVX2 and AVX-512, and what their decoders to numbers share.
 //
 // Elements of a group take few values, so a table of them is made for each group: every level times the scale, or the
-// code of that. A block is then looked up in it.
+// code of that. A block of 32 elements, whole bytes in every format, is then looked up in it; what a group has left over
+// goes through the scalar variant.
 #pragma once
 #include <immintrin.h>
 
@@ -98,21 +98,9 @@ inline void withFormat(const LowBitFormat& format, Body&& body) {
   return body(FourBits());
 }
 
-// V: the wrapper of vector-kernels.h with stream(p, v), a store past the caches; Table<Format>: the values of a group's
-// levels, and block(codes, before, out), which looks up a block.
-template <class V, template <class> class Table>
-struct Decoder {
-  static void decode(const LowBitMatrix& matrix, const Tile& tile, float* out, size_t stride, bool stream) {
-    withFormat(matrix.format, [&](auto format) {
-      using Format = decltype(format);
-      for (int r = 0; r < tile.rows; ++r, out += stride) {
-        const Tile row{tile.row + r, 1, tile.first, tile.count};
-        stream ? streamRow<Format>(matrix, row, out) : decodeRow<Format>(matrix, row, out);
-      }
-    });
-    if (stream) _mm_sfence();
-  }
-
+// V: the wrapper of vector-kernels.h.
+template <class V>
+struct CodeDecoder {
   static void decodeCodes(const LowBitMatrix& matrix, const Tile& tile, float scale, int32_t zeroPoint, uint8_t* out,
                           size_t stride) {
     withFormat(matrix.format, [&](auto format) {
@@ -125,43 +113,6 @@ struct Decoder {
   }
 
  private:
-  // Values on their way past the caches stay in the first one, where they become whole lines.
-  static constexpr int kPiece = 1024;
-
-  template <class Format>
-  static void decodeRow(const LowBitMatrix& matrix, const Tile& tile, float* out) {
-    const typename Table<Format>::Levels levels(matrix.format.levels);
-    const uint8_t* codes = matrix.codes + static_cast<size_t>(tile.row) * matrix.rowBytes();
-    forGroups(matrix, tile.row, tile, [&](int first, int count, float scale) {
-      const Table<Format> table(levels, scale);
-      const uint8_t* at = codes + static_cast<size_t>(first / kBlock) * Format::kBytes;
-      float* to = out + (first - tile.first);
-      int k = 0;
-      for (; k + kBlock <= count; k += kBlock, at += Format::kBytes) {
-        table.block(at, first + k == 0 ? 0 : at[-1], to + k);
-      }
-      if (k < count) scalarRows.decode(matrix, Tile{tile.row, 1, first + k, count - k}, to + k, 0, false);
-    });
-  }
-
-  template <class Format>
-  static void streamRow(const LowBitMatrix& matrix, const Tile& tile, float* out) {
-    alignas(64) float piece[kPiece];
-    for (int done = 0; done < tile.count; done += kPiece) {
-      const int count = std::min(kPiece, tile.count - done);
-      decodeRow<Format>(matrix, Tile{tile.row, 1, tile.first + done, count}, piece);
-      streamCopy(piece, count, out + done);
-    }
-  }
-
-  static void streamCopy(const float* from, int count, float* to) {
-    constexpr int kLanes = V::lanes;
-    int i = 0;
-    for (; i < count && reinterpret_cast<uintptr_t>(to + i) % (kLanes * sizeof(float)) != 0; ++i) to[i] = from[i];
-    for (; i + kLanes <= count; i += kLanes) V::stream(to + i, V::load(from + i));
-    for (; i < count; ++i) to[i] = from[i];
-  }
-
   template <class Format>
   static void codesOfRow(const LowBitMatrix& matrix, const Tile& tile, float scale, int32_t zeroPoint, uint8_t* out) {
     const uint8_t* codes = matrix.codes + static_cast<size_t>(tile.row) * matrix.rowBytes();
