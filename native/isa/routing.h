@@ -3,45 +3,59 @@
 //   equalBits(a, b)   bit i: a[i] == b[i]
 //   atLeastBits(a, b) bit i: a[i] >= b[i]
 //   below(v, limit)   v[i] where v[i] < limit[i], else -infinity
-//   lesser(a, b)      a[i] where a[i] < b[i], else b[i]
+//   lesser(a, b), greater(a, b)   a[i] where a[i] < b[i] (a[i] > b[i]), else b[i]
 //   greatest(v), least(v)   over the lanes
 //   powerOfTwo(n)     2^n of integers n from -126 to 127
 //   unlessBelow(x, limit, v)   v[i] where x[i] >= limit[i], else 0
-//   second(a, b)      the second greatest of the lanes of a and b, where a[i] >= b[i]
+//   ifGreater(x, y, a, b)      a[i] of integers where x[i] > y[i], else b[i]
+//   interleave(a, b, &x, &y)   x, y = a[0], b[0], a[1], b[1], ...; of floats and integers
+//   split<Step>(a, b, &x, &y)  the lanes of a and b dealt out to x and y, each half of either vector in order of a, b: where
+//                              vectors 2i and 2i + 1 become op(x, y) for steps 0, 1, ... until one is left, its lane i is
+//                              the op of all lanes of vector i
 #pragma once
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "../ops/exp.h"
+#include "rows.h"
 
 namespace lowbit {
 
 // What routing needs of an instruction set. Keys come in multiples of kRoutingLanes, the rest -infinity.
 struct RoutingKernels {
-  // keys[e] = score[e] + bonus[e], a score that is NaN counting as -infinity; without a bonus where it is null. extremes:
-  // the greatest score and the least above -infinity.
+  // keys[e] = score[e] + bonus[e], without a bonus where it is null; NaN counts as -infinity. extremes: the greatest score
+  // and the least above -infinity.
   void (*keys)(const float* scores, const float* bonus, int experts, float* keys, float* extremes);
   // The experts of the `count` greatest keys, greatest first, of equal ones the lowest first.
   void (*select)(const float* keys, int padded, int count, int32_t* ids);
   // x = exp(x) of numbers that are not above 0.
   void (*exponentials)(float* x, size_t count);
   // keys and select with a count of 2 for every row of scores [tokens, experts] at once; ids [tokens, 2] with falling
-  // scores, equal ones by number; gaps[token]: the second score less the first, neither above the greatest finite number.
-  // ranges, unless null: the sum of the differences of the rows' extremes. Returns the first row without a score above -infinity, or -1.
-  int (*pairs)(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
-               double* ranges);
+  // scores, equal ones by number; weights [tokens, 2]: 1 / (1 + e) and e / (1 + e), times weightScale, with e the exp of the
+  // second score less the first, both made finite. ranges, unless null: the sum of the ranges of the rows, a range being the
+  // difference of the extremes; see kRangeBlock.
+  // Returns the first row without a score above -infinity, or -1.
+  int (*pairs)(const float* scores, const float* bonus, int tokens, int experts, float weightScale, int32_t* ids,
+               float* weights, double* ranges);
 };
 
 constexpr int kMostExperts = 1024;
 constexpr int kRoutingLanes = 16;
+// Ranges of so many tokens are added up by totalOf, in float32, and such sums in order.
+constexpr int kRangeBlock = kSums;
 
-// NaN counts as -infinity; the difference of two scores shall be a number unless both are -infinity.
+// NaN counts as -infinity, infinity as the greatest finite number.
 static inline float cleanScore(float score) {
   const float number = score > -INFINITY ? score : -INFINITY;
   return number < FLT_MAX ? number : FLT_MAX;
 }
+
+// A cleaned score with -infinity made finite as well, so that the difference of any two is a number.
+static inline float finiteScore(float score) { return score > -FLT_MAX ? score : -FLT_MAX; }
 
 inline int paddedExperts(int experts) { return (experts + kRoutingLanes - 1) / kRoutingLanes * kRoutingLanes; }
 
@@ -56,10 +70,9 @@ struct VectorRouting {
     const int padded = paddedExperts(experts);
     for (int e = 0; e < padded; e += kLanes) {
       const Float raw = e + kLanes <= experts ? V::load(scores + e) : loadPartly(scores + e, experts - e, NAN);
-      const Float score = V::clean(raw);
-      high = V::max(score, high);
+      high = V::greater(raw, high);
       low = V::lesser(raw, low);
-      V::store(keys + e, bonus ? V::add(score, V::load(bonus + e)) : score);
+      V::store(keys + e, V::clean(bonus ? V::add(raw, V::load(bonus + e)) : raw));
     }
     // Of two zeros that of no sign.
     extremes[0] = V::greatest(high) + 0.0f;
@@ -81,14 +94,16 @@ struct VectorRouting {
     }
   }
 
-  static int pairs(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
-                   double* ranges) {
-    if (ranges) {
-      return bonus ? pairs<true, true>(scores, bonus, tokens, experts, ids, gaps, ranges)
-                   : pairs<false, true>(scores, bonus, tokens, experts, ids, gaps, ranges);
+  static int pairs(const float* scores, const float* bonus, int tokens, int experts, float weightScale, int32_t* ids,
+                   float* weights, double* ranges) {
+    if (ranges) *ranges = 0;
+    for (int done = 0; done < tokens; done += kChunk) {
+      const Rows rows{scores + static_cast<size_t>(done) * experts, bonus, std::min(kChunk, tokens - done), experts};
+      const int bad = bonus ? chunkOfPairs<true>(rows, weightScale, ids + 2 * done, weights + 2 * done, ranges)
+                            : chunkOfPairs<false>(rows, weightScale, ids + 2 * done, weights + 2 * done, ranges);
+      if (bad >= 0) return done + bad;
     }
-    return bonus ? pairs<true, false>(scores, bonus, tokens, experts, ids, gaps, ranges)
-                 : pairs<false, false>(scores, bonus, tokens, experts, ids, gaps, ranges);
+    return -1;
   }
 
   static void exponentials(float* x, size_t count) {
@@ -98,46 +113,191 @@ struct VectorRouting {
   }
 
  private:
+  // Tokens that go through each step of pairs() together: the results of one are there before the next asks for them.
+  static constexpr int kChunk = 64;
+
+  struct Rows {
+    const float* scores;
+    const float* bonus;
+    int count;
+    int experts;
+
+    const float* row(int token) const { return scores + static_cast<size_t>(token) * experts; }
+    bool isHopeless(int token) const {
+      return std::none_of(row(token), row(token) + experts, [](float score) { return score > -INFINITY; });
+    }
+  };
+
+  // What pairs() knows of the tokens of a chunk.
+  struct Pairs {
+    alignas(64) float limits[kChunk];  // at least two keys reach it, and seldom more
+    alignas(64) float ranges[kChunk];
+    alignas(64) int32_t low[kChunk];   // the lower of the two experts
+    alignas(64) int32_t high[kChunk];
+    alignas(64) float scoreOfLow[kChunk];
+    alignas(64) float scoreOfHigh[kChunk];
+  };
+
+  template <bool kBonus>
+  static int chunkOfPairs(const Rows& rows, float weightScale, int32_t* ids, float* weights, double* ranges) {
+    Pairs pairs;
+    for (int first = 0; first < rows.count; first += kLanes) {
+      const int bad = ranges ? limitsOf<kBonus, true>(rows, first, &pairs) : limitsOf<kBonus, false>(rows, first, &pairs);
+      if (bad >= 0) return bad;
+    }
+    if (ranges) {
+      std::fill(pairs.ranges + rows.count, pairs.ranges + kChunk, 0.0f);
+      for (int first = 0; first < rows.count; first += kRangeBlock) *ranges += totalOf(pairs.ranges + first);
+    }
+    for (int token = 0; token < rows.count; ++token) findPair<kBonus>(rows, token, &pairs);
+    for (int first = 0; first < rows.count; first += kLanes) {
+      weighPairs(pairs, first, rows.count - first, weightScale, ids + 2 * first, weights + 2 * first);
+    }
+    return -1;
+  }
+
+  // The limits and ranges of so many tokens as a vector has lanes, or all that are left. Returns the first one without a
+  // score above -infinity, or -1.
+  //
+  // A limit is the second greatest of the greatest keys of each lane: less than the second greatest key only where one lane
+  // has both of the greatest, but found with a third of the comparisons.
   template <bool kBonus, bool kRange>
-  static int pairs(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
-                   double* ranges) {
-    alignas(64) float keys[kMostExperts];
-    const int padded = paddedExperts(experts);
-    double sum = 0;
-    for (int token = 0; token < tokens; ++token, scores += experts, ids += 2) {
-      const Float nothing = V::set(-INFINITY);
-      Float first = nothing, second = nothing, high = nothing, low = V::set(INFINITY);
+  static int limitsOf(const Rows& rows, int firstToken, Pairs* pairs) {
+    const Float nothing = V::set(-INFINITY);
+    const int count = std::min(kLanes, rows.count - firstToken), experts = rows.experts;
+    Float keys[kLanes], high[kRange ? kLanes : 1], low[kRange ? kLanes : 1];
+    for (int t = 0; t < count; ++t) {
+      const float* scores = rows.row(firstToken + t);
+      Float best = nothing, most = nothing, least = V::set(INFINITY);
       const auto take = [&](int e, Float raw) {
-        const Float score = V::clean(raw);
-        const Float key = kBonus ? V::add(score, V::load(bonus + e)) : score;
-        V::store(keys + e, key);
-        second = V::max(V::min(first, key), second);
-        first = V::max(first, key);
+        best = V::greater(kBonus ? V::add(raw, V::load(rows.bonus + e)) : raw, best);
         if (!kRange) return;
-        high = V::max(score, high);
-        low = V::lesser(raw, low);
+        if (kBonus) most = V::greater(raw, most);
+        least = V::lesser(raw, least);
       };
       int e = 0;
-      // Four at a time, for the processor to overlap.
       for (; e + 4 * kLanes <= experts; e += 4 * kLanes) {
-        take(e, V::load(scores + e));
-        take(e + kLanes, V::load(scores + e + kLanes));
-        take(e + 2 * kLanes, V::load(scores + e + 2 * kLanes));
-        take(e + 3 * kLanes, V::load(scores + e + 3 * kLanes));
+#pragma GCC unroll 4
+        for (int i = 0; i < 4 * kLanes; i += kLanes) take(e + i, V::load(scores + e + i));
       }
       for (; e + kLanes <= experts; e += kLanes) take(e, V::load(scores + e));
-      for (; e < padded; e += kLanes) take(e, loadPartly(scores + e, experts - e, NAN));
-      const float runnerUp = V::second(first, second);
-      // Then only one expert or none has a score above -infinity.
-      if (runnerUp == -INFINITY && V::greatest(first) == -INFINITY) return token;
-      if (!selectTwo(keys, padded, V::set(runnerUp), ids)) select(keys, padded, 2, ids);
-      gaps[token] = orderByScore(scores, ids);
-      if (!kRange) continue;
-      sum += static_cast<double>(V::greatest(high));
-      sum -= static_cast<double>(leastScore(V::least(low), scores, experts));
+      if (e < experts) take(e, loadPartly(scores + e, experts - e, NAN));
+      keys[t] = best;
+      if (kRange) high[t] = kBonus ? most : best, low[t] = least;
     }
-    if (kRange) *ranges = sum;
+    for (int t = count; t < kLanes; ++t) {
+      keys[t] = nothing;
+      if (kRange) high[t] = low[t] = V::set(0.0f);
+    }
+    Float best, next;
+    twoGreatest(keys, &best, &next);
+    V::store(pairs->limits + firstToken, next);
+    uint64_t doubtful = V::equalBits(best, nothing) & ((uint64_t{1} << count) - 1);
+    for (; doubtful != 0; doubtful &= doubtful - 1) {
+      const int token = firstToken + __builtin_ctzll(doubtful);
+      if (rows.isHopeless(token)) return token;
+    }
+    if (!kRange) return -1;
+    fold<0>(high, [](Float a, Float b) { return V::max(a, b); });
+    fold<0>(low, [](Float a, Float b) { return V::min(a, b); });
+    V::store(pairs->ranges + firstToken, V::sub(high[0], low[0]));
+    uint64_t unbounded = V::equalBits(low[0], nothing) & ((uint64_t{1} << count) - 1);
+    for (; unbounded != 0; unbounded &= unbounded - 1) {
+      const int token = firstToken + __builtin_ctzll(unbounded);
+      float most[kLanes];
+      V::store(most, high[0]);
+      pairs->ranges[token] = most[token - firstToken] - leastScore(-INFINITY, rows.row(token), experts);
+    }
     return -1;
+  }
+
+  // Lane i of the results: the greatest and the second greatest lane of v[i].
+  static void twoGreatest(const Float (&v)[kLanes], Float* best, Float* next) {
+    Float first[kLanes / 2], second[kLanes / 2];
+    for (int i = 0; i < kLanes / 2; ++i) {
+      Float a, b;
+      V::template split<0>(v[2 * i], v[2 * i + 1], &a, &b);
+      first[i] = V::max(a, b);
+      second[i] = V::min(a, b);
+    }
+    foldPairs<1>(first, second);
+    *best = first[0];
+    *next = second[0];
+  }
+
+  template <int Step>
+  static void foldPairs(Float* first, Float* second) {
+    constexpr int kHalf = kLanes >> (Step + 1);
+    for (int i = 0; i < kHalf; ++i) {
+      Float a, b, c, d;
+      V::template split<Step>(first[2 * i], first[2 * i + 1], &a, &b);
+      V::template split<Step>(second[2 * i], second[2 * i + 1], &c, &d);
+      first[i] = V::max(a, b);
+      second[i] = V::max(V::min(a, b), V::max(c, d));
+    }
+    if constexpr (kHalf > 1) foldPairs<Step + 1>(first, second);
+  }
+
+  // v[0]: lane i is op of the lanes of v[i].
+  template <int Step, class Operation>
+  static void fold(Float* v, Operation op) {
+    constexpr int kHalf = kLanes >> (Step + 1);
+    for (int i = 0; i < kHalf; ++i) {
+      Float a, b;
+      V::template split<Step>(v[2 * i], v[2 * i + 1], &a, &b);
+      v[i] = op(a, b);
+    }
+    if constexpr (kHalf > 1) fold<Step + 1>(v, op);
+  }
+
+  template <bool kBonus>
+  static void findPair(const Rows& rows, int token, Pairs* pairs) {
+    const float* scores = rows.row(token);
+    const float limit = pairs->limits[token];
+    int32_t found[2] = {};
+    if (limit == -INFINITY) {
+      // NaN is among what there is to choose from.
+      alignas(64) float keysOf[kMostExperts] = {};
+      float extremes[2];
+      keys(scores, rows.bonus, rows.experts, keysOf, extremes);
+      select(keysOf, paddedExperts(rows.experts), 2, found);
+    } else if (!selectTwo<kBonus>(rows, scores, V::set(limit), found)) {
+      selectAmong<kBonus>(rows, scores, limit, found);
+    }
+    const int32_t low = std::min(found[0], found[1]), high = std::max(found[0], found[1]);
+    pairs->low[token] = low;
+    pairs->high[token] = high;
+    pairs->scoreOfLow[token] = scores[low];
+    pairs->scoreOfHigh[token] = scores[high];
+  }
+
+  static void weighPairs(const Pairs& pairs, int first, int count, float weightScale, int32_t* ids, float* weights) {
+    const auto scoresOf = [&](const float* scores) { return V::min(V::clean(V::load(scores + first)), V::set(FLT_MAX)); };
+    const auto finite = [](Float score) { return V::max(score, V::set(-FLT_MAX)); };
+    const auto low = V::load(pairs.low + first), high = V::load(pairs.high + first);
+    const Float ofLow = scoresOf(pairs.scoreOfLow), ofHigh = scoresOf(pairs.scoreOfHigh);
+    const Float gap = V::sub(finite(V::min(ofLow, ofHigh)), finite(V::max(ofLow, ofHigh)));
+    const Float e = exponential(gap), sum = V::add(V::set(1.0f), e), scale = V::set(weightScale);
+    Float weightOf[2];
+    typename V::Int idOf[2];
+    V::interleave(V::mul(V::div(V::set(1.0f), sum), scale), V::mul(V::div(e, sum), scale), &weightOf[0], &weightOf[1]);
+    V::interleave(V::ifGreater(ofHigh, ofLow, high, low), V::ifGreater(ofHigh, ofLow, low, high), &idOf[0], &idOf[1]);
+    storePairs(weightOf, count, weights);
+    storePairs(idOf, count, ids);
+  }
+
+  // The first `count` pairs of two vectors of them.
+  template <class Vector, class T>
+  static void storePairs(const Vector (&pairs)[2], int count, T* out) {
+    if (count >= kLanes) {
+      V::store(out, pairs[0]);
+      V::store(out + kLanes, pairs[1]);
+      return;
+    }
+    T lanes[2 * kLanes];
+    V::store(lanes, pairs[0]);
+    V::store(lanes + kLanes, pairs[1]);
+    std::copy(lanes, lanes + 2 * count, out);
   }
 
   static Float loadPartly(const float* from, int count, float rest) {
@@ -156,27 +316,61 @@ struct VectorRouting {
     return least;
   }
 
-  // The experts whose key reaches `limit`, by number; false unless they are two.
-  static bool selectTwo(const float* keys, int padded, Float limit, int32_t* ids) {
-    int32_t a = -1, b = -1;
-    for (int e = 0; e < padded; e += 64) {
-      const uint64_t bits = bitsOf(keys + e, padded - e, limit, V::atLeastBits);
+  // Bit i: the key of expert e + i reaches the limit.
+  template <bool kBonus>
+  static uint64_t reaching(const Rows& rows, const float* scores, int e, Float limit) {
+    const auto bitsAt = [&](int i, Float raw) {
+      const Float key = kBonus ? V::add(raw, V::load(rows.bonus + e + i)) : raw;
+      return static_cast<uint64_t>(V::atLeastBits(key, limit)) << i;
+    };
+    const int count = rows.experts - e;
+    scores += e;
+    uint64_t bits = 0;
+    if (count >= 64) {
+#pragma GCC unroll 8
+      for (int i = 0; i < 64; i += kLanes) bits |= bitsAt(i, V::load(scores + i));
+      return bits;
+    }
+    int i = 0;
+    for (; i + kLanes <= count; i += kLanes) bits |= bitsAt(i, V::load(scores + i));
+    return i < count ? bits | bitsAt(i, loadPartly(scores + i, count - i, NAN)) : bits;
+  }
+
+  // The experts whose key reaches the limit, by number; false unless they are two.
+  template <bool kBonus>
+  static bool selectTwo(const Rows& rows, const float* scores, Float limit, int32_t* ids) {
+    int found = 0;
+    for (int e = 0; e < rows.experts; e += 64) {
+      const uint64_t bits = reaching<kBonus>(rows, scores, e, limit);
       if (bits == 0) continue;
       const uint64_t rest = bits & (bits - 1);
-      const int32_t lowest = e + __builtin_ctzll(bits);
-      if (a >= 0) {
-        if (b >= 0 || rest != 0) return false;
-        b = lowest;
-        continue;
-      }
-      a = lowest;
-      if (rest == 0) continue;
-      if ((rest & (rest - 1)) != 0) return false;
-      b = e + __builtin_ctzll(rest);
+      if (found + (rest != 0) > 1 || (rest & (rest - 1)) != 0) return false;
+      ids[found++] = e + __builtin_ctzll(bits);
+      if (rest != 0) ids[found++] = e + __builtin_ctzll(rest);
     }
-    ids[0] = a;
-    ids[1] = b;
     return true;
+  }
+
+  // The two greatest of the keys that reach the limit, of equal ones the lowest.
+  template <bool kBonus>
+  static void selectAmong(const Rows& rows, const float* scores, float limit, int32_t* ids) {
+    float first = -INFINITY, second = -INFINITY;
+    for (int e = 0; e < rows.experts; e += 64) {
+      uint64_t bits = reaching<kBonus>(rows, scores, e, V::set(limit));
+      for (; bits != 0; bits &= bits - 1) {
+        const int32_t id = e + __builtin_ctzll(bits);
+        const float key = kBonus ? scores[id] + rows.bonus[id] : scores[id];
+        if (key > first) {
+          ids[1] = ids[0];
+          second = first;
+          ids[0] = id;
+          first = key;
+        } else if (key > second) {
+          ids[1] = id;
+          second = key;
+        }
+      }
+    }
   }
 
   // As expOfNonPositive, step by step.
@@ -190,18 +384,6 @@ struct VectorRouting {
       sum = V::add(V::mul(sum, r), V::set(term));
     }
     return V::unlessBelow(x, least, V::mul(sum, V::powerOfTwo(V::toInt(n))));
-  }
-
-  // Sorts two experts and returns the difference of their scores.
-  static float orderByScore(const float* scores, int32_t* ids) {
-    const int32_t a = ids[0], b = ids[1];
-    const float first = cleanScore(scores[a]), second = cleanScore(scores[b]);
-    // No branch: which comes first cannot be foretold.
-    const int32_t swap = (second > first) | ((second == first) & (b < a));
-    const int32_t change = (a ^ b) & -swap;
-    ids[0] = a ^ change;
-    ids[1] = b ^ change;
-    return -std::fabs(first - second);
   }
 
   template <class Filter>

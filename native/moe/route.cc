@@ -73,19 +73,10 @@ class Router {
   // The most usual case, without stops between the steps of a token.
   void runPairs() {
     double ranges = 0;
-    float* weights = args_.weights;
-    const size_t tokens = args_.tokens;
-    const int bad =
-        kernels_.pairs(args_.logits, extras(), args_.tokens, args_.experts, args_.ids, weights,
-                      args_.meanRange ? &ranges : nullptr);
+    const int bad = kernels_.pairs(args_.logits, extras(), args_.tokens, args_.experts, args_.weightScale, args_.ids,
+                                   args_.weights, args_.meanRange ? &ranges : nullptr);
     if (bad >= 0) refuse(bad);
     reportRange(ranges);
-    kernels_.exponentials(weights, tokens);
-    for (size_t t = tokens; t-- > 0;) {
-      const float second = weights[t], sum = 1.0f + second;
-      weights[2 * t] = 1.0f / sum * args_.weightScale;
-      weights[2 * t + 1] = second / sum * args_.weightScale;
-    }
   }
 
   const float* extras() const { return bonus_ || args_.bias ? extra_ : nullptr; }

@@ -52,13 +52,9 @@ size_t elementSize(napi_typedarray_type type) {
 }
 
 bool bytesOf(napi_env env, napi_value value, Bytes* out) {
-  bool isTypedArray = false;
   napi_typedarray_type type;
   size_t length;
-  if (napi_is_typedarray(env, value, &isTypedArray) != napi_ok || !isTypedArray ||
-      napi_get_typedarray_info(env, value, &type, &length, &out->data, nullptr, nullptr) != napi_ok) {
-    return false;
-  }
+  if (napi_get_typedarray_info(env, value, &type, &length, &out->data, nullptr, nullptr) != napi_ok) return false;
   out->size = length * elementSize(type);
   return true;
 }

@@ -512,9 +512,9 @@ void compareRotation(const Kernels& kernels, Random& random, const std::string& 
 
 void compareRouting(const Kernels& kernels, Random& random, const std::string& name) {
   using Limits = std::numeric_limits<float>;
-  const int experts = std::max(2, random.size(random.chance(0.8) ? 160 : 1024)), tokens = random.between(1, 4);
+  const int experts = std::max(2, random.size(random.chance(0.8) ? 160 : 1024)), tokens = random.between(1, random.chance(0.8) ? 4 : 150);
   const int padded = lowbit::paddedExperts(experts), count = random.between(1, std::min(experts, 16));
-  const bool coarse = random.chance(0.5), hasBonus = random.chance(0.5);
+  const bool coarse = random.chance(0.5), hasBonus = random.chance(0.5), hasRanges = random.chance(0.5);
   const std::string where = text("experts", experts) + text("tokens", tokens) + text("bonus", hasBonus);
   std::vector<float> scores(tokens * experts), bonus(padded);
   for (float& score : scores) {
@@ -536,14 +536,15 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
     of.routing->select(keys.data(), padded, count, out.as<int32_t>());
   });
 
-  // Ids, gaps, the sum of ranges and the row that is refused.
-  const size_t bytes = sizeof(double) + sizeof(int32_t) * (3 * tokens + 1);
+  // Ids, weights, the sum of ranges and the row that is refused.
+  const size_t bytes = sizeof(double) + sizeof(int32_t) * (4 * tokens + 1);
   compareOutputs(kernels, bytes, name + " pairs" + where, [&](const Kernels& of, Buffer& out) {
     double ranges = 0;
     int32_t* ids = out.as<int32_t>() + 3;
-    std::fill_n(ids, 3 * tokens, 0);
-    float* gaps = reinterpret_cast<float*>(ids + 2 * tokens);
-    const int bad = of.routing->pairs(scores.data(), extras, tokens, experts, ids, gaps, &ranges);
+    float* weights = reinterpret_cast<float*>(ids + 2 * tokens);
+    const int bad =
+        of.routing->pairs(scores.data(), extras, tokens, experts, 1.5f, ids, weights, hasRanges ? &ranges : nullptr);
+    if (bad >= 0) std::memset(ids, 0, 4 * tokens * sizeof(int32_t)), ranges = 0;  // what was written before does not count
     std::memcpy(out.data(), &ranges, sizeof ranges);
     out.as<int32_t>()[2] = bad;
   });

@@ -136,6 +136,13 @@ function encodeRouter(router: RouterNumbers): Float64Array {
   return numbers;
 }
 
+/** A matrix as the addon takes it. Kept, as the memory of a small new array costs more than the call that reads it. */
+const matrixNumbers = new Float64Array(7);
+
+function checkInt32(name: string, value: number): void {
+  checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
+}
+
 /**
  * Creates the engine on the native addon.
  *
@@ -160,11 +167,13 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
     dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
       const { storage, rows, depth, group, unit, levels, codes, scales } = matrix;
-      for (const [name, value] of Object.entries({ storage, rows, depth, group, zeroPoint })) {
-        checkArgument(Number.isInteger(value) && value === (value | 0), name, 'a 32-bit integer', value);
-      }
-      const numbers = Float64Array.of(storage, rows, depth, group, unit, scale, zeroPoint);
-      rethrow(() => addon.dequantize(numbers, levels, codes, scales, out, isa));
+      checkInt32('storage', storage);
+      checkInt32('rows', rows);
+      checkInt32('depth', depth);
+      checkInt32('group', group);
+      checkInt32('zeroPoint', zeroPoint);
+      matrixNumbers.set([storage, rows, depth, group, unit, scale, zeroPoint]);
+      rethrow(() => addon.dequantize(matrixNumbers, levels, codes, scales, out, isa));
     },
     hadamard(values, { rows, depth, block, seed, inverse = false }) {
       checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);

@@ -115,19 +115,48 @@ struct Neon {
   static Float lesser(const Float& a, const Float& b) {
     return forEach<Float>([&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), a.part[i], b.part[i]); });
   }
+  static Float greater(const Float& a, const Float& b) {
+    return forEach<Float>([&](int i) { return vbslq_f32(vcgtq_f32(a.part[i], b.part[i]), a.part[i], b.part[i]); });
+  }
+  static Int ifGreater(const Float& x, const Float& y, const Int& a, const Int& b) {
+    return forEach<Int>([&](int i) { return vbslq_s32(vcgtq_f32(x.part[i], y.part[i]), a.part[i], b.part[i]); });
+  }
+  static void interleave(const Float& a, const Float& b, Float* x, Float* y) {
+    for (int i = 0; i < 4; ++i) {
+      Float* to = i < 2 ? x : y;
+      to->part[2 * (i % 2)] = vzip1q_f32(a.part[i], b.part[i]);
+      to->part[2 * (i % 2) + 1] = vzip2q_f32(a.part[i], b.part[i]);
+    }
+  }
+  static void interleave(const Int& a, const Int& b, Int* x, Int* y) {
+    for (int i = 0; i < 4; ++i) {
+      Int* to = i < 2 ? x : y;
+      to->part[2 * (i % 2)] = vzip1q_s32(a.part[i], b.part[i]);
+      to->part[2 * (i % 2) + 1] = vzip2q_s32(a.part[i], b.part[i]);
+    }
+  }
+  template <int Step>
+  static void split(const Float& a, const Float& b, Float* x, Float* y) {
+    for (int i = 0; i < 4; ++i) {
+      const Float& half = i < 2 ? a : b;
+      if constexpr (Step == 0) {
+        x->part[i] = vzip1q_f32(a.part[i], b.part[i]);
+        y->part[i] = vzip2q_f32(a.part[i], b.part[i]);
+      } else if constexpr (Step == 1) {
+        const float64x2_t c = vreinterpretq_f64_f32(a.part[i]), d = vreinterpretq_f64_f32(b.part[i]);
+        x->part[i] = vreinterpretq_f32_f64(vzip1q_f64(c, d));
+        y->part[i] = vreinterpretq_f32_f64(vzip2q_f64(c, d));
+      } else {
+        x->part[i] = half.part[2 * (i % 2)];
+        y->part[i] = half.part[2 * (i % 2) + 1];
+      }
+    }
+  }
   static uint32_t equalBits(const Float& a, const Float& b) {
     return bitsOf([&](int i) { return vceqq_f32(a.part[i], b.part[i]); });
   }
   static uint32_t atLeastBits(const Float& a, const Float& b) {
     return bitsOf([&](int i) { return vcgeq_f32(a.part[i], b.part[i]); });
-  }
-  static float second(const Float& a, const Float& b) {
-    float best[lanes], next[lanes];
-    store(best, a);
-    store(next, b);
-    const size_t top = std::max_element(best, best + lanes) - best;
-    best[top] = next[top];
-    return *std::max_element(best, best + lanes);
   }
   static Float below(const Float& a, const Float& limit) {
     return forEach<Float>([&](int i) {

@@ -45,21 +45,36 @@ struct Avx2 {
     return _mm256_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
   static Float lesser(Float a, Float b) { return min(a, b); }
+  static Float greater(Float a, Float b) { return max(a, b); }
+  static Int ifGreater(Float x, Float y, Int a, Int b) {
+    return _mm256_blendv_epi8(b, a, _mm256_castps_si256(_mm256_cmp_ps(x, y, _CMP_GT_OQ)));
+  }
+  static void interleave(Float a, Float b, Float* x, Float* y) {
+    const Float low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    *x = _mm256_permute2f128_ps(low, high, 0x20);
+    *y = _mm256_permute2f128_ps(low, high, 0x31);
+  }
+  static void interleave(Int a, Int b, Int* x, Int* y) {
+    const Int low = _mm256_unpacklo_epi32(a, b), high = _mm256_unpackhi_epi32(a, b);
+    *x = _mm256_permute2x128_si256(low, high, 0x20);
+    *y = _mm256_permute2x128_si256(low, high, 0x31);
+  }
+  template <int Step>
+  static void split(Float a, Float b, Float* x, Float* y) {
+    if constexpr (Step == 0) {
+      *x = _mm256_unpacklo_ps(a, b);
+      *y = _mm256_unpackhi_ps(a, b);
+    } else if constexpr (Step == 1) {
+      const __m256d c = _mm256_castps_pd(a), d = _mm256_castps_pd(b);
+      *x = _mm256_castpd_ps(_mm256_unpacklo_pd(c, d));
+      *y = _mm256_castpd_ps(_mm256_unpackhi_pd(c, d));
+    } else {
+      *x = _mm256_permute2f128_ps(a, b, 0x20);
+      *y = _mm256_permute2f128_ps(a, b, 0x31);
+    }
+  }
   static Float clean(Float a) { return max(a, set(-INFINITY)); }
   static uint32_t atLeastBits(Float a, Float b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
-  static float second(Float a, Float b) {
-    const __m256 aSwapped = _mm256_permute2f128_ps(a, a, 1), bSwapped = _mm256_permute2f128_ps(b, b, 1);
-    b = max(min(a, aSwapped), max(b, bSwapped));
-    a = max(a, aSwapped);
-    __m128 first = _mm256_castps256_ps128(a), next = _mm256_castps256_ps128(b);
-    const auto fold = [&](__m128 firstMoved, __m128 nextMoved) {
-      next = _mm_max_ps(_mm_min_ps(first, firstMoved), _mm_max_ps(next, nextMoved));
-      first = _mm_max_ps(first, firstMoved);
-    };
-    fold(_mm_movehl_ps(first, first), _mm_movehl_ps(next, next));
-    fold(_mm_movehdup_ps(first), _mm_movehdup_ps(next));
-    return _mm_cvtss_f32(next);
-  }
   static uint32_t equalBits(Float a, Float b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
   static Float below(Float a, Float limit) {
     return _mm256_blendv_ps(set(-INFINITY), a, _mm256_cmp_ps(a, limit, _CMP_LT_OQ));

@@ -47,15 +47,36 @@ struct Avx512 {
     return _mm512_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
   static Float lesser(Float a, Float b) { return min(a, b); }
+  static Float greater(Float a, Float b) { return max(a, b); }
+  static Int ifGreater(Float x, Float y, Int a, Int b) {
+    return _mm512_mask_mov_epi32(b, _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), a);
+  }
+  static void interleave(Float a, Float b, Float* x, Float* y) {
+    *x = _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+    *y = _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+  }
+  static void interleave(Int a, Int b, Int* x, Int* y) {
+    Float halves[2];
+    interleave(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), &halves[0], &halves[1]);
+    *x = _mm512_castps_si512(halves[0]);
+    *y = _mm512_castps_si512(halves[1]);
+  }
+  template <int Step>
+  static void split(Float a, Float b, Float* x, Float* y) {
+    if constexpr (Step == 0) {
+      *x = _mm512_unpacklo_ps(a, b);
+      *y = _mm512_unpackhi_ps(a, b);
+    } else if constexpr (Step == 1) {
+      const __m512d c = _mm512_castps_pd(a), d = _mm512_castps_pd(b);
+      *x = _mm512_castpd_ps(_mm512_unpacklo_pd(c, d));
+      *y = _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
+    } else {
+      *x = _mm512_shuffle_f32x4(a, b, _MM_SHUFFLE(2, 0, 2, 0));
+      *y = _mm512_shuffle_f32x4(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+    }
+  }
   static Float clean(Float a) { return max(a, set(-INFINITY)); }
   static uint32_t atLeastBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
-  static float second(Float a, Float b) {
-    const float first = greatest(a);
-    // A lane that holds the greatest gives way to the one below it; of several the second is as great.
-    const __mmask16 top = _mm512_cmp_ps_mask(a, set(first), _CMP_EQ_OQ);
-    const __mmask16 one = static_cast<__mmask16>(top & -top);
-    return greatest(max(_mm512_mask_mov_ps(a, one, set(-INFINITY)), b));
-  }
   static uint32_t equalBits(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
   static Float below(Float a, Float limit) {
     return _mm512_mask_mov_ps(set(-INFINITY), _mm512_cmp_ps_mask(a, limit, _CMP_LT_OQ), a);

@@ -179,7 +179,8 @@ void routingKeys(const float* scores, const float* bonus, int experts, float* ke
   extremes[1] = INFINITY;
   for (int e = 0; e < experts; ++e) {
     const float score = scores[e] > -INFINITY ? scores[e] : -INFINITY;
-    keys[e] = bonus ? score + bonus[e] : score;
+    const float key = bonus ? score + bonus[e] : score;
+    keys[e] = key > -INFINITY ? key : -INFINITY;
     extremes[0] = std::max(extremes[0], score);
     if (score > -INFINITY) extremes[1] = std::min(extremes[1], score);
   }
@@ -202,20 +203,29 @@ void exponentials(float* x, size_t count) {
   for (size_t i = 0; i < count; ++i) x[i] = expOfNonPositive(x[i]);
 }
 
-int routingPairs(const float* scores, const float* bonus, int tokens, int experts, int32_t* ids, float* gaps,
-                 double* ranges) {
+int routingPairs(const float* scores, const float* bonus, int tokens, int experts, float weightScale, int32_t* ids,
+                 float* weights, double* ranges) {
   float keys[kMostExperts];
+  float block[kRangeBlock] = {};
   double sum = 0;
-  for (int token = 0; token < tokens; ++token, scores += experts, ids += 2) {
+  for (int token = 0; token < tokens; ++token, scores += experts, ids += 2, weights += 2) {
     float extremes[2];
     routingKeys(scores, bonus, experts, keys, extremes);
     if (extremes[0] == -INFINITY) return token;
-    sum += static_cast<double>(extremes[0]);
-    sum -= static_cast<double>(extremes[1]);
+    block[token % kRangeBlock] = extremes[0] - extremes[1];
+    if (token % kRangeBlock == kRangeBlock - 1 || token == tokens - 1) {
+      sum += static_cast<double>(totalOf(block));
+      std::fill_n(block, kRangeBlock, 0.0f);
+    }
     routingSelect(keys, paddedExperts(experts), 2, ids);
-    const float first = cleanScore(scores[ids[0]]), second = cleanScore(scores[ids[1]]);
-    if (second > first || (second == first && ids[1] < ids[0])) std::swap(ids[0], ids[1]);
-    gaps[token] = -std::fabs(first - second);
+    float first = cleanScore(scores[ids[0]]), second = cleanScore(scores[ids[1]]);
+    if (second > first || (second == first && ids[1] < ids[0])) {
+      std::swap(ids[0], ids[1]);
+      std::swap(first, second);
+    }
+    const float e = expOfNonPositive(finiteScore(second) - finiteScore(first)), total = 1.0f + e;
+    weights[0] = 1.0f / total * weightScale;
+    weights[1] = e / total * weightScale;
   }
   if (ranges) *ranges = sum;
   return -1;
