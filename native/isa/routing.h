@@ -1,4 +1,5 @@
 // The inner loops of expert routing, written once over a vector wrapper `V` with, beside what vector-kernels.h asks for:
+//   loadFirst(p, count, rest)   count floats, fewer than lanes, and `rest` in the lanes after them
 //   clean(v)          NaN as -infinity
 //   equalBits(a, b)   bit i: a[i] == b[i]
 //   atLeastBits(a, b) bit i: a[i] >= b[i]
@@ -69,7 +70,7 @@ struct VectorRouting {
     Float high = V::set(-INFINITY), low = V::set(INFINITY);
     const int padded = paddedExperts(experts);
     for (int e = 0; e < padded; e += kLanes) {
-      const Float raw = e + kLanes <= experts ? V::load(scores + e) : loadPartly(scores + e, experts - e, NAN);
+      const Float raw = e + kLanes <= experts ? V::load(scores + e) : V::loadFirst(scores + e, experts - e, NAN);
       high = V::greater(raw, high);
       low = V::lesser(raw, low);
       V::store(keys + e, V::clean(bonus ? V::add(raw, V::load(bonus + e)) : raw));
@@ -128,9 +129,13 @@ struct VectorRouting {
     }
   };
 
+  struct Pair {
+    int32_t low, high;
+  };
+
   // What pairs() knows of the tokens of a chunk.
   struct Pairs {
-    alignas(64) float limits[kChunk];  // at least two keys reach it, and seldom more
+    alignas(64) float limits[kChunk];  // at least two keys reach it, and seldom more; NaN where there is none
     alignas(64) float ranges[kChunk];
     alignas(64) int32_t low[kChunk];   // the lower of the two experts
     alignas(64) int32_t high[kChunk];
@@ -181,7 +186,7 @@ struct VectorRouting {
         for (int i = 0; i < 4 * kLanes; i += kLanes) take(e + i, V::load(scores + e + i));
       }
       for (; e + kLanes <= experts; e += kLanes) take(e, V::load(scores + e));
-      if (e < experts) take(e, loadPartly(scores + e, experts - e, NAN));
+      if (e < experts) take(e, V::loadFirst(scores + e, experts - e, NAN));
       keys[t] = best;
       if (kRange) high[t] = kBonus ? most : best, low[t] = least;
     }
@@ -189,13 +194,13 @@ struct VectorRouting {
       keys[t] = nothing;
       if (kRange) high[t] = low[t] = V::set(0.0f);
     }
-    Float best, next;
-    twoGreatest(keys, &best, &next);
+    const Float next = secondGreatest(keys);
     V::store(pairs->limits + firstToken, next);
-    uint64_t doubtful = V::equalBits(best, nothing) & ((uint64_t{1} << count) - 1);
+    uint64_t doubtful = V::equalBits(next, nothing) & ((uint64_t{1} << count) - 1);
     for (; doubtful != 0; doubtful &= doubtful - 1) {
       const int token = firstToken + __builtin_ctzll(doubtful);
       if (rows.isHopeless(token)) return token;
+      pairs->limits[token] = NAN;
     }
     if (!kRange) return -1;
     fold<0>(high, [](Float a, Float b) { return V::max(a, b); });
@@ -211,8 +216,8 @@ struct VectorRouting {
     return -1;
   }
 
-  // Lane i of the results: the greatest and the second greatest lane of v[i].
-  static void twoGreatest(const Float (&v)[kLanes], Float* best, Float* next) {
+  // Lane i: the second greatest lane of v[i].
+  static Float secondGreatest(const Float (&v)[kLanes]) {
     Float first[kLanes / 2], second[kLanes / 2];
     for (int i = 0; i < kLanes / 2; ++i) {
       Float a, b;
@@ -221,8 +226,7 @@ struct VectorRouting {
       second[i] = V::min(a, b);
     }
     foldPairs<1>(first, second);
-    *best = first[0];
-    *next = second[0];
+    return second[0];
   }
 
   template <int Step>
@@ -253,22 +257,14 @@ struct VectorRouting {
   template <bool kBonus>
   static void findPair(const Rows& rows, int token, Pairs* pairs) {
     const float* scores = rows.row(token);
-    const float limit = pairs->limits[token];
-    int32_t found[2] = {};
-    if (limit == -INFINITY) {
-      // NaN is among what there is to choose from.
-      alignas(64) float keysOf[kMostExperts] = {};
-      float extremes[2];
-      keys(scores, rows.bonus, rows.experts, keysOf, extremes);
-      select(keysOf, paddedExperts(rows.experts), 2, found);
-    } else if (!selectTwo<kBonus>(rows, scores, V::set(limit), found)) {
-      selectAmong<kBonus>(rows, scores, limit, found);
+    Pair pair;
+    if (!findReaching<kBonus>(rows, scores, V::set(pairs->limits[token]), &pair)) {
+      pair = selectPair<kBonus>(rows, scores, pairs->limits[token]);
     }
-    const int32_t low = std::min(found[0], found[1]), high = std::max(found[0], found[1]);
-    pairs->low[token] = low;
-    pairs->high[token] = high;
-    pairs->scoreOfLow[token] = scores[low];
-    pairs->scoreOfHigh[token] = scores[high];
+    pairs->low[token] = pair.low;
+    pairs->high[token] = pair.high;
+    pairs->scoreOfLow[token] = scores[pair.low];
+    pairs->scoreOfHigh[token] = scores[pair.high];
   }
 
   static void weighPairs(const Pairs& pairs, int first, int count, float weightScale, int32_t* ids, float* weights) {
@@ -300,12 +296,6 @@ struct VectorRouting {
     std::copy(lanes, lanes + 2 * count, out);
   }
 
-  static Float loadPartly(const float* from, int count, float rest) {
-    float lanes[kLanes];
-    for (int i = 0; i < kLanes; ++i) lanes[i] = i < count ? from[i] : rest;
-    return V::load(lanes);
-  }
-
   // `least` unless that is -infinity, then the least score above it.
   static float leastScore(float least, const float* scores, int experts) {
     if (least > -INFINITY) return least;
@@ -333,27 +323,35 @@ struct VectorRouting {
     }
     int i = 0;
     for (; i + kLanes <= count; i += kLanes) bits |= bitsAt(i, V::load(scores + i));
-    return i < count ? bits | bitsAt(i, loadPartly(scores + i, count - i, NAN)) : bits;
+    return i < count ? bits | bitsAt(i, V::loadFirst(scores + i, count - i, NAN)) : bits;
   }
 
-  // The experts whose key reaches the limit, by number; false unless they are two.
+  // The experts whose key reaches the limit; false unless they are two.
   template <bool kBonus>
-  static bool selectTwo(const Rows& rows, const float* scores, Float limit, int32_t* ids) {
+  static bool findReaching(const Rows& rows, const float* scores, Float limit, Pair* pair) {
     int found = 0;
     for (int e = 0; e < rows.experts; e += 64) {
       const uint64_t bits = reaching<kBonus>(rows, scores, e, limit);
       if (bits == 0) continue;
-      const uint64_t rest = bits & (bits - 1);
-      if (found + (rest != 0) > 1 || (rest & (rest - 1)) != 0) return false;
-      ids[found++] = e + __builtin_ctzll(bits);
-      if (rest != 0) ids[found++] = e + __builtin_ctzll(rest);
+      if (found == 0) pair->low = e + __builtin_ctzll(bits);
+      pair->high = e + 63 - __builtin_clzll(bits);
+      found += __builtin_popcountll(bits);
     }
-    return true;
+    return found == 2;
   }
 
   // The two greatest of the keys that reach the limit, of equal ones the lowest.
   template <bool kBonus>
-  static void selectAmong(const Rows& rows, const float* scores, float limit, int32_t* ids) {
+  __attribute__((noinline)) static Pair selectPair(const Rows& rows, const float* scores, float limit) {
+    int32_t ids[2] = {};
+    if (std::isnan(limit)) {
+      // One is at -infinity, where NaN counts as much.
+      alignas(64) float keysOf[kMostExperts] = {};
+      float extremes[2];
+      keys(scores, rows.bonus, rows.experts, keysOf, extremes);
+      select(keysOf, paddedExperts(rows.experts), 2, ids);
+      return {std::min(ids[0], ids[1]), std::max(ids[0], ids[1])};
+    }
     float first = -INFINITY, second = -INFINITY;
     for (int e = 0; e < rows.experts; e += 64) {
       uint64_t bits = reaching<kBonus>(rows, scores, e, V::set(limit));
@@ -371,6 +369,7 @@ struct VectorRouting {
         }
       }
     }
+    return {std::min(ids[0], ids[1]), std::max(ids[0], ids[1])};
   }
 
   // As expOfNonPositive, step by step.

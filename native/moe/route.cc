@@ -44,6 +44,9 @@ class Router {
         padded_(paddedExperts(args.experts)),
         bonus_(args.resident && args.bonus > 0),
         staged_(args.groups > 1 || (bonus_ && args.protect > 0)) {
+    // Only as much of the arrays as is read is set: a call may be about one token.
+    std::fill_n(bias_, padded_, 0.0f);
+    std::fill_n(extra_, padded_, 0.0f);
     for (int32_t e = 0; e < args.experts && args.bias; ++e) bias_[e] = cleanScore(args.bias[e]);
     for (int32_t e = 0; e < args.experts && bonus_; ++e) extra_[e] = args.resident[e] ? args.bonus : 0;
     if (!staged_ && args.bias) {
@@ -183,8 +186,8 @@ class Router {
   int32_t padded_;
   bool bonus_;   // any resident expert gets one
   bool staged_;  // keys are made in steps
-  float bias_[kMostExperts] = {};
-  float extra_[kMostExperts] = {};  // what is added to the scores at once, or the bonus only
+  float bias_[kMostExperts];
+  float extra_[kMostExperts];  // what is added to the scores at once, or the bonus only
   alignas(64) float keys_[kMostExperts];
   float sigmoids_[kMostExperts];
 };

@@ -105,6 +105,11 @@ struct Neon {
       return D == 1 ? vrev64q_f32(part) : vextq_f32(part, part, 2);
     });
   }
+  static Float loadFirst(const float* p, int count, float rest) {
+    float all[lanes];
+    std::fill(std::copy(p, p + count, all), all + lanes, rest);
+    return load(all);
+  }
   // Compares and selects: fmaxnm would make a NaN of a signalling one.
   static Float clean(const Float& a) {
     return forEach<Float>([&](int i) {

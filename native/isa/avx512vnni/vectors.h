@@ -46,6 +46,9 @@ struct Avx512 {
     if constexpr (D == 4) return _mm512_shuffle_f32x4(a, a, _MM_SHUFFLE(2, 3, 0, 1));
     return _mm512_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
+  static Float loadFirst(const float* p, int count, float rest) {
+    return _mm512_mask_loadu_ps(set(rest), static_cast<__mmask16>((1 << count) - 1), p);
+  }
   static Float lesser(Float a, Float b) { return min(a, b); }
   static Float greater(Float a, Float b) { return max(a, b); }
   static Int ifGreater(Float x, Float y, Int a, Int b) {
