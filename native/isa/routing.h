@@ -1,5 +1,6 @@
 // The inner loops of expert routing, written once over a vector wrapper `V` with, beside what vector-kernels.h asks for:
 //   loadFirst(p, count, rest)   count floats, fewer than lanes, and `rest` in the lanes after them
+//   hold(&v)          keeps what was loaded in a register, where a compiler would load it anew for each use
 //   clean(v)          NaN as -infinity
 //   equalBits(a, b)   bit i: a[i] == b[i]
 //   atLeastBits(a, b) bit i: a[i] >= b[i]
@@ -175,6 +176,7 @@ struct VectorRouting {
       const float* scores = rows.row(firstToken + t);
       Float best = nothing, most = nothing, least = V::set(INFINITY);
       const auto take = [&](int e, Float raw) {
+        if (kRange) V::hold(&raw);
         best = V::greater(kBonus ? V::add(raw, V::load(rows.bonus + e)) : raw, best);
         if (!kRange) return;
         if (kBonus) most = V::greater(raw, most);

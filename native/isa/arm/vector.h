@@ -110,6 +110,7 @@ struct Neon {
     std::fill(std::copy(p, p + count, all), all + lanes, rest);
     return load(all);
   }
+  static void hold(Float*) {}
   // Compares and selects: fmaxnm would make a NaN of a signalling one.
   static Float clean(const Float& a) {
     return forEach<Float>([&](int i) {

@@ -48,6 +48,7 @@ struct Avx2 {
     const Int mask = _mm256_cmpgt_epi32(set(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     return _mm256_blendv_ps(set(rest), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
   }
+  static void hold(Float* v) { asm("" : "+x"(*v)); }
   static Float lesser(Float a, Float b) { return min(a, b); }
   static Float greater(Float a, Float b) { return max(a, b); }
   static Int ifGreater(Float x, Float y, Int a, Int b) {
