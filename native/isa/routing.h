@@ -165,19 +165,19 @@ struct VectorRouting {
   // The limits and ranges of so many tokens as a vector has lanes, or all that are left. Returns the first one without a
   // score above -infinity, or -1.
   //
-  // A limit is the second greatest of the greatest keys of each lane: less than the second greatest key only where one lane
-  // has both of the greatest, but found with a third of the comparisons.
+  // A limit is the second greatest of the greatest keys of some columns, two to a lane: less than the second greatest key
+  // only where one column has both of the greatest, but found with half of the comparisons.
   template <bool kBonus, bool kRange>
   static int limitsOf(const Rows& rows, int firstToken, Pairs* pairs) {
     const Float nothing = V::set(-INFINITY);
     const int count = std::min(kLanes, rows.count - firstToken), experts = rows.experts;
-    Float keys[kLanes], high[kRange ? kLanes : 1], low[kRange ? kLanes : 1];
+    Float first[kLanes], second[kLanes], high[kRange ? kLanes : 1], low[kRange ? kLanes : 1];
     for (int t = 0; t < count; ++t) {
       const float* scores = rows.row(firstToken + t);
-      Float best = nothing, most = nothing, least = V::set(INFINITY);
-      const auto take = [&](int e, Float raw) {
+      Float even = nothing, odd = nothing, most = nothing, least = V::set(INFINITY);
+      const auto take = [&](int e, Float raw, Float* best) {
         if (kRange) V::hold(&raw);
-        best = V::greater(kBonus ? V::add(raw, V::load(rows.bonus + e)) : raw, best);
+        *best = V::greater(kBonus ? V::add(raw, V::load(rows.bonus + e)) : raw, *best);
         if (!kRange) return;
         if (kBonus) most = V::greater(raw, most);
         least = V::lesser(raw, least);
@@ -185,20 +185,24 @@ struct VectorRouting {
       int e = 0;
       for (; e + 4 * kLanes <= experts; e += 4 * kLanes) {
 #pragma GCC unroll 4
-        for (int i = 0; i < 4 * kLanes; i += kLanes) take(e + i, V::load(scores + e + i));
+        for (int i = 0; i < 4 * kLanes; i += 2 * kLanes) {
+          take(e + i, V::load(scores + e + i), &even);
+          take(e + i + kLanes, V::load(scores + e + i + kLanes), &odd);
+        }
       }
-      for (; e + kLanes <= experts; e += kLanes) take(e, V::load(scores + e));
-      if (e < experts) take(e, V::loadFirst(scores + e, experts - e, NAN));
-      keys[t] = best;
-      if (kRange) high[t] = kBonus ? most : best, low[t] = least;
+      for (; e + kLanes <= experts; e += kLanes) take(e, V::load(scores + e), &even);
+      if (e < experts) take(e, V::loadFirst(scores + e, experts - e, NAN), &odd);
+      first[t] = V::max(even, odd);
+      second[t] = V::min(even, odd);
+      if (kRange) high[t] = kBonus ? most : first[t], low[t] = least;
     }
     for (int t = count; t < kLanes; ++t) {
-      keys[t] = nothing;
+      first[t] = second[t] = nothing;
       if (kRange) high[t] = low[t] = V::set(0.0f);
     }
-    const Float next = secondGreatest(keys);
-    V::store(pairs->limits + firstToken, next);
-    uint64_t doubtful = V::equalBits(next, nothing) & ((uint64_t{1} << count) - 1);
+    foldPairs<0>(first, second);
+    V::store(pairs->limits + firstToken, second[0]);
+    uint64_t doubtful = V::equalBits(second[0], nothing) & ((uint64_t{1} << count) - 1);
     for (; doubtful != 0; doubtful &= doubtful - 1) {
       const int token = firstToken + __builtin_ctzll(doubtful);
       if (rows.isHopeless(token)) return token;
@@ -218,19 +222,8 @@ struct VectorRouting {
     return -1;
   }
 
-  // Lane i: the second greatest lane of v[i].
-  static Float secondGreatest(const Float (&v)[kLanes]) {
-    Float first[kLanes / 2], second[kLanes / 2];
-    for (int i = 0; i < kLanes / 2; ++i) {
-      Float a, b;
-      V::template split<0>(v[2 * i], v[2 * i + 1], &a, &b);
-      first[i] = V::max(a, b);
-      second[i] = V::min(a, b);
-    }
-    foldPairs<1>(first, second);
-    return second[0];
-  }
-
+  // first[0], second[0]: lane i the greatest and the second greatest lane of first[i] and second[i], where no lane of the
+  // former is less than that of the latter.
   template <int Step>
   static void foldPairs(Float* first, Float* second) {
     constexpr int kHalf = kLanes >> (Step + 1);

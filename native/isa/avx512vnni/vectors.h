@@ -49,7 +49,11 @@ struct Avx512 {
   static Float loadFirst(const float* p, int count, float rest) {
     return _mm512_mask_loadu_ps(set(rest), static_cast<__mmask16>((1 << count) - 1), p);
   }
+#ifdef LOWBIT_EMULATED_AVX512
+  static void hold(Float*) {}
+#else
   static void hold(Float* v) { asm("" : "+v"(*v)); }
+#endif
   static Float lesser(Float a, Float b) { return min(a, b); }
   static Float greater(Float a, Float b) { return max(a, b); }
   static Int ifGreater(Float x, Float y, Int a, Int b) {

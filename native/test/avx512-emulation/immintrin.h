@@ -120,6 +120,14 @@ inline __m512i _mm512_madd_epi16(__m512i a, __m512i b) {
   return vectorOf<__m512i>(out);
 }
 
+inline __m512 _mm512_mask_loadu_ps(__m512 rest, __mmask16 mask, const float* from) {
+  Lanes<float, __m512> lanes(rest);
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) lanes.of[i] = from[i];
+  }
+  return vectorOf<__m512>(lanes.of);
+}
+
 inline void _mm512_mask_storeu_ps(float* to, __mmask16 mask, __m512 v) {
   const Lanes<float, __m512> in(v);
   for (int i = 0; i < 16; ++i) {
