@@ -35,6 +35,7 @@ napi_value throwError(napi_env env, const lowbit_error& error) {
 struct Bytes {
   void* data = nullptr;
   size_t size = 0;
+  napi_typedarray_type type = napi_uint8_array;
 };
 
 size_t elementSize(napi_typedarray_type type) {
@@ -52,10 +53,9 @@ size_t elementSize(napi_typedarray_type type) {
 }
 
 bool bytesOf(napi_env env, napi_value value, Bytes* out) {
-  napi_typedarray_type type;
   size_t length;
-  if (napi_get_typedarray_info(env, value, &type, &length, &out->data, nullptr, nullptr) != napi_ok) return false;
-  out->size = length * elementSize(type);
+  if (napi_get_typedarray_info(env, value, &out->type, &length, &out->data, nullptr, nullptr) != napi_ok) return false;
+  out->size = length * elementSize(out->type);
   return true;
 }
 
@@ -333,11 +333,9 @@ napi_value dequantize(napi_env env, napi_callback_info info) {
   matrix.code_bytes = codes.size;
   matrix.scales = static_cast<const uint16_t*>(scales.data);
   matrix.scale_bytes = scales.size;
-  napi_typedarray_type element;
-  napi_get_typedarray_info(env, arguments[4], &element, nullptr, nullptr, nullptr, nullptr);
-  const lowbit_type type = element == napi_float32_array ? LOWBIT_FLOAT32
-                           : element == napi_int8_array  ? LOWBIT_INT8
-                                                         : LOWBIT_INT32;
+  const lowbit_type type = out.type == napi_float32_array ? LOWBIT_FLOAT32
+                           : out.type == napi_int8_array  ? LOWBIT_INT8
+                                                          : LOWBIT_INT32;
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
   if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size,

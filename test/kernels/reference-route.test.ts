@@ -30,7 +30,7 @@ function drawCase(random: Random): Case {
   const experts = groups * size;
   const topK = random.chance(0.5) ? 2 : random.int(1, Math.min(16, experts));
   const topGroups = random.int(Math.ceil(topK / size), groups);
-  const tokens = random.int(0, 9);
+  const tokens = random.chance(0.9) ? random.int(0, 9) : random.int(10, 150);
   const coarse = random.chance(0.4);
   const router: RouterNumbers = {
     experts,

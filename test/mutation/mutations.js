@@ -473,9 +473,39 @@ module.exports = [
   },
   {
     name: 'x86 low-bit rows: the trellis starts anew with every block',
-    file: 'native/isa/x86/decode.h',
+    file: 'native/isa/avx2/rows.cc',
     find: 'table.block(at, first + k == 0 ? 0 : at[-1], to + k);',
     replace: 'table.block(at, first + k >= 0 ? 0 : at[-1], to + k);',
+  },
+  {
+    name: 'avx512 low-bit rows: a vector that a group ends in has the scale of that group alone',
+    file: 'native/isa/avx512vnni/rows.cc',
+    find: '(~lowest(kLanes - head)), 16);',
+    replace: '(~lowest(kLanes - head)), 0);',
+  },
+  {
+    name: 'avx512 low-bit rows: 3-bit codes from the middle of a byte read as from its start',
+    file: 'native/isa/avx512vnni/rows.cc',
+    find: 'shifts_ = first % 8 ? half : whole;',
+    replace: 'shifts_ = first % 8 ? whole : whole;',
+  },
+  {
+    name: 'vector routing: of several experts that reach the limit the lowest and the highest',
+    file: 'native/isa/routing.h',
+    find: 'return found == 2;',
+    replace: 'return found >= 2;',
+  },
+  {
+    name: 'vector routing: weights of the last tokens written past the end',
+    file: 'native/isa/routing.h',
+    find: 'weighPairs(pairs, first, rows.count - first, weightScale',
+    replace: 'weighPairs(pairs, first, kLanes, weightScale',
+  },
+  {
+    name: 'vector routing: of equal scores the highest expert first',
+    file: 'native/isa/routing.h',
+    find: 'V::interleave(V::ifGreater(ofHigh, ofLow, high, low), V::ifGreater(ofHigh, ofLow, low, high)',
+    replace: 'V::interleave(V::ifGreater(ofLow, ofHigh, low, high), V::ifGreater(ofLow, ofHigh, high, low)',
   },
   {
     name: 'PiDequant: codes of another zero point',

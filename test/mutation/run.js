@@ -24,6 +24,7 @@ const TEST_FILES = [
   'real-weights',
   'hadamard',
   'dequantize',
+  'route',
   'chains',
   'hostile',
 ].map((name) => `test/kernels/reference-${name}.test.ts`);
