@@ -21,6 +21,15 @@ inline bool isRotationBlock(int32_t block) {
   return block >= 2 && block <= kMaxRotationBlock && (block & (block - 1)) == 0;
 }
 
+// Bit i in element i. As a table, so that compilers take four or more signs at once from a word.
+struct BitTable {
+  uint32_t of[32] = {};
+  constexpr BitTable() {
+    for (int i = 0; i < 32; ++i) of[i] = 1u << i;
+  }
+};
+inline constexpr BitTable kBits;
+
 // The signs of the first `count` elements, as the kernels take them.
 inline std::vector<uint32_t> rotationSigns(size_t count, uint32_t seed) {
   std::vector<uint32_t> signs(count);
@@ -29,7 +38,13 @@ inline std::vector<uint32_t> rotationSigns(size_t count, uint32_t seed) {
     word = (word ^ word >> 16) * 0x85ebca6bu;
     word = (word ^ word >> 13) * 0xc2b2ae35u;
     word ^= word >> 16;
-    for (size_t i = first; i < std::min(count, first + 32); ++i, word >>= 1) signs[i] = word << 31;
+    const auto sign = [word](size_t i) { return (word & kBits.of[i]) != 0 ? 0x80000000u : 0u; };
+    uint32_t* out = signs.data() + first;
+    if (count - first >= 32) {
+      for (size_t i = 0; i < 32; ++i) out[i] = sign(i);
+    } else {
+      for (size_t i = 0; i < count - first; ++i) out[i] = sign(i);
+    }
   }
   return signs;
 }

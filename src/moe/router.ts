@@ -98,8 +98,8 @@ export interface RouteInputs {
 /** Routes the tokens of one layer; keeps that layer's score range from call to call. */
 export class Router {
   private readonly plain: RouterNumbers;
-  /** The last router with a bonus, as the engine takes it. */
-  private favouring?: RouterNumbers;
+  /** The same with a bonus, which changes from call to call. */
+  private readonly favouring: RouterNumbers;
   private readonly meanRange = new Float32Array(1);
   private range: number | undefined;
   private readonly bonus: number;
@@ -110,6 +110,7 @@ export class Router {
     readonly options: RouterOptions,
   ) {
     this.plain = routerNumbers(options);
+    this.favouring = { ...this.plain };
     this.bonus = options.bonus ?? 0;
   }
 
@@ -161,7 +162,7 @@ export class Router {
   }
 
   private withBonus(bonus: number): RouterNumbers {
-    if (this.favouring?.bonus !== bonus) this.favouring = { ...this.plain, bonus };
+    this.favouring.bonus = bonus;
     return this.favouring;
   }
 }

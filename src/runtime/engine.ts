@@ -67,8 +67,8 @@ export interface RouterNumbers {
   /** Gate weights of a token sum to 1 before they are scaled. */
   readonly normalize: boolean;
   readonly weightScale: number;
-  /** Added to the scores of resident experts when they are ranked. */
-  readonly bonus: number;
+  /** Added to the scores of resident experts when they are ranked. May change from call to call. */
+  bonus: number;
   /** So many picks of plain routing are kept whatever is resident. */
   readonly protect: number;
   /** Experts come in so many groups, of which `topGroups` are chosen by the sum of their `groupTop` greatest scores. */

@@ -111,21 +111,23 @@ class NativeProgram implements CompiledProgram {
   }
 }
 
-/** A router as the addon takes it; routers are few and used for every token. */
+/** A router as the addon takes it; routers are few and used for every token, with a bonus that changes. */
 const encodedRouters = new WeakMap<RouterNumbers, Float64Array>();
+
+/** Where `bonus` lies among the numbers. */
+const BONUS = 5;
 
 function encodeRouter(router: RouterNumbers): Float64Array {
   let numbers = encodedRouters.get(router);
   if (!numbers) {
-    const { experts, topK, sigmoid, normalize, weightScale, bonus, protect, groups, topGroups, groupTop } =
-      router;
+    const { experts, topK, sigmoid, normalize, weightScale, protect, groups, topGroups, groupTop } = router;
     numbers = Float64Array.of(
       experts,
       topK,
       Number(sigmoid),
       Number(normalize),
       weightScale,
-      bonus,
+      0,
       protect,
       groups,
       topGroups,
@@ -133,6 +135,7 @@ function encodeRouter(router: RouterNumbers): Float64Array {
     );
     encodedRouters.set(router, numbers);
   }
+  numbers[BONUS] = router.bonus;
   return numbers;
 }
 
