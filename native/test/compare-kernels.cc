@@ -560,7 +560,7 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
 void compareDecoding(const Kernels& kernels, Random& random, const std::string& name) {
   lowbit::LowBitMatrix matrix{};
   matrix.rows = random.between(1, 5);
-  matrix.depth = random.chance(0.5) ? random.between(1, 70) : random.between(1, 3000);
+  matrix.depth = random.between(1, random.chance(0.5) ? 70 : random.chance(0.9) ? 3000 : 70000);
   matrix.format.trellis = random.chance(0.3);
   matrix.format.bits = matrix.format.trellis ? 2 : random.between(2, 4);
   matrix.format.group = random.chance(0.3) ? matrix.depth : std::min(matrix.depth, 32 * random.between(1, 5));

@@ -121,29 +121,23 @@ class Reader<FourBits> {
 template <class Format>
 class Decoder {
  public:
-  explicit Decoder(const LowBitMatrix& matrix)
-      : matrix_(matrix), rowBytes_(matrix.rowBytes()), groups_(static_cast<size_t>(matrix.groups())) {
+  explicit Decoder(const LowBitMatrix& matrix) : matrix_(matrix), rowBytes_(matrix.rowBytes()) {
     float real[kLanes];
     // Over and over: a lane's lowest 4 bits hold a code of fewer bits and whatever comes after it.
     for (int i = 0; i < kLanes; ++i) real[i] = static_cast<float>(matrix.format.levels[i % Format::kLevels]);
     levels_ = _mm512_loadu_ps(real);
   }
 
-  // Elements [first, end) of a row.
+  // Elements [first, end) of a row. `scale`: the real values of a level's step, from the group of `first` on.
   template <bool kStream>
-  void decode(int row, int first, int end, float* out) const {
+  void decode(int row, int first, int end, const float* scale, float* out) const {
     const int group = matrix_.format.group;
     const uint8_t* codes = matrix_.codes + static_cast<size_t>(row) * rowBytes_;
-    const uint16_t* scale = matrix_.scales + static_cast<size_t>(row) * groups_ + first / group;
     const auto slowly = [&](int from) {
       scalarRows.decode(matrix_, Tile{row, 1, from, end - from}, out + (from - first), 0, false);
     };
-    // Copies, which stay in registers whatever is written.
-    const __m512 levels = levels_, unit = _mm512_set1_ps(matrix_.format.unit);
-    const auto tableOf = [&](uint16_t half) {
-      const __m512 real = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(half)));
-      return _mm512_mul_ps(levels, _mm512_mul_ps(real, unit));
-    };
+    const __m512 levels = levels_;  // a copy, which stays in a register whatever is written
+    const auto tableOf = [&](float real) { return _mm512_mul_ps(levels, _mm512_set1_ps(real)); };
     const auto endOfGroup = [&](int start) { return end - start > group ? start + group : end; };
     int groupStart = first / group * group;
     if (endOfGroup(groupStart) - first < kLanes) return slowly(first);
@@ -163,7 +157,14 @@ class Decoder {
     for (;;) {
       const int groupEnd = endOfGroup(groupStart);
       const __m512 next = tableOf(groupEnd == end ? *scale : *++scale);
-      for (; k + kLanes <= groupEnd; k += kLanes) put(_mm512_permutexvar_ps(reader.next(), table));
+      for (; k + 2 * kLanes <= groupEnd; k += 2 * kLanes) {
+        put(_mm512_permutexvar_ps(reader.next(), table));
+        put(_mm512_permutexvar_ps(reader.next(), table));
+      }
+      if (k + kLanes <= groupEnd) {
+        put(_mm512_permutexvar_ps(reader.next(), table));
+        k += kLanes;
+      }
       if (groupEnd == end) break;
       if (k < groupEnd && k + kLanes <= end) {
         // (indices & 15) | ofNext
@@ -202,20 +203,47 @@ class Decoder {
   }
 
   const LowBitMatrix& matrix_;
-  size_t rowBytes_, groups_;
+  size_t rowBytes_;
   __m512 levels_;
 };
 
+// Scales are made numbers so many at a time, which leaves the port of the look-ups to these.
+constexpr int kScales = 1024;
+
+void convertScales(const uint16_t* halves, int count, float unit, float* out) {
+  for (int i = 0; i < count; i += kLanes) {
+    const __mmask16 some = static_cast<__mmask16>(count - i < kLanes ? (1 << (count - i)) - 1 : 0xffff);
+    const __m512 real = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, halves + i));
+    _mm512_storeu_ps(out + i, _mm512_mul_ps(real, _mm512_set1_ps(unit)));
+  }
+}
+
 void decode(const LowBitMatrix& matrix, const Tile& tile, float* out, size_t stride, bool stream) {
+  const int group = matrix.format.group, firstGroup = tile.first / group;
+  const int groups = matrix.groups(), used = (tile.first + tile.count - 1) / group + 1 - firstGroup;
+  if (used > kScales) {
+    const int part = (firstGroup + kScales) * group - tile.first;
+    decode(matrix, Tile{tile.row, tile.rows, tile.first, part}, out, stride, stream);
+    decode(matrix, Tile{tile.row, tile.rows, tile.first + part, tile.count - part}, out + part, stride, stream);
+    return;
+  }
+  alignas(64) float scales[kScales];
+  const int rows = used == groups ? kScales / groups : 1;  // whose scales lie together
+  const int end = tile.first + tile.count;
   withFormat(matrix.format, [&](auto format) {
     const Decoder<decltype(format)> decoder(matrix);
-    const int end = tile.first + tile.count;
-    for (int row = tile.row; row < tile.row + tile.rows; ++row, out += stride) {
+    for (int r = 0; r < tile.rows; ++r, out += stride) {
+      const int row = tile.row + r;
+      if (r % rows == 0) {
+        convertScales(matrix.scales + static_cast<size_t>(row) * groups + firstGroup,
+                      std::min(rows, tile.rows - r) * used, matrix.format.unit, scales);
+      }
+      const float* scale = scales + r % rows * used;
       // Stores past the caches have to start at a line.
       if (stream && reinterpret_cast<uintptr_t>(out) % 16 == 0) {
-        decoder.template decode<true>(row, tile.first, end, out);
+        decoder.template decode<true>(row, tile.first, end, scale, out);
       } else {
-        decoder.template decode<false>(row, tile.first, end, out);
+        decoder.template decode<false>(row, tile.first, end, scale, out);
       }
     }
   });

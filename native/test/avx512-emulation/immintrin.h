@@ -120,6 +120,12 @@ inline __m512i _mm512_madd_epi16(__m512i a, __m512i b) {
   return vectorOf<__m512i>(out);
 }
 
+inline __m256i _mm256_maskz_loadu_epi16(__mmask16 mask, const uint16_t* from) {
+  uint16_t lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = mask >> i & 1 ? from[i] : 0;
+  return vectorOf<__m256i>(lanes);
+}
+
 inline __m512 _mm512_mask_loadu_ps(__m512 rest, __mmask16 mask, const float* from) {
   Lanes<float, __m512> lanes(rest);
   for (int i = 0; i < 16; ++i) {
