@@ -100,9 +100,10 @@ struct VectorRouting {
                    float* weights, double* ranges) {
     if (ranges) *ranges = 0;
     for (int done = 0; done < tokens; done += kChunk) {
-      const Rows rows{scores + static_cast<size_t>(done) * experts, bonus, std::min(kChunk, tokens - done), experts};
-      const int bad = bonus ? chunkOfPairs<true>(rows, weightScale, ids + 2 * done, weights + 2 * done, ranges)
-                            : chunkOfPairs<false>(rows, weightScale, ids + 2 * done, weights + 2 * done, ranges);
+      const size_t at = static_cast<size_t>(done);
+      const Rows rows{scores + at * experts, bonus, std::min(kChunk, tokens - done), experts};
+      const int bad = bonus ? chunkOfPairs<true>(rows, weightScale, ids + 2 * at, weights + 2 * at, ranges)
+                            : chunkOfPairs<false>(rows, weightScale, ids + 2 * at, weights + 2 * at, ranges);
       if (bad >= 0) return done + bad;
     }
     return -1;
