@@ -77,6 +77,28 @@ test('every number of rows from 1 to 40, and around the chunks of threads', asyn
   );
 });
 
+test('few channels: rows that part of a chunk, padding wider than the image, batches within a chunk', async () => {
+  const cases: { shape: number[]; window: Window }[] = [];
+  const explicit = (kernel: [number, number], strides: [number, number], sides: number[]): Window => ({
+    kernel,
+    strides,
+    padding: { mode: PaddingMode.Explicit, top: sides[0], bottom: sides[1], left: sides[2], right: sides[3] },
+  });
+  for (const channels of [1, 2, 3, 4]) {
+    cases.push(
+      { shape: [1, 75, 61, channels], window: window(7, 2) },
+      { shape: [2, 33, 47, channels], window: window(3, 2, PaddingMode.Valid) },
+      { shape: [9, 5, 6, channels], window: window(3) },
+      { shape: [1, 4, 1300, channels], window: window(5) },
+      { shape: [2, 3, 2, channels], window: explicit([3, 3], [1, 3], [9, 8, 17, 20]) },
+      { shape: [1, 40, 20, channels], window: explicit([2, 5], [5, 1], [1, 0, 0, 3]) },
+    );
+  }
+  await check('few channels', cases.length, (drawer, _, index) =>
+    drawer.conv2d(drawer.codes(cases[index]!.shape), { groups: 1, outChannels: 5, window: cases[index]!.window }),
+  );
+});
+
 test('outputs around the blocks of packed filters', async () => {
   const outputs = [127, 128, 129, 255, 256, 257, 300, 513];
   await check('outputs', 3 * outputs.length, (drawer, random, index) => {
