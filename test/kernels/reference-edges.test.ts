@@ -95,7 +95,11 @@ test('few channels: rows that part of a chunk, padding wider than the image, bat
     );
   }
   await check('few channels', cases.length, (drawer, _, index) =>
-    drawer.conv2d(drawer.codes(cases[index]!.shape), { groups: 1, outChannels: 5, window: cases[index]!.window }),
+    drawer.conv2d(drawer.codes(cases[index]!.shape), {
+      groups: 1,
+      outChannels: 5,
+      window: cases[index]!.window,
+    }),
   );
 });
 
