@@ -192,8 +192,8 @@ module.exports = [
   {
     name: 'conv: padding of code 0 instead of the zero point',
     file: 'native/ops/convolution.cc',
-    find: 'zeroRow_(geometry.inChannels + 64, static_cast<uint8_t>(input.zeroPoint))',
-    replace: 'zeroRow_(geometry.inChannels + 64, uint8_t{0})',
+    find: 'zeroRow_(std::max(geometry.inChannels, depth()) + 64, static_cast<uint8_t>(input.zeroPoint))',
+    replace: 'zeroRow_(std::max(geometry.inChannels, depth()) + 64, uint8_t{0})',
   },
   {
     name: 'conv: every group reads the channels of the first',
@@ -209,9 +209,27 @@ module.exports = [
   },
   {
     name: 'broadcasting: strides of the output instead of the input',
-    file: 'native/ops/arithmetic.cc',
+    file: 'native/ops/rows.h',
     find: 'stride *= own;',
     replace: 'stride *= extent;',
+  },
+  {
+    name: 'few channels: a row taken from the image before',
+    file: 'native/ops/strips.h',
+    find: 'm > 0 && outRow % plan.outH > 0',
+    replace: 'm > 0',
+  },
+  {
+    name: 'few channels: columns of padding left out',
+    file: 'native/ops/strips.h',
+    find: 'std::memset(out, zero, static_cast<size_t>(before) * plan.channels);',
+    replace: '',
+  },
+  {
+    name: 'pool: rows of the neighbouring pixel',
+    file: 'native/ops/pooling.cc',
+    find: 'pointers[tap * gatheredNow + i]',
+    replace: 'pointers[tap * gatheredNow]',
   },
   {
     name: 'average pool: float output left unclamped',
@@ -540,8 +558,8 @@ module.exports = [
   {
     name: 'vector low-bit product: a trellis that forgets the vector before',
     file: 'native/isa/low-bit-panels.h',
-    find: 'P::both(P::template shiftRight<6>(vector_), P::set(3));\n      vector_ = P::load',
-    replace: 'P::both(P::template shiftRight<6>(vector_), P::set(1));\n      vector_ = P::load',
+    find: 'P::select(P::set(3), vector_, last_)',
+    replace: 'P::select(P::set(7), vector_, last_)',
   },
   {
     name: 'vector low-bit product: third bit of the last codes of 3 bits',
