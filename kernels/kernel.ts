@@ -1,4 +1,11 @@
-import type { KernelBackend, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
+import type {
+  engine,
+  KernelBackend,
+  NamedAttrMap,
+  NamedTensorInfoMap,
+  Tensor,
+  TensorInfo,
+} from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/errors';
 import type { CompiledProgram, TensorData } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
@@ -14,6 +21,13 @@ export interface KernelCall {
   host: Host;
 }
 
+/** A node of a graph as TF.js runs it. */
+export interface GraphCall {
+  engine: ReturnType<typeof engine>;
+  inputs: readonly Tensor[];
+  attrs: NamedAttrMap;
+}
+
 /** A TF.js kernel that runs on every backend we have a host for. */
 export interface LowbitKernel {
   /** Name of the TF.js kernel and of the graph op. */
@@ -21,6 +35,8 @@ export interface LowbitKernel {
   /** Names of the inputs in the order of a graph node's; the last may be `...name`: all that are left. */
   readonly inputNames: readonly string[];
   run(call: KernelCall): TensorInfo | TensorInfo[];
+  /** What a node of a graph does; absent: it runs the kernel. */
+  execute?(call: GraphCall): Tensor | Promise<Tensor>;
 }
 
 /** Runs a compiled program on tensors of the backend at hand. */

@@ -9,6 +9,7 @@ import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
 import { linearFloat } from './LinearFloat';
+import { mixtureOfExperts } from './MixtureOfExperts';
 import { moeRoute } from './MoERoute';
 import { piDequant } from './PiDequant';
 import { dequantize, quantize } from './Quantize';
@@ -72,6 +73,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantize,
   dequantize,
   moeRoute,
+  mixtureOfExperts,
 ];
 
 const HOSTS: readonly Host[] = [cpuHost, wasmHost, tensorflowHost];
@@ -123,14 +125,12 @@ function nameInputs(inputNames: readonly string[], tensors: readonly core.Tensor
 export function install(tf: TfInstance = { ...core, ...converter }): void {
   for (const kernel of KERNELS) {
     registerKernelOn(tf, kernel);
-    tf.registerOp(kernel.name, (node) =>
-      tf
-        .engine()
-        .runKernel(
-          kernel.name,
-          nameInputs(kernel.inputNames, node.inputs as core.Tensor[]),
-          kernel === quantizedRegion ? {} : (node.attrs as core.NamedAttrMap),
-        ),
-    );
+    tf.registerOp(kernel.name, (node) => {
+      const inputs = node.inputs as core.Tensor[];
+      const engine = tf.engine();
+      const attrs = kernel === quantizedRegion ? {} : (node.attrs as core.NamedAttrMap);
+      if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
+      return engine.runKernel(kernel.name, nameInputs(kernel.inputNames, inputs), attrs);
+    });
   }
 }

@@ -14,6 +14,7 @@ import { yieldToCancel } from './evaluation/cancelled';
 import { countMacs } from './graph/count-macs';
 import { inferShapes, type Shapes } from './graph/infer-shapes';
 import type { Graph } from './graph/ir';
+import { mixturesOf } from './graph/mixture';
 import { weightCount, weightsPerChannel } from './passes/linear-op';
 import { optimize } from './passes/pipeline';
 import { nodesInControlFlow } from './passes/quantize/control-flow';
@@ -245,7 +246,7 @@ export async function convertWeights(
   const { graph, changes } = optimize(source);
   const shapes = inferShapes(graph);
   const selection = select(graph, shapes, settings);
-  if (selection.chosen.size === 0) {
+  if (selection.chosen.size === 0 && mixturesOf(graph).length === 0) {
     const reasons = [...new Set(selection.float.values())].slice(0, 5).join('; ');
     throw new LowbitError(
       'invalid-model',
@@ -283,7 +284,7 @@ export async function convertWeights(
     changes,
     macs: { total, int8: 0, int16: 0, percent: 0, integerPercent: 0 },
     calibration: provenance,
-    bitsPerWeight: stored.reduce((sum, { count, bits }) => sum + count * bits, 0) / counts,
+    bitsPerWeight: stored.reduce((sum, { count, bits }) => sum + count * bits, 0) / Math.max(counts, 1),
     config: effectiveConfig(selection, settings, samples),
     warnings: settings.warnings(graph),
   };

@@ -216,5 +216,5 @@ export function averageBits({ graph, plan }: WeightPlan, encoded: ReadonlyMap<st
     stored += count * bitsOfLayer(op, encoded.get(op.node.name)?.matrix);
     weights += count;
   }
-  return stored / weights;
+  return stored / Math.max(weights, 1);
 }

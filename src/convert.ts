@@ -10,6 +10,12 @@ import { type CalibrationProvenance, calibrate } from './calibration/runner';
 import type { LabelledSource, SampleSource } from './calibration/source';
 import type { Config, LayerConfig } from './config/config';
 import { Settings, type SettingsOptions } from './config/settings';
+import {
+  checkExpertOptions,
+  type ExpertPackOptions,
+  type ExpertReport,
+  withPackedExperts,
+} from './convert-experts';
 import { convertWeights } from './convert-weight-only';
 import {
   averageBits,
@@ -28,6 +34,7 @@ import { ARTEFACT_FORMAT_VERSION } from './graph/artefact';
 import { countMacs } from './graph/count-macs';
 import { refKey } from './graph/edit';
 import type { Graph } from './graph/ir';
+import { mixturesOf } from './graph/mixture';
 import { modelBytes, toPath } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
 import { checkOutputFolder, writeGraphModel } from './graph/write-graph-model';
@@ -58,6 +65,7 @@ export type ConvertStage =
   | 'refine'
   | 'measure layers'
   | 'quantize'
+  | 'pack experts'
   | 'write';
 
 export interface ConvertProgress {
@@ -93,6 +101,8 @@ export interface ConvertOptions extends QuantizationOptions {
   calibration?: SampleSource | 'random';
   /** Replace an output folder that holds a model other than one of ours. Default false. */
   overwrite?: boolean;
+  /** Of a model with `MoELayer`s: how their experts are packed into a file beside the model. */
+  experts?: ExpertPackOptions;
 }
 
 /** A node of the optimized graph and where it runs. */
@@ -146,6 +156,8 @@ export interface ConvertReport extends QuantizationReport {
   readonly output: string;
   /** Model files on disk. */
   readonly bytes: { readonly before: number; readonly after: number };
+  /** Of a model with a mixture of experts. */
+  readonly experts?: ExpertReport;
 }
 
 export function checkQuantizationOptions(options: QuantizationOptions): void {
@@ -185,11 +197,12 @@ function checkWeightOptions({ weights, group, rotate, targetBits, activations }:
   checkArgument(bits, 'targetBits', `a number above 2, at most ${MOST_TARGET_BITS}`, targetBits);
 }
 
-function checkOptions({ input, output, calibration }: ConvertOptions): void {
+function checkOptions({ input, output, calibration, experts }: ConvertOptions): void {
   checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
   checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
   const source = typeof calibration === 'function' || calibration === 'random' || calibration === undefined;
   checkArgument(source, 'calibration', "a source of samples or 'random'", calibration);
+  if (experts) checkExpertOptions(experts);
   if (resolve(output) === dirname(toPath(input))) {
     throw new LowbitError(
       'invalid-argument',
@@ -280,8 +293,8 @@ export function withMetadata(
   };
 }
 
-export function requireRegions(plan: QuantizationPlan): void {
-  if (plan.regions.length > 0) return;
+export function requireRegions(graph: Graph, plan: QuantizationPlan): void {
+  if (plan.regions.length > 0 || mixturesOf(graph).length > 0) return;
   const reasons = [...new Set(plan.float.values())].slice(0, 5).join('; ');
   throw new LowbitError(
     'invalid-model',
@@ -410,7 +423,7 @@ export async function prepare(
   const { method, percentile, samples = DEFAULT_SAMPLES, errorFeedback } = settings;
   const { graph, changes } = await optimized(source, data, settings, { samples, signal });
   const whole = planQuantization(graph, { float: settings.float(graph) });
-  requireRegions(whole);
+  requireRegions(graph, whole);
   const everything = planWeights(graph, whole, settings);
   const observed = observedTensors(everything.plan, inputRotations(everything));
   const { provenance, ...observations } = await calibrate(everything.graph, observed, data, {
@@ -557,12 +570,19 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   report('read', 0, 1);
   await checkOutputFolder(options.output, overwrite);
   const source = await readModel(options.input);
-  const { graph, ...result } = await convertGraph(source, options.calibration, options);
+  const converted = await convertGraph(source, options.calibration, options);
+  const packed = withPackedExperts(converted, options.experts, report);
+  const { graph, ...result } = packed?.converted ?? converted;
   report('write', 0, 1);
-  const after = await writeGraphModel(graph, options.output, { overwrite, signal });
+  const after = await writeGraphModel(graph, options.output, {
+    overwrite,
+    signal,
+    writeExperts: packed?.write,
+  });
   return {
     output: resolve(options.output),
     ...result,
     bytes: { before: await modelBytes(options.input), after },
+    ...(packed && { experts: packed.report() }),
   };
 }

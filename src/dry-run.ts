@@ -13,6 +13,7 @@ import {
   type QuantizationOptions,
   withMetadata,
 } from './convert';
+import { type ExpertPackOptions, packedModelBytes } from './convert-experts';
 import { weightRecords } from './convert-weights';
 import { checkArgument, LowbitError } from './errors';
 import { yieldToCancel } from './evaluation/cancelled';
@@ -22,7 +23,6 @@ import { median } from './evaluation/session';
 import type { Graph, Sample } from './graph/ir';
 import { modelBytes } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
-import { graphModelBytes } from './graph/write-graph-model';
 import { quantizeGraph } from './passes/quantize/quantize-graph';
 import { importBackend, withBackend } from './runtime/backends';
 import { engineInfo } from './runtime/current-engine';
@@ -35,6 +35,8 @@ export interface DryRunOptions extends QuantizationOptions {
   input: string;
   /** Representative samples, as for `convert`; the first ones also measure the layers. */
   calibration: SampleSource | 'random';
+  /** As for `convert`. */
+  experts?: ExpertPackOptions;
 }
 
 export interface DryRunReport {
@@ -148,7 +150,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
           onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
         });
   return {
-    bytes: { before: await modelBytes(options.input), after: graphModelBytes(lowbit) },
+    bytes: { before: await modelBytes(options.input), after: packedModelBytes(lowbit, options.experts) },
     macs: macsOf(graph, plan),
     quantized: records.quantized.length,
     float: records.float,

@@ -69,6 +69,7 @@ export {
   type QuantizationOptions,
   type QuantizationReport,
 } from './convert';
+export type { ExpertPackOptions, ExpertReport } from './convert-experts';
 export { type DryRunOptions, type DryRunReport, dryRun } from './dry-run';
 export { LowbitError, type LowbitErrorCode } from './errors';
 export {
@@ -83,11 +84,12 @@ export {
 export type { DenseTensor, Sample } from './graph/ir';
 export { type InspectReport, inspect } from './inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
-export { fileSystem, releaseArtifacts } from './io/file-system';
+export { type FileSystemOptions, fileSystem, releaseArtifacts } from './io/file-system';
 export { ExpertAffinity } from './moe/affinity';
 export { MEMORY_PRESETS, type MemoryPreset, memoryBudget } from './moe/memory-budget';
 export type { CacheSummary, Percentiles } from './moe/metrics';
 export { type Gate, MixtureOfExperts, type MixtureOptions, moe, type Tier } from './moe/mixture';
+export { type ExpertSettings, expertsOf } from './moe/model-experts';
 export { prometheusText } from './moe/prometheus';
 export { type RouteInputs, Router, type RouterOptions, type Routing } from './moe/router';
 export { POLICIES, type PolicyName, type Simulation, type SimulationOptions, simulate } from './moe/simulate';

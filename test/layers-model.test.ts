@@ -1,9 +1,8 @@
 /** A layers model on disk, through everything that takes a float model. */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type LayersModel, layers, sequential } from '@tensorflow/tfjs-layers';
 import { bench, compare, convert, inspect } from '../src/index';
-import { drawWeights, savedModel } from './support/layers';
+import { drawWeights, writeLayersModel } from './support/layers';
 import { Random, TEST_SEED } from './support/random';
 import { temporaryFolder } from './support/tiny-model';
 
@@ -34,12 +33,7 @@ let float: string;
 let lowbit: string;
 
 beforeAll(async () => {
-  const folder = temporaryFolder();
-  const { weightData, weightSpecs, ...topology } = await savedModel(classifier());
-  writeFileSync(join(folder, 'weights.bin'), new Uint8Array(weightData as ArrayBuffer));
-  const weightsManifest = [{ paths: ['weights.bin'], weights: weightSpecs }];
-  float = join(folder, 'model.json');
-  writeFileSync(float, JSON.stringify({ ...topology, format: 'layers-model', weightsManifest }));
+  float = await writeLayersModel(classifier(), temporaryFolder());
   const output = join(temporaryFolder(), 'int8');
   const report = await convert({ input: float, output, calibration: samples });
   expect(report.quantized.map(({ op }) => op)).toEqual(['_FusedConv2D', 'Mean', '_FusedMatMul']);

@@ -156,9 +156,10 @@ async function observeAll(
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
       for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
-      await model.run(sample, refs, (tensor, i) => {
-        for (const watch of watching[i]) watch.observe(tensor);
-      });
+      if (refs.length > 0)
+        await model.run(sample, refs, (tensor, i) => {
+          for (const watch of watching[i]) watch.observe(tensor);
+        });
       seen += samplesIn(sample, graph.inputs);
       options.onProgress?.(Math.min(seen, options.samples), options.samples);
       if (seen >= options.samples) break;

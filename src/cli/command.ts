@@ -4,6 +4,7 @@ import Table from 'cli-table3';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ImageOptions } from '../calibration/source';
 import { LowbitError } from '../errors';
+import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
 import { jsonNumber } from '../report/json';
 
 export interface CommonOptions {
@@ -96,6 +97,15 @@ export function numbers(text: string): number[] {
 
 export function positiveIntegers(text: string): number[] {
   return text.split(',').map(positiveInteger);
+}
+
+/** Names of the precisions that experts are packed in. */
+export function expertFormats(text: string): WeightsName[] {
+  return text.split(',').map((part) => {
+    const found = WEIGHT_FORMATS.find((name) => name === part.trim());
+    if (!found) throw new InvalidArgumentError(`Expected ${WEIGHT_FORMATS.join(', ')}, separated by commas.`);
+    return found;
+  });
 }
 
 /** A progress bar on stderr; nothing where that is no terminal. */

@@ -34,6 +34,7 @@ import {
   type CommonOptions,
   collect,
   DATA_HELP,
+  expertFormats,
   type ImageCliOptions,
   imageOptions,
   integer,
@@ -77,6 +78,8 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   labels?: string;
   regions: boolean;
   overwrite?: boolean;
+  experts?: WeightsName[];
+  expertBudget?: string;
 }
 
 /** `--weights`: a format for all layers, and formats of single ones by pattern. */
@@ -220,6 +223,13 @@ function allocationTable({ allocation }: ConvertReport): string[] {
   return [table(['layer', 'weights', ...widths.map((bits) => `dB at ${bits} bits`), 'bits'], rows)];
 }
 
+function expertRows({ experts: packed }: ConvertReport): string[][] {
+  if (!packed) return [];
+  const { layers, experts, topK, budget, precisions } = packed;
+  const sizes = precisions.map(({ name, bytes }) => `${name} ${megabytes(bytes)}`).join(', ');
+  return [['experts', `${layers} layer(s) of ${experts}, top-${topK}: ${sizes}; in memory: ${budget}`]];
+}
+
 function print(report: ConvertReport & ReportCliOptions): string {
   const { quantized, float, bytes, macs, calibration } = report;
   const summary = table(
@@ -235,6 +245,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
       ['bits a weight', report.bitsPerWeight.toFixed(2)],
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
+      ...expertRows(report),
       ['written to', report.output],
       ...(report.report === undefined ? [] : [['report', report.report]]),
     ],
@@ -263,6 +274,10 @@ async function conversion(options: Options, { progress, signal }: CommandContext
     config: await configOf(options),
     weights: options.weights?.format,
     regions: options.regions ? undefined : false,
+    experts: {
+      formats: options.experts?.map((format) => ({ format, group: options.group })),
+      budget: options.expertBudget,
+    },
     minSignalToNoise: options.minSnr,
     int16: int16Of(options),
     validation: await openValidation(options),
@@ -367,6 +382,15 @@ export function convertCommand(): Command {
     .option(
       '--no-regions',
       'one node for each quantized op instead of one a region: slower, every tensor to be seen',
+    )
+    .option(
+      '--experts <formats>',
+      'precisions of the experts of MoELayers, which go into a file of their own; the first is read by default (default: int8)',
+      expertFormats,
+    )
+    .option(
+      '--expert-budget <size>',
+      'memory for experts when the model runs: a share of all (25%), bytes (64MB), a device, or auto (default)',
     )
     .option('--overwrite', 'replace an output folder that holds another model');
   return withCommonOptions(

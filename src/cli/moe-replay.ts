@@ -1,12 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import { SingleBar } from 'cli-progress';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { ONLINE_POLICIES, type OnlinePolicy } from '../moe/cache/eviction-policy';
-import { type MemoryPreset, memoryBudget } from '../moe/memory-budget';
+import { budgetBytes } from '../moe/memory-budget';
 import { type MixtureOfExperts, moe } from '../moe/mixture';
 import { prometheusText } from '../moe/prometheus';
 import { type Replay, replay } from '../moe/replay';
-import { pageAligned } from '../moe/store/container';
 import { fileSource } from '../moe/store/file-source';
 import { httpSource } from '../moe/store/http-source';
 import { redisSource } from '../moe/store/redis-source';
@@ -24,12 +23,10 @@ import {
   withCommonOptions,
 } from './command';
 
-type Budget = { share: number } | { bytes: number } | { preset: MemoryPreset | 'auto' };
-
 interface Options extends CommonOptions {
   trace: string;
   experts: string;
-  budget: Budget;
+  budget: string;
   precision?: string;
   policy: OnlinePolicy;
   bonus: number;
@@ -38,26 +35,6 @@ interface Options extends CommonOptions {
   repeat: number;
   direct?: boolean;
   metricsPort?: number;
-}
-
-/** A share of all experts (25%), bytes (64MB), or a kind of device. */
-function budgetOf(text: string): Budget {
-  const [, number, unit] = /^([\d.]+)\s*(%|B|kB|MB|GB)$/.exec(text) ?? [];
-  if (number === undefined) return { preset: text as MemoryPreset };
-  const value = Number(number);
-  if (!(value > 0))
-    throw new InvalidArgumentError('Expected a share such as 25%, bytes such as 64MB, or a device.');
-  if (unit === '%') return { share: value / 100 };
-  return { bytes: value * { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[unit as 'B'] };
-}
-
-function bytesOf(budget: Budget, { index }: ExpertSource, precision: string | undefined): number {
-  if ('bytes' in budget) return budget.bytes;
-  if ('preset' in budget) return memoryBudget(budget.preset);
-  const { precisions, records, layers, experts } = index;
-  const chosen = precision === undefined ? 0 : precisions.findIndex(({ name }) => name === precision);
-  const largest = Math.max(0, ...records.filter((r) => r.precision === chosen).map(({ bytes }) => bytes));
-  return Math.floor(budget.share * layers * experts) * pageAligned(largest);
 }
 
 /** A file, an address of a web server, or redis://host:port/#prefix. */
@@ -81,8 +58,17 @@ async function run(options: Options, signal: AbortSignal): Promise<Replay> {
   const { precision, policy, bonus, protect, prefetch, metricsPort } = options;
   const trace = await readTrace(options.trace);
   const source = await openSource(options.experts, options.direct ?? false);
-  const budgetBytes = bytesOf(options.budget, source, precision);
-  const mixture = moe({ source, budgetBytes, precision, topK: trace.topK, policy, bonus, protect, prefetch });
+  const bytes = budgetBytes(options.budget, source.index, precision);
+  const mixture = moe({
+    source,
+    budgetBytes: bytes,
+    precision,
+    topK: trace.topK,
+    policy,
+    bonus,
+    protect,
+    prefetch,
+  });
   const server = metricsPort === undefined ? undefined : serve(mixture, metricsPort);
   const bar = new SingleBar({
     format:
@@ -147,8 +133,7 @@ export function replayCommand(): Command {
     .option(
       '--budget <size>',
       'a share of all experts (25%), bytes (64MB), raspberry-pi-5, phone, laptop, browser or auto',
-      budgetOf,
-      { share: 0.25 },
+      '25%',
     )
     .option('--precision <name>', 'of the container (default: its first)')
     .addOption(new Option('--policy <name>', 'what is evicted').choices(ONLINE_POLICIES).default('lru'))

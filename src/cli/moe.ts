@@ -3,10 +3,11 @@ import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
 import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
-import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
+import type { WeightsName } from '../quantization/layer-weights';
 import { currentEngine } from '../runtime/current-engine';
 import {
   type CommonOptions,
+  expertFormats,
   megabytes,
   numbers,
   percent,
@@ -135,14 +136,6 @@ interface PackOptions extends CommonOptions {
   order: 'inputs-first' | 'outputs-first';
 }
 
-function formatNames(text: string): PackOptions['formats'] {
-  return text.split(',').map((part) => {
-    const found = WEIGHT_FORMATS.find((name) => name === part.trim());
-    if (!found) throw new InvalidArgumentError(`Expected ${WEIGHT_FORMATS.join(', ')}, separated by commas.`);
-    return found;
-  });
-}
-
 function printPack({ output, layers, experts, layout, precisions }: PackReport): string {
   const { width, hidden, activation, gated } = layout;
   const what = `${layers} layer(s) of ${experts} experts, ${width} x ${hidden}, ${activation}${gated ? ', gated' : ''}`;
@@ -172,7 +165,7 @@ function packCommand(): Command {
     .addOption(
       new Option('--activation <name>', 'between the linear layers').choices(ACTIVATIONS).default('relu'),
     )
-    .option('--formats <names>', 'precisions, the first is read by default', formatNames, ['int8'] as const)
+    .option('--formats <names>', 'precisions, the first is read by default', expertFormats, ['int8'] as const)
     .option('--group <number>', 'weights that share a scale in the low-bit formats', positiveInteger)
     .addOption(
       new Option('--order <order>', 'of the axes of a matrix')

@@ -403,6 +403,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
       'Floor',
       'Reciprocal',
       'Erf',
+      'MixtureOfExperts',
     ],
     sameAsInput,
   ),

@@ -7,6 +7,7 @@ import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
 import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
 import { isRecord, type Json } from './json';
+import { EXPERTS_FILE } from './mixture';
 
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-model', message);
@@ -176,8 +177,10 @@ export function toPath(location: string): string {
 export async function modelBytes(location: string): Promise<number> {
   const path = toPath(location);
   const text = await readFile(path, 'utf8');
-  const manifest = JSON.parse(text).weightsManifest as { paths: string[] }[];
-  const shards = manifest.flatMap((group) => group.paths).map((shard) => stat(join(dirname(path), shard)));
+  const { weightsManifest, userDefinedMetadata } = JSON.parse(text);
+  const paths = (weightsManifest as { paths: string[] }[]).flatMap((group) => group.paths);
+  const experts = userDefinedMetadata?.lowbit?.experts === undefined ? [] : [EXPERTS_FILE];
+  const shards = [...paths, ...experts].map((shard) => stat(join(dirname(path), shard)));
   const sizes = (await Promise.all(shards)).map((info) => info.size);
   return sizes.reduce((sum, size) => sum + size, Buffer.byteLength(text));
 }

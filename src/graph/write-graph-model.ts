@@ -1,12 +1,13 @@
 /** Writes the IR as a TF.js graph model: model.json and shards of at most 4 MiB, the same bytes for the same graph. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import type { io } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../errors';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
+import { EXPERTS_FILE } from './mixture';
 import { parseRef } from './read-graph-model';
 
 type Json = Record<string, unknown>;
@@ -169,7 +170,7 @@ async function checkReplaceable(folder: string, overwrite: boolean): Promise<boo
   });
   if (!names) return false;
   if (names.length === 0) return true;
-  const other = names.find((n) => n !== 'model.json' && !n.endsWith('.bin'));
+  const other = names.find((n) => n !== 'model.json' && n !== EXPERTS_FILE && !n.endsWith('.bin'));
   if (other || !names.includes('model.json')) {
     throw new LowbitError(
       'io',
@@ -205,7 +206,18 @@ export function graphModelBytes(graph: Graph): number {
   return totalBytes(weights) + model.length;
 }
 
-async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | undefined): Promise<number> {
+interface WriteOptions {
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+  /** Writes the experts of the model, if it has any, to a file. */
+  readonly writeExperts?: (path: string) => Promise<void>;
+}
+
+async function writeFiles(
+  graph: Graph,
+  folder: string,
+  { signal, writeExperts }: WriteOptions,
+): Promise<number> {
   const { weights, paths, model } = layOut(graph);
   let written = 0;
   for (const shard of shards(weights)) {
@@ -213,8 +225,10 @@ async function writeFiles(graph: Graph, folder: string, signal: AbortSignal | un
     await writeFile(join(folder, paths[written++]), shard);
   }
   await writeFile(join(folder, 'model.json'), model);
+  const experts = join(folder, EXPERTS_FILE);
+  await writeExperts?.(experts);
   checkAborted(signal);
-  return totalBytes(weights) + model.length;
+  return totalBytes(weights) + model.length + (writeExperts ? (await stat(experts)).size : 0);
 }
 
 /** Puts a finished folder in the place of another; the old one is deleted only once the new one is there. */
@@ -249,7 +263,7 @@ export async function checkOutputFolder(folder: string, overwrite: boolean): Pro
 export async function writeGraphModel(
   graph: Graph,
   folder: string,
-  options: { overwrite?: boolean; signal?: AbortSignal } = {},
+  options: WriteOptions = {},
 ): Promise<number> {
   const target = resolve(folder);
   const exists = await checkReplaceable(target, options.overwrite ?? false);
@@ -257,7 +271,7 @@ export async function writeGraphModel(
   const temporary = join(dirname(target), `.${basename(target)}-${randomUUID()}`);
   try {
     await mkdir(temporary);
-    const bytes = await writeFiles(graph, temporary, options.signal);
+    const bytes = await writeFiles(graph, temporary, options);
     if (exists) await swap(temporary, target);
     else await rename(temporary, target);
     return bytes;

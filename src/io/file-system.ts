@@ -7,6 +7,7 @@ import { LowbitError } from '../errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
 import { toPath } from '../graph/read-graph-model';
 import { readRawWeights } from '../graph/read-weights';
+import { type ExpertSettings, withExperts } from '../moe/model-experts';
 import { holdBackWeights } from './held-artifacts';
 
 function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
@@ -22,7 +23,15 @@ function checkArtefactVersion(path: string, model: Record<string, unknown>): voi
   );
 }
 
-async function loadArtifacts(location: string): Promise<tf.io.ModelArtifacts> {
+export interface FileSystemOptions {
+  /** Of a model with a mixture of experts: how much memory they take, how they are routed. */
+  readonly experts?: ExpertSettings;
+}
+
+async function loadArtifacts(
+  location: string,
+  { experts }: FileSystemOptions,
+): Promise<tf.io.ModelArtifacts> {
   const path = toPath(location);
   let model: Record<string, unknown>;
   try {
@@ -40,17 +49,18 @@ async function loadArtifacts(location: string): Promise<tf.io.ModelArtifacts> {
   const weightData = await readRawWeights(dirname(path), groups);
   const weightSpecs = groups.flatMap((group) => group.weights);
   const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
-  return holdBackWeights(whole, dirname(path), groups);
+  return holdBackWeights(await withExperts(whole, dirname(path), experts), dirname(path), groups);
 }
 
 /**
  * A load handler for a model in the file system: `tf.loadGraphModel(fileSystem('model/model.json'))`.
  *
  * @param location path or `file://` URL of model.json
- * @throws LowbitError (from `load`) 'io', 'invalid-model', 'invalid-weights' or 'unsupported-version'
+ * @throws LowbitError (from `load`) 'io', 'invalid-model', 'invalid-weights' or 'unsupported-version'; 'invalid-argument'
+ *   for settings of experts out of range
  */
-export function fileSystem(location: string): tf.io.IOHandler {
-  return { load: () => loadArtifacts(location) };
+export function fileSystem(location: string, options: FileSystemOptions = {}): tf.io.IOHandler {
+  return { load: () => loadArtifacts(location, options) };
 }
 
 /** Makes `tf.loadGraphModel('file://...')` work, unless tfjs-node, which brings a handler of its own, is loaded. */

@@ -1,5 +1,6 @@
 import { freemem } from 'node:os';
 import { checkArgument } from '../errors';
+import { type ExpertIndex, pageAligned } from './store/container';
 
 const GIB = 2 ** 30;
 
@@ -32,4 +33,40 @@ export function memoryBudget(preset: MemoryPreset | 'auto'): number {
     return MEMORY_PRESETS[preset];
   }
   return Math.floor(SHARE * (process.availableMemory?.() ?? freemem()));
+}
+
+const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 };
+
+/** A budget as people write it, in its parts. */
+function parse(text: string): { share: number } | { bytes: number } {
+  const [, number, unit] = /^([\d.]+)\s*(%|B|kB|MB|GB)$/.exec(text) ?? [];
+  if (number === undefined) return { bytes: memoryBudget(text as MemoryPreset) };
+  const value = Number(number);
+  checkArgument(value > 0, 'the budget', 'a share such as 25%, bytes such as 64MB, or a device', text);
+  return unit === '%' ? { share: value / 100 } : { bytes: value * UNITS[unit] };
+}
+
+/**
+ * Checks how a budget is written.
+ *
+ * @throws LowbitError 'invalid-argument'
+ */
+export function checkBudget(text: string): void {
+  parse(text);
+}
+
+/**
+ * Bytes of a budget as people write it.
+ *
+ * @param text a share of all experts (`25%`), bytes (`64MB`), a kind of device, or `auto`
+ * @param precision that experts are read in; default: the container's first
+ * @throws LowbitError 'invalid-argument'
+ */
+export function budgetBytes(text: string, index: ExpertIndex, precision?: string): number {
+  const budget = parse(text);
+  if ('bytes' in budget) return budget.bytes;
+  const { precisions, records, layers, experts } = index;
+  const chosen = precision === undefined ? 0 : precisions.findIndex(({ name }) => name === precision);
+  const largest = Math.max(0, ...records.filter((r) => r.precision === chosen).map(({ bytes }) => bytes));
+  return Math.floor(budget.share * layers * experts) * pageAligned(largest);
 }

@@ -5,6 +5,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
 import { checkArgument, LowbitError } from '../errors';
+import type { MixtureActivation } from '../graph/mixture';
+import { floatMixture } from './float-mixture';
 import type { Gate, MixtureOfExperts } from './mixture';
 import { writeContainer } from './store/container';
 import { type ExpertFormat, type ExpertLayout, type ExpertWeights, packExpert } from './store/expert-bytes';
@@ -17,7 +19,7 @@ export interface MoELayerArgs {
   /** Units within an expert. */
   hidden: number;
   /** Within an expert. Default `relu`. */
-  activation?: 'none' | 'relu' | 'silu';
+  activation?: MixtureActivation;
   /**
    * Weight of the loss that keeps experts equally busy, experts * sum of f_e * P_e with f_e the share of picks and P_e the
    * mean probability of an expert (Fedus et al. 2022, equation 4). Default 0.01.
@@ -28,18 +30,6 @@ export interface MoELayerArgs {
 }
 
 const CLASS_NAME = 'MoELayer';
-
-/** 1 where an expert is among the topK of a token; no gradient goes through it. */
-const chosen = (topK: number) =>
-  tf.customGrad((x) => {
-    const logits = x as tf.Tensor2D;
-    const { values } = tf.topk(logits, topK);
-    const least = tf.slice(values, [0, topK - 1], [-1, 1]);
-    return {
-      value: tf.cast(tf.greaterEqual(logits, least), 'float32'),
-      gradFunc: (dy) => tf.zerosLike(dy as tf.Tensor),
-    };
-  });
 
 /**
  * Input [.., width], output the same shape: the sum of each token's experts, down(activation(up(x))), by gate weight.
@@ -147,29 +137,16 @@ export class MoELayer extends layers.layers.Layer {
 
   private callFloat(rows: tf.Tensor2D, logits: tf.Tensor2D, training: boolean): tf.Tensor {
     const { experts, topK, activation, balance } = this.args;
-    const probabilities = tf.softmax(logits);
-    const mask = chosen(topK)(logits);
-    const gates = tf.mul(probabilities, mask);
-    const weights = tf.unstack(tf.div(gates, tf.sum(gates, 1, true)), 1);
-    const [ups, upBiases, downs, downBiases] = this.parts.map((part) => tf.unstack(part.read()));
-    const results = ups.map((up, e) => {
-      const before = tf.add(tf.matMul(rows, up as tf.Tensor2D), upBiases[e]);
-      const inner =
-        activation === 'relu'
-          ? tf.relu(before)
-          : activation === 'silu'
-            ? tf.mul(before, tf.sigmoid(before))
-            : before;
-      const result = tf.add(tf.matMul(inner as tf.Tensor2D, downs[e] as tf.Tensor2D), downBiases[e]);
-      return tf.mul(result, tf.expandDims(weights[e], 1));
-    });
+    const [up, upBias, down, downBias] = this.parts.map((part) => part.read());
+    const parts = { up, upBias, down, downBias };
+    const { out, mask, probabilities } = floatMixture(rows, logits, parts, { topK, activation });
     if (training && balance > 0) {
       const busy = tf.div(tf.mean(mask, 0), topK);
       const loss = tf.mul(tf.sum(tf.mul(busy, tf.mean(probabilities, 0))), balance * experts);
       this.balanceLoss?.dispose();
       this.balanceLoss = tf.keep(loss) as tf.Scalar;
     }
-    return tf.addN(results);
+    return out;
   }
 }
 

@@ -128,7 +128,8 @@ class ExpertTensors {
   }
 }
 
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+/** [rows, columns] as [columns, rows]. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(values.length);
   for (let r = 0; r < rows; r++)
     for (let c = 0; c < columns; c++) out[c * rows + r] = values[r * columns + c];

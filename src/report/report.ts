@@ -14,6 +14,7 @@ import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
+import { graphWithExperts } from '../moe/model-experts';
 import { optimize } from '../passes/pipeline';
 import { layersOf } from '../passes/quantize/layers';
 import { planQuantization } from '../passes/quantize/plan';
@@ -166,8 +167,9 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     seen = done;
     options.onProgress?.(done, layerSamples);
   };
+  const experts = await graphWithExperts(converted, dirname(toPath(options.lowbit)));
   const { layers, times } = await withBackend(await importBackend(), async () => ({
-    layers: await layerErrors(float, converted, samples(float.inputs), {
+    layers: await layerErrors(float, experts.graph, samples(float.inputs), {
       equalized,
       samples: layerSamples,
       signal,
@@ -175,12 +177,12 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     }),
     times:
       timedRuns > 0
-        ? await layerTimes(float, converted, await firstOf(samples(float.inputs)), {
+        ? await layerTimes(float, experts.graph, await firstOf(samples(float.inputs)), {
             runs: timedRuns,
             signal,
           })
         : undefined,
-  }));
+  })).finally(experts.close);
   const sensitivity =
     sensitivitySamples > 0 && !equalized && metadata.layers.some(({ precision }) => precision !== 'float32')
       ? await sensitivityOf(float, metadata, samples, { samples: sensitivitySamples, signal })

@@ -1,4 +1,6 @@
 /** Layers models of TF.js with drawn weights: what TF.js predicts, and what the graph read from them computes. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -36,6 +38,16 @@ async function artifactsOf(model: tfl.LayersModel): Promise<tf.io.ModelArtifacts
 export async function savedModel(model: tfl.LayersModel): Promise<tf.io.ModelArtifacts> {
   const { modelTopology, ...rest } = await artifactsOf(model);
   return { ...rest, modelTopology: JSON.parse(JSON.stringify(modelTopology)) };
+}
+
+/** Writes a layers model as TF.js does, in one shard, and returns the path of its model.json. */
+export async function writeLayersModel(model: tfl.LayersModel, folder: string): Promise<string> {
+  const { weightData, weightSpecs, ...topology } = await savedModel(model);
+  writeFileSync(join(folder, 'weights.bin'), new Uint8Array(weightData as ArrayBuffer));
+  const weightsManifest = [{ paths: ['weights.bin'], weights: weightSpecs }];
+  const path = join(folder, 'model.json');
+  writeFileSync(path, JSON.stringify({ ...topology, format: 'layers-model', weightsManifest }));
+  return path;
 }
 
 type Data = { shape: number[]; values: Float32Array };

@@ -5,6 +5,7 @@ import { DENSE_LAYERS } from './dense';
 import { IMAGE_LAYERS } from './images';
 import type { LayerReader } from './layer-call';
 import { MERGING_LAYERS } from './merging';
+import { MIXTURE_LAYERS } from './mixture';
 import { NORMALIZATION_LAYERS } from './normalization';
 import { POOLING_LAYERS } from './pooling';
 import { SHAPING_LAYERS } from './shaping';
@@ -16,6 +17,7 @@ export const LAYER_TYPES: ReadonlyMap<string, LayerReader> = new Map(
     ...DENSE_LAYERS,
     ...IMAGE_LAYERS,
     ...MERGING_LAYERS,
+    ...MIXTURE_LAYERS,
     ...NORMALIZATION_LAYERS,
     ...POOLING_LAYERS,
     ...SHAPING_LAYERS,

@@ -6,6 +6,7 @@ import { dtypeAttr } from '../../graph/attrs';
 import { consumers, output, outputNodes, refKey } from '../../graph/edit';
 import { inferShapes, type Shapes } from '../../graph/infer-shapes';
 import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { MIXTURE_OP } from '../../graph/mixture';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
 import { matchBatchMatMul } from './match-batch-matmul';
@@ -109,6 +110,7 @@ function severalOutputs(graph: Graph): Set<string> {
 
 function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string {
   if (node.op === 'Identity') return 'it only names an output';
+  if (node.op === MIXTURE_OP) return 'its experts are packed into a file of their own';
   if (type !== 'float32') return `its data is ${type}`;
   for (const matcher of MATCHERS) {
     const result = matcher(node, facts);

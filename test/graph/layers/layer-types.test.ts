@@ -10,6 +10,8 @@ import {
 } from '@tensorflow/tfjs-layers';
 import { LAYER_TYPES } from '../../../src/graph/layers/layer-types';
 import { readModelArtifacts } from '../../../src/graph/read-model';
+import '../../../src/index';
+import { MoELayer } from '../../../src/moe/moe-layer';
 import { execute } from '../../support/float-graph';
 import { expectSamePrediction, savedModel } from '../../support/layers';
 import { Random, TEST_SEED } from '../../support/random';
@@ -22,6 +24,8 @@ const SEQUENCE: Shape = [9, 4];
 const VECTOR: Shape = [5];
 
 const CASES: [what: string, shape: Shape, make: () => Layer | Layer[]][] = [
+  ['MoELayer', VECTOR, () => new MoELayer({ experts: 4, topK: 2, hidden: 6 })],
+  ['MoELayer, silu', SEQUENCE, () => new MoELayer({ experts: 3, topK: 1, hidden: 5, activation: 'silu' })],
   ['Conv2D, valid', IMAGE, () => layers.conv2d({ filters: 4, kernelSize: 3 })],
   [
     'Conv2D, same, strides, activation, no bias',

@@ -1,0 +1,149 @@
+/** The experts of converted models: what model.json tells of them, and those that are open. */
+import { join } from 'node:path';
+import type { GraphModel } from '@tensorflow/tfjs-converter';
+import type { io } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { LowbitError } from '../errors';
+import { attr } from '../graph/attrs';
+import type { Graph, GraphNode, RawAttr } from '../graph/ir';
+import { MIXTURE_OP } from '../graph/mixture';
+import { budgetBytes } from './memory-budget';
+import { type MixtureOfExperts, type MixtureOptions, moe } from './mixture';
+import { fileSource } from './store/file-source';
+
+const metadataShape = z.object({
+  /** Beside model.json. */
+  file: z.string().regex(/^[^/\\]+$/),
+  topK: z.int().positive(),
+  /** As `budgetBytes` reads it. */
+  budget: z.string(),
+});
+
+/** What `userDefinedMetadata.lowbit.experts` tells of a converted model. */
+export type ExpertsMetadata = z.infer<typeof metadataShape>;
+
+/** How the experts of a converted model are held and routed; what is left out is as the conversion was told. */
+export interface ExpertSettings extends Partial<Omit<MixtureOptions, 'topK'>> {
+  /** Where experts are read from, instead of the file beside the model. */
+  readonly source?: MixtureOptions['source'];
+  /** Read the file past the page cache of the operating system. Default false. */
+  readonly direct?: boolean;
+}
+
+interface Open {
+  readonly mixture: WeakRef<MixtureOfExperts>;
+  /** Closed with the model that it was opened for. */
+  readonly owned: boolean;
+}
+
+const open = new Map<number, Open>();
+const collected = new FinalizationRegistry<number>((id) => open.delete(id));
+let lastId = 0;
+
+/**
+ * The mixture that a node's `store` stands for.
+ *
+ * @throws LowbitError 'invalid-weights' if it is not open
+ */
+export function mixtureOf(store: unknown): MixtureOfExperts {
+  const mixture = open.get(store as number)?.mixture.deref();
+  if (mixture) return mixture;
+  throw new LowbitError(
+    'invalid-weights',
+    "The experts of this model are not open; load it from its files: tf.loadGraphModel(fileSystem('model.json')).",
+  );
+}
+
+/** Said when the weights of a node were disposed of with its model. */
+export function modelGone(store: unknown): void {
+  const entry = open.get(store as number);
+  if (!entry?.owned) return;
+  open.delete(store as number);
+  entry.mixture
+    .deref()
+    ?.close()
+    .catch(() => {});
+}
+
+function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMetadata | undefined {
+  const metadata = source.userDefinedMetadata as { lowbit?: { experts?: unknown } } | undefined;
+  const experts = metadata?.lowbit?.experts;
+  if (experts === undefined) return undefined;
+  const parsed = metadataShape.safeParse(experts);
+  if (parsed.success) return parsed.data;
+  throw new LowbitError(
+    'invalid-model',
+    `What the model tells of its experts is damaged: ${z.prettifyError(parsed.error)}. Convert it again.`,
+  );
+}
+
+/**
+ * Opens the experts of a converted model.
+ *
+ * @param folder of the model
+ * @param owned closed with the model
+ * @returns the mixture, and what the `store` of the model's nodes has to be for as long as the mixture lives
+ * @throws LowbitError as `fileSource` and `moe`
+ */
+async function openModelExperts(
+  { file, topK, budget }: ExpertsMetadata,
+  folder: string,
+  owned: boolean,
+  { direct, ...settings }: ExpertSettings = {},
+): Promise<{ mixture: MixtureOfExperts; store: RawAttr }> {
+  const source = settings.source ?? (await fileSource(join(folder, file), { direct }));
+  try {
+    const told = settings.budgetBytes !== undefined || settings.tiers !== undefined;
+    const bytes = told ? settings.budgetBytes : budgetBytes(budget, source.index, settings.precision);
+    const mixture = moe({ ...settings, source, topK, budgetBytes: bytes });
+    const id = ++lastId;
+    open.set(id, { mixture: new WeakRef(mixture), owned });
+    collected.register(mixture, id);
+    return { mixture, store: attr.int(id) };
+  } catch (error) {
+    if (!settings.source) await source.close();
+    throw error;
+  }
+}
+
+interface WithExperts {
+  experts?: MixtureOfExperts;
+}
+
+interface RawNode {
+  readonly op?: string;
+  readonly attr?: Readonly<Record<string, RawAttr>>;
+}
+
+/** Artefacts whose nodes know their experts, which are opened; the same ones where there are none. */
+export async function withExperts(
+  artifacts: io.ModelArtifacts,
+  folder: string,
+  settings?: ExpertSettings,
+): Promise<io.ModelArtifacts & WithExperts> {
+  const metadata = expertsMetadata(artifacts as unknown as Record<string, unknown>);
+  if (!metadata) return artifacts;
+  const { mixture, store } = await openModelExperts(metadata, folder, true, settings);
+  const topology = artifacts.modelTopology as { node?: readonly RawNode[] };
+  const node = topology.node?.map((n) => (n.op === MIXTURE_OP ? { ...n, attr: { ...n.attr, store } } : n));
+  return { ...artifacts, modelTopology: { ...topology, node }, experts: mixture };
+}
+
+/** The same for a graph in memory; `close` once it has run for the last time. */
+export async function graphWithExperts(
+  graph: Graph,
+  folder: string,
+): Promise<{ graph: Graph; close(): Promise<void> }> {
+  const metadata = expertsMetadata(graph.source);
+  if (!metadata) return { graph, close: async () => {} };
+  const { mixture, store } = await openModelExperts(metadata, folder, false);
+  const nodes = [...graph.nodes].map(([name, node]): [string, GraphNode] =>
+    node.op === MIXTURE_OP ? [name, { ...node, attrs: { ...node.attrs, store } }] : [name, node],
+  );
+  return { graph: { ...graph, nodes: new Map(nodes) }, close: () => mixture.close() };
+}
+
+/** The open experts of a model that was loaded from its files: its metrics, the memory reserved. */
+export function expertsOf(model: GraphModel): MixtureOfExperts | undefined {
+  return (model as unknown as { artifacts?: WithExperts }).artifacts?.experts;
+}
