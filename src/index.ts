@@ -91,6 +91,7 @@ export type { CacheSummary, Percentiles } from './moe/metrics';
 export { type Gate, MixtureOfExperts, type MixtureOptions, moe, type Tier } from './moe/mixture';
 export { type ExpertSettings, expertsOf } from './moe/model-experts';
 export { prometheusText } from './moe/prometheus';
+export { type RecordOptions, type RecordReport, recordTrace } from './moe/record';
 export { type RouteInputs, Router, type RouterOptions, type Routing } from './moe/router';
 export { POLICIES, type PolicyName, type Simulation, type SimulationOptions, simulate } from './moe/simulate';
 export { type ExpertBytes, type ExpertIndex, type ExpertRecord, writeContainer } from './moe/store/container';

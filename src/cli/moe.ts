@@ -17,6 +17,7 @@ import {
   withCommonOptions,
 } from './command';
 
+import { recordCommand } from './moe-record';
 import { replayCommand } from './moe-replay';
 
 interface SimulateOptions extends CommonOptions {
@@ -191,6 +192,7 @@ export function moeCommand(): Command {
   return new Command('moe')
     .description('mixture-of-experts models in less memory than they have')
     .addCommand(packCommand())
+    .addCommand(recordCommand())
     .addCommand(simulateCommand())
     .addCommand(replayCommand());
 }

@@ -7,7 +7,9 @@ import type { DenseTensor, Sample } from '../graph/ir';
 import { isLayersModel } from '../graph/read-layers-model';
 import { readModel, readModelJson } from '../graph/read-model';
 import { toModelArtifacts } from '../graph/write-graph-model';
-import { fileSystem } from '../io/file-system';
+import { type FileSystemOptions, fileSystem } from '../io/file-system';
+import type { MixtureOfExperts } from '../moe/mixture';
+import { expertsOf } from '../moe/model-experts';
 import { GraphRunner } from './graph-runner';
 
 interface Signature {
@@ -28,7 +30,7 @@ interface Loader {
 }
 
 /** A layers model runs as the graph that is read from it. */
-async function loaderOf(location: string): Promise<Loader> {
+async function loaderOf(location: string, options: FileSystemOptions): Promise<Loader> {
   const json = await readModelJson(location);
   if (isLayersModel(json)) {
     const graph = await readModel(location);
@@ -36,7 +38,7 @@ async function loaderOf(location: string): Promise<Loader> {
     return { handler: tf.io.fromMemory(toModelArtifacts(graph)), ops };
   }
   const { node = [] } = (json.modelTopology ?? {}) as { node?: { op: string }[] };
-  return { handler: fileSystem(location), ops: node.map(({ op }) => op) };
+  return { handler: fileSystem(location, options), ops: node.map(({ op }) => op) };
 }
 
 export class ModelSession {
@@ -48,8 +50,8 @@ export class ModelSession {
   ) {}
 
   /** @throws LowbitError of the file loader, or of the reader of layers models */
-  static async load(location: string): Promise<ModelSession> {
-    const { handler, ops } = await loaderOf(location);
+  static async load(location: string, options: FileSystemOptions = {}): Promise<ModelSession> {
+    const { handler, ops } = await loaderOf(location, options);
     const model = await loadGraphModel(handler as unknown as string);
     const signature = (model.modelSignature ?? {}) as Signature;
     const shapes = new Map(model.inputs.map(({ name, shape }) => [name, shape]));
@@ -62,6 +64,11 @@ export class ModelSession {
     const outputs = Object.keys(signature.outputs ?? {});
     const outputNames = outputs.length > 0 ? outputs : model.outputNodes;
     return new ModelSession(location, new GraphRunner(model, ops), inputs, outputNames);
+  }
+
+  /** Its open experts, where it is a converted model with any. */
+  get experts(): MixtureOfExperts | undefined {
+    return expertsOf(this.runner.model);
   }
 
   /** Copies a sample into tensors of the current backend. */

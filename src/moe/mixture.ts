@@ -45,6 +45,8 @@ export interface MixtureOptions extends CacheOptions, Omit<RouterOptions, 'exper
   readonly gates?: readonly Gate[];
   /** Experts read ahead for the next layer; 0 (default): none. */
   readonly prefetch?: number;
+  /** Told the logits of each call, [tokens, experts], before they are routed; valid during the call. */
+  onRouting?(layer: number, logits: Float32Array): void;
 }
 
 /** What one expert has to do. */
@@ -202,6 +204,11 @@ export class MixtureOfExperts {
     return this.sum(out);
   }
 
+  /** Experts of a token. */
+  get topK(): number {
+    return this.options.topK;
+  }
+
   /** Waits for what is being read, and closes the source. */
   async close(): Promise<void> {
     for (const cache of this.tiers.caches) await cache.close();
@@ -263,6 +270,7 @@ export class MixtureOfExperts {
       `${tokens} x ${experts} numbers`,
       logits.length,
     );
+    options.onRouting?.(layer, logits);
     const start = performance.now();
     const { ids, weights } = this.routers[layer].route({ logits, resident: this.tiers.resident(layer) });
     const milliseconds = performance.now() - start;
