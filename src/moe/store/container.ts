@@ -65,6 +65,14 @@ export function pageAligned(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
+/** A write takes what there is room for and tells no error: only the next one does. */
+async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
+  }
+}
+
 /**
  * Writes a container beside its path, then renames it; of the experts one at a time is held.
  *
@@ -82,19 +90,19 @@ export async function writeContainer(
     const entries: number[][] = [];
     let offset = PAGE_BYTES;
     for await (const { layer, expert, precision, bytes } of experts) {
-      await file.write(bytes, 0, bytes.length, offset);
+      await writeAt(file, bytes, offset);
       entries.push([layer, expert, precision, offset, bytes.length, crc32(bytes)]);
       offset += pageAligned(bytes.length);
     }
     const text = Buffer.from(JSON.stringify({ ...model, entries }));
-    await file.write(text, 0, text.length, offset);
+    await writeAt(file, text, offset);
     const prefix = Buffer.alloc(PREFIX_BYTES);
     prefix.writeUInt32LE(MAGIC, 0);
     prefix.writeUInt32LE(VERSION, 4);
     prefix.writeBigUInt64LE(BigInt(offset), 8);
     prefix.writeUInt32LE(text.length, 16);
     prefix.writeUInt32LE(crc32(text), 20);
-    await file.write(prefix, 0, PREFIX_BYTES, 0);
+    await writeAt(file, prefix, 0);
     await file.sync();
     await file.close();
     await rename(partial, path);
