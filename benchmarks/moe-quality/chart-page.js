@@ -11,26 +11,24 @@ function chartLibrary() {
   return fs.readFileSync(script, 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
 }
 
-/** A line for each cache and number of protected picks, a point for each bonus. */
+/** A line for each cache, policy and number of protected picks, a point for each bonus. */
 function datasets(rows) {
   const lines = new Map();
-  const caches = [...new Set(rows.map(({ cache }) => cache))];
-  for (const { cache, bonus, protect, ofLru, worse } of rows.filter(({ bonus }) => bonus > 0)) {
-    const name = `cache ${cache} %, ${protect} protected`;
-    const color = COLORS[caches.indexOf(cache) % COLORS.length];
+  for (const { cache, policy, bonus, protect, told } of rows.filter(({ bonus }) => bonus > 0)) {
+    const name = `cache ${cache} %, ${policy}, ${protect} protected`;
+    const plain = rows.find((row) => row.cache === cache && row.policy === policy && row.bonus === 0);
     if (!lines.has(name)) {
-      const dash = protect > 0 ? [6, 4] : [];
-      const start = { x: 1, y: 0, bonus: 0 };
+      const color = COLORS[lines.size % COLORS.length];
       lines.set(name, {
         label: name,
-        data: [start],
+        data: [{ x: plain.told.ofLru, y: 0, bonus: 0 }],
         borderColor: color,
         backgroundColor: color,
-        borderDash: dash,
+        borderDash: protect > 0 ? [6, 4] : [],
         showLine: true,
       });
     }
-    lines.get(name).data.push({ x: ofLru, y: 100 * worse, bonus });
+    lines.get(name).data.push({ x: told.ofLru, y: 100 * told.worse, bonus });
   }
   return [...lines.values()];
 }
@@ -74,7 +72,8 @@ div { height: 32rem }
 </head>
 <body>
 <h1>Memory-aware routing: misses against perplexity</h1>
-<p>The character model of examples/moe-char-lm over ${characters} held-out characters. Each point is a bonus for experts in
+<p>The character model of examples/moe-char-lm over ${characters} held-out characters, none of which routing was chosen
+on. Each point is a bonus for experts in
 memory; lower left is better.</p>
 <div><canvas role="img" aria-label="Misses against perplexity for each bonus and cache"></canvas></div>
 <script>
@@ -87,4 +86,25 @@ ${chartLibrary()}</script>
 `;
 }
 
-module.exports = { chartPage };
+/** Draws the chart of a page as a PNG, in Chromium. */
+async function drawChart(page, file) {
+  const puppeteer = require('puppeteer-core');
+  const executablePath = ['chromium', 'chromium-browser', 'google-chrome']
+    .flatMap((name) => process.env.PATH.split(path.delimiter).map((folder) => path.join(folder, name)))
+    .find(fs.existsSync);
+  if (!executablePath) throw new Error('Chromium is not installed: apt-get install chromium.');
+  const browser = await puppeteer.launch({
+    executablePath,
+    args: ['--headless', '--no-sandbox', '--disable-gpu'],
+  });
+  try {
+    const tab = await browser.newPage();
+    await tab.setViewport({ width: 960, height: 720 });
+    await tab.setContent(page, { waitUntil: 'load' });
+    await (await tab.$('canvas')).screenshot({ path: file });
+  } finally {
+    await browser.close();
+  }
+}
+
+module.exports = { chartPage, drawChart };

@@ -45,9 +45,16 @@ export interface MixtureOptions extends CacheOptions, Omit<RouterOptions, 'exper
   readonly gates?: readonly Gate[];
   /** Experts read ahead for the next layer; 0 (default): none. */
   readonly prefetch?: number;
+  /**
+   * Missing experts of a layer of up to so many bytes together are read on the calling thread, where handing them to
+   * another one and back takes about as long as reading. Default 65536; 0 for disks that take milliseconds.
+   */
+  readonly inlineBytes?: number;
   /** Told the logits of each call, [tokens, experts], before they are routed; valid during the call. */
   onRouting?(layer: number, logits: Float32Array): void;
 }
+
+const INLINE_BYTES = 65536;
 
 /** What one expert has to do. */
 interface Share {
@@ -94,6 +101,8 @@ export class MixtureOfExperts {
   private readonly routers: readonly Router[];
   private readonly plain: Router;
   private readonly shape: Int32Array;
+  /** Calls of `forward` that hold experts or wait for some. */
+  private underWay = 0;
 
   /**
    * @throws LowbitError 'invalid-argument' for options out of range, or a budget that does not hold one token's experts
@@ -156,7 +165,6 @@ export class MixtureOfExperts {
    */
   async forward(layer: number, x: Float32Array, logits = this.logits(layer, x)): Promise<Float32Array> {
     const shares = this.route(layer, x, logits);
-    const out = new Float32Array(x.length * this.options.topK);
     const absent: Share[] = [];
     const present: [ExpertCache, Share][] = [];
     for (const share of shares) {
@@ -164,7 +172,22 @@ export class MixtureOfExperts {
       if (cache) present.push([cache, share]);
       else absent.push(share);
     }
-    const parts = this.partsOf(layer, absent);
+    if (this.readsInline(layer, absent)) return this.computeNow(layer, shares, x);
+    this.underWay++;
+    try {
+      return await this.computeLater(layer, present, this.partsOf(layer, absent), x);
+    } finally {
+      this.underWay--;
+    }
+  }
+
+  private async computeLater(
+    layer: number,
+    present: readonly [ExpertCache, Share][],
+    parts: readonly Part[],
+    x: Float32Array,
+  ): Promise<Float32Array> {
+    const out = new Float32Array(x.length * this.options.topK);
     const acquire = ({ cache, shares: of }: Part) =>
       cache.acquire(
         layer,
@@ -196,8 +219,12 @@ export class MixtureOfExperts {
 
   /** The same at once, as TF.js kernels have to; experts are read one after the other. */
   forwardNow(layer: number, x: Float32Array, logits = this.logits(layer, x)): Float32Array {
+    return this.computeNow(layer, this.route(layer, x, logits), x);
+  }
+
+  private computeNow(layer: number, shares: readonly Share[], x: Float32Array): Float32Array {
     const out = new Float32Array(x.length * this.options.topK);
-    for (const share of this.route(layer, x, logits)) {
+    for (const share of shares) {
       const cache = this.cacheInMemory(layer, share) ?? this.tiers.of(layer, share.expert);
       this.compute(cache.acquireNow(layer, [share.expert]), [share], x, out);
     }
@@ -228,6 +255,14 @@ export class MixtureOfExperts {
     return weights.every((weight) => weight < lowPrecisionBelow)
       ? this.tiers.lower(layer, expert)
       : undefined;
+  }
+
+  /** Nothing else may be under way: it could hold the slots that are needed, or be reading what would be read again. */
+  private readsInline(layer: number, absent: readonly Share[]): boolean {
+    const { source, prefetch = 0, inlineBytes = INLINE_BYTES } = this.options;
+    if (!source.readNow || prefetch > 0 || this.underWay > 0) return false;
+    const bytes = absent.reduce((sum, { expert }) => sum + this.tiers.of(layer, expert).slotBytes, 0);
+    return bytes <= inlineBytes;
   }
 
   /** Experts to be read, in parts of at most half of a cache's slots: one part is read while another computes. */

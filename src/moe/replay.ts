@@ -1,7 +1,7 @@
 /** Runs a routing trace against real experts: routing, reading and computing, without the model around them. */
 
 import { LowbitError } from '../errors';
-import { throwIfCancelled } from '../evaluation/cancelled';
+import { yieldToCancel } from '../evaluation/cancelled';
 import type { CacheSummary } from './metrics';
 import type { MixtureOfExperts } from './mixture';
 import type { RoutingTrace } from './trace';
@@ -54,7 +54,7 @@ export async function replay(
   let most = before;
   const start = performance.now();
   for (let token = 0; token < tokens; token++) {
-    throwIfCancelled(signal);
+    await yieldToCancel(signal);
     for (let layer = 0; layer < layers; layer++) {
       const at = ((token % trace.tokens) * layers + layer) * experts;
       await mixture.forward(layer, x, logits.subarray(at, at + experts));

@@ -125,7 +125,7 @@ test.each(['cpu', 'wasm'])(
 
 test('executeAsync computes the same numbers and does not block while it reads', async () => {
   const warn = jest.spyOn(console, 'warn').mockImplementation(() => {});
-  const [blocking, waiting] = [await load(output), await load(output)];
+  const [blocking, waiting] = [await load(output), await load(output, { inlineBytes: 0 })];
   const x = draw(2);
   const now = blocking.predict(x) as tf.Tensor;
   let turns = 0;

@@ -65,7 +65,8 @@ export class ExpertCache {
   private readonly entries = new Map<number, Entry>();
   private readonly set: ResidentSet;
   private readonly source: ExpertSource;
-  private readonly slotBytes: number;
+  /** Bytes that an expert takes in memory. */
+  readonly slotBytes: number;
   private readonly speculativeBytes: number;
   /** Experts that were read ahead for a layer that has not been computed since. */
   private readonly ahead = new Set<Entry>();
