@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ONLINE_POLICIES } from '../moe/cache/eviction-policy';
 import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
 import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
@@ -67,7 +68,7 @@ async function runSimulation({
     });
     const rows = [
       ...POLICIES.map((policy) => replay(policy, 0)),
-      ...bonus.flatMap((by) => (['lru', 'affinity'] as const).map((policy) => replay(policy, by))),
+      ...bonus.flatMap((by) => ONLINE_POLICIES.map((policy) => replay(policy, by))),
     ];
     return { share, slots, floor: trace.layers * trace.topK, rows };
   });

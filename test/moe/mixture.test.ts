@@ -185,6 +185,7 @@ describe('a mixture', () => {
       budgetBytes: slots * slotBytes,
       topK: 2,
       gates,
+      inlineBytes: 0,
       ...options,
     });
 
@@ -224,6 +225,8 @@ describe('a mixture', () => {
     for (const [options, now] of [
       [{}, false],
       [{}, true],
+      [{ inlineBytes: 65536 }, false],
+      [{ inlineBytes: 2 * slotBytes }, false],
       [{ prefetch: 2 }, false],
       [{ prefetch: 2, gates }, false],
       [{ policy: 'affinity' as const }, false],
@@ -234,18 +237,38 @@ describe('a mixture', () => {
     }
   });
 
-  test('layers that run at the same time do not wait for each other for ever', async () => {
-    const mixture = await open(6);
-    const all = await Promise.all(
-      Array.from({ length: 12 }, (_, i) => mixture.forward(i % LAYERS, x.subarray(i * 24, (i + 8) * 24))),
-    );
-    const whole = await open(24);
-    for (const [i, out] of all.entries()) {
-      expect([...out]).toEqual([...(await whole.forward(i % LAYERS, x.subarray(i * 24, (i + 8) * 24)))]);
-    }
+  test('a few small experts are read on the calling thread, and others are not', async () => {
+    const source = await fileSource(join(folder, 'experts'));
+    const [read, readNow] = [jest.spyOn(source, 'read'), jest.spyOn(source, 'readNow')];
+    const mixture = await open(12, { source, inlineBytes: slotBytes });
+    const picks = (...ids: number[]) =>
+      Float32Array.from({ length: EXPERTS }, (_, e) => (ids.includes(e) ? 1 : 0));
+    const run = (...ids: number[]) => mixture.forward(0, x.subarray(0, 24), picks(...ids));
+    await run(0, 1);
+    expect([read.mock.calls.length, readNow.mock.calls.length]).toEqual([2, 0]);
+    await run(0, 2);
+    expect([read.mock.calls.length, readNow.mock.calls.length]).toEqual([2, 1]);
+    // While another call reads, none does so on the calling thread.
+    await Promise.all([run(3, 4), run(0, 5)]);
+    expect([read.mock.calls.length, readNow.mock.calls.length]).toEqual([5, 1]);
     await mixture.close();
-    await whole.close();
   });
+
+  test.each([0, 65536])(
+    'layers that run at the same time do not wait for each other for ever, with %p bytes read inline',
+    async (inlineBytes) => {
+      const mixture = await open(6, { inlineBytes });
+      const all = await Promise.all(
+        Array.from({ length: 12 }, (_, i) => mixture.forward(i % LAYERS, x.subarray(i * 24, (i + 8) * 24))),
+      );
+      const whole = await open(24);
+      for (const [i, out] of all.entries()) {
+        expect([...out]).toEqual([...(await whole.forward(i % LAYERS, x.subarray(i * 24, (i + 8) * 24)))]);
+      }
+      await mixture.close();
+      await whole.close();
+    },
+  );
 
   test('where computing fails, what was read meanwhile does not stay in use', async () => {
     const mixture = await open(6);

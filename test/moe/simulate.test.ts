@@ -76,7 +76,7 @@ test('the command prints every policy at every size', async () => {
     expect(report.caches.map(({ slots }: { slots: number }) => slots)).toEqual([8, 16]);
     const [first] = report.caches;
     expect(first.rows.map(({ policy, bonus }: { policy: string; bonus: number }) => [policy, bonus])).toEqual(
-      [...POLICIES.map((policy) => [policy, 0]), ['lru', 0.2], ['affinity', 0.2]],
+      [...POLICIES.map((policy) => [policy, 0]), ['lru', 0.2], ['lfu', 0.2], ['affinity', 0.2]],
     );
     expect(first.rows[0].misses).toBe(simulate(engine, trace, { policy: 'lru', slots: 8 }).misses);
     const { stdout } = await run('--cache', '12%');
