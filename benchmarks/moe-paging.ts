@@ -153,7 +153,7 @@ runCommand(
   new Command('bench:moe-paging')
     .option('--trace <file>', 'a routing trace', 'build/moe-char-lm.moetrace')
     .option('--experts <file>', 'the container of the same model', 'build/moe-char-lm.lbme')
-    .option('--sizes <megabytes>', 'sizes of made-up experts', numbers, [2])
+    .option('--sizes <megabytes>', 'sizes of made-up experts', numbers, [1, 4])
     .option('--budget <size>', 'as of moe replay', '25%')
     .option('--policy <name>', 'what is evicted, beside the bonus', 'lfu')
     .option('--bonus <ranges>', 'of experts in memory', real, 0.3)
