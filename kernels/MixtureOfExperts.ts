@@ -71,7 +71,9 @@ export const mixtureOfExperts: LowbitKernel = {
     if (inputs.length > 2) return inGraph(call);
     const [x, gate] = inputs;
     const { store, layer } = attrs;
-    freeWithTensor(engine.backend, gate.dataId, () => modelGone(store));
+    // Moved to another backend, its data is gone from this one, but the model is not.
+    const ifDisposed = () => queueMicrotask(() => gate.isDisposed && modelGone(store));
+    freeWithTensor(engine.backend, gate.dataId, ifDisposed);
     // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
     if (engine.state.activeScope == null) return later(call);
     return engine.tidy(() => {

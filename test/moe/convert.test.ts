@@ -141,6 +141,17 @@ test('executeAsync computes the same numbers and does not block while it reads',
   warn.mockRestore();
 });
 
+test('goes on when it is moved to another backend', async () => {
+  const converted = await load(output);
+  const x = draw(9);
+  const float = model.predict(x) as tf.Tensor;
+  for (const backend of ['cpu', 'wasm', 'wasm', 'cpu']) {
+    await tf.setBackend(backend);
+    expect(signalToNoise(float, converted.predict(x) as tf.Tensor)).toBeGreaterThan(25);
+  }
+  converted.dispose();
+});
+
 test('memory, routing and reading can be told anew when the model is loaded', async () => {
   const x = draw(3);
   const plain = await load(output, { budgetBytes: 6 * 4096, policy: 'affinity', direct: true });
@@ -165,6 +176,7 @@ test('keeps no tensors and closes the file with the model', async () => {
   x.dispose();
   converted.dispose();
   expect(tf.memory().numTensors).toBe(before);
+  await null;
   await expect(mixture.forward(0, new Float32Array(WIDTH), new Float32Array(EXPERTS))).rejects.toThrow(
     'closed',
   );

@@ -110,7 +110,7 @@ function severalOutputs(graph: Graph): Set<string> {
 
 function match(node: GraphNode, facts: Facts, type: DType): Quantizable | string {
   if (node.op === 'Identity') return 'it only names an output';
-  if (node.op === MIXTURE_OP) return 'its experts are packed into a file of their own';
+  if (node.op === MIXTURE_OP) return 'convert packs its experts into a file of their own';
   if (type !== 'float32') return `its data is ${type}`;
   for (const matcher of MATCHERS) {
     const result = matcher(node, facts);
