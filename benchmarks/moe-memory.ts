@@ -23,7 +23,7 @@ import { EXPERTS_FILE, MIXTURE_OP } from '../src/graph/mixture';
 import { writeGraphModel } from '../src/graph/write-graph-model';
 import { type ExpertSettings, expertsOf, fileSystem } from '../src/index';
 import { VERSION } from '../src/version';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { writeRandomExperts } from './moe-paging/random-experts';
 import { Random } from './networks/random';
 import { runCommand } from './run-command';
@@ -157,8 +157,7 @@ async function main(options: Options): Promise<void> {
       return;
     }
     const { reservedBytes, peaks, most, hitRate, misses, bytesPaged, tokensPerSecond } = result;
-    console.log(`npm run bench:moe-memory ${process.argv.slice(2).join(' ')}`.trim());
-    for (const line of machineLines(machine())) console.log(line);
+    console.log(headerLines('npm run bench:moe-memory', machine()).join('\n'));
     const rows = [
       ['tokens', `${result.tokens}, ${tokensPerSecond.toFixed(0)} a second`],
       ['budget for experts', `${megabytes(reservedBytes)}, ${options.budget} of all`],

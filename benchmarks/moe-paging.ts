@@ -16,7 +16,7 @@ import { type MixtureOfExperts, type MixtureOptions, moe } from '../src/moe/mixt
 import { replay } from '../src/moe/replay';
 import { fileSource } from '../src/moe/store/file-source';
 import { type RoutingTrace, readTrace } from '../src/moe/trace';
-import { machine, machineLines } from './machine';
+import { headerLines, machine } from './machine';
 import { writeRandomExperts } from './moe-paging/random-experts';
 import { runCommand } from './run-command';
 
@@ -143,8 +143,7 @@ async function main(options: Options): Promise<void> {
     console.log(JSON.stringify({ ...options, machine: machine(), rows }, null, 2));
     return;
   }
-  console.log(`npm run bench:moe-paging ${process.argv.slice(2).join(' ')}`.trim());
-  for (const line of machineLines(machine())) console.log(line);
+  console.log(headerLines('npm run bench:moe-paging', machine()).join('\n'));
   console.log(`memory for ${options.budget} of the experts, read with O_DIRECT`);
   console.log(print(rows));
 }
