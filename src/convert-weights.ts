@@ -117,10 +117,11 @@ function formatOf({ format, group }: LowBitLayer['weights'], rotation: Rotation 
   return { format: format as FormatName, group, rotation };
 }
 
-function inputOf(name: string, { op }: LowBitLayer, rotation: Rotation | undefined): LayerInput {
+/** What a convolution or a matrix product multiplies its weights by. */
+export function layerInput(op: LinearOp, rotation: Rotation | undefined): LayerInput {
   const window = op.kind === 'conv' ? windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) : undefined;
   return {
-    name,
+    name: op.node.name,
     ref: op.input,
     depth: weightsPerChannel(op),
     ...(rotation && { rotation }),
@@ -152,7 +153,7 @@ export async function encodeWeights(
     encoded.set(name, encodeLayer(op, formatOf(weights, rotation), statistics));
   };
   if (errorFeedback) {
-    const inputs = [...layers].map(([name, layer]) => inputOf(name, layer, rotations.get(name)));
+    const inputs = [...layers].map(([name, { op }]) => layerInput(op, rotations.get(name)));
     await measureHessians(graph, inputs, source, options, encode);
     return encoded;
   }

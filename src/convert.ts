@@ -47,9 +47,11 @@ import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import type { QuantizedFilter } from './quantization/affine';
 import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from './quantization/layer-weights';
 import { WEIGHT_RANGES } from './quantization/weight-range';
+import { roundWeights } from './round-weights';
 import { VERSION } from './version';
 
 export const DEFAULT_SAMPLES = 128;
@@ -358,12 +360,12 @@ async function int16Layers(
   observations: Observations,
   data: LabelledSource,
   settings: Settings,
-  { weightRange, filters, lowBit, onProgress, signal }: QuantizationOptions & WeightOptions,
+  { weightRange, filters, rounded, lowBit, onProgress, signal }: QuantizationOptions & WeightOptions,
 ): Promise<string[]> {
   const named = settings.int16Layers(graph, plan);
   if (settings.costliestInt16 === 0) return named;
   const { layers } = await measureSensitivity(graph, plan, observations, data, {
-    weights: { weightRange, filters, lowBit },
+    weights: { weightRange, filters, rounded, lowBit },
     signal,
     onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
   });
@@ -391,6 +393,7 @@ async function refinedPlan(
     int16,
     weightRange: options.weightRange,
     filters: options.filters,
+    rounded: options.rounded,
     lowBit: options.lowBit,
     samples: validationSamples,
     signal,
@@ -406,6 +409,8 @@ export interface Prepared {
   readonly observations: Observations;
   readonly provenance: CalibrationProvenance;
   readonly lowBit: ReadonlyMap<string, EncodedLayer>;
+  /** INT8 weights that were rounded with error feedback, by node. */
+  readonly rounded?: ReadonlyMap<string, QuantizedFilter>;
   readonly allocation?: BitAllocation;
   readonly changes: readonly Change[];
   readonly samples: number;
@@ -446,11 +451,15 @@ export async function prepare(
           onProgress: (done, total) => report('measure layers', done, total),
         });
   const lowBit = await encodeWeights(mixed.plan, observations, data, { ...encoding, errorFeedback });
+  const rounded = errorFeedback
+    ? await roundWeights(mixed.plan, observations, data, { ...encoding, weightRange: settings.weightRange })
+    : undefined;
   return {
     weightPlan: mixed.plan,
     observations,
     provenance,
     lowBit,
+    ...(rounded && { rounded }),
     ...('allocation' in mixed && { allocation: mixed.allocation }),
     changes: [...changes, ...everything.changes],
     samples,
@@ -498,7 +507,7 @@ export async function convertGraph(
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
   const prepared = await prepare(source, data, settings, options);
-  const { weightPlan, lowBit, allocation, changes, samples } = prepared;
+  const { weightPlan, lowBit, rounded, allocation, changes, samples } = prepared;
   const { graph, plan: whole } = weightPlan;
   const provenance =
     calibration === 'random' ? { ...prepared.provenance, random: true as const } : prepared.provenance;
@@ -506,6 +515,7 @@ export async function convertGraph(
     weightRange: settings.weightRange,
     regions: settings.regions,
     filters: new Map(),
+    rounded,
     lowBit,
   };
   const observations = await correctedObservations(graph, whole, prepared.observations, data, {

@@ -134,9 +134,9 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
   const prepared = await prepare(source, data, settings, options);
-  const { weightPlan, observations, provenance, lowBit } = prepared;
+  const { weightPlan, observations, provenance, lowBit, rounded } = prepared;
   const { graph, plan } = weightPlan;
-  const weights = { weightRange: settings.weightRange, regions: settings.regions, lowBit };
+  const weights = { weightRange: settings.weightRange, regions: settings.regions, rounded, lowBit };
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const records = nodeRecords(weightPlan, quantized.weightFidelity, weightRecords(weightPlan, lowBit));
   const lowbit = withMetadata(quantized.graph, records, provenance, { equalized: settings.equalize });

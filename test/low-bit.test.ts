@@ -236,7 +236,10 @@ describe('a configuration as it is told afterwards', () => {
   });
 });
 
-test('error feedback leaves less noise in the outputs', async () => {
+test.each([
+  [3, 3],
+  [8, 0.5],
+] as const)('error feedback leaves less noise in the outputs at %i bits', async (bits, gain) => {
   const random = randomOf('correlated', 0);
   const float = new FloatGraph(random)
     .input('x', [-1, 96])
@@ -265,12 +268,12 @@ test('error feedback leaves less noise in the outputs', async () => {
   const fresh = draw();
   const [expected] = await execute(float, fresh);
   const quality = async (errorFeedback: boolean) => {
-    const config = { layers: [{ match: 'y', bits: 3 as const }] };
+    const config = { layers: [{ match: 'y', bits }] };
     const { graph: converted } = await convertGraph(float, data, { errorFeedback, config });
     const [received] = await execute(converted, fresh);
     return signalToNoise(expected.values, received.values);
   };
-  expect(await quality(true)).toBeGreaterThan((await quality(false)) + 3);
+  expect(await quality(true)).toBeGreaterThan((await quality(false)) + gain);
 });
 
 test('a mix has at most the bits asked for, wider where it costs more', async () => {

@@ -38,7 +38,7 @@ export interface HessianOptions {
 }
 
 /** 2^13 x 2^13 float64 are half a gigabyte, and the encoder needs some of them. */
-const MOST_INPUTS = 4096;
+export const MOST_INPUTS = 4096;
 
 const BYTES_AT_A_TIME = 2 ** 29;
 

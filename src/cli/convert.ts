@@ -343,10 +343,7 @@ export function convertCommand(): Command {
       `rotate inputs and weights of low-bit layers where it lowers their error, in blocks of ${ROTATION_BLOCKS.join(', ')} (default: 128)`,
       oneOf(ROTATION_BLOCKS),
     )
-    .option(
-      '--error-feedback',
-      'make up for the error of each low-bit weight in those rounded after it (slower)',
-    )
+    .option('--error-feedback', 'make up for the error of each weight in those rounded after it (slower)')
     .option('--target-bits <bits>', 'mix layers of 8, 4, 3 and 2 bits to this many a weight on average', real)
     .addOption(
       new Option(

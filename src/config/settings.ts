@@ -52,7 +52,7 @@ export interface SettingsOptions {
    * 128), where that lowers their error. Default false.
    */
   rotate?: RotateOption;
-  /** Makes up for the error of each low-bit weight in those that are rounded after it. Default false. */
+  /** Makes up for the error of each weight in those that are rounded after it, whatever its bits. Default false. */
   errorFeedback?: boolean;
   /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
   targetBits?: number;

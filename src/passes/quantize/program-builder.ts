@@ -74,6 +74,8 @@ export interface WeightOptions {
   readonly weightRange?: WeightRange;
   /** Quantized weights by node and input scale, kept for the next program of the same graph. */
   readonly filters?: Map<string, QuantizedFilter>;
+  /** INT8 weights that were rounded with error feedback, by node. */
+  readonly rounded?: ReadonlyMap<string, QuantizedFilter>;
   /** Layers with low-bit weights, by node. */
   readonly lowBit?: ReadonlyMap<string, EncodedLayer>;
 }

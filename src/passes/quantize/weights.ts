@@ -27,14 +27,17 @@ export interface LayerWeights {
 
 function quantizedFilter(
   weights: LayerWeights,
-  { weightRange, filters }: WeightOptions,
+  { weightRange, filters, rounded }: WeightOptions,
   inputScale: number,
 ): QuantizedFilter {
   const { node, values, channels, bias } = weights;
   const key = `${node} at ${inputScale}`;
   const known = filters?.get(key);
   if (known) return known;
-  const filter = quantizeFilter(values, weights.outputChannel, channels, bias, inputScale, weightRange);
+  const plain = quantizeFilter(values, weights.outputChannel, channels, bias, inputScale, weightRange);
+  const given = rounded?.get(node);
+  // The input's scale, by which a bias may widen the steps, is another where only a part of the model is quantized.
+  const filter = given?.scales.every((scale, c) => scale === plain.scales[c]) ? given : plain;
   filters?.set(key, filter);
   return filter;
 }

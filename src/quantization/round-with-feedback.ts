@@ -1,0 +1,39 @@
+/** INT8 codes that make up for the errors of those before them, as `formats/error-feedback.ts` does for fewer bits. */
+import { roundHalfToEven } from './activation';
+import type { QuantizedFilter } from './affine';
+import { factorise } from './formats/error-feedback';
+
+const LARGEST_CODE = 127;
+
+/**
+ * Rounds the weights of a layer, each moved first by what those before it in its row got wrong.
+ *
+ * @param values [rows][depth], real weights
+ * @param scales real units per step, one a row; they stay as they are
+ * @param hessian [depth][depth], mean of x x^T over calibration data, x what a row multiplies
+ * @throws LowbitError 'invalid-argument' for a matrix that is not positive semidefinite
+ * @see Frantar et al. 2022, "GPTQ"; the formula is at the top of `formats/error-feedback.ts`
+ */
+export function roundWithFeedback(
+  values: Float32Array,
+  scales: Float32Array,
+  hessian: Float64Array,
+): QuantizedFilter {
+  const depth = values.length / scales.length;
+  const { unit } = factorise(hessian, depth);
+  const codes = new Int8Array(values.length);
+  const targets = new Float64Array(depth);
+  scales.forEach((scale, row) => {
+    const start = row * depth;
+    targets.set(values.subarray(start, start + depth));
+    for (let k = 0; k < depth; k++) {
+      const code = Math.min(LARGEST_CODE, Math.max(-LARGEST_CODE, roundHalfToEven(targets[k] / scale)));
+      codes[start + k] = code;
+      const error = values[start + k] - code * scale;
+      if (error === 0) continue;
+      const at = k * depth;
+      for (let j = k + 1; j < depth; j++) targets[j] += error * unit[at + j];
+    }
+  });
+  return { codes, scales };
+}
