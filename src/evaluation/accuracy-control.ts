@@ -1,16 +1,19 @@
 /**
- * Accuracy-aware mode: the fewest layers get more bits that bring a model to a bar.
+ * Accuracy-aware mode: few layers get more bits that bring a model to a bar.
  *
- * Layers are ranked by what each costs alone. As many of the worst as it takes get int16 activations, their number found
- * by doubling and halving. Where that is not enough, they are left in float instead; then each of them, the least costly
- * first, is quantized again if the bar is met without it. Every verdict is that of the whole converted model on the
- * validation data.
+ * Each layer's noise is measured alone. As many layers as it takes get int16 activations, those first whose noise is
+ * largest for what int16 costs them in time, their number found by doubling and halving; then the costly ones of them are
+ * given back to INT8 where the bar is met without. Where int16 is not enough, the noisiest layers are left in float
+ * instead; then each of them, the least noisy first, is quantized again if the bar is met without it. Every verdict is
+ * that of the whole converted model on the validation data.
  *
  * @see NNCF, quantize_with_accuracy_control (rank, then revert until the drop is small enough)
  */
 import type { Observations } from '../calibration/observations';
 import type { LabelledSource } from '../calibration/source';
 import { LowbitError } from '../errors';
+import { countMacs } from '../graph/count-macs';
+import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import { int16Nodes } from '../passes/quantize/int16-nodes';
 import { layersOf } from '../passes/quantize/layers';
@@ -154,15 +157,54 @@ async function smallestCount(
   return meeting;
 }
 
-/** Quantizes again what the bar does not need. */
-async function takeBack(trials: Trials, kept: readonly string[]): Promise<string[]> {
+/**
+ * Quantizes again what the bar does not need.
+ *
+ * @param order the layers that are tried, one after the other
+ */
+async function takeBack(
+  trials: Trials,
+  kept: readonly string[],
+  order: readonly string[],
+  precision: Precision,
+): Promise<string[]> {
   let needed = [...kept];
-  for (const layer of kept.toReversed()) {
+  for (const layer of order) {
     if (needed.length === 1) break;
     const without = needed.filter((name) => name !== layer);
-    if ((await trials.with(without, 'float'))?.met) needed = without;
+    if ((await trials.with(without, precision))?.met) needed = without;
   }
   return needed;
+}
+
+/** A real value that is read and stored costs about as much time as so many multiply-accumulates. */
+const MACS_A_VALUE = 8;
+
+/** Layers that are tried in INT8 again: each takes a run over the validation data. */
+const MOST_GIVEN_BACK = 16;
+
+/** What a layer takes in int16, in multiply-accumulates. */
+function costsInt16(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
+  return (name) => {
+    const node = graph.nodes.get(name)!;
+    const values = (shapes.get(refKey(output(name))) ?? []).reduce((product, d) => product * Math.abs(d), 1);
+    return countMacs(graph, shapes, node) + MACS_A_VALUE * values;
+  };
+}
+
+/** The layers that reach the bar in int16, if any do; `layers` are the noisiest first. */
+async function widest(
+  trials: Trials,
+  layers: readonly LayerSensitivity[],
+  costOf: (name: string) => number,
+): Promise<string[] | undefined> {
+  const worth = ({ name, signalToNoise }: LayerSensitivity) => 10 ** (-signalToNoise / 10) / costOf(name);
+  const ranking = layers.toSorted((a, b) => worth(b) - worth(a)).map(({ name }) => name);
+  const count = await smallestCount(trials, ranking, 'int16');
+  if (count === undefined) return undefined;
+  const kept = ranking.slice(0, count);
+  const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MOST_GIVEN_BACK);
+  return takeBack(trials, kept, costly, 'int16');
 }
 
 function checkLabels({ maxDrop }: AccuracyBar, validation: Validation): void {
@@ -227,8 +269,8 @@ export async function controlAccuracy(
         .map(({ name, op, signalToNoise }) => ({ name, op, signalToNoise }));
       return report((await trials.with(names, precision))!, kept, precision);
     };
-    const wide = await smallestCount(trials, ranking, 'int16');
-    if (wide !== undefined) return chosen(ranking.slice(0, wide), 'int16');
+    const wide = await widest(trials, layers, costsInt16(graph, plan));
+    if (wide !== undefined) return chosen(wide, 'int16');
     const count = await smallestCount(trials, ranking, 'float');
     if (count === undefined) {
       throw new LowbitError(
@@ -238,6 +280,7 @@ export async function controlAccuracy(
           'better calibration data, another calibration method, or a lower bar.',
       );
     }
-    return chosen(await takeBack(trials, ranking.slice(0, count)), 'float');
+    const kept = ranking.slice(0, count);
+    return chosen(await takeBack(trials, kept, kept.toReversed(), 'float'), 'float');
   });
 }
