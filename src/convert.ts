@@ -52,6 +52,7 @@ import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from './quantization/layer-weights';
 import { WEIGHT_RANGES } from './quantization/weight-range';
 import { roundWeights } from './round-weights';
+import { type Tuning, tune } from './tune';
 import { VERSION } from './version';
 
 export const DEFAULT_SAMPLES = 128;
@@ -60,6 +61,7 @@ const SCHEME = 'int8: activations per tensor, affine; weights per output channel
 
 export type ConvertStage =
   | 'read'
+  | 'tune'
   | 'optimize'
   | 'calibrate'
   | 'encode weights'
@@ -78,6 +80,11 @@ export interface ConvertProgress {
 
 /** What may be said of a conversion, wherever the model comes from and goes to. */
 export interface QuantizationOptions extends SettingsOptions {
+  /**
+   * Tries percentile ranges, equalization and error feedback, those of them that nothing else is said of, and keeps what
+   * leaves less noise in the outputs: `validation`'s, at most 64 samples. Takes some conversions more. Default false.
+   */
+  tune?: boolean;
   /** Leaves the fewest layers in float with which the model loses at most this many points of top-1 on `validation`. */
   maxDrop?: number;
   /** The same with at least this signal-to-noise, in dB, at every output. */
@@ -142,6 +149,8 @@ export interface QuantizationReport {
     readonly integerPercent: number;
   };
   readonly calibration: CalibrationProvenance;
+  /** With `tune`: what was tried. */
+  readonly tuning?: Tuning;
   /** With a bar on accuracy: how it was met. */
   readonly accuracy?: AccuracyReport;
   /** Stored bits of a weight on average over all quantized layers, scales counted. */
@@ -488,6 +497,21 @@ function decidedWeights({ layers, kept, rotations, folded }: WeightPlan, setting
   };
 }
 
+/** The same with the ways to recover accuracy that suit the model. */
+async function convertTuned(
+  source: Graph,
+  calibration: SampleSource | 'random' | undefined,
+  options: QuantizationOptions,
+): ReturnType<typeof convertGraph> {
+  const { activations } = new Settings(options);
+  checkArgument(typeof calibration === 'function', 'calibration', 'samples to tune on', calibration);
+  checkArgument(activations === 'int8', 'activations', 'int8, which is what is tuned,', activations);
+  const data = calibration as SampleSource;
+  const found = await tune(source, data, options, (chosen) => convertGraph(source, data, chosen));
+  const converted = await convertGraph(source, data, { ...options, ...found.options, tune: false });
+  return { ...converted, tuning: found.tuning };
+}
+
 /**
  * Converts a float graph in memory.
  *
@@ -499,6 +523,7 @@ export async function convertGraph(
   options: QuantizationOptions,
 ): Promise<QuantizationReport & { readonly graph: Graph }> {
   checkQuantizationOptions(options);
+  if (options.tune) return convertTuned(source, calibration, options);
   const settings = new Settings(options);
   if (settings.activations === 'float32') return convertWeights(source, calibration, settings, options);
   checkArgument(calibration !== undefined, 'calibration', "a source of samples or 'random'", calibration);

@@ -131,6 +131,8 @@ async function evaluate(
       bytes: report.bytes,
       bitsPerWeight: report.bitsPerWeight,
       allocation: report.allocation,
+      accuracy: report.accuracy,
+      tuning: report.tuning,
       calibration: report.calibration,
       times: { float: median(times.float), lowbit: median(times.lowbit), threads },
     };

@@ -29,6 +29,7 @@ import {
 } from '../quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import { recoveryEffects } from '../report/recovery';
+import type { Tuning } from '../tune';
 import {
   type CommandContext,
   type CommonOptions,
@@ -71,6 +72,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   errorFeedback?: boolean;
   targetBits?: number;
   activations?: Activations;
+  tune?: boolean;
   maxDrop?: number;
   minSnr?: number;
   validation?: string;
@@ -92,9 +94,9 @@ interface WeightsOption {
 const REPORT_SAMPLES = 16;
 
 /** Without regions, layers cannot be seen; once equalized, they have no counterpart in the float model. */
-function checkReportable({ report, regions, equalize }: Options): void {
-  if (report === undefined || (regions && !equalize)) return;
-  const other = equalize ? '--equalize' : '--no-regions';
+function checkReportable({ report, regions, equalize, tune }: Options): void {
+  if (report === undefined || (regions && !equalize && !tune)) return;
+  const other = tune ? '--tune' : equalize ? '--equalize' : '--no-regions';
   throw new LowbitError(
     'invalid-argument',
     `A report compares layers with those of the float model: give either --report or ${other}.`,
@@ -193,6 +195,16 @@ function accuracyTable({ samples, quantized, converted, precision, kept, trials 
   return table([`accuracy on ${samples} samples, ${trials} tried`, 'points of top-1 lost', 'dB'], rows);
 }
 
+function tuningTable({ samples, trials }: Tuning): string {
+  const said = (options: object) => Object.entries(options).map(([name, value]) => `${name}: ${value}`);
+  const rows = trials.map(({ options, signalToNoise, kept }) => [
+    said(options).join(', ') || 'none',
+    signalToNoise.toFixed(1),
+    kept ? 'yes' : 'no',
+  ]);
+  return table([`tried on ${samples} samples`, 'dB', 'kept'], rows);
+}
+
 /** Layers by format, and those that stay in INT8 against what was asked. */
 function weightsTable({ quantized }: ConvertReport): string[] {
   const layers = quantized.filter(({ weights }) => weights !== undefined);
@@ -255,6 +267,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
     summary,
     ...allocationTable(report),
     ...weightsTable(report),
+    ...(report.tuning ? [tuningTable(report.tuning)] : []),
     ...(report.accuracy ? [accuracyTable(report.accuracy)] : []),
     ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
     ...report.warnings.map((warning) => `warning: ${warning}`),
@@ -355,6 +368,10 @@ export function convertCommand(): Command {
       '--int16 <layers>',
       'int16 activations for so many of the costliest layers, or for those of these names, such as head/** (repeat for more)',
       collect,
+    )
+    .option(
+      '--tune',
+      'try percentile ranges, equalization and error feedback, and keep what leaves less noise in the outputs (slower)',
     )
     .option(
       '--max-drop <points>',
