@@ -46,7 +46,7 @@ import { int16Nodes } from './passes/quantize/int16-nodes';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
-import { observedTensors, quantizeGraph } from './passes/quantize/quantize-graph';
+import { observedTensors, type QuantizeOptions, quantizeGraph } from './passes/quantize/quantize-graph';
 import type { QuantizedFilter } from './quantization/affine';
 import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from './quantization/layer-weights';
@@ -475,6 +475,39 @@ export async function prepare(
   };
 }
 
+/** All that a quantization takes. */
+export interface Decided extends Omit<Prepared, 'lowBit' | 'rounded'> {
+  readonly weights: QuantizeOptions & Required<Pick<WeightOptions, 'lowBit'>>;
+  /** With what gets more than 8 bits. */
+  readonly plan: QuantizationPlan;
+  /** Layers with int16 activations. */
+  readonly int16: readonly string[];
+  readonly accuracy?: AccuracyReport;
+}
+
+/** Everything up to the quantization itself, and what gets more than 8 bits. */
+export async function decide(
+  source: Graph,
+  data: SampleSource,
+  settings: Settings,
+  options: QuantizationOptions,
+): Promise<Decided> {
+  const { lowBit, rounded, ...prepared } = await prepare(source, data, settings, options);
+  const { graph, plan } = prepared.weightPlan;
+  const { weightRange, regions } = settings;
+  const weights = { weightRange, regions, filters: new Map(), rounded, lowBit };
+  const report = progressOf(options);
+  const observations = await correctedObservations(graph, plan, prepared.observations, data, {
+    ...weights,
+    method: settings.biasCorrection,
+    samples: prepared.samples,
+    signal: options.signal,
+    onProgress: (done, total) => report('correct', done, total),
+  });
+  const refined = await refinedPlan(graph, plan, observations, data, settings, { ...options, ...weights });
+  return { ...prepared, weights, observations, ...refined };
+}
+
 /** What a configuration says of a layer, for the same to be decided again. */
 function decidedLayers(plan: WeightPlan, settings: Settings, int16: readonly string[]) {
   const weightsOf = decidedWeights(plan, settings);
@@ -527,33 +560,15 @@ export async function convertGraph(
   const settings = new Settings(options);
   if (settings.activations === 'float32') return convertWeights(source, calibration, settings, options);
   checkArgument(calibration !== undefined, 'calibration', "a source of samples or 'random'", calibration);
-  const { signal } = options;
   const report = progressOf(options);
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
-  const prepared = await prepare(source, data, settings, options);
-  const { weightPlan, lowBit, rounded, allocation, changes, samples } = prepared;
-  const { graph, plan: whole } = weightPlan;
+  const decided = await decide(source, data, settings, options);
+  const { weightPlan, weights, observations, plan, int16, accuracy, allocation, changes, samples } = decided;
+  const { graph } = weightPlan;
+  const { lowBit } = weights;
   const provenance =
-    calibration === 'random' ? { ...prepared.provenance, random: true as const } : prepared.provenance;
-  const weights = {
-    weightRange: settings.weightRange,
-    regions: settings.regions,
-    filters: new Map(),
-    rounded,
-    lowBit,
-  };
-  const observations = await correctedObservations(graph, whole, prepared.observations, data, {
-    ...weights,
-    method: settings.biasCorrection,
-    samples,
-    signal,
-    onProgress: (done, total) => report('correct', done, total),
-  });
-  const { plan, int16, accuracy } = await refinedPlan(graph, whole, observations, data, settings, {
-    ...options,
-    ...weights,
-  });
+    calibration === 'random' ? { ...decided.provenance, random: true as const } : decided.provenance;
   report('quantize', 0, 1);
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const final = { ...weightPlan, plan };

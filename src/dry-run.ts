@@ -7,15 +7,16 @@ import { Settings } from './config/settings';
 import type { NodeRecord, QuantizationReport } from './convert';
 import {
   checkQuantizationOptions,
+  decide,
   macsOf,
   nodeRecords,
-  prepare,
   type QuantizationOptions,
   withMetadata,
 } from './convert';
 import { type ExpertPackOptions, packedModelBytes } from './convert-experts';
 import { weightRecords } from './convert-weights';
 import { checkArgument, LowbitError } from './errors';
+import type { AccuracyReport } from './evaluation/accuracy-control';
 import { yieldToCancel } from './evaluation/cancelled';
 import { LoadedGraph } from './evaluation/loaded-graph';
 import { type LayerSensitivity, measureSensitivity } from './evaluation/sensitivity';
@@ -39,6 +40,14 @@ export interface DryRunOptions extends QuantizationOptions {
   experts?: ExpertPackOptions;
 }
 
+export interface DryRunLayer extends LayerSensitivity {
+  /**
+   * The lowest signal-to-noise at an output, in dB, to be expected of the model with this layer and those before it in
+   * int16 and the others in INT8.
+   */
+  readonly predictedWithInt16: number;
+}
+
 export interface DryRunReport {
   /** Model files on disk. */
   readonly bytes: { readonly before: number; readonly after: number };
@@ -57,8 +66,25 @@ export interface DryRunReport {
     readonly threads: number;
   };
   /** Each layer in INT8 alone, worst first; absent for random data. */
-  readonly layers?: readonly LayerSensitivity[];
+  readonly layers?: readonly DryRunLayer[];
+  /** Layers that would get int16 activations. */
+  readonly int16: readonly string[];
+  /** With a bar on accuracy: how it would be met. */
+  readonly accuracy?: AccuracyReport;
   readonly warnings: readonly string[];
+}
+
+/** The noise of layers adds up; that of int16 is too small to count. */
+function withPrediction(layers: readonly LayerSensitivity[]): DryRunLayer[] {
+  let noise = 0;
+  return layers
+    .toReversed()
+    .map((layer) => {
+      const predictedWithInt16 = -10 * Math.log10(noise);
+      noise += 10 ** (-layer.signalToNoise / 10);
+      return { ...layer, predictedWithInt16 };
+    })
+    .toReversed();
 }
 
 async function firstSample(source: SampleSource, graph: Graph): Promise<Sample> {
@@ -131,31 +157,40 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const settings = new Settings(options);
   const int8 = settings.activations === 'int8';
   checkArgument(int8, 'activations', 'int8, as a dry run measures layers in INT8,', settings.activations);
+  checkArgument(!options.tune, 'tune', 'false, as a dry run measures what it is told,', options.tune);
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
-  const prepared = await prepare(source, data, settings, options);
-  const { weightPlan, observations, provenance, lowBit, rounded } = prepared;
-  const { graph, plan } = weightPlan;
-  const weights = { weightRange: settings.weightRange, regions: settings.regions, rounded, lowBit };
+  const decided = await decide(source, data, settings, options);
+  const { weightPlan, weights, observations, plan, int16, accuracy, provenance } = decided;
+  const { graph } = weightPlan;
   const quantized = quantizeGraph(graph, plan, observations, weights);
-  const records = nodeRecords(weightPlan, quantized.weightFidelity, weightRecords(weightPlan, lowBit));
+  const final = { ...weightPlan, plan };
+  const records = nodeRecords(final, quantized.weightFidelity, weightRecords(final, weights.lowBit));
   const lowbit = withMetadata(quantized.graph, records, provenance, { equalized: settings.equalize });
   const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
   const sensitivity =
     calibration === 'random'
       ? undefined
-      : await measureSensitivity(graph, plan, observations, options.validation ?? unlabelled(data), {
-          weights,
-          signal,
-          onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
-        });
+      : await measureSensitivity(
+          graph,
+          weightPlan.plan,
+          observations,
+          options.validation ?? unlabelled(data),
+          {
+            weights,
+            signal,
+            onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
+          },
+        );
   return {
     bytes: { before: await modelBytes(options.input), after: packedModelBytes(lowbit, options.experts) },
     macs: macsOf(graph, plan),
     quantized: records.quantized.length,
     float: records.float,
     latency,
-    ...(sensitivity && { layers: sensitivity.layers }),
+    ...(sensitivity && { layers: withPrediction(sensitivity.layers) }),
+    int16,
+    ...(accuracy && { accuracy }),
     warnings: settings.warnings(graph),
   };
 }

@@ -15,7 +15,6 @@ import { type Config, readConfig, writeConfig } from '../config/config';
 import { type ConvertProgress, type ConvertReport, convert } from '../convert';
 import { type DryRunReport, dryRun } from '../dry-run';
 import { checkArgument, LowbitError } from '../errors';
-import type { AccuracyReport } from '../evaluation/accuracy-control';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import {
   ACTIVATIONS,
@@ -30,6 +29,7 @@ import {
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import { recoveryEffects } from '../report/recovery';
 import type { Tuning } from '../tune';
+import { accuracyTable } from './accuracy-table';
 import {
   type CommandContext,
   type CommonOptions,
@@ -179,20 +179,6 @@ async function openValidation(options: Options): Promise<LabelledSource | undefi
   if (labels === undefined) return unlabelled(await openSamples(data, imageOptions(options)));
   checkArgument(data.length === 1, '--labels', 'none unless the data is one folder of images', labels);
   return labelledImages(data[0], { imageOptions: imageOptions(options), labels, labelOffset });
-}
-
-function accuracyTable({ samples, quantized, converted, precision, kept, trials }: AccuracyReport): string {
-  const drop = (points?: number) => (points === undefined ? '' : points.toFixed(2));
-  const rows = [
-    ['all in INT8', drop(quantized.top1Drop), quantized.signalToNoise.toFixed(1)],
-    ['as converted', drop(converted.top1Drop), converted.signalToNoise.toFixed(1)],
-    ...kept.map(({ name, signalToNoise }) => [
-      `in ${precision}: ${name}`,
-      '',
-      `${signalToNoise.toFixed(1)} alone`,
-    ]),
-  ];
-  return table([`accuracy on ${samples} samples, ${trials} tried`, 'points of top-1 lost', 'dB'], rows);
 }
 
 function tuningTable({ samples, trials }: Tuning): string {

@@ -1,4 +1,5 @@
 import type { DryRunReport } from '../dry-run';
+import { accuracyTable } from './accuracy-table';
 import { megabytes, milliseconds, percent, table } from './command';
 
 /** Layers that are shown; `--json` has all. */
@@ -13,13 +14,18 @@ export function printDryRun({
   float,
   latency,
   layers,
+  int16,
+  accuracy,
   warnings,
 }: DryRunReport): string {
   const summary = table(
     ['would be', 'float', 'INT8'],
     [
       ['nodes', float.length, quantized],
-      ['multiply-accumulates', percent(100 - macs.percent), percent(macs.percent)],
+      ['multiply-accumulates', percent(100 - macs.integerPercent), percent(macs.percent)],
+      ...(macs.int16 > 0
+        ? [['multiply-accumulates in int16', '', percent(macs.integerPercent - macs.percent)]]
+        : []),
       [
         'size',
         megabytes(bytes.before),
@@ -34,17 +40,32 @@ export function printDryRun({
   );
   const worst = (layers ?? [])
     .slice(0, SHOWN)
-    .map(({ name, op, ownSignalToNoise, signalToNoise }) => [
+    .map(({ name, op, ownSignalToNoise, signalToNoise, predictedWithInt16 }) => [
       name,
       op,
       decibels(ownSignalToNoise),
       decibels(signalToNoise),
+      decibels(predictedWithInt16),
+      int16.includes(name) ? 'int16' : '',
     ]);
   return [
     summary,
     `float on ${latency.backend}; INT8 on ${latency.isa}, threads: ${latency.threads}; medians of ${latency.runs} interleaved runs`,
+    ...(accuracy ? [accuracyTable(accuracy)] : []),
     ...(worst.length > 0
-      ? [table(['alone in INT8, worst first', 'op', 'dB of its result', 'dB of the outputs'], worst)]
+      ? [
+          table(
+            [
+              'alone in INT8, worst first',
+              'op',
+              'dB of its result',
+              'dB of the outputs',
+              'expected in int16 down to here',
+              'would be',
+            ],
+            worst,
+          ),
+        ]
       : []),
     ...(float.length > 0
       ? [

@@ -14,7 +14,13 @@ const options = (more: Partial<DryRunOptions> = {}): DryRunOptions => ({
 
 test('tells the size that convert writes, and writes nothing', async () => {
   const before = readdirSync(dirname(input));
-  for (const more of [{}, { skip: ['depthwise'] }, { regions: false }]) {
+  for (const more of [
+    {},
+    { skip: ['depthwise'] },
+    { regions: false },
+    { int16: 2 },
+    { minSignalToNoise: 60 },
+  ]) {
     const predicted = await dryRun(options(more));
     const converted = await convert({ ...options(more), output: join(temporaryFolder(), 'out') });
     expect(predicted.bytes).toEqual(converted.bytes);
@@ -23,6 +29,18 @@ test('tells the size that convert writes, and writes nothing', async () => {
     expect(predicted.quantized).toBe(converted.quantized.length);
   }
   expect(readdirSync(dirname(input))).toEqual(before);
+});
+
+test('tells what int16 would be worth, and which layers would get it', async () => {
+  const { layers, int16, macs } = await dryRun(options({ int16: 2 }));
+  expect(int16).toEqual(layers!.slice(0, 2).map(({ name }) => name));
+  expect(macs.int16).toBeGreaterThan(0);
+  const predicted = layers!.map(({ predictedWithInt16 }) => predictedWithInt16);
+  expect(predicted).toEqual(predicted.toSorted((a, b) => a - b));
+  expect(predicted[0]).toBeCloseTo(
+    -10 * Math.log10(layers!.slice(1).reduce((sum, layer) => sum + 10 ** (-layer.signalToNoise / 10), 0)),
+    6,
+  );
 });
 
 test('measures every layer on its own, worst first, and the time of a prediction', async () => {

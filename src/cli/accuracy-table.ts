@@ -1,0 +1,24 @@
+import type { AccuracyReport } from '../evaluation/accuracy-control';
+import { table } from './command';
+
+/** How a bar on accuracy is met. */
+export function accuracyTable({
+  samples,
+  quantized,
+  converted,
+  precision,
+  kept,
+  trials,
+}: AccuracyReport): string {
+  const drop = (points?: number) => (points === undefined ? '' : points.toFixed(2));
+  const rows = [
+    ['all in INT8', drop(quantized.top1Drop), quantized.signalToNoise.toFixed(1)],
+    ['as converted', drop(converted.top1Drop), converted.signalToNoise.toFixed(1)],
+    ...kept.map(({ name, signalToNoise }) => [
+      `in ${precision}: ${name}`,
+      '',
+      `${signalToNoise.toFixed(1)} alone`,
+    ]),
+  ];
+  return table([`accuracy on ${samples} samples, ${trials} tried`, 'points of top-1 lost', 'dB'], rows);
+}
