@@ -43,6 +43,9 @@ function floatNodes(nodes) {
 function describe(options) {
   const named = {
     calibrationMethod: (method) => `--calibration-method ${method}`,
+    equalize: () => '--equalize',
+    errorFeedback: () => '--error-feedback',
+    tune: () => '--tune',
     int16: (layers) =>
       [layers]
         .flat()

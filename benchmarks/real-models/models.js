@@ -68,7 +68,7 @@ const MODELS = [
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
-    convert: { int16: 4 },
+    convert: { equalize: true, int16: 4 },
     score: () => landmarks('output_mesh', 192),
     bars: [['landmarkError', 'most', 1]],
   },
@@ -95,6 +95,7 @@ const MODELS = [
   {
     name: 'centernet',
     ...onPictures({ crop: 'none', mean: 0, std: 1 }),
+    convert: { int16: ['**/depthwise/**', '**/depthwise', '**/squeeze_excite/**'] },
     score: () => detections('tower_0/detections', { score: 0.3, overlap: 0.8 }),
     bars: [['detectionsListed', 'least', 95]],
   },

@@ -11,26 +11,43 @@ function argMax(values) {
 
 const percent = (part, whole) => (whole === 0 ? Number.NaN : (100 * part) / whole);
 
-/** Signal-to-noise of every output, in dB; the worst of them is the score. */
+const decibels = ({ signal, noise }) => 10 * Math.log10(signal / noise);
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
+
+/**
+ * Signal-to-noise of every output, in dB, over all samples, in which a sample of large outputs counts for many; the worst
+ * of them is the score. Beside it the median of the single samples.
+ */
 function signalToNoise() {
   const sums = new Map();
   return {
     add(float, lowbit) {
       for (const [name, { values }] of Object.entries(float)) {
-        const sum = sums.get(name) ?? { signal: 0, noise: 0 };
+        const sum = sums.get(name) ?? { signal: 0, noise: 0, samples: [] };
+        const own = { signal: 0, noise: 0 };
         const other = lowbit[name].values;
         for (let i = 0; i < values.length; i++) {
-          sum.signal += values[i] ** 2;
-          sum.noise += (values[i] - other[i]) ** 2;
+          own.signal += values[i] ** 2;
+          own.noise += (values[i] - other[i]) ** 2;
         }
+        sum.signal += own.signal;
+        sum.noise += own.noise;
+        sum.samples.push(decibels(own));
         sums.set(name, sum);
       }
     },
     result() {
-      const decibels = [...sums].map(([name, s]) => [name, 10 * Math.log10(s.signal / s.noise)]);
+      const outputs = [...sums];
+      const all = outputs.map(([name, sum]) => [`dB ${name}`, decibels(sum)]);
+      const medians = outputs.map(([name, { samples }]) => [`median dB ${name}`, median(samples)]);
       return {
-        signalToNoise: Math.min(...decibels.map(([, d]) => d)),
-        ...Object.fromEntries(decibels.map(([name, d]) => [`dB ${name}`, d])),
+        signalToNoise: Math.min(...all.map(([, value]) => value)),
+        medianSignalToNoise: Math.min(...medians.map(([, value]) => value)),
+        ...Object.fromEntries([...all, ...medians]),
       };
     },
   };

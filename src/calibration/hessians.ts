@@ -43,16 +43,25 @@ export const MOST_INPUTS = 4096;
 const BYTES_AT_A_TIME = 2 ** 29;
 
 /** Rows of one sample that are counted at most, evenly spread: neighbours tell nearly the same. */
-const ROWS_A_SAMPLE = 512;
+const MOST_ROWS = 512;
+
+/** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would tell little. */
+const FEW_ROWS = 32;
+const ROWS_A_DEPTH = 16;
 
 /** Rows of `depth` values out of an activation: its own rows, or the patches under a window, every `step`-th. */
-function rowsOf(values: Float32Array, shape: readonly number[], { depth, window }: LayerInput): Float32Array {
+function rowsOf(
+  values: Float32Array,
+  shape: readonly number[],
+  { depth, window }: LayerInput,
+  most: number,
+): Float32Array {
   const channels = shape.at(-1)!;
   const [height, width] = window ? shape.slice(1) : [1, 1];
   const axes = window && resolveWindow(height, width, window);
   const out = axes ? axes.rows.out * axes.columns.out : 1;
   const count = (axes ? shape[0] : values.length / channels) * out;
-  const step = Math.max(1, Math.ceil(count / ROWS_A_SAMPLE));
+  const step = Math.max(1, Math.ceil(count / most));
   const rows = new Float32Array(Math.ceil(count / step) * depth);
   for (let row = 0; row * step < count; row++) {
     const at = row * step;
@@ -87,7 +96,8 @@ class Moments {
     const values = tensor.dataSync() as Float32Array;
     const channels = tensor.shape.at(-1)!;
     const turned = rotation ? rotateRows(values, values.length / channels, channels, rotation) : values;
-    const rows = rowsOf(turned, tensor.shape, this.layer);
+    const most = this.rows < ROWS_A_DEPTH * depth ? MOST_ROWS : FEW_ROWS;
+    const rows = rowsOf(turned, tensor.shape, this.layer, most);
     const product = tf.tidy(() => {
       const x = tf.tensor2d(rows, [rows.length / depth, depth]);
       return tf.matMul(x, x, true, false).dataSync();
