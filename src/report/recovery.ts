@@ -30,6 +30,11 @@ const PASSES: readonly RecoveryPass[] = [
     off: { weightRange: 'max' },
   },
   {
+    name: 'error feedback',
+    used: ({ errorFeedback }) => errorFeedback === true,
+    off: { errorFeedback: false },
+  },
+  {
     name: 'fast bias correction',
     used: ({ biasCorrection }) => biasCorrection === 'fast',
     off: { biasCorrection: 'none' },

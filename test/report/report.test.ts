@@ -77,13 +77,19 @@ test('compares the layers of an equalized model at its own scales', async () => 
 
 test('tells what each way to recover accuracy was worth', async () => {
   const output = join(temporaryFolder(), 'recovered');
-  const asked = { equalize: true, weightRange: 'mse', biasCorrection: 'sequential' } as const;
+  const asked = {
+    equalize: true,
+    weightRange: 'mse',
+    errorFeedback: true,
+    biasCorrection: 'sequential',
+  } as const;
   const conversion = await convert({ input: models.float, output, calibration: samples, ...asked });
   const options = { float: models.float, calibration: samples, conversion };
   const effects = await recoveryEffects(options);
   expect(effects.map(({ pass }) => pass)).toEqual([
     'equalization',
     'weight ranges by least squares',
+    'error feedback',
     'sequential bias correction',
   ]);
   const whole = await compare({
@@ -99,7 +105,7 @@ test('tells what each way to recover accuracy was worth', async () => {
     expect(effect.without).toBeGreaterThan(10);
   }
   // The weights of this model are even: none is worth cutting off.
-  for (const effect of [effects[0], effects[2]]) expect(effect.without).not.toBe(effect.with);
+  for (const effect of [effects[0], effects[3]]) expect(effect.without).not.toBe(effect.with);
   const without = await convert({
     input: models.float,
     output: join(temporaryFolder(), 'without'),
