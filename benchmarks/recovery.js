@@ -13,7 +13,7 @@ const { signalToNoise } = require('./real-models/scores');
 
 const NAMES = ['mobilenet_v2_1.0_224_float', 'resnet20_cifar10', 'facemesh', 'blazeface-front'];
 
-const SOME_SAMPLES = 24;
+const SOME_SAMPLES = 12;
 
 const NONE = { biasCorrection: 'none', equalize: false };
 
@@ -45,12 +45,13 @@ async function main(names, options) {
   for (const name of names.length > 0 ? names : NAMES) {
     const model = { ...MODELS.find((m) => m.name === name), convert: {}, score: signalToNoise };
     for (const [variant, convert] of VARIANTS) {
-      console.error(`${name}, ${variant}...`);
       const start = performance.now();
       const { figures } = await evaluate(model, { ...options, convert });
       const seconds = (performance.now() - start) / 1000;
       const values = [figures.signalToNoise, figures.medianSignalToNoise, seconds];
-      table.push([name, variant, ...values.map((value) => value.toFixed(1))]);
+      const row = [name, variant, ...values.map((value) => value.toFixed(1))];
+      table.push(row);
+      console.error(row.join(', '));
     }
   }
   console.log(`node benchmarks/recovery.js ${process.argv.slice(2).join(' ')}`);
