@@ -13,35 +13,35 @@ class Strips {
   static constexpr int32_t kMostChannels = 4;  // up to which pixels are `kMostChannels` bytes apart
 
   static bool serve(const Window& w, int32_t channels) {
-    return channels <= kMostChannels && !w.global() && w.kernelW > 1 && w.strideW <= w.kernelW && w.dilationH == 1 && w.dilationW == 1;
+    return channels <= kMostChannels && w.kernelW > 1 && w.strideW <= w.kernelW && w.dilationH == 1 &&
+           w.dilationW == 1 && std::max(w.kernelH, w.kernelW) <= kMostKernel;
   }
 
   // For up to `count` neighbouring output pixels.
   static size_t scratchBytes(const WindowPlan& plan, const Window& w, int64_t count) {
     return static_cast<size_t>(outputRows(plan, count)) * plan.kernelH *
-               (sizeof(uint8_t*) + stripBytes(plan, columnsOf(plan, w, plan.outW))) +
+               (sizeof(uint8_t*) + stripBytes(plan, columnsOf(plan, w, std::min<int64_t>(plan.outW, count)))) +
            kOverRead;
   }
 
   // As gatherRows, for the taps that are rows of the kernel. `padding`: kernelW * channels zero points.
   static void gather(const WindowPlan& plan, const Window& w, const View& input, int64_t first, int count,
                      const uint8_t* padding, void* scratch, const uint8_t** pointers) {
-    // The columns of a strip are those of whole rows of the output, or of a part of a single one.
-    const int32_t firstX = static_cast<int32_t>(first % plan.outW);
-    const bool single = firstX + count <= plan.outW;
-    const int32_t originX = single ? firstX : 0;
-    const Columns columns{static_cast<int64_t>(originX) * w.strideW - plan.left,
-                          columnsOf(plan, w, single ? count : plan.outW)};
+    // Strips are as wide as the image, or as the part of a row of the output that they are for.
+    const bool whole = plan.outW <= count;
     const uint8_t** strips = static_cast<const uint8_t**>(scratch);  // [row of the output][ky], null in the padding
     uint8_t* free = reinterpret_cast<uint8_t*>(strips + outputRows(plan, count) * plan.kernelH);
     for (int m = 0; m < count; strips += plan.kernelH) {  // the pixels of one row of the output at a time
       const int32_t outX = static_cast<int32_t>((first + m) % plan.outW);
       const int64_t outRow = (first + m) / plan.outW;
       const int pixels = std::min(plan.outW - outX, count - m);
-      const bool follows = m > 0 && outRow % plan.outH > 0;
+      const int32_t originX = whole ? 0 : outX;
+      const Columns columns{static_cast<int64_t>(originX) * w.strideW - plan.left,
+                            columnsOf(plan, w, whole ? plan.outW : pixels)};
+      const bool follows = whole && m > 0 && outRow % plan.outH > 0;
       const int64_t top = outRow % plan.outH * w.strideH - plan.top;
       for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
-        if (follows && ky + w.strideH < plan.kernelH) {
+        if (follows && w.strideH < plan.kernelH - ky) {
           strips[ky] = strips[ky + w.strideH - plan.kernelH];  // the row before has it
         } else if (top + ky < 0 || top + ky >= plan.inH) {
           strips[ky] = nullptr;
@@ -59,6 +59,7 @@ class Strips {
   }
 
  private:
+  static constexpr int32_t kMostKernel = 32;  // bounds the scratch
   static constexpr size_t kOverRead = 64;
 
   struct Columns {

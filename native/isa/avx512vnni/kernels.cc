@@ -19,8 +19,7 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
     __m512i best = _mm512_set1_epi8(static_cast<char>(low));
     for (int r = 0; r < rowCount; ++r) best = _mm512_max_epu8(best, _mm512_loadu_si512(rows[r] + c));
     best = _mm512_min_epu8(best, _mm512_set1_epi8(static_cast<char>(high)));
-    const int count = std::min(64, channels - c);
-    _mm512_mask_storeu_epi8(out + c, _cvtu64_mask64(~uint64_t{0} >> (64 - count)), best);
+    Wide::store(out + c, best, channels - c);
   }
 }
 
