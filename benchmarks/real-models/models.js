@@ -56,6 +56,7 @@ const MODELS = [
   {
     name: 'resnet8_cifar10',
     ...onCifar10(),
+    convert: { errorFeedback: true },
     score: () => classification(),
     bars: [['drop', 'most', 0.5]],
   },
