@@ -25,9 +25,9 @@ const FORMATS: Readonly<Record<string, LowBitFormat>> = {
   codebook4: WeightFormat.Codebook4,
 };
 
-/** Rows and depth; 512 KiB and 256 MiB of float32. */
+/** Rows and depth: 256 KiB, as much as the stores alone are measured with, and 256 MiB of float32. */
 const SIZES = {
-  L2: { rows: 32, depth: 4096, limit: 'l2Stores' },
+  L2: { rows: 16, depth: 4096, limit: 'l2Stores' },
   DRAM: { rows: 16384, depth: 4096, limit: 'dramStores' },
 } as const;
 
