@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ExpertBytes, writeContainer } from '../../src/moe/store/container';
+import { fileSource } from '../../src/moe/store/file-source';
+import type { ExpertSource } from '../../src/moe/store/source';
 
 /** Bytes that tell which expert they are of. */
 export function expertBytes(layer: number, expert: number, precision = 0): Uint8Array {
@@ -35,4 +37,14 @@ export async function makeExperts(layers = 2, experts = 4): Promise<ExpertFolder
   ];
   await writeContainer(path, { layers, experts, precisions }, everyExpert(layers, experts, 2));
   return { folder, path, remove: () => rm(folder, { recursive: true }) };
+}
+
+/** A container that is read past the page cache; undefined where the file system cannot, and says so. */
+export async function openDirect(path: string): Promise<ExpertSource | undefined> {
+  try {
+    return await fileSource(path, { direct: true });
+  } catch (error) {
+    expect((error as Error).message).toContain('does not read past the page cache');
+    return undefined;
+  }
 }
