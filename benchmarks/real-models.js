@@ -39,6 +39,12 @@ function floatNodes(nodes) {
   return [...counts].sort((a, b) => b[1] - a[1]).map(([key, count]) => `  ${count} ${key}`);
 }
 
+const repeated = (option, values) =>
+  [values]
+    .flat()
+    .map((value) => `${option} '${value}'`)
+    .join('\n');
+
 /** Options of `convert` as its command line takes them. */
 function describe(options) {
   const named = {
@@ -46,11 +52,8 @@ function describe(options) {
     equalize: () => '--equalize',
     errorFeedback: () => '--error-feedback',
     tune: () => '--tune',
-    int16: (layers) =>
-      [layers]
-        .flat()
-        .map((layer) => `--int16 '${layer}'`)
-        .join('\n'),
+    int16: (layers) => repeated('--int16', layers),
+    dynamic: (layers) => repeated('--dynamic', layers),
   };
   return Object.entries(options)
     .map(([name, value]) => named[name](value))

@@ -57,7 +57,7 @@ interface Selection {
   readonly inside: ReadonlyMap<string, string>;
 }
 
-function checkOptions({ targetBits, equalize, asksInt16 }: Settings, options: QuantizationOptions): void {
+function checkOptions({ targetBits, equalize, asksReal }: Settings, options: QuantizationOptions): void {
   const { maxDrop, minSignalToNoise } = options;
   const [name] =
     Object.entries({
@@ -65,7 +65,7 @@ function checkOptions({ targetBits, equalize, asksInt16 }: Settings, options: Qu
       maxDrop,
       minSignalToNoise,
       equalize: equalize || undefined,
-      int16: asksInt16 || undefined,
+      'int16 or dynamic': asksReal || undefined,
     }).find(([, value]) => value !== undefined) ?? [];
   if (name === undefined) return;
   throw new LowbitError(

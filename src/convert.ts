@@ -42,9 +42,10 @@ import { mixWidths } from './mix-widths';
 import { equalizeActivations } from './passes/equalize-activations';
 import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
-import { int16Nodes } from './passes/quantize/int16-nodes';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
 import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
+import type { RealPrecision } from './passes/quantize/quantizable';
+import { realNodes } from './passes/quantize/real-nodes';
 import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, type QuantizeOptions, quantizeGraph } from './passes/quantize/quantize-graph';
 import type { QuantizedFilter } from './quantization/affine';
@@ -122,8 +123,8 @@ export interface NodeRecord extends Partial<WeightRecord> {
   readonly output?: string;
   /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
   readonly weightSignalToNoise?: number;
-  /** Whether it is part of a layer with int16 activations. */
-  readonly int16?: true;
+  /** How it multiplies, or serves a layer that multiplies, real values: in a layer with int16 or dynamic activations. */
+  readonly real?: RealPrecision;
   /** Why a node stays float. */
   readonly reason?: string;
   /** Its result is that of the float model times this rotation. */
@@ -242,7 +243,7 @@ export function nodeRecords(
         ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
         ...weights.get(name),
         ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
-        ...(plan.int16.has(name) && { int16: true as const }),
+        ...(plan.real.has(name) && { real: plan.real.get(name) }),
       };
     });
   });
@@ -256,7 +257,8 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['mac
   const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
     [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
   const total = sum(graph.nodes.values());
-  const int16 = sum([...plan.int16].map((name) => graph.nodes.get(name)!));
+  const wide = [...plan.real].filter(([, precision]) => precision === 'int16');
+  const int16 = sum(wide.map(([name]) => graph.nodes.get(name)!));
   const int8 = sum(plan.regions.flatMap((r) => r.nodes)) - int16;
   const percent = (part: number) => (total === 0 ? 0 : (100 * part) / total);
   return { total, int8, int16, percent: percent(int8), integerPercent: percent(int8 + int16) };
@@ -286,9 +288,10 @@ export function withMetadata(
     calibration,
     ...(equalized && { equalized }),
     layers: [
-      ...records.quantized.map(({ int16, ...record }) => ({
+      ...records.quantized.map(({ real, ...record }) => ({
         ...record,
-        precision: int16 ? 'int16' : precision,
+        precision: real === 'int16' ? real : precision,
+        ...(real === 'dynamic' && { dynamic: true }),
       })),
       ...records.float.map((record) => ({ ...record, precision: 'float32' })),
     ],
@@ -362,23 +365,24 @@ export async function optimized(
   return { graph: equalized.graph, changes: [...changes, ...equalized.changes] };
 }
 
-/** Names of the layers that get int16 activations as asked. */
-async function int16Layers(
+/** The layers that get int16 or dynamic activations as asked, by name. */
+async function realLayers(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
   data: LabelledSource,
   settings: Settings,
   { weightRange, filters, rounded, lowBit, onProgress, signal }: QuantizationOptions & WeightOptions,
-): Promise<string[]> {
-  const named = settings.int16Layers(graph, plan);
+): Promise<ReadonlyMap<string, RealPrecision>> {
+  const named = settings.realLayers(graph, plan);
   if (settings.costliestInt16 === 0) return named;
   const { layers } = await measureSensitivity(graph, plan, observations, data, {
     weights: { weightRange, filters, rounded, lowBit },
     signal,
     onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
   });
-  return [...named, ...layers.slice(0, settings.costliestInt16).map(({ name }) => name)];
+  for (const { name } of layers.slice(0, settings.costliestInt16)) named.set(name, 'int16');
+  return named;
 }
 
 /** The plan with what gets more than 8 bits, as asked or for the bar on accuracy, if there is one. */
@@ -389,17 +393,16 @@ async function refinedPlan(
   data: SampleSource,
   settings: Settings,
   options: QuantizationOptions & WeightOptions,
-): Promise<{ plan: QuantizationPlan; int16: readonly string[]; accuracy?: AccuracyReport }> {
+): Promise<Pick<Decided, 'plan' | 'real' | 'accuracy'>> {
   const { maxDrop, minSignalToNoise, validation = unlabelled(data), validationSamples, signal } = options;
-  const int16 = await int16Layers(graph, plan, observations, validation, settings, options);
+  const real = await realLayers(graph, plan, observations, validation, settings, options);
   if (maxDrop === undefined && minSignalToNoise === undefined) {
-    if (int16.length === 0) return { plan, int16 };
-    const nodes = int16Nodes(graph, plan, int16);
-    return { plan: planQuantization(graph, { float: plan.float, int16: nodes }), int16 };
+    if (real.size === 0) return { plan, real };
+    return { plan: planQuantization(graph, { float: plan.float, real: realNodes(graph, plan, real) }), real };
   }
   const bar = { maxDrop, minSignalToNoise };
   const found = await controlAccuracy(graph, plan, observations, validation, bar, {
-    int16,
+    real,
     weightRange: options.weightRange,
     filters: options.filters,
     rounded: options.rounded,
@@ -409,7 +412,8 @@ async function refinedPlan(
     onTrial: (trials) => options.onProgress?.({ stage: 'refine', done: trials, total: trials }),
   });
   const { precision, kept } = found.accuracy;
-  return { ...found, int16: [...int16, ...(precision === 'int16' ? kept.map(({ name }) => name) : [])] };
+  const chosen = precision === 'float' ? [] : kept.map(({ name }) => [name, precision] as const);
+  return { ...found, real: new Map([...real, ...chosen]) };
 }
 
 /** A model ready to be quantized. */
@@ -480,8 +484,8 @@ export interface Decided extends Omit<Prepared, 'lowBit' | 'rounded'> {
   readonly weights: QuantizeOptions & Required<Pick<WeightOptions, 'lowBit'>>;
   /** With what gets more than 8 bits. */
   readonly plan: QuantizationPlan;
-  /** Layers with int16 activations. */
-  readonly int16: readonly string[];
+  /** Layers with int16 or dynamic activations, by name. */
+  readonly real: ReadonlyMap<string, RealPrecision>;
   readonly accuracy?: AccuracyReport;
 }
 
@@ -509,11 +513,11 @@ export async function decide(
 }
 
 /** What a configuration says of a layer, for the same to be decided again. */
-function decidedLayers(plan: WeightPlan, settings: Settings, int16: readonly string[]) {
+function decidedLayers(plan: WeightPlan, settings: Settings, real: Decided['real']) {
   const weightsOf = decidedWeights(plan, settings);
   return (name: string): Partial<LayerConfig> => ({
     ...weightsOf(name),
-    ...(int16.includes(name) && { activations: 'int16' as const }),
+    ...(real.has(name) && { activations: real.get(name) }),
   });
 }
 
@@ -564,7 +568,7 @@ export async function convertGraph(
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
   const decided = await decide(source, data, settings, options);
-  const { weightPlan, weights, observations, plan, int16, accuracy, allocation, changes, samples } = decided;
+  const { weightPlan, weights, observations, plan, real, accuracy, allocation, changes, samples } = decided;
   const { graph } = weightPlan;
   const { lowBit } = weights;
   const provenance =
@@ -587,7 +591,7 @@ export async function convertGraph(
       plan,
       observedTensors(plan).map(({ ref }) => ref.node),
       samples,
-      decidedLayers(weightPlan, settings, int16),
+      decidedLayers(weightPlan, settings, real),
     ),
     warnings: [
       ...settings.warnings(graph),

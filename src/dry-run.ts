@@ -24,6 +24,7 @@ import { median } from './evaluation/session';
 import type { Graph, Sample } from './graph/ir';
 import { modelBytes } from './graph/read-graph-model';
 import { readModel } from './graph/read-model';
+import type { RealPrecision } from './passes/quantize/quantizable';
 import { quantizeGraph } from './passes/quantize/quantize-graph';
 import { importBackend, withBackend } from './runtime/backends';
 import { engineInfo } from './runtime/current-engine';
@@ -67,8 +68,8 @@ export interface DryRunReport {
   };
   /** Each layer in INT8 alone, worst first; absent for random data. */
   readonly layers?: readonly DryRunLayer[];
-  /** Layers that would get int16 activations. */
-  readonly int16: readonly string[];
+  /** Layers that would get int16 or dynamic activations, by name. */
+  readonly real: Readonly<Record<string, RealPrecision>>;
   /** With a bar on accuracy: how it would be met. */
   readonly accuracy?: AccuracyReport;
   readonly warnings: readonly string[];
@@ -161,7 +162,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
   const decided = await decide(source, data, settings, options);
-  const { weightPlan, weights, observations, plan, int16, accuracy, provenance } = decided;
+  const { weightPlan, weights, observations, plan, real, accuracy, provenance } = decided;
   const { graph } = weightPlan;
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const final = { ...weightPlan, plan };
@@ -189,7 +190,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     float: records.float,
     latency,
     ...(sensitivity && { layers: withPrediction(sensitivity.layers) }),
-    int16,
+    real: Object.fromEntries(real),
     ...(accuracy && { accuracy }),
     warnings: settings.warnings(graph),
   };

@@ -76,7 +76,7 @@ const MODELS = [
   {
     name: 'blazeface-front',
     ...onPictures({ crop: 'none', mean: 127.5, std: 127.5 }),
-    convert: { int16: ['**'] },
+    convert: { dynamic: ['**'], errorFeedback: true },
     score: () => signalToNoise(),
     bars: [['signalToNoise', 'least', 25]],
   },

@@ -114,6 +114,7 @@ struct DepthwiseArgs {
   const OutputStage* stage;
   void* scratch;       // depthwiseScratchBytes(columnCount, kernelH), 64-aligned
   uint8_t* out;        // pixel m at out + m * outStride; the bytes from `channels` to the row pitch may be written
+  float* floatOut;     // pixel m at floatOut + m * outStride (elements), instead of codes
   size_t outStride;
 };
 
@@ -150,6 +151,7 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
+struct DynamicKernels;  // dynamic.h
 struct Int16Kernels;    // int16.h
 struct Probe;           // probe.h
 struct RoutingKernels;  // routing.h
@@ -204,6 +206,9 @@ struct Kernels {
 
   // Layers with int16 activations.
   const Int16Kernels* int16;
+
+  // Layers whose int8 activations are quantized by the values at hand.
+  const DynamicKernels* dynamic;
 
   // What the instruction set can do at most.
   const Probe* probe;

@@ -1,20 +1,43 @@
 // QuantizedConv2D, QuantizedDepthwise and QuantizedLinear.
+#include "dynamic.h"
 #include "low-bit-product.h"
 #include "ops.h"
 #include "strips.h"
 #include "weighted.h"
 #include "window.h"
 
+#include <limits>
+
 namespace lowbit {
 namespace {
 
-void checkWeighted(const OpReader& reader, const Tensor& input, const Tensor& output, bool mayBeFloat) {
-  const bool outputOk =
-      output.type == TensorType::kInt8 || (mayBeFloat && output.type == TensorType::kFloat32);
-  if (input.type != TensorType::kInt8 || !outputOk) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: expected an int8 input and an int8%s output.", reader.label().c_str(),
-         mayBeFloat ? " or float32" : "");
+void checkWeighted(const OpReader& reader, const Tensor& input, const Tensor& output) {
+  if (input.type != TensorType::kInt8 || (output.type != TensorType::kInt8 && output.type != TensorType::kFloat32)) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: expected an int8 input and an int8 or float32 output.", reader.label().c_str());
   }
+}
+
+// Dynamic codes as plain ones of which the caller knows what they stand for.
+Tensor plainCodes() {
+  Tensor tensor;
+  tensor.type = TensorType::kInt8;
+  return tensor;
+}
+
+Activation noActivation() {
+  Activation activation{};
+  activation.codeMin = -128;
+  activation.codeMax = 127;
+  activation.preScale = 1;
+  activation.realMin = -std::numeric_limits<float>::infinity();
+  activation.realMax = std::numeric_limits<float>::infinity();
+  return activation;
+}
+
+void checkGranularity(const OpReader& reader, const Tensor& input, bool suits) {
+  if (suits) return;
+  fail(LOWBIT_INVALID_PROGRAM, "%s: does not take codes of granularity %d.", reader.label().c_str(),
+       static_cast<int32_t>(input.granularity));
 }
 
 struct WeightSums {
@@ -41,6 +64,13 @@ class Convolution : public Operator {
     Window window;
     int32_t inChannels, outChannels, groups;
   };
+
+  static WeightSums weightSums(const Geometry& geometry, const int8_t* filter) {
+    const int64_t perOutput = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW *
+                              (geometry.inChannels / geometry.groups);
+    return WeightSums(filter, perOutput * geometry.outChannels, geometry.outChannels,
+                      [=](int64_t i) { return i / perOutput; });
+  }
 
   // filter [outChannels][taps][inChannels / groups]
   Convolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
@@ -87,6 +117,7 @@ class Convolution : public Operator {
         SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * depth() * geometry_.groups, maxRows(),
                     matrices_[0].blocks().size(), geometry_.groups == 1 && geometry_.outChannels > 2 * pixels});
     const OutputStage stage = stage_.output();
+    const uint8_t* padding = input.padding ? input.padding : zeroRow_.data();
     context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
       const int64_t first = split.firstRow(chunk);
       const int count = static_cast<int>(std::min(split.rows, pixels - first));
@@ -96,10 +127,10 @@ class Convolution : public Operator {
       if (!direct) {
         pointers = reinterpret_cast<const uint8_t**>(scratch + gemmScratchBytes_);
         if (strips_) {
-          Strips::gather(plan, geometry_.window, input, first, count, zeroRow_.data(),
+          Strips::gather(plan, geometry_.window, input, first, count, padding,
                          scratch + gemmScratchBytes_ + pointerBytes(), pointers);
         } else {
-          gatherRows(plan, geometry_.window, input, first, count, zeroRow_.data(), pointers);
+          gatherRows(plan, geometry_.window, input, first, count, padding, pointers);
         }
       }
       for (int32_t g = 0; g < geometry_.groups; ++g) {
@@ -150,10 +181,7 @@ class Convolution : public Operator {
   static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
                                 const Filter& offsets, const Activation& activation, const Tensor& input,
                                 const Tensor& output) {
-    const int64_t perOutput = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW *
-                              (geometry.inChannels / geometry.groups);
-    const WeightSums sums(filter, perOutput * geometry.outChannels, geometry.outChannels,
-                          [=](int64_t i) { return i / perOutput; });
+    const WeightSums sums = weightSums(geometry, filter);
     return ChannelStage(reader, offsets, geometry.outChannels, input, output, activation, sums.sums,
                         sums.magnitudes);
   }
@@ -170,12 +198,17 @@ class Convolution : public Operator {
 // One filter a channel, multiplier 1.
 class Depthwise : public Operator {
  public:
+  static WeightSums weightSums(int32_t channels, int64_t taps, const int8_t* filter) {
+    return WeightSums(filter, taps * channels, channels, [=](int64_t i) { return i % channels; });
+  }
+
   // filter [taps][channels]
   Depthwise(OpReader& reader, const Kernels& kernels, const Window& window, int32_t channels, const int8_t* filter,
             const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         window_(window),
         channels_(channels),
+        toFloat_(output.type == TensorType::kFloat32),
         stage_(makeStage(reader, channels, taps(), filter, offsets, activation, input, output)),
         zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
         columnScratchBytes_(alignUp(
@@ -222,14 +255,19 @@ class Depthwise : public Operator {
       args.packed = packed_.data();
       args.stage = &stage;
       args.scratch = scratch;
-      args.out = context.output.row(row * plan.outW + firstX);
-      args.outStride = context.output.pitch();
+      if (toFloat_) {
+        args.floatOut = context.output.floats() + (row * plan.outW + firstX) * channels_;
+        args.outStride = channels_;
+      } else {
+        args.out = context.output.row(row * plan.outW + firstX);
+        args.outStride = context.output.pitch();
+      }
       context.kernels.depthwise(args);
       context.runEpilogue(Rows{row * plan.outW + firstX, args.outputs, 0, channels_});
     });
   }
 
-  bool takesEpilogue() const override { return true; }
+  bool takesEpilogue() const override { return !toFloat_; }
 
   size_t packedBytes() const override { return packed_.bytes(); }
 
@@ -258,10 +296,11 @@ class Depthwise : public Operator {
       const uint8_t* first = input.row((image * plan.inH + (rowInside ? y : 0)) * plan.inW);
       const int before = static_cast<int>(std::clamp<int64_t>(-left, 0, columnCount));
       const int end = rowInside ? static_cast<int>(std::clamp<int64_t>(plan.inW - left, before, columnCount)) : before;
-      std::fill(pointers, pointers + before, zeroRow_.data());
+      const uint8_t* padding = input.padding ? input.padding : zeroRow_.data();
+      std::fill(pointers, pointers + before, padding);
       const uint8_t* pixel = first + (left + before) * static_cast<int64_t>(input.pitch());
       for (int x = before; x < end; ++x, pixel += input.pitch()) pointers[x] = pixel;
-      std::fill(pointers + end, pointers + columnCount, zeroRow_.data());
+      std::fill(pointers + end, pointers + columnCount, padding);
     }
   }
 
@@ -270,13 +309,13 @@ class Depthwise : public Operator {
   static ChannelStage makeStage(OpReader& reader, int32_t channels, int32_t taps, const int8_t* filter,
                                 const Filter& offsets, const Activation& activation, const Tensor& input,
                                 const Tensor& output) {
-    const WeightSums sums(filter, static_cast<int64_t>(taps) * channels, channels,
-                          [=](int64_t i) { return i % channels; });
+    const WeightSums sums = weightSums(channels, taps, filter);
     return ChannelStage(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes);
   }
 
   Window window_;
   int32_t channels_;
+  bool toFloat_;
   ChannelStage stage_;
   std::vector<uint8_t> zeroRow_;
   size_t columnScratchBytes_;
@@ -334,13 +373,38 @@ const int8_t* filterBytes(OpReader& reader, const Filter& filter, int64_t taps, 
 
 constexpr int32_t kMaxChannels = 1 << 20;
 
+// A bias of real values is not for the product of the codes.
+Filter withoutBias(Filter filter) {
+  filter.biasOffset = -1;
+  return filter;
+}
+
+std::unique_ptr<Operator> makeDynamicConvolution(OpReader& reader, const Kernels& kernels,
+                                                 const Convolution::Geometry& geometry, const int8_t* bytes,
+                                                 const Filter& filter, const Activation& activation,
+                                                 const Tensor& input, const Tensor& output) {
+  DynamicStage stage(reader, filter, activation, output, Convolution::weightSums(geometry, bytes).sums);
+  auto product = std::make_unique<Convolution>(reader, kernels, geometry, bytes, withoutBias(filter), noActivation(),
+                                               plainCodes(), output);
+  // Strips take a row of the kernel at once.
+  const int32_t padded = geometry.inChannels * geometry.window.kernelW;
+  return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, padded);
+}
+
+// Each row of the input makes one of the output.
+bool isPointwise(const Window& w) {
+  const bool padded = w.mode == 0 && (w.top || w.bottom || w.left || w.right);
+  return w.kernelH == 1 && w.kernelW == 1 && w.strideH == 1 && w.strideW == 1 && !padded;
+}
+
 }  // namespace
 
 std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
   if (input.type == TensorType::kInt16) return makeWideConv2D(reader, output);
-  checkWeighted(reader, input, output, true);
-  const Filter filter = reader.filter();
+  const bool dynamic = input.type == TensorType::kDynamicInt8;
+  if (!dynamic) checkWeighted(reader, input, output);
+  const Filter filter = dynamic ? reader.int8Filter() : reader.filter();
   Convolution::Geometry geometry;
   geometry.inChannels = reader.word("input channels", 1, kMaxChannels);
   geometry.outChannels = reader.word("output channels", 1, kMaxChannels);
@@ -365,13 +429,19 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
   }
   const int8_t* bytes =
       filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
+  if (dynamic) {
+    checkGranularity(reader, input, input.granularity == Granularity::kSample ||
+                                        (input.granularity == Granularity::kRow && isPointwise(geometry.window)));
+    return makeDynamicConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
+  }
   return std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
 }
 
 std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                         const Tensor& output) {
   if (input.type == TensorType::kInt16) return makeWideDepthwise(reader, output);
-  checkWeighted(reader, input, output, false);
+  const bool dynamic = input.type == TensorType::kDynamicInt8;
+  if (!dynamic) checkWeighted(reader, input, output);
   const Filter filter = reader.int8Filter();
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
   const int32_t multiplier = reader.word("channel multiplier", 1, kMaxChannels / channels);
@@ -380,6 +450,13 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
   const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
   const int32_t outputs = channels * multiplier;
   const int8_t* bytes = filterBytes(reader, filter, taps, 1, outputs);
+  if (dynamic) {
+    checkGranularity(reader, input, input.granularity == Granularity::kChannel && multiplier == 1);
+    DynamicStage stage(reader, filter, activation, output, Depthwise::weightSums(channels, taps, bytes).sums);
+    auto product = std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, withoutBias(filter),
+                                               noActivation(), plainCodes(), output);
+    return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, channels);
+  }
   if (multiplier == 1) {
     return std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, filter, activation, input, output);
   }
@@ -395,8 +472,9 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
 std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
   if (input.type == TensorType::kInt16) return makeWideLinear(reader, output);
-  checkWeighted(reader, input, output, true);
-  const Filter filter = reader.filter();
+  const bool dynamic = input.type == TensorType::kDynamicInt8;
+  if (!dynamic) checkWeighted(reader, input, output);
+  const Filter filter = dynamic ? reader.int8Filter() : reader.filter();
   const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
   const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
   const Activation activation = reader.activation();
@@ -404,8 +482,13 @@ std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, c
   if (filter.format == WeightFormat::kInt8) {
     const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
     const Convolution::Geometry geometry{kPointwise, inFeatures, outFeatures, 1};
-    product =
-        std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+    if (dynamic) {
+      checkGranularity(reader, input, input.granularity == Granularity::kRow);
+      product = makeDynamicConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
+    } else {
+      product =
+          std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+    }
   } else {
     product =
         makeLowBitProduct(reader, kernels, kPointwise, inFeatures, outFeatures, filter, activation, input, output);

@@ -15,6 +15,8 @@ namespace lowbit {
 struct View {
   uint8_t* data = nullptr;
   const Shape* shape = nullptr;
+  // The pixel that lies around the tensor, for windows; null: one of zero points, which the op has.
+  const uint8_t* padding = nullptr;
 
   size_t pitch() const { return rowPitch(shape->channels()); }
   uint8_t* row(int64_t index) const { return data + static_cast<size_t>(index) * pitch(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../ops/dynamic.h"
 #include "../ops/int16.h"
 
 namespace lowbit {
@@ -15,6 +16,7 @@ constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
   if (tensor.type == TensorType::kInt16) return wideTensorBytes(shape);
+  if (tensor.type == TensorType::kDynamicInt8) return dynamicTensorBytes(shape, tensor.granularity);
   return static_cast<size_t>(shape.elements()) * 4;
 }
 

@@ -10,7 +10,7 @@ namespace lowbit {
 namespace {
 
 constexpr int32_t kMagic = 0x5150424c;  // 'LBPQ'
-constexpr int32_t kVersion = 3;
+constexpr int32_t kVersion = 4;
 constexpr int32_t kHeaderWords = 8;
 constexpr int32_t kMaxNameBytes = 1024;
 
@@ -49,6 +49,7 @@ enum Kind : int32_t {
   kQuantizeInt16 = 40,
   kRealAffine,
   kRealFunction,
+  kQuantizeDynamic,
 };
 
 struct KindRow {
@@ -94,8 +95,8 @@ constexpr KindRow kKinds[] = {
     {"Gather"},
 };
 
-// By kind, from 40: what int16 activations need.
-constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}};
+// By kind, from 40: what layers on real values need.
+constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}, {"QuantizeDynamic"}};
 constexpr int32_t kFirstWideKind = 40;
 
 const KindRow* kindRow(int32_t kind) {
@@ -145,7 +146,7 @@ class Words {
 Tensor decodeTensor(Words& words, size_t index) {
   Tensor tensor;
   const int32_t type = words.take("tensors");
-  if (type < 0 || type > 3) {
+  if (type < 0 || type > 4) {
     fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has type %d, which this version does not know.", index, type);
   }
   tensor.type = static_cast<TensorType>(type);
@@ -164,6 +165,12 @@ Tensor decodeTensor(Words& words, size_t index) {
     fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has zero point %d, expected -128 to 127.", index, zeroPoint);
   }
   tensor.zeroPoint = zeroPoint + 128;
+  if (tensor.type == TensorType::kDynamicInt8) {
+    if (zeroPoint < 0 || zeroPoint > 2) {
+      fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has granularity %d, expected 0 to 2.", index, zeroPoint);
+    }
+    tensor.granularity = static_cast<Granularity>(zeroPoint);
+  }
   int64_t known = 1;
   for (int i = 0; i < tensor.declared.rank; ++i) {
     const int32_t dim = words.take("tensors");
@@ -243,6 +250,7 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
     case kRealAffine: return makeRealAffine(reader, inputs[0], output);
     case kRealFunction: return makeRealFunction(reader, inputs[0], output);
+    case kQuantizeDynamic: return makeQuantizeDynamic(reader, inputs[0], output);
     default: return makeGather(reader, inputs[0], output);
   }
 }
@@ -323,7 +331,8 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
     if (id < 0 || static_cast<size_t>(id) >= tensorCount) {
       fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is not one of %zu.", what, id, tensorCount);
     }
-    if (program.tensors[id].type == TensorType::kInt8 || program.tensors[id].type == TensorType::kInt16) {
+    const TensorType type = program.tensors[id].type;
+    if (type != TensorType::kFloat32 && type != TensorType::kInt32) {
       fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is int8 or int16; only float32 and int32 cross the border.", what, id);
     }
   };

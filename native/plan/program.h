@@ -9,12 +9,16 @@
 
 namespace lowbit {
 
-enum class TensorType : int32_t { kFloat32 = 0, kInt8 = 1, kInt16 = 2, kInt32 = 3 };
+enum class TensorType : int32_t { kFloat32 = 0, kInt8 = 1, kInt16 = 2, kInt32 = 3, kDynamicInt8 = 4 };
+
+// What has a scale and a zero point of its own in a tensor of dynamic int8 codes.
+enum class Granularity : int32_t { kSample = 0, kRow = 1, kChannel = 2 };
 
 struct Tensor {
   TensorType type = TensorType::kFloat32;
   float scale = 1;
   int32_t zeroPoint = 0;  // unsigned code: the program's zero point + 128
+  Granularity granularity = Granularity::kSample;  // of dynamic int8 codes, in the place of a zero point
   Shape declared;         // -1: known when planned
 };
 

@@ -65,6 +65,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   equalize?: boolean;
   weightRange?: WeightRange;
   int16?: string[];
+  dynamic?: string[];
   biasCorrection?: BiasCorrection;
   weights?: WeightsOption;
   group?: Group;
@@ -356,12 +357,17 @@ export function convertCommand(): Command {
       collect,
     )
     .option(
+      '--dynamic <layers>',
+      'INT8 activations scaled when the model runs, by the values at hand, for layers of these names (repeat for more)',
+      collect,
+    )
+    .option(
       '--tune',
       'try percentile ranges, equalization and error feedback, and keep what leaves less noise in the outputs (slower)',
     )
     .option(
       '--max-drop <points>',
-      'the fewest layers in int16, or in float, that keep the loss of top-1 to this',
+      'the fewest layers with dynamic activations, in int16, or in float, that keep the loss of top-1 to this',
       real,
     )
     .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)

@@ -14,7 +14,7 @@ export function printDryRun({
   float,
   latency,
   layers,
-  int16,
+  real,
   accuracy,
   warnings,
 }: DryRunReport): string {
@@ -46,7 +46,7 @@ export function printDryRun({
       decibels(ownSignalToNoise),
       decibels(signalToNoise),
       decibels(predictedWithInt16),
-      int16.includes(name) ? 'int16' : '',
+      real[name] ?? '',
     ]);
   return [
     summary,

@@ -21,8 +21,11 @@ const rotate = z.literal([true, false, ...ROTATION_BLOCKS], {
   error: `expected true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
 });
 
-/** What a layer reads; int16: with int16 weights, and real values as its result. */
-const layerActivations = z.enum(['int8', 'int16'], { error: 'expected int8 or int16' });
+/**
+ * What a layer reads; int16: with int16 weights, and real values as its result; dynamic: int8 codes whose scales fit the
+ * values at hand, and real values as its result.
+ */
+const layerActivations = z.enum(['int8', 'int16', 'dynamic'], { error: 'expected int8, int16 or dynamic' });
 
 const method = z.enum(CALIBRATION_METHODS, { error: `expected one of ${CALIBRATION_METHODS.join(', ')}` });
 

@@ -5,6 +5,7 @@ import { KEPT_FOR_ACCURACY } from '../evaluation/accuracy-control';
 import type { Graph } from '../graph/ir';
 import { layersOf } from '../passes/quantize/layers';
 import type { QuantizationPlan } from '../passes/quantize/plan';
+import type { RealPrecision } from '../passes/quantize/quantizable';
 import {
   type Activations,
   blockOf,
@@ -67,6 +68,13 @@ export interface SettingsOptions {
    */
   int16?: number | readonly string[];
   /**
+   * Layers, by name or glob pattern of names, whose INT8 activations get their scale and zero point when the model runs, from
+   * the values at hand: one for each channel of a depthwise convolution, each pixel of a 1x1 convolution, each row of a matrix
+   * product, else each sample. What is between such layers is float32, which takes more time than INT8, and no value can be
+   * out of range. A layer that `int16` names gets that instead.
+   */
+  dynamic?: readonly string[];
+  /**
    * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
    * every intermediate. The results are the same. Default true.
    */
@@ -104,8 +112,8 @@ export class Settings {
   readonly weights: LayerWeights;
   /** How many of the costliest layers get int16 activations, beside those that are named. */
   readonly costliestInt16: number;
-  /** Whether any layer is asked to get them. */
-  readonly asksInt16: boolean;
+  /** Whether any layer is asked to get int16 or dynamic activations. */
+  readonly asksReal: boolean;
   private readonly rules: LayerRules;
 
   /**
@@ -113,7 +121,7 @@ export class Settings {
    *
    * @throws LowbitError 'invalid-argument' for a configuration that is wrong
    */
-  constructor({ config: given, skip = [], int16 = 0, ...options }: SettingsOptions) {
+  constructor({ config: given, skip = [], int16 = 0, dynamic = [], ...options }: SettingsOptions) {
     const { calibration = {}, regions, ...config } = given ? checkConfig(given, 'config') : ({} as Config);
     this.method = options.calibrationMethod ?? calibration.method ?? DEFAULT_METHOD;
     this.percentile = options.percentile ?? calibration.percentile ?? 99.99;
@@ -132,13 +140,16 @@ export class Settings {
     };
     this.costliestInt16 = typeof int16 === 'number' ? int16 : 0;
     const wide = checkConfig({ skip: typeof int16 === 'number' ? [] : int16 }, 'int16').skip ?? [];
+    const atHand = checkConfig({ skip: [...dynamic] }, 'dynamic').skip ?? [];
     const last = checkConfig({ skip }, 'skip').skip ?? [];
     const layers = [
       ...(config.layers ?? []),
+      ...atHand.map((match): LayerConfig => ({ match, activations: 'dynamic' })),
       ...wide.map((match): LayerConfig => ({ match, activations: 'int16' })),
       ...last.map((match): LayerConfig => ({ match, bits: 'float' })),
     ];
-    this.asksInt16 = this.costliestInt16 > 0 || layers.some(({ activations }) => activations === 'int16');
+    const asks = ({ activations = 'int8' }: LayerConfig) => activations !== 'int8';
+    this.asksReal = this.costliestInt16 > 0 || layers.some(asks);
     this.rules = new LayerRules({ ...config, layers });
   }
 
@@ -162,12 +173,18 @@ export class Settings {
     };
   }
 
-  /** Names of the layers of a plan that get int16 activations: by their own name, or that of a node fused into them. */
-  int16Layers(graph: Graph, plan: QuantizationPlan): string[] {
-    const wide = (name: string) => this.rules.activationsOf(name) === 'int16';
-    return layersOf(graph, plan)
-      .filter(({ nodes }) => [...nodes].some(wide))
-      .map(({ name }) => name);
+  /**
+   * The layers of a plan that get int16 or dynamic activations, by name: as is said of that, or of a node fused into them,
+   * where int16 goes before.
+   */
+  realLayers(graph: Graph, plan: QuantizationPlan): Map<string, RealPrecision> {
+    const real = new Map<string, RealPrecision>();
+    for (const { name, nodes } of layersOf(graph, plan)) {
+      const said = new Set([...nodes].map((node) => this.rules.activationsOf(node)));
+      const precision = (['int16', 'dynamic'] as const).find((each) => said.has(each));
+      if (precision) real.set(name, precision);
+    }
+    return real;
   }
 
   /** The method for each node's result: the node's own, or that of the op that stores it. */

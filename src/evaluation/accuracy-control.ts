@@ -1,11 +1,11 @@
 /**
  * Accuracy-aware mode: few layers get more bits that bring a model to a bar.
  *
- * Each layer's noise is measured alone. As many layers as it takes get int16 activations, those first whose noise is
- * largest for what int16 costs them in time, their number found by doubling and halving; then the costly ones of them are
- * given back to INT8 where the bar is met without. Where int16 is not enough, the noisiest layers are left in float
- * instead; then each of them, the least noisy first, is quantized again if the bar is met without it. Every verdict is
- * that of the whole converted model on the validation data.
+ * Each layer's noise is measured alone. As many layers as it takes get dynamic activations, those first whose noise is
+ * largest for what that costs them in time, their number found by doubling and halving; then the costly ones of them are
+ * given back where the bar is met without. Where dynamic activations are not enough, int16 ones are tried in the same way,
+ * and then the noisiest layers are left in float instead; each of them, the least noisy first, is quantized again if the bar
+ * is met without it. Every verdict is that of the whole converted model on the validation data.
  *
  * @see NNCF, quantize_with_accuracy_control (rank, then revert until the drop is small enough)
  */
@@ -15,11 +15,12 @@ import { LowbitError } from '../errors';
 import { countMacs } from '../graph/count-macs';
 import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
-import { int16Nodes } from '../passes/quantize/int16-nodes';
 import { layersOf } from '../passes/quantize/layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
+import type { RealPrecision } from '../passes/quantize/quantizable';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
+import { realNodes } from '../passes/quantize/real-nodes';
 import { importBackend, withBackend } from '../runtime/backends';
 import { type LayerSensitivity, measureSensitivity } from './sensitivity';
 import { type AccuracyFigures, Validation } from './validation';
@@ -37,12 +38,12 @@ export interface AccuracyBar {
   minSignalToNoise?: number;
 }
 
-/** int16: int16 activations and weights; float: not quantized. */
-export type Precision = 'int16' | 'float';
+/** dynamic: int8 activations by the values at hand; int16: int16 activations and weights; float: not quantized. */
+export type Precision = RealPrecision | 'float';
 
 export interface AccuracyControlOptions extends WeightOptions {
-  /** Layers that have int16 activations whatever the bar. */
-  int16?: readonly string[];
+  /** Layers that have int16 or dynamic activations whatever the bar. */
+  real?: ReadonlyMap<string, RealPrecision>;
   /** How many validation samples to use at most. Default 128. */
   samples?: number;
   /** Told how many models were measured. */
@@ -108,14 +109,14 @@ class Trials {
   }
 
   private planWith(kept: readonly string[], precision: Precision): QuantizationPlan {
-    const { int16: always = [] } = this.options;
     const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
     const float = new Map([
       ...this.plan.float,
       ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
     ]);
-    const wide = precision === 'int16' ? [...always, ...kept] : always;
-    return planQuantization(this.graph, { float, int16: int16Nodes(this.graph, this.plan, wide) });
+    const real = new Map(this.options.real);
+    if (precision !== 'float') for (const layer of kept) real.set(layer, precision);
+    return planQuantization(this.graph, { float, real: realNodes(this.graph, this.plan, real) });
   }
 
   private async run(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
@@ -183,8 +184,8 @@ const MACS_A_VALUE = 8;
 /** Layers that are tried in INT8 again: each takes a run over the validation data. */
 const MOST_GIVEN_BACK = 16;
 
-/** What a layer takes in int16, in multiply-accumulates. */
-function costsInt16(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
+/** What a layer takes on real values, in multiply-accumulates. */
+function costs(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
   return (name) => {
     const node = graph.nodes.get(name)!;
     const values = (shapes.get(refKey(output(name))) ?? []).reduce((product, d) => product * Math.abs(d), 1);
@@ -192,19 +193,20 @@ function costsInt16(graph: Graph, { shapes }: QuantizationPlan): (name: string) 
   };
 }
 
-/** The layers that reach the bar in int16, if any do; `layers` are the noisiest first. */
-async function widest(
+/** The layers that reach the bar in a precision, if any do; `layers` are the noisiest first. */
+async function fewest(
   trials: Trials,
   layers: readonly LayerSensitivity[],
   costOf: (name: string) => number,
+  precision: RealPrecision,
 ): Promise<string[] | undefined> {
   const worth = ({ name, signalToNoise }: LayerSensitivity) => 10 ** (-signalToNoise / 10) / costOf(name);
   const ranking = layers.toSorted((a, b) => worth(b) - worth(a)).map(({ name }) => name);
-  const count = await smallestCount(trials, ranking, 'int16');
+  const count = await smallestCount(trials, ranking, precision);
   if (count === undefined) return undefined;
   const kept = ranking.slice(0, count);
   const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MOST_GIVEN_BACK);
-  return takeBack(trials, kept, costly, 'int16');
+  return takeBack(trials, kept, costly, precision);
 }
 
 function checkLabels({ maxDrop }: AccuracyBar, validation: Validation): void {
@@ -245,7 +247,7 @@ export async function controlAccuracy(
     const validation = await Validation.of(graph, source, samples, signal);
     checkLabels(bar, validation);
     const trials = new Trials(graph, plan, observations, validation, bar, options);
-    const all = (await trials.with([], 'int16'))!;
+    const all = (await trials.with([], 'dynamic'))!;
     const report = (trial: Trial, kept: AccuracyReport['kept'], precision: Precision) => ({
       plan: trial.plan,
       accuracy: {
@@ -257,7 +259,7 @@ export async function controlAccuracy(
         trials: trials.count,
       },
     });
-    if (all.met) return report(all, [], 'int16');
+    if (all.met) return report(all, [], 'dynamic');
     const { layers } = await measureSensitivity(graph, plan, observations, source, {
       weights: options,
       signal,
@@ -269,8 +271,12 @@ export async function controlAccuracy(
         .map(({ name, op, signalToNoise }) => ({ name, op, signalToNoise }));
       return report((await trials.with(names, precision))!, kept, precision);
     };
-    const wide = await widest(trials, layers, costsInt16(graph, plan));
-    if (wide !== undefined) return chosen(wide, 'int16');
+    for (const precision of ['dynamic', 'int16'] as const) {
+      // Most models that miss the bar with all layers in it would do so after many a trial.
+      if (!(await trials.with(ranking, precision))?.met) continue;
+      const kept = await fewest(trials, layers, costs(graph, plan), precision);
+      if (kept !== undefined) return chosen(kept, precision);
+    }
     const count = await smallestCount(trials, ranking, 'float');
     if (count === undefined) {
       throw new LowbitError(

@@ -52,6 +52,7 @@ const ELEMENT_BYTES: Readonly<Record<TensorType, number>> = {
   [TensorType.Int8]: 1,
   [TensorType.Int16]: 2,
   [TensorType.Int32]: 4,
+  [TensorType.DynamicInt8]: 1,
 };
 
 /** Bias and multiplier of an output channel. */

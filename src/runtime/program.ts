@@ -11,14 +11,18 @@
  * op       kind, record words, name bytes, name..., input count, ids..., output count, ids..., parameter words...
  * ```
  * Shapes of tensors follow from the shapes of the inputs; a dim that is not -1 is a promise that the engine checks.
- * Activations are NHWC. Real value of an int8 code: (code - zeroPoint) * scale; an int16 tensor has its scales with it.
- * Conv2D, DepthwiseConv2D (multiplier 1) and Linear take an int16 input with int16 weights to a float32 output. Arithmetic,
+ * Activations are NHWC. Real value of an int8 code: (code - zeroPoint) * scale; an int16 tensor has its scales with it, one
+ * of dynamic int8 codes its scales and zero points. Conv2D, DepthwiseConv2D (multiplier 1) and Linear take an int16 input
+ * with int16 weights, or a dynamic one with int8 weights and a float32 bias, to a float32 output. Arithmetic,
  * Prelu, pools, resizing, Concat and what moves elements take float32 inputs to a float32 output as well.
  */
 
 export const PROGRAM_MAGIC = 0x5150424c;
-/** 1: ops up to Lookup; 2: ops up to Constant, and float32 outputs of AvgPool and Lookup; 3: low-bit filters. */
-export const PROGRAM_FORMAT_VERSION = 3;
+/**
+ * 1: ops up to Lookup; 2: ops up to Constant, and float32 outputs of AvgPool and Lookup; 3: low-bit filters; 4: dynamic int8
+ * codes, and float32 outputs of DepthwiseConv2D.
+ */
+export const PROGRAM_FORMAT_VERSION = 4;
 
 /** Element types of program tensors. `int32` carries int8 codes across the TF.js border, one code an element. */
 export enum TensorType {
@@ -26,6 +30,16 @@ export enum TensorType {
   Int8 = 1,
   Int16 = 2,
   Int32 = 3,
+  DynamicInt8 = 4,
+}
+
+/** What has a scale and a zero point of its own in a tensor of dynamic int8 codes. */
+export enum Granularity {
+  Sample = 0,
+  /** All but the last axis: a pixel of an image. */
+  Row = 1,
+  /** An entry of the last axis, in one sample. */
+  Channel = 2,
 }
 
 export enum OpKind {
@@ -63,6 +77,7 @@ export enum OpKind {
   QuantizeInt16 = 40,
   RealAffine = 41,
   RealFunction = 42,
+  QuantizeDynamic = 43,
 }
 
 /**
@@ -125,7 +140,7 @@ export interface TensorSpec {
   shape: readonly number[];
   /** Real units per step; 1 for float32. */
   scale: number;
-  /** In [-128, 127]; 0 for float32. */
+  /** In [-128, 127]; 0 for float32; the granularity of dynamic int8 codes. */
   zeroPoint: number;
 }
 
@@ -171,7 +186,7 @@ interface FilterPlace {
   scaleOffset: number;
 }
 
-/** Bias int32 at s_in * s_w[c]; one float32 scale per output channel. */
+/** Bias int32 at s_in * s_w[c], or float32 in real units for a dynamic input; one float32 scale per output channel. */
 export interface Int8FilterRef extends FilterPlace {
   format: WeightFormat.Int8;
 }
@@ -261,7 +276,11 @@ export type Op = OpBase &
         window: Window;
         activation: Activation;
       }
-    /** Filter [kernel h, kernel w, channels * multiplier]; output channel c * multiplier + j reads input channel c. */
+    /**
+     * Filter [kernel h, kernel w, channels * multiplier]; output channel c * multiplier + j reads input channel c. Output int8
+     * or float32. A dynamic input has the granularity Channel; that of Conv2D is Sample, or Row for a 1x1 kernel without
+     * strides and padding; that of Linear is Row.
+     */
     | {
         kind: OpKind.DepthwiseConv2D;
         filter: Int8FilterRef | Int16FilterRef;
@@ -347,6 +366,8 @@ export type Op = OpBase &
     | { kind: OpKind.Gather; filter: StoredFilterRef; rows: number; depth: number }
     /** float32 -> int16, with a scale that fits the values at hand, one a sample; kept with the codes. */
     | { kind: OpKind.QuantizeInt16 }
+    /** float32 -> dynamic int8 codes, scales and zero points fit the values at hand and are kept with the codes. */
+    | { kind: OpKind.QuantizeDynamic }
     /** float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. */
     | {
         kind: OpKind.RealAffine;
@@ -417,6 +438,7 @@ function parameterWords(op: Op): number[] {
     case OpKind.Cast:
     case OpKind.Softmax:
     case OpKind.QuantizeInt16:
+    case OpKind.QuantizeDynamic:
       return [];
     case OpKind.RealAffine:
       return [

@@ -8,6 +8,7 @@ export const BORDER_OPS: ReadonlySet<OpKind> = new Set([
   OpKind.Dequantize,
   OpKind.Cast,
   OpKind.QuantizeInt16,
+  OpKind.QuantizeDynamic,
 ]);
 
 /** The result of an op, visible from outside. */

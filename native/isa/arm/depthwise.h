@@ -83,6 +83,18 @@ struct Depthwise {
     }
   }
 
+  template <int N>
+  static void storeReals(const DepthwiseArgs& args, const Store& store, const float* multiplier,
+                         const int32x4_t (&sums)[N][4], int m, int c0) {
+    const int count = std::min(kBlock, args.channels - c0);
+    float* out = args.floatOut + m * args.outStride + c0;
+    for (int i = 0; i < N; ++i, out += args.outStride) {
+      float reals[kBlock];
+      for (int q = 0; q < 4; ++q) vst1q_f32(reals + 4 * q, store.value(sums[i][q], vld1q_f32(multiplier + 4 * q)));
+      std::copy(reals, reals + count, out);
+    }
+  }
+
   // N output pixels from pixel m on, for the channels of a block.
   template <int N>
   static void pixels(const DepthwiseArgs& args, const Store& store, const Constants& constants, int m, int c0) {
@@ -101,6 +113,10 @@ struct Depthwise {
     const int length = args.kernelW / runs * units(args.kernelH);
     for (int r = 0; r < runs; ++r, codes += args.dilation * column, weights += static_cast<size_t>(length) * kUnit) {
       Taps::template multiply<N>(sums, codes, step, weights, length);
+    }
+    if (args.floatOut) {
+      storeReals<N>(args, store, constants.multiplier, sums, m, c0);
+      return;
     }
     // Within the pitch of its row a pixel may be written whole.
     const int count = static_cast<int>(std::min<size_t>(kBlock, args.outStride - c0));

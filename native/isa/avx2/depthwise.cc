@@ -73,6 +73,16 @@ inline void interleaveColumns(const DepthwiseArgs& args, int c0, __m256i* buffer
 template <int N>
 inline void storePixels(const DepthwiseArgs& args, const Store& store, __m256 multiplier, const __m256i (&sums)[4],
                         int m, int c0) {
+  if (args.floatOut) {
+    const int count = std::min(kLanes, args.channels - c0);
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) {
+      float reals[kLanes];
+      _mm256_storeu_ps(reals, store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), multiplier)));
+      std::copy(reals, reals + count, args.floatOut + (m + i) * args.outStride + c0);
+    }
+    return;
+  }
   __m256i rounded[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) rounded[i] = i < N ? store.round(sums[i], multiplier) : rounded[0];

@@ -1,6 +1,7 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
+#include "../dynamic.h"
 #include "../int16.h"
 #include "../probe.h"
 #include "../routing.h"
@@ -60,6 +61,7 @@ constexpr Kernels kAvx2 = {
     &avx2Rows,
     &kRouting,
     &avx2Int16,
+    &dynamic::kernels,
     &avx2Probe,
 };
 

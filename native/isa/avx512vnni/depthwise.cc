@@ -85,10 +85,30 @@ void interleaveColumns(const DepthwiseArgs& args, int c0, typename W::Vector* bu
   }
 }
 
+// Stores the real values of pixel m of the channels of a block that starts at channel c0.
+template <class W>
+inline void storeReals(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
+                       const typename W::Vector (&sums)[4], int m, int c0) {
+  constexpr int kLanes = W::codes / 4;
+  float reals[W::codes];
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) {
+    const auto value = W::mul(W::toFloat(sums[q]), W::loadFloats(multiplier + q * kLanes));
+    W::storeFloats(reals + q * kLanes, store.clamp(value));
+  }
+  float* out = args.floatOut + m * args.outStride + c0;
+  const int count = std::min(W::codes, args.channels - c0);
+  for (int c = 0; c < count; c += 4) {
+    const float* four = reals + c % 16 / 4 * kLanes + c / 16 * 4;
+    std::copy(four, four + std::min(4, count - c), out + c);
+  }
+}
+
 // Stores pixel m of the channels of a block that starts at channel c0.
 template <class W>
 inline void storePixel(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
                        const typename W::Vector (&sums)[4], int m, int c0) {
+  if (args.floatOut) return storeReals<W>(args, store, multiplier, sums, m, c0);
   typename W::Vector rounded[4];
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) rounded[q] = store.round(sums[q], W::loadFloats(multiplier + q * (W::codes / 4)));

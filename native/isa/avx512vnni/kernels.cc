@@ -1,6 +1,7 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
+#include "../dynamic.h"
 #include "../int16.h"
 #include "../probe.h"
 #include "../routing.h"
@@ -55,6 +56,7 @@ constexpr Kernels kAvx512Vnni = {
     &avx512vnniRows,
     &kRouting,
     &avx512vnniInt16,
+    &dynamic::kernels,
     &avx512vnniProbe,
 };
 

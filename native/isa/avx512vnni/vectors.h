@@ -110,6 +110,7 @@ struct Wide {
   static constexpr int codes = 64;
   static Vector load(const void* p) { return _mm512_loadu_si512(p); }
   static Float loadFloats(const float* p) { return _mm512_loadu_ps(p); }
+  static void storeFloats(float* p, Float v) { _mm512_storeu_ps(p, v); }
   static void store(void* p, Vector v) { _mm512_storeu_si512(p, v); }
   static void store(uint8_t* p, Vector v, int count) {
     _mm512_mask_storeu_epi8(p, count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1, v);
@@ -141,6 +142,7 @@ struct Half {
   static constexpr int codes = 32;
   static Vector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static Float loadFloats(const float* p) { return _mm256_loadu_ps(p); }
+  static void storeFloats(float* p, Float v) { _mm256_storeu_ps(p, v); }
   static void store(void* p, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
   static void store(uint8_t* p, Vector v, int count) {
     _mm256_mask_storeu_epi8(p, count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1, v);
@@ -172,6 +174,7 @@ struct Quarter {
   static constexpr int codes = 16;
   static Vector load(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static Float loadFloats(const float* p) { return _mm_loadu_ps(p); }
+  static void storeFloats(float* p, Float v) { _mm_storeu_ps(p, v); }
   static void store(void* p, Vector v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
   static void store(uint8_t* p, Vector v, int count) {
     _mm_mask_storeu_epi8(p, static_cast<__mmask16>(count >= 16 ? 0xffff : (1 << count) - 1), v);

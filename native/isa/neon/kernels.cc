@@ -10,6 +10,7 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
+#include "../dynamic.h"
 #include "../int16.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
@@ -179,6 +180,7 @@ constexpr Kernels kNeon = {
     &neonRows,
     &kRouting,
     &scalarInt16,
+    &dynamic::kernels,
     &neonProbe,
 };
 

@@ -1,5 +1,6 @@
 // The definition of every kernel, in the plainest code.
 #include "../kernels.h"
+#include "../dynamic.h"
 #include "../int16.h"
 
 #include <algorithm>
@@ -101,8 +102,12 @@ void depthwise(const DepthwiseArgs& args) {
           sum += static_cast<uint32_t>(columns[m * args.stride + kx * args.dilation][c] * *filter);
         }
       }
-      args.out[m * args.outStride + c] =
-          toCode(packed.value(sum, c), stage.low, stage.high, stage.zeroPoint, stage.table);
+      const float value = packed.value(sum, c);
+      if (args.floatOut) {
+        args.floatOut[m * args.outStride + c] = clampFloat(value, stage.low, stage.high);
+      } else {
+        args.out[m * args.outStride + c] = toCode(value, stage.low, stage.high, stage.zeroPoint, stage.table);
+      }
     }
   }
 }
@@ -260,6 +265,7 @@ constexpr Kernels kScalar = {
     &scalarRows,
     &kRouting,
     &scalarInt16,
+    &dynamic::kernels,
     &scalarProbe,
 };
 

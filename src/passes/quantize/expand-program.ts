@@ -267,6 +267,7 @@ class Expansion {
       case OpKind.Cast:
         return inputs[0];
       case OpKind.QuantizeInt16:
+      case OpKind.QuantizeDynamic:
       case OpKind.RealAffine:
       case OpKind.RealFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);

@@ -4,6 +4,7 @@ import type { TensorRef } from '../../graph/ir';
 import { fitsInt16 } from '../../quantization/int16-filter';
 import {
   type Activation,
+  Granularity,
   type Int8FilterRef,
   type Int16FilterRef,
   OpKind,
@@ -13,8 +14,8 @@ import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../l
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
-import type { Matcher } from './quantizable';
-import { type LayerWeights, quantizeInt16Weights, quantizeWeights } from './weights';
+import type { Matcher, RealPrecision } from './quantizable';
+import { type LayerWeights, quantizeDynamicWeights, quantizeInt16Weights, quantizeWeights } from './weights';
 import { tapShares, windowOf } from './window';
 
 /** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
@@ -50,9 +51,23 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   append(op, builder, { inputs, filter, ...builder.store(store, ownBounds(op)) });
 }
 
-function lowerInt16(op: LinearOp, builder: ProgramBuilder, result: TensorRef): void {
-  const inputs = [builder.readInt16(op.input)];
-  const filter = quantizeInt16Weights(weightsOf(op, builder), builder);
+/** How finely a layer's input can be quantized by the values at hand: each output has one scale for all it sums. */
+function granularityOf(op: LinearOp): Granularity {
+  if (op.kind === 'depthwise') return Granularity.Channel;
+  if (op.kind === 'matmul') return Granularity.Row;
+  const { kernel, strides, padding } = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
+  const { top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  const ones = [...kernel, ...strides].every((size) => size === 1);
+  return ones && top + bottom + left + right === 0 ? Granularity.Row : Granularity.Sample;
+}
+
+function lowerReal(op: LinearOp, builder: ProgramBuilder, result: TensorRef, precision: RealPrecision): void {
+  const weights = weightsOf(op, builder);
+  const wide = precision === 'int16';
+  const inputs = [
+    wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op)),
+  ];
+  const filter = wide ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
   const [realMin, realMax] = ownBounds(op);
   const output = builder.realResult(result);
   append(op, builder, { inputs, filter, output, activation: { realMin, realMax } });
@@ -83,9 +98,9 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   }
 }
 
-/** Whether the engine can run the op on int16 activations. */
-function hasInt16Form(op: LinearOp): boolean {
-  return fitsInt16(weightsPerChannel(op)) && (op.kind !== 'depthwise' || op.filter.shape[3] === 1);
+/** Whether the engine can run the op on real values. */
+function hasRealForm(op: LinearOp): boolean {
+  return op.kind !== 'depthwise' || op.filter.shape[3] === 1;
 }
 
 export const matchWeighted: Matcher = (node, { graph, shapes }) => {
@@ -105,10 +120,12 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     activations: [op.input],
     weighted: true,
     fuses: true,
-    storesFloat: kind !== 'depthwise',
+    storesFloat: true,
     lower: (builder, store) => lower(op, builder, store),
-    ...(hasInt16Form(op) && {
-      real: (builder: ProgramBuilder, result: TensorRef) => lowerInt16(op, builder, result),
+    ...(hasRealForm(op) && {
+      real: (builder: ProgramBuilder, result: TensorRef, precision: RealPrecision) =>
+        lowerReal(op, builder, result, precision),
+      overflowsInt16: !fitsInt16(weightsPerChannel(op)),
     }),
   };
 };

@@ -22,7 +22,7 @@ import { matchTransposed } from './match-transposed';
 import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
-import type { Facts, Matcher, Quantizable } from './quantizable';
+import type { Facts, Matcher, Quantizable, RealPrecision } from './quantizable';
 import { outlineRegions, regionOutputs } from './regions';
 
 /** The first that speaks for a node decides. */
@@ -42,8 +42,8 @@ const MATCHERS: readonly Matcher[] = [
 ];
 
 /**
- * A step of a region's program: an op with its store, a table over an earlier tensor, or a node of a layer with int16
- * activations, which reads and stores real values.
+ * A step of a region's program: an op with its store, a table over an earlier tensor, or a node of a layer with int16 or
+ * dynamic activations, which reads and stores real values.
  */
 export type Step =
   | {
@@ -63,6 +63,7 @@ export type Step =
       readonly node: GraphNode;
       readonly quantizable: Quantizable;
       readonly result: TensorRef;
+      readonly precision: RealPrecision;
     };
 
 export interface Region {
@@ -81,8 +82,8 @@ export interface QuantizationPlan {
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
   readonly float: ReadonlyMap<string, string>;
-  /** Names of the nodes that run on real values, their products on int16. */
-  readonly int16: ReadonlySet<string>;
+  /** The nodes that run on real values, by name, and how those of them that have weights multiply. */
+  readonly real: ReadonlyMap<string, RealPrecision>;
 }
 
 function isSource(node: GraphNode): boolean {
@@ -124,7 +125,7 @@ interface Demands {
   readonly needed: ReadonlyMap<string, { ref: TensorRef; chain?: Chain }>;
   /** What is computed of a tensor. */
   readonly readers: ReadonlyMap<string, readonly TensorRef[]>;
-  /** Tensors that a node of a layer with int16 activations reads. */
+  /** Tensors that a node of a layer on real values reads. */
   readonly realReads: ReadonlySet<string>;
 }
 
@@ -163,7 +164,7 @@ function findDemands(
 
 /**
  * Tensors that are stored as real values, by key: results that leave the region, and what only ops read that take real
- * values to such a result, or that layers with int16 activations read. Rounding logits to 8 bits before a softmax, say,
+ * values to such a result, or that layers on real values read. Rounding logits to 8 bits before a softmax, say,
  * would gain nothing.
  */
 function storedAsReals(
@@ -200,9 +201,13 @@ function planRegion(
   graph: Graph,
   nodes: readonly GraphNode[],
   candidates: ReadonlyMap<string, Quantizable>,
-  int16: ReadonlySet<string>,
+  real: ReadonlyMap<string, RealPrecision>,
 ): Region {
-  const isReal = (name: string) => int16.has(name) && candidates.get(name)?.real !== undefined;
+  const isReal = (name: string) => {
+    const candidate = candidates.get(name);
+    if (!candidate?.real || !real.has(name)) return false;
+    return real.get(name) === 'dynamic' || !candidate.overflowsInt16;
+  };
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
@@ -237,7 +242,8 @@ function planRegion(
     observed.set(key, ref);
     if (isReal(name)) {
       const quantizable = candidates.get(name)!;
-      steps.push({ kind: 'real', node: graph.nodes.get(name)!, quantizable, result: ref });
+      const precision = real.get(name)!;
+      steps.push({ kind: 'real', node: graph.nodes.get(name)!, quantizable, result: ref, precision });
       continue;
     }
     if (chain && !fused.has(refKey(chain.root))) {
@@ -287,8 +293,8 @@ function takeInAffines(graph: Graph, candidates: Map<string, Quantizable>): void
 export interface PlanOptions {
   /** Nodes to leave in float, each with the reason. */
   readonly float?: ReadonlyMap<string, string>;
-  /** Nodes of layers with int16 activations, where they have such a form. */
-  readonly int16?: ReadonlySet<string>;
+  /** Nodes that run on real values, where they have such a form. */
+  readonly real?: ReadonlyMap<string, RealPrecision>;
   /** Makes regions of ops without weights too, which no speed is gained by, to see what they cost in accuracy. */
   readonly weightless?: boolean;
 }
@@ -317,9 +323,9 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   takeInAffines(graph, candidates);
   const { regions, left } = outlineRegions(graph, candidates, options.weightless);
   for (const [name, reason] of left) float.set(name, reason);
-  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, options.int16 ?? new Set()));
+  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, options.real ?? new Map()));
   const real = planned.flatMap(({ steps }) =>
-    steps.flatMap((step) => (step.kind === 'real' ? [step.node.name] : [])),
+    steps.flatMap((step) => (step.kind === 'real' ? [[step.node.name, step.precision] as const] : [])),
   );
-  return { regions: planned, shapes, float, int16: new Set(real) };
+  return { regions: planned, shapes, float, real: new Map(real) };
 }

@@ -12,6 +12,7 @@ import type { Int16Filter } from '../../quantization/int16-filter';
 import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
+  Granularity,
   type Int8FilterRef,
   type Int16FilterRef,
   type LowBitFilterRef,
@@ -108,6 +109,7 @@ export class ProgramBuilder {
   private readonly codes = new Map<string, number>();
   private readonly reals = new Map<string, number>();
   private readonly wide = new Map<string, number>();
+  private readonly dynamic = new Map<string, number>();
 
   constructor(
     private readonly shapes: Shapes,
@@ -167,6 +169,22 @@ export class ProgramBuilder {
     const codes = this.tensor({ ...this.tensors[real], type: TensorType.Int16 });
     this.wide.set(refKey(ref), codes);
     this.op({ kind: OpKind.QuantizeInt16, name: ref.node, inputs: [real], output: codes });
+    return codes;
+  }
+
+  /** The id of the dynamic int8 codes of a tensor that was lowered before. */
+  readDynamic(ref: TensorRef, granularity: Granularity): number {
+    const key = `${refKey(ref)} by ${Granularity[granularity]}`;
+    const known = this.dynamic.get(key);
+    if (known !== undefined) return known;
+    const real = this.dequantized(ref);
+    const codes = this.tensor({
+      ...this.tensors[real],
+      type: TensorType.DynamicInt8,
+      zeroPoint: granularity,
+    });
+    this.dynamic.set(key, codes);
+    this.op({ kind: OpKind.QuantizeDynamic, name: ref.node, inputs: [real], output: codes });
     return codes;
   }
 
@@ -265,7 +283,7 @@ export class ProgramBuilder {
     });
   }
 
-  /** Whether a layer has int16 activations. */
+  /** Whether a layer reads real values. */
   get hasReal(): boolean {
     return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16);
   }
@@ -316,7 +334,7 @@ export class ProgramBuilder {
     return output;
   }
 
-  filter({ codes, scales }: QuantizedFilter, bias?: Int32Array): Int8FilterRef {
+  filter({ codes, scales }: QuantizedFilter, bias?: Int32Array | Float32Array): Int8FilterRef {
     return {
       filterOffset: this.weights.append(codes),
       ...(bias && { biasOffset: this.weights.append(bias) }),

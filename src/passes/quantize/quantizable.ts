@@ -3,6 +3,12 @@ import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import type { ChannelAffine } from '../fold-batch-norm';
 import type { ProgramBuilder, Store } from './program-builder';
 
+/**
+ * How a layer multiplies real values: as int16 codes with int16 weights, or as int8 codes with INT8 weights, in either case
+ * with scales that fit the values at hand.
+ */
+export type RealPrecision = 'int16' | 'dynamic';
+
 /** What is known of the graph while nodes are matched. */
 export interface Facts {
   readonly graph: Graph;
@@ -17,8 +23,13 @@ export interface Quantizable {
   readonly weighted?: boolean;
   /** Why it is better computed in float where nothing quantized reads it: it does not end a region. */
   readonly floatAtEnd?: string;
-  /** A layer with int16 activations reads and stores real values: appends its ops, result included. Absent: it cannot. */
-  real?(builder: ProgramBuilder, result: TensorRef): void;
+  /**
+   * A layer with int16 or dynamic activations reads and stores real values: appends its ops, result included. Absent: it
+   * cannot.
+   */
+  real?(builder: ProgramBuilder, result: TensorRef, precision: RealPrecision): void;
+  /** Its sums would not fit with int16 activations. */
+  readonly overflowsInt16?: boolean;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
   readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
   /** May take a following pointwise function into its store. */

@@ -28,13 +28,15 @@ export interface LayerWeights {
 function quantizedFilter(
   weights: LayerWeights,
   { weightRange, filters, rounded }: WeightOptions,
-  inputScale: number,
+  inputScale: number | 'dynamic',
 ): QuantizedFilter {
-  const { node, values, channels, bias } = weights;
+  const { node, values, channels, outputChannel } = weights;
   const key = `${node} at ${inputScale}`;
   const known = filters?.get(key);
   if (known) return known;
-  const plain = quantizeFilter(values, weights.outputChannel, channels, bias, inputScale, weightRange);
+  // A bias of real values does not bound the steps.
+  const [bias, scale] = inputScale === 'dynamic' ? [undefined, 1] : [weights.bias, inputScale];
+  const plain = quantizeFilter(values, outputChannel, channels, bias, scale, weightRange);
   const given = rounded?.get(node);
   // The input's scale, by which a bias may widen the steps, is another where only a part of the model is quantized.
   const filter = given?.scales.every((scale, c) => scale === plain.scales[c]) ? given : plain;
@@ -52,18 +54,29 @@ function fidelity(
   return sums.decibels;
 }
 
-/** Appends int16 weights, and a float32 bias that makes up for what rounding them does to the mean. */
-export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
-  const { node, input, values, channels, bias } = weights;
-  const filter = quantizeInt16Filter(values, weights.outputChannel, channels);
+/** A bias of real values that makes up for what rounding the weights does to the mean. */
+function realBias(
+  weights: LayerWeights,
+  filter: QuantizedFilter | Int16Filter,
+  builder: ProgramBuilder,
+): Float32Array {
+  const { node, input, channels, bias } = weights;
   builder.weightFidelity.set(node, fidelity(weights, filter));
   const means = builder.channelMeans(input);
   const correction = means && biasCorrection({ ...weights, ...filter, means });
-  const corrected = Float32Array.from(
-    { length: channels },
-    (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0),
-  );
-  return builder.int16Filter(filter, corrected);
+  return Float32Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
+}
+
+/** Appends int16 weights with a bias of real values. */
+export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
+  const filter = quantizeInt16Filter(weights.values, weights.outputChannel, weights.channels);
+  return builder.int16Filter(filter, realBias(weights, filter, builder));
+}
+
+/** Appends INT8 weights with a bias of real values, for an activation that is quantized by the values at hand. */
+export function quantizeDynamicWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
+  const filter = quantizedFilter(weights, builder.options, 'dynamic');
+  return builder.filter(filter, realBias(weights, filter, builder));
 }
 
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */

@@ -1,11 +1,12 @@
 /**
- * Which nodes run on real values when some layers get int16 activations: the layers themselves, and what else makes their
- * inputs, or these would be rounded to int8 codes on the way.
+ * Which nodes run on real values when some layers get int16 or dynamic activations: the layers themselves, and what else
+ * makes their inputs, or these would be rounded to int8 codes on the way.
  */
 import { output, refKey } from '../../graph/edit';
 import type { Graph } from '../../graph/ir';
 import { type Layer, layerOf } from './layers';
 import type { QuantizationPlan, Step } from './plan';
+import type { RealPrecision } from './quantizable';
 
 /** What of a layer must run on real values so that its result is stored as such. */
 function realPart({ name, nodes }: Layer, step: Step): string[] {
@@ -18,22 +19,31 @@ function realPart({ name, nodes }: Layer, step: Step): string[] {
 
 /**
  * @param plan everything in INT8
- * @param layers names of layers
+ * @param layers by name
+ * @returns nodes by name; one that serves several layers takes the precision that the first of them has
  */
-export function int16Nodes(graph: Graph, plan: QuantizationPlan, layers: Iterable<string>): Set<string> {
+export function realNodes(
+  graph: Graph,
+  plan: QuantizationPlan,
+  layers: ReadonlyMap<string, RealPrecision>,
+): Map<string, RealPrecision> {
   const steps = plan.regions.flatMap((region) => region.steps);
   const all = steps.map((step) => ({ step, layer: layerOf(graph, step) }));
   const byName = new Map(all.map((entry) => [entry.layer.name, entry]));
   const byResult = new Map(all.map((entry) => [refKey(entry.layer.result), entry]));
-  const nodes = new Set<string>();
-  for (const name of layers) {
+  const nodes = new Map<string, RealPrecision>();
+  for (const [name, precision] of layers) {
+    for (const node of byName.get(name)?.layer.nodes ?? []) nodes.set(node, precision);
+  }
+  for (const [name, precision] of layers) {
     const entry = byName.get(name);
     if (!entry) continue;
-    for (const node of entry.layer.nodes) nodes.add(node);
     const reads = entry.step.kind === 'lookup' ? [entry.step.from] : entry.step.quantizable.activations;
     for (const ref of reads) {
       const maker = byResult.get(refKey(ref)) ?? byResult.get(refKey(output(ref.node)));
-      if (maker) for (const node of realPart(maker.layer, maker.step)) nodes.add(node);
+      for (const node of maker ? realPart(maker.layer, maker.step) : []) {
+        if (!nodes.has(node)) nodes.set(node, precision);
+      }
     }
   }
   return nodes;
