@@ -1,6 +1,8 @@
-// The inner loops of layers whose int8 activations take their scale and zero point from the values at hand. Plain loops
-// that the compiler turns into vectors in the folder of each instruction set: every element takes the same float32
-// operations in the same order everywhere, so the variants agree to the bit.
+// The inner loops of layers whose int8 activations take their scale and zero point from the values at hand, written once
+// over the wrapper `V` of vector-kernels.h, with
+//   loadFirst(p, count, rest)   `count` lanes of p, `rest` in the others
+//   least, greatest             of all lanes
+// Every element takes the same float32 operations on every instruction set.
 #pragma once
 #include <algorithm>
 #include <cfloat>
@@ -11,13 +13,13 @@
 
 namespace lowbit {
 
-// Unsigned codes of a range [low, high] around 0: x = (code - zero) * scale.
+// Unsigned codes: x = (code - zero) * scale.
 struct DynamicRange {
   float scale;
   float inverse;
-  float zero;  // a whole number from 0 to 255
+  float zero;  // from 0 to 255
 
-  // A range too narrow for its inverse to be a float32 has code 0 for all values, and infinities end at its ends.
+  // The range [low, high] around 0, which is a code. A range too narrow for its inverse to be a float32 has code 0 for all values, and infinities end at its ends.
   DynamicRange(float low, float high) : scale(1), inverse(0), zero(0) {
     constexpr float kLargest = FLT_MAX / 2, kSmallest = 1e-30f;
     low = std::max(low, -kLargest);
@@ -35,7 +37,7 @@ struct DynamicKernels {
   void (*extrema)(const float* values, size_t count, float* low, float* high);
   // The same for each channel of `rows` rows.
   void (*channelExtrema)(const float* values, size_t rows, size_t channels, float* low, float* high);
-  // code = rint(min(max(x * inverse, -zero), 255 - zero)) + zero; NaN gives code 0. Rows of codes lie `pitch` bytes apart.
+  // code = rint(min(max(x * inverse + zero, 0), 255)); NaN gives code 0. Rows of codes lie `pitch` bytes apart.
   void (*quantize)(const float* values, size_t rows, size_t channels, const DynamicRange& range, uint8_t* codes,
                    size_t pitch);
   // The same with an inverse and a zero a channel.
@@ -53,100 +55,176 @@ struct DynamicKernels {
                          const float* shift, const float* bias, const float* sum, float low, float high);
 };
 
-namespace {
-namespace dynamic {
+extern const DynamicKernels scalarDynamic;
 
-inline float clamp(float value, float low, float high) {
-  const float above = value > low ? value : low;
-  return above < high ? above : high;
-}
+template <class V>
+struct VectorDynamic {
+  using Float = typename V::Float;
+  static constexpr size_t kLanes = V::lanes;
 
-// Adding 1.5 * 2^23 rounds half to even into the lowest bits.
-inline uint8_t code(float value, float inverse, float zero) {
-  const float rounded = clamp(value * inverse, -zero, 255.0f - zero) + (zero + 12582912.0f);
-  uint32_t bits;
-  std::memcpy(&bits, &rounded, sizeof bits);
-  return static_cast<uint8_t>(bits);
-}
+  // The inverse scales and the zero points of a vector of channels.
+  struct Codes {
+    Float inverse, zero;
 
-inline void extrema(const float* values, size_t count, float* low, float* high) {
-  constexpr size_t kLanes = 16;
-  float lows[kLanes], highs[kLanes];
-  std::fill(lows, lows + kLanes, *low);
-  std::fill(highs, highs + kLanes, *high);
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t l = 0; l < kLanes; ++l) {
-      const float x = values[i + l];
-      lows[l] = x < lows[l] ? x : lows[l];
-      highs[l] = x > highs[l] ? x : highs[l];
+    // max gives its second operand for NaN.
+    void store(Float values, uint8_t* codes) const {
+      const Float value = V::add(V::mul(values, inverse), zero);
+      V::storeCodes(codes, V::toInt(V::min(V::max(value, V::set(0.0f)), V::set(255.0f))));
+    }
+  };
+
+  struct Extrema {
+    Float low, high;
+
+    void extend(Float values) {
+      low = V::min(values, low);
+      high = V::max(values, high);
+    }
+  };
+
+  static void extrema(const float* values, size_t count, float* low, float* high) {
+    Extrema extrema{V::set(*low), V::set(*high)};
+    size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) extrema.extend(V::load(values + i));
+    if (i < count) extrema.extend(V::loadFirst(values + i, static_cast<int>(count - i), 0.0f));
+    *low = V::least(extrema.low);
+    *high = V::greatest(extrema.high);
+  }
+
+  static void channelExtrema(const float* values, size_t rows, size_t channels, float* low, float* high) {
+    size_t c = 0;
+    for (; c + kLanes <= channels; c += kLanes) {
+      Extrema extrema{V::load(low + c), V::load(high + c)};
+      const float* row = values + c;
+      for (size_t r = 0; r < rows; ++r, row += channels) extrema.extend(V::load(row));
+      V::store(low + c, extrema.low);
+      V::store(high + c, extrema.high);
+    }
+    if (c == channels) return;
+    const int rest = static_cast<int>(channels - c);
+    Extrema extrema{V::loadFirst(low + c, rest, 0.0f), V::loadFirst(high + c, rest, 0.0f)};
+    const float* row = values + c;
+    for (size_t r = 0; r < rows; ++r, row += channels) extrema.extend(V::loadFirst(row, rest, 0.0f));
+    float lows[kLanes], highs[kLanes];
+    V::store(lows, extrema.low);
+    V::store(highs, extrema.high);
+    std::copy(lows, lows + rest, low + c);
+    std::copy(highs, highs + rest, high + c);
+  }
+
+  static void quantize(const float* values, size_t rows, size_t channels, const DynamicRange& range, uint8_t* codes,
+                       size_t pitch) {
+    const Codes shared{V::set(range.inverse), V::set(range.zero)};
+    if (pitch != channels && channels < kLanes) {
+      quantizeNarrow(values, rows, channels, shared, codes, pitch);
+      return;
+    }
+    for (size_t r = 0; r < rows; ++r) {
+      quantizeRow(values + r * channels, channels, [&](size_t) { return shared; }, codes + r * pitch);
     }
   }
-  for (size_t l = 0; i < count; ++i, ++l) {
-    lows[l] = values[i] < lows[l] ? values[i] : lows[l];
-    highs[l] = values[i] > highs[l] ? values[i] : highs[l];
-  }
-  *low = *std::min_element(lows, lows + kLanes);
-  *high = *std::max_element(highs, highs + kLanes);
-}
 
-inline void channelExtrema(const float* values, size_t rows, size_t channels, float* __restrict low,
-                           float* __restrict high) {
-  for (size_t r = 0; r < rows; ++r, values += channels) {
-    for (size_t c = 0; c < channels; ++c) {
-      low[c] = values[c] < low[c] ? values[c] : low[c];
-      high[c] = values[c] > high[c] ? values[c] : high[c];
+  static void quantizeChannels(const float* values, size_t rows, size_t channels, const float* inverse,
+                               const float* zero, uint8_t* codes, size_t pitch) {
+    for (size_t r = 0; r < rows; ++r) {
+      quantizeRow(values + r * channels, channels, [&](size_t c) {
+        if (c + kLanes <= channels) return Codes{V::load(inverse + c), V::load(zero + c)};
+        const int rest = static_cast<int>(channels - c);
+        return Codes{V::loadFirst(inverse + c, rest, 0.0f), V::loadFirst(zero + c, rest, 0.0f)};
+      }, codes + r * pitch);
     }
   }
-}
 
-inline void quantize(const float* values, size_t rows, size_t channels, const DynamicRange& range,
-                     uint8_t* __restrict codes, size_t pitch) {
-  const float inverse = range.inverse, zero = range.zero;
-  for (size_t r = 0; r < rows; ++r, values += channels, codes += pitch) {
-    for (size_t c = 0; c < channels; ++c) codes[c] = code(values[c], inverse, zero);
-  }
-}
-
-inline void quantizeChannels(const float* values, size_t rows, size_t channels, const float* inverse,
-                             const float* zero, uint8_t* __restrict codes, size_t pitch) {
-  for (size_t r = 0; r < rows; ++r, values += channels, codes += pitch) {
-    for (size_t c = 0; c < channels; ++c) codes[c] = code(values[c], inverse[c], zero[c]);
-  }
-}
-
-inline void quantizeRows(const float* values, size_t rows, size_t channels, uint8_t* codes, size_t pitch, float* scale,
-                         float* shift) {
-  for (size_t r = 0; r < rows; ++r, values += channels, codes += pitch) {
-    float low = 0, high = 0;
-    extrema(values, channels, &low, &high);
-    const DynamicRange range(low, high);
-    quantize(values, 1, channels, range, codes, pitch);
-    scale[r] = range.scale;
-    shift[r] = range.scale * range.zero;
-  }
-}
-
-inline void finish(float* __restrict values, size_t rows, size_t stride, size_t count, const float* scale,
-                   const float* shift, size_t step, const float* bias, const float* sum, float low, float high) {
-  for (size_t m = 0; m < rows; ++m, values += stride, scale += step, shift += step) {
-    const float a = *scale, b = *shift;
-    for (size_t n = 0; n < count; ++n) values[n] = clamp(values[n] * a + (bias[n] - b * sum[n]), low, high);
-  }
-}
-
-inline void finishChannels(float* __restrict values, size_t rows, size_t stride, size_t count, const float* scale,
-                           const float* shift, const float* bias, const float* sum, float low, float high) {
-  for (size_t m = 0; m < rows; ++m, values += stride) {
-    for (size_t n = 0; n < count; ++n) {
-      values[n] = clamp(values[n] * scale[n] + (bias[n] - shift[n] * sum[n]), low, high);
+  static void quantizeRows(const float* values, size_t rows, size_t channels, uint8_t* codes, size_t pitch,
+                           float* scale, float* shift) {
+    for (size_t r = 0; r < rows; ++r, values += channels) {
+      float low = 0, high = 0;
+      extrema(values, channels, &low, &high);
+      const DynamicRange range(low, high);
+      const Codes own{V::set(range.inverse), V::set(range.zero)};
+      quantizeRow(values, channels, [&](size_t) { return own; }, codes + r * pitch);
+      scale[r] = range.scale;
+      shift[r] = range.scale * range.zero;
     }
   }
-}
 
-constexpr DynamicKernels kernels = {extrema,      channelExtrema, quantize,      quantizeChannels,
-                                    quantizeRows, finish,         finishChannels};
+  static void finish(float* values, size_t rows, size_t stride, size_t count, const float* scale, const float* shift,
+                     size_t step, const float* bias, const float* sum, float low, float high) {
+    for (size_t m = 0; m < rows; ++m, scale += step, shift += step) {
+      const Float a = V::set(*scale), b = V::set(*shift);
+      finishRow(values + m * stride, count, [&](size_t) { return a; }, [&](size_t) { return b; }, bias, sum, low, high);
+    }
+  }
 
-}  // namespace dynamic
-}  // namespace
+  static void finishChannels(float* values, size_t rows, size_t stride, size_t count, const float* scale,
+                             const float* shift, const float* bias, const float* sum, float low, float high) {
+    for (size_t m = 0; m < rows; ++m) {
+      finishRow(values + m * stride, count, [&](size_t n) { return load(scale, n, count); },
+                [&](size_t n) { return load(shift, n, count); }, bias, sum, low, high);
+    }
+  }
+
+  static constexpr DynamicKernels kernels() {
+    return DynamicKernels{extrema,      channelExtrema, quantize,      quantizeChannels,
+                          quantizeRows, finish,         finishChannels};
+  }
+
+ private:
+  // The vector at `at` of `count` numbers, with zeros past their end.
+  static Float load(const float* from, size_t at, size_t count) {
+    return at + kLanes <= count ? V::load(from + at)
+                                : V::loadFirst(from + at, static_cast<int>(count - at), 0.0f);
+  }
+
+  // A row of codes may be written up to its pitch, a multiple of 16 from 5 channels on.
+  template <class CodesAt>
+  static void quantizeRow(const float* values, size_t channels, CodesAt&& codesAt, uint8_t* codes) {
+    static_assert(kLanes <= 16, "a vector of codes stays within the pitch");
+    size_t c = 0;
+    for (; c + kLanes <= channels; c += kLanes) codesAt(c).store(V::load(values + c), codes + c);
+    if (c == channels) return;
+    const Float rest = V::loadFirst(values + c, static_cast<int>(channels - c), 0.0f);
+    if (channels > 4) {
+      codesAt(c).store(rest, codes + c);
+      return;
+    }
+    uint8_t few[kLanes];
+    codesAt(c).store(rest, few);
+    std::memcpy(codes + c, few, channels - c);
+  }
+
+  // Pixels of few channels, side by side at first.
+  static void quantizeNarrow(const float* values, size_t rows, size_t channels, const Codes& shared, uint8_t* codes,
+                             size_t pitch) {
+    constexpr size_t kPixels = 256;
+    uint8_t dense[kPixels * kLanes];
+    for (size_t first = 0; first < rows; first += kPixels) {
+      const size_t count = std::min(kPixels, rows - first);
+      quantizeRow(values + first * channels, count * channels, [&](size_t) { return shared; }, dense);
+      for (size_t r = 0; r < count; ++r) {
+        uint8_t* to = codes + (first + r) * pitch;
+        for (size_t c = 0; c < channels; ++c) to[c] = dense[r * channels + c];
+      }
+    }
+  }
+
+  template <class Scale, class Shift>
+  static void finishRow(float* values, size_t count, Scale&& scale, Shift&& shift, const float* bias, const float* sum,
+                        float low, float high) {
+    const Float lows = V::set(low), highs = V::set(high);
+    for (size_t n = 0; n < count; n += kLanes) {
+      const Float offset = V::sub(load(bias, n, count), V::mul(shift(n), load(sum, n, count)));
+      const Float value = V::add(V::mul(load(values, n, count), scale(n)), offset);
+      const Float clamped = V::min(V::max(value, lows), highs);
+      if (n + kLanes <= count) {
+        V::store(values + n, clamped);
+      } else {
+        float rest[kLanes];
+        V::store(rest, clamped);
+        std::copy(rest, rest + (count - n), values + n);
+      }
+    }
+  }
+};
+
 }  // namespace lowbit

@@ -112,6 +112,39 @@ class QuantizeDynamic : public Operator {
   Granularity granularity_;
 };
 
+// Values that are known to lie on a grid, such as pixels: every sample has the grid's own codes, which lose nothing. Zero
+// need not be on the grid, as a scale and a zero point would have it.
+class QuantizeGrid : public Operator {
+ public:
+  QuantizeGrid(OpReader& reader, float first, float step)
+      : Operator(reader.label()), first_(first), range_(0, 255 * step) {
+    range_.scale = step;
+    range_.inverse = 1.0f / step;
+    range_.zero = std::min(std::max(-first / step, 0.0f), 255.0f);
+  }
+
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
+
+  void run(const RunContext& context) const override {
+    const Shape& shape = *context.inputs[0].shape;
+    const DynamicGroups groups(context.output, Granularity::kSample);
+    for (int64_t s = 0; s < dynamicSamples(shape); ++s) {
+      groups.scale[s] = range_.scale;
+      groups.shift[s] = -first_;
+      groups.zero[s] = std::nearbyintf(range_.zero);
+    }
+    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
+      context.kernels.dynamic->quantize(context.inputs[0].floats() + first * shape.channels(),
+                                        static_cast<size_t>(rows), shape.channels(), range_,
+                                        context.output.row(first), context.output.pitch());
+    });
+  }
+
+ private:
+  float first_;
+  DynamicRange range_;
+};
+
 class DynamicProduct : public Operator {
  public:
   DynamicProduct(std::unique_ptr<Operator> product, DynamicStage stage, Granularity granularity,
@@ -215,6 +248,20 @@ DynamicStage::DynamicStage(OpReader& reader, const Filter& filter, const Activat
 std::unique_ptr<Operator> makeDynamicProduct(std::unique_ptr<Operator> product, DynamicStage stage,
                                              Granularity granularity, int32_t paddedChannels) {
   return std::make_unique<DynamicProduct>(std::move(product), std::move(stage), granularity, paddedChannels);
+}
+
+std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kDynamicInt8);
+  const float first = reader.real("first value of the grid");
+  const float step = reader.real("step of the grid");
+  const float last = first + 255 * step;
+  if (output.granularity != Granularity::kSample || !(step > 1e-30f) || !(first <= 0) || !(last >= 0) ||
+      !std::isfinite(first) || !std::isfinite(last)) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: a grid from %g in steps of %g, expected one around 0 for whole samples.",
+         reader.label().c_str(), static_cast<double>(first), static_cast<double>(step));
+  }
+  return std::make_unique<QuantizeGrid>(reader, first, step);
 }
 
 std::unique_ptr<Operator> makeQuantizeDynamic(OpReader& reader, const Tensor& input, const Tensor& output) {

@@ -42,6 +42,7 @@ std::unique_ptr<Operator> makeQuantizeInt16(OpReader&, const Tensor& input, cons
 std::unique_ptr<Operator> makeRealAffine(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeRealFunction(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeDynamic(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeQuantizeGrid(OpReader&, const Tensor& input, const Tensor& output);
 
 // The same ops with an int16 input.
 std::unique_ptr<Operator> makeWideConv2D(OpReader&, const Tensor& output);

@@ -50,6 +50,7 @@ enum Kind : int32_t {
   kRealAffine,
   kRealFunction,
   kQuantizeDynamic,
+  kQuantizeGrid,
 };
 
 struct KindRow {
@@ -96,7 +97,8 @@ constexpr KindRow kKinds[] = {
 };
 
 // By kind, from 40: what layers on real values need.
-constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}, {"QuantizeDynamic"}};
+constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}, {"QuantizeDynamic"},
+                                  {"QuantizeGrid"}};
 constexpr int32_t kFirstWideKind = 40;
 
 const KindRow* kindRow(int32_t kind) {
@@ -251,6 +253,7 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kRealAffine: return makeRealAffine(reader, inputs[0], output);
     case kRealFunction: return makeRealFunction(reader, inputs[0], output);
     case kQuantizeDynamic: return makeQuantizeDynamic(reader, inputs[0], output);
+    case kQuantizeGrid: return makeQuantizeGrid(reader, inputs[0], output);
     default: return makeGather(reader, inputs[0], output);
   }
 }

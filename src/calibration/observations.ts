@@ -3,6 +3,7 @@ import { refKey } from '../graph/edit';
 import type { TensorRef } from '../graph/ir';
 import type { Range } from '../quantization/affine';
 import type { Rotation } from '../quantization/hadamard';
+import type { Grid } from '../runtime/program';
 
 export interface ObservedTensor {
   readonly ref: TensorRef;
@@ -27,6 +28,8 @@ export interface Observations {
   readonly means: ReadonlyMap<string, Float64Array>;
   /** Mean square of every channel, of tensors where that was asked for. */
   readonly meanSquares?: ReadonlyMap<string, Float64Array>;
+  /** The grid that all values of a tensor lie on, of inputs of the model where there is one. */
+  readonly grids?: ReadonlyMap<string, Grid>;
   /** Means in the quantized model, of tensors where that was measured. */
   readonly quantizedMeans?: ReadonlyMap<string, Float64Array>;
 }

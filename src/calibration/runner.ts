@@ -9,6 +9,7 @@ import { rotateRows } from '../quantization/hadamard';
 import { importBackend, withBackend } from '../runtime/backends';
 import { type Observations, type ObservedTensor, observedKey } from './observations';
 import { ChannelMeanObserver } from './observers/channel-mean';
+import { GridObserver } from './observers/grid';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
 import type { Observer } from './observers/observer';
 import type { SampleSource } from './source';
@@ -100,6 +101,7 @@ function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
 /** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
   readonly mean?: ChannelMeanObserver;
+  readonly grid?: GridObserver;
 
   constructor(
     private readonly node: GraphNode,
@@ -108,6 +110,7 @@ class TensorWatch {
   ) {
     const { channels } = tensor;
     if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
+    if (node.op === 'Placeholder' && !tensor.rotation) this.grid = new GridObserver();
   }
 
   get key(): string {
@@ -125,6 +128,7 @@ class TensorWatch {
     }
     this.range.observe(values);
     this.mean?.observe(values);
+    this.grid?.observe(values);
   }
 
   private valuesOf(tensor: tf.Tensor): Float32Array {
@@ -176,7 +180,13 @@ async function observeAll(
       mean && tensor.squares ? [[key, mean.meanSquares()] as const] : [],
     ),
   );
-  return { ranges, means, meanSquares, seen, sha256: hash.digest('hex') };
+  const grids = new Map(
+    watches.flatMap(({ key, grid }) => {
+      const found = grid?.grid();
+      return found ? [[key, found] as const] : [];
+    }),
+  );
+  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest('hex') };
 }
 
 function ownMethods(
@@ -207,13 +217,14 @@ export async function calibrate(
 ): Promise<Calibration> {
   const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
   const backend = await importBackend();
-  const { ranges, means, meanSquares, seen, sha256 } = await withBackend(backend, () =>
+  const { ranges, means, meanSquares, grids, seen, sha256 } = await withBackend(backend, () =>
     observeAll(graph, tensors, source, settings),
   );
   return {
     ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
     means,
     meanSquares,
+    grids,
     provenance: {
       method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
       ...ownMethods(tensors, settings),

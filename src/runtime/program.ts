@@ -78,6 +78,7 @@ export enum OpKind {
   RealAffine = 41,
   RealFunction = 42,
   QuantizeDynamic = 43,
+  QuantizeGrid = 44,
 }
 
 /**
@@ -254,6 +255,12 @@ export interface Rotation {
   inverse?: boolean;
 }
 
+/** Equally spaced values, 256 of them, with zero among or between them. */
+export interface Grid {
+  readonly first: number;
+  readonly step: number;
+}
+
 export type BinaryKind = OpKind.Add | OpKind.Mul | OpKind.Sub | OpKind.Maximum | OpKind.Minimum;
 
 interface OpBase {
@@ -368,6 +375,8 @@ export type Op = OpBase &
     | { kind: OpKind.QuantizeInt16 }
     /** float32 -> dynamic int8 codes, scales and zero points fit the values at hand and are kept with the codes. */
     | { kind: OpKind.QuantizeDynamic }
+    /** float32 -> dynamic int8 codes, a range for each sample, of which the codes of values first + step * 0..255 are exact. */
+    | { kind: OpKind.QuantizeGrid; grid: Grid }
     /** float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. */
     | {
         kind: OpKind.RealAffine;
@@ -440,6 +449,8 @@ function parameterWords(op: Op): number[] {
     case OpKind.QuantizeInt16:
     case OpKind.QuantizeDynamic:
       return [];
+    case OpKind.QuantizeGrid:
+      return [floatBits(op.grid.first), floatBits(op.grid.step)];
     case OpKind.RealAffine:
       return [
         op.channels,

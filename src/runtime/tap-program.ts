@@ -9,6 +9,7 @@ export const BORDER_OPS: ReadonlySet<OpKind> = new Set([
   OpKind.Cast,
   OpKind.QuantizeInt16,
   OpKind.QuantizeDynamic,
+  OpKind.QuantizeGrid,
 ]);
 
 /** The result of an op, visible from outside. */

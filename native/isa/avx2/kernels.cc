@@ -34,6 +34,8 @@ using Routing = VectorRouting<Avx2>;
 constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
                                      Routing::pairs};
 
+constexpr DynamicKernels kDynamic = VectorDynamic<Avx2>::kernels();
+
 constexpr Kernels kAvx2 = {
     "avx2",
     packedGemmBytes,
@@ -61,7 +63,7 @@ constexpr Kernels kAvx2 = {
     &avx2Rows,
     &kRouting,
     &avx2Int16,
-    &dynamic::kernels,
+    &kDynamic,
     &avx2Probe,
 };
 

@@ -29,6 +29,8 @@ using Routing = VectorRouting<Avx512>;
 constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
                                      Routing::pairs};
 
+constexpr DynamicKernels kDynamic = VectorDynamic<Avx512>::kernels();
+
 constexpr Kernels kAvx512Vnni = {
     "avx512vnni",
     packedGemmBytes,
@@ -56,7 +58,7 @@ constexpr Kernels kAvx512Vnni = {
     &avx512vnniRows,
     &kRouting,
     &avx512vnniInt16,
-    &dynamic::kernels,
+    &kDynamic,
     &avx512vnniProbe,
 };
 

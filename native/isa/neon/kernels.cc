@@ -153,6 +153,8 @@ using Routing = VectorRouting<Neon>;
 constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
                                      Routing::pairs};
 
+constexpr DynamicKernels kDynamic = VectorDynamic<Neon>::kernels();
+
 constexpr Kernels kNeon = {
     "neon",
     Gemm<ByteDot>::packedBytes,
@@ -180,7 +182,7 @@ constexpr Kernels kNeon = {
     &neonRows,
     &kRouting,
     &scalarInt16,
-    &dynamic::kernels,
+    &kDynamic,
     &neonProbe,
 };
 

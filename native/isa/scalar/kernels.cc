@@ -265,7 +265,7 @@ constexpr Kernels kScalar = {
     &scalarRows,
     &kRouting,
     &scalarInt16,
-    &dynamic::kernels,
+    &scalarDynamic,
     &scalarProbe,
 };
 

@@ -268,6 +268,7 @@ class Expansion {
         return inputs[0];
       case OpKind.QuantizeInt16:
       case OpKind.QuantizeDynamic:
+      case OpKind.QuantizeGrid:
       case OpKind.RealAffine:
       case OpKind.RealFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);

@@ -184,7 +184,13 @@ export class ProgramBuilder {
       zeroPoint: granularity,
     });
     this.dynamic.set(key, codes);
-    this.op({ kind: OpKind.QuantizeDynamic, name: ref.node, inputs: [real], output: codes });
+    const grid = granularity === Granularity.Sample ? this.observations.grids?.get(refKey(ref)) : undefined;
+    this.op({
+      ...(grid ? { kind: OpKind.QuantizeGrid, grid } : { kind: OpKind.QuantizeDynamic }),
+      name: ref.node,
+      inputs: [real],
+      output: codes,
+    });
     return codes;
   }
 
