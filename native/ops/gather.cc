@@ -1,8 +1,9 @@
 // Ops whose output element comes from one input element, axis by axis: QuantizedPad, QuantizedSlice and
 // QuantizedResizeNearestNeighbor.
+#include <algorithm>
+
 #include "ops.h"
 #include "resize.h"
-#include "rows.h"
 
 namespace lowbit {
 namespace {
@@ -10,8 +11,9 @@ namespace {
 constexpr int32_t kMaxExtent = 1 << 24;
 constexpr int32_t kFill = -1;
 
-// The input index along each axis of every output index, or kFill where no input element goes. Rows are copied in runs:
-// stretches of the last axis that lie side by side in the input as well.
+// The input index along each axis of every output index, or kFill where no input element goes. The inner axes that nothing
+// happens to are one unit of memory; along the axis before them, units are copied in runs that lie side by side in the
+// input as well.
 class AxisGather : public Operator {
  public:
   AxisGather(OpReader& reader, const Tensor& input, uint8_t fill)
@@ -19,37 +21,58 @@ class AxisGather : public Operator {
 
   size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
     size_t entries = 0;
-    for (int axis = 0; axis < output.rank; ++axis) entries += static_cast<size_t>(output.dims[axis]);
-    return sizeof(int32_t) * entries + sizeof(Run) * static_cast<size_t>(output.channels());
+    int32_t longest = 1;
+    for (int axis = 0; axis < output.rank; ++axis) {
+      entries += static_cast<size_t>(output.dims[axis]);
+      longest = std::max(longest, output.dims[axis]);
+    }
+    return sizeof(int32_t) * entries + sizeof(Run) * static_cast<size_t>(longest);
   }
 
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
-    const Shape& shape = *context.output.shape;
+    const Shape &in = *input.shape, &out = *context.output.shape;
     // Made here, then read by all threads.
-    int32_t* tables = context.threadScratch<int32_t>(0);
-    const int32_t* lastTable = fillTables(*input.shape, shape, tables);
-    Run* runs = reinterpret_cast<Run*>(tables + (lastTable - tables) + shape.channels());
-    const int runCount = findRuns(lastTable, shape.channels(), runs);
-    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      for (int64_t row = first; row < first + rows; ++row) {
-        const int64_t from = inputRow(*input.shape, shape, tables, row);
-        uint8_t* to = context.output.row(row, bytes_);
+    int32_t* tables[kMaxRank];
+    int32_t* free = context.threadScratch<int32_t>(0);
+    for (int axis = 0; axis < out.rank; ++axis) {
+      tables[axis] = free;
+      fillTable(axis, in.dims[axis], out.dims[axis], free);
+      free += out.dims[axis];
+    }
+    int axis = out.rank - 1;
+    size_t unit = bytes_, inLine = lineBytes(in), outLine = lineBytes(out);
+    while (axis > 0 && isIdentity(tables[axis], in.dims[axis], out.dims[axis])) {
+      --axis;
+      unit = outLine;
+      inLine = unit * in.dims[axis];
+      outLine = unit * out.dims[axis];
+    }
+    int64_t lines = 1;
+    for (int i = 0; i < axis; ++i) lines *= out.dims[i];
+    Run* runs = reinterpret_cast<Run*>(free);
+    const int runCount = findRuns(tables[axis], out.dims[axis], runs);
+    const int64_t step = std::max<int64_t>(1, kChunkBytes / static_cast<int64_t>(outLine));
+    context.pool.parallelFor(static_cast<size_t>(ceilDiv(lines, step)), [&](size_t chunk, int) {
+      const int64_t first = static_cast<int64_t>(chunk) * step;
+      for (int64_t line = first; line < std::min(lines, first + step); ++line) {
+        const int64_t from = inputLine(in, out, tables, axis, line);
+        uint8_t* to = context.output.data + static_cast<size_t>(line) * outLine;
         if (from == kFill) {
-          std::memset(to, fill_, bytes_ * shape.channels());
+          std::memset(to, fill_, unit * out.dims[axis]);
           continue;
         }
-        const uint8_t* source = input.row(from, bytes_);
+        const uint8_t* source = input.data + static_cast<size_t>(from) * inLine;
         for (int i = 0; i < runCount; ++i) {
           const Run& run = runs[i];
           if (run.from == kFill) {
-            std::memset(to + bytes_ * run.to, fill_, bytes_ * run.length);
+            std::memset(to + unit * run.to, fill_, unit * run.length);
           } else {
-            std::memcpy(to + bytes_ * run.to, source + bytes_ * run.from, bytes_ * run.length);
+            std::memcpy(to + unit * run.to, source + unit * run.from, unit * run.length);
           }
         }
       }
-    }, 16384);
+    });
   }
 
  protected:
@@ -69,14 +92,19 @@ class AxisGather : public Operator {
     int32_t to, from, length;
   };
 
-  // Codes lie in pitched rows, real values side by side.
-  // Returns the table of the last axis; they lie one after the other.
-  const int32_t* fillTables(const Shape& in, const Shape& out, int32_t* tables) const {
-    for (int axis = 0; axis < out.rank; ++axis) {
-      fillTable(axis, in.dims[axis], out.dims[axis], tables);
-      if (axis + 1 < out.rank) tables += out.dims[axis];
+  static constexpr int64_t kChunkBytes = 16384;
+
+  // From one row to the next: codes lie in pitched rows, real values side by side.
+  size_t lineBytes(const Shape& shape) const {
+    return bytes_ == 1 ? rowPitch(shape.channels()) : bytes_ * shape.channels();
+  }
+
+  static bool isIdentity(const int32_t* table, int32_t in, int32_t out) {
+    if (in != out) return false;
+    for (int32_t i = 0; i < out; ++i) {
+      if (table[i] != i) return false;
     }
-    return tables;
+    return true;
   }
 
   static int findRuns(const int32_t* table, int32_t count, Run* runs) {
@@ -95,18 +123,15 @@ class AxisGather : public Operator {
     return found;
   }
 
-  static int64_t inputRow(const Shape& in, const Shape& out, const int32_t* tables, int64_t row) {
-    int64_t index[kMaxRank];
-    for (int axis = out.rank - 2; axis >= 0; --axis) {
-      index[axis] = row % out.dims[axis];
-      row /= out.dims[axis];
-    }
-    int64_t from = 0;
-    for (int axis = 0; axis + 1 < out.rank; ++axis) {
-      const int32_t along = tables[index[axis]];
+  // The line of the input, along `axis`, that a line of the output is made of.
+  static int64_t inputLine(const Shape& in, const Shape& out, int32_t* const* tables, int axis, int64_t line) {
+    int64_t from = 0, stride = 1;
+    for (int i = axis - 1; i >= 0; --i) {
+      const int32_t along = tables[i][line % out.dims[i]];
       if (along == kFill) return kFill;
-      from = from * in.dims[axis] + along;
-      tables += out.dims[axis];
+      from += along * stride;
+      stride *= in.dims[i];
+      line /= out.dims[i];
     }
     return from;
   }

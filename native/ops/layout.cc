@@ -1,7 +1,9 @@
 // Ops that move data: QuantizedConcat (which may rescale its inputs) and Reshape.
 #include <algorithm>
+#include <numeric>
 
 #include "ops.h"
+#include "rows.h"
 
 namespace lowbit {
 namespace {
@@ -17,8 +19,11 @@ class Concat : public Operator {
         fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales exceeds the float32 range.", label().c_str());
       }
       const CodeRange range(-128, 127, output.zeroPoint);
-      parts_.push_back(
-          Part{same, RescaleArgs{input.zeroPoint, multiplier, range.low, range.high, output.zeroPoint}});
+      const RescaleArgs rescale{input.zeroPoint, multiplier, range.low, range.high, output.zeroPoint};
+      std::vector<uint8_t> table(256);
+      std::iota(table.begin(), table.end(), uint8_t{0});
+      if (!same) scalarKernels()->rescale(table.data(), table.size(), rescale, table.data());
+      parts_.push_back(Part{same, rescale, std::move(table)});
     }
   }
 
@@ -48,26 +53,27 @@ class Concat : public Operator {
     for (int i = 0; i < axis; ++i) outer *= shape.dims[i];
     int64_t inner = 1;  // rows of one step along the axis
     for (int i = axis + 1; i < shape.rank - 1; ++i) inner *= shape.dims[i];
+    if (alongChannels) {
+      forRows(context, shape, [&](int64_t first, int64_t rows, int) { joinChannels(context, first, rows); });
+      return;
+    }
+    const size_t rowBytes = context.output.row(1, bytes_) - context.output.row(0, bytes_);
     context.pool.parallelFor(static_cast<size_t>(outer), [&](size_t block, int) {
       int64_t offset = 0;  // along the axis
       for (size_t p = 0; p < parts_.size(); ++p) {
         const View& input = context.inputs[p];
         const int64_t extent = input.shape->dims[axis];
-        const int64_t rows = alongChannels ? 1 : extent * inner;
-        for (int64_t r = 0; r < rows; ++r) {
-          const uint8_t* from = input.row(static_cast<int64_t>(block) * rows + r, bytes_);
-          const int64_t outRow = alongChannels
-                                     ? static_cast<int64_t>(block)
-                                     : (static_cast<int64_t>(block) * shape.dims[axis] + offset) * inner + r;
-          uint8_t* to = context.output.row(outRow, bytes_) + (alongChannels ? bytes_ * offset : 0);
-          const size_t count = input.shape->channels();
-          if (parts_[p].copy) {
-            std::memcpy(to, from, bytes_ * count);
-          } else {
-            context.kernels.rescale(from, count, parts_[p].rescale, to);
-          }
-        }
+        const int64_t rows = extent * inner;
+        const uint8_t* from = input.row(static_cast<int64_t>(block) * rows, bytes_);
+        uint8_t* to = context.output.row((static_cast<int64_t>(block) * shape.dims[axis] + offset) * inner, bytes_);
         offset += extent;
+        if (parts_[p].copy) {
+          std::memcpy(to, from, rowBytes * rows);
+          continue;
+        }
+        for (int64_t r = 0; r < rows; ++r) {
+          context.kernels.rescale(from + r * rowBytes, shape.channels(), parts_[p].rescale, to + r * rowBytes);
+        }
       }
     });
   }
@@ -76,7 +82,38 @@ class Concat : public Operator {
   struct Part {
     bool copy;
     RescaleArgs rescale;
+    std::vector<uint8_t> table;  // the same, code by code
   };
+
+  // Inputs of few channels are joined code by code.
+  static constexpr int32_t kFewChannels = 8;
+
+  void joinChannels(const RunContext& context, int64_t first, int64_t rows) const {
+    size_t offset = 0;
+    for (size_t p = 0; p < parts_.size(); ++p) {
+      const View& input = context.inputs[p];
+      const int32_t count = input.shape->channels();
+      if (bytes_ == 1 && count <= kFewChannels) {
+        const size_t from = input.pitch(), to = context.output.pitch();
+        const uint8_t *codes = input.row(first), *table = parts_[p].table.data();
+        uint8_t* out = context.output.row(first) + offset;
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int32_t c = 0; c < count; ++c) out[r * to + c] = table[codes[r * from + c]];
+        }
+      } else {
+        for (int64_t r = first; r < first + rows; ++r) {
+          const uint8_t* from = input.row(r, bytes_);
+          uint8_t* to = context.output.row(r, bytes_) + bytes_ * offset;
+          if (parts_[p].copy) {
+            std::memcpy(to, from, bytes_ * count);
+          } else {
+            context.kernels.rescale(from, count, parts_[p].rescale, to);
+          }
+        }
+      }
+      offset += count;
+    }
+  }
 
   // Codes lie in pitched rows, real values side by side.
   int axisOf(const Shape& shape) const {
