@@ -44,7 +44,7 @@ import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
 import { int16Nodes } from './passes/quantize/int16-nodes';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
-import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
+import { floatAnyway, planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
 import { observedTensors, type QuantizeOptions, quantizeGraph } from './passes/quantize/quantize-graph';
 import type { QuantizedFilter } from './quantization/affine';
@@ -395,7 +395,7 @@ async function refinedPlan(
   if (maxDrop === undefined && minSignalToNoise === undefined) {
     if (int16.length === 0) return { plan, int16 };
     const nodes = int16Nodes(graph, plan, int16);
-    return { plan: planQuantization(graph, { float: plan.float, int16: nodes }), int16 };
+    return { plan: planQuantization(graph, { float: floatAnyway(plan), int16: nodes }), int16 };
   }
   const bar = { maxDrop, minSignalToNoise };
   const found = await controlAccuracy(graph, plan, observations, validation, bar, {

@@ -166,7 +166,7 @@ class RealPrelu : public Operator {
 };
 
 // Functions by number, as the program has them.
-constexpr int32_t kFunctions = 4;
+constexpr int32_t kFunctions = 6;
 
 float hyperbolicTangent(float x) {
   const float e = expOfNonPositive((x < 0 ? x : -x) * 2.0f);
@@ -177,6 +177,10 @@ float hyperbolicTangent(float x) {
 float elu(float x) { return x < 0 ? expOfNonPositive(x) - 1.0f : x; }
 
 float magnitude(float x) { return x < 0 ? -x : x; }
+
+float hardSwish(float x) { return x * (clampReal(x + 3.0f, 0.0f, 6.0f) * (1.0f / 6)); }
+
+float swish(float x) { return x * sigmoid(x); }
 
 template <float (*kFunction)(float)>
 class RealFunction : public Operator {
@@ -243,7 +247,9 @@ std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input
     case 0: return std::make_unique<RealFunction<sigmoid>>(reader);
     case 1: return std::make_unique<RealFunction<hyperbolicTangent>>(reader);
     case 2: return std::make_unique<RealFunction<elu>>(reader);
-    default: return std::make_unique<RealFunction<magnitude>>(reader);
+    case 3: return std::make_unique<RealFunction<magnitude>>(reader);
+    case 4: return std::make_unique<RealFunction<hardSwish>>(reader);
+    default: return std::make_unique<RealFunction<swish>>(reader);
   }
 }
 

@@ -17,7 +17,7 @@ import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import { int16Nodes } from '../passes/quantize/int16-nodes';
 import { layersOf } from '../passes/quantize/layers';
-import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
 import { importBackend, withBackend } from '../runtime/backends';
@@ -111,7 +111,7 @@ class Trials {
     const { int16: always = [] } = this.options;
     const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
     const float = new Map([
-      ...this.plan.float,
+      ...floatAnyway(this.plan),
       ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
     ]);
     const wide = precision === 'int16' ? [...always, ...kept] : always;

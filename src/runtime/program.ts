@@ -87,12 +87,14 @@ export enum WeightFormat {
   Int16 = 16,
 }
 
-/** Functions of real values. */
+/** Functions of real values; HardSwish: x * (min(max(x + 3, 0), 6) / 6), Swish: x * sigmoid(x). */
 export enum RealFunctionKind {
   Sigmoid = 0,
   Tanh = 1,
   Elu = 2,
   Abs = 3,
+  HardSwish = 4,
+  Swish = 5,
 }
 
 /** Bits of a code. */

@@ -175,8 +175,15 @@ function drawPrelu(drawer: Drawer, random: Random): number {
 }
 
 function drawFunction(drawer: Drawer, random: Random): number {
-  const inputs = [finiteReals(drawer, random, imageShape(random))];
-  const kinds = [RealFunctionKind.Sigmoid, RealFunctionKind.Tanh, RealFunctionKind.Elu, RealFunctionKind.Abs];
+  const inputs = [reals(drawer, random, imageShape(random))];
+  const kinds = [
+    RealFunctionKind.Sigmoid,
+    RealFunctionKind.Tanh,
+    RealFunctionKind.Elu,
+    RealFunctionKind.Abs,
+    RealFunctionKind.HardSwish,
+    RealFunctionKind.Swish,
+  ];
   return drawer.builder.apply({ kind: OpKind.RealFunction, inputs, function: random.pick(kinds) }, FLOAT32);
 }
 

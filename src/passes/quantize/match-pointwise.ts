@@ -2,8 +2,13 @@
 import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
-import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
-import { OpKind, RealFunctionKind } from '../../runtime/program';
+import {
+  type ActivationName,
+  activationFunction,
+  type Bounds,
+  clampBounds,
+} from '../../quantization/activation';
+import { RealFunctionKind } from '../../runtime/program';
 import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';
 
@@ -65,7 +70,7 @@ const REAL_FUNCTIONS: Readonly<Record<string, RealFunctionKind>> = {
 interface Affine {
   readonly factor?: number;
   readonly summand?: number;
-  readonly clamp?: readonly [min: number, max: number];
+  readonly clamp?: Bounds;
 }
 
 function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
@@ -80,14 +85,7 @@ function realUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['real']
   if (node.op === 'Neg') return realAffine(node, from, { factor: -1 });
   const kind = REAL_FUNCTIONS[node.op];
   if (kind === undefined) return undefined;
-  return (builder, result) =>
-    builder.op({
-      kind: OpKind.RealFunction,
-      function: kind,
-      name: node.name,
-      inputs: [builder.dequantized(from)],
-      output: builder.realResult(result),
-    });
+  return (builder, result) => builder.realFunction(node.name, from, result, kind);
 }
 
 /** x op c or c op x as a multiple of x and a constant, if it is one. */

@@ -1,6 +1,7 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../graph/edit';
 import type { TensorRef } from '../../graph/ir';
+import { type Bounds, boundsOfBoth, UNBOUNDED } from '../../quantization/activation';
 import { fitsInt16 } from '../../quantization/int16-filter';
 import {
   type Activation,
@@ -50,10 +51,10 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   append(op, builder, { inputs, filter, ...builder.store(store, ownBounds(op)) });
 }
 
-function lowerInt16(op: LinearOp, builder: ProgramBuilder, result: TensorRef): void {
+function lowerInt16(op: LinearOp, builder: ProgramBuilder, result: TensorRef, clamp = UNBOUNDED): void {
   const inputs = [builder.readInt16(op.input)];
   const filter = quantizeInt16Weights(weightsOf(op, builder), builder);
-  const [realMin, realMax] = ownBounds(op);
+  const [realMin, realMax] = boundsOfBoth(ownBounds(op), clamp);
   const output = builder.realResult(result);
   append(op, builder, { inputs, filter, output, activation: { realMin, realMax } });
 }
@@ -108,7 +109,8 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     storesFloat: kind !== 'depthwise',
     lower: (builder, store) => lower(op, builder, store),
     ...(hasInt16Form(op) && {
-      real: (builder: ProgramBuilder, result: TensorRef) => lowerInt16(op, builder, result),
+      real: (builder: ProgramBuilder, result: TensorRef, clamp?: Bounds) =>
+        lowerInt16(op, builder, result, clamp),
     }),
   };
 };

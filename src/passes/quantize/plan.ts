@@ -7,6 +7,7 @@ import { consumers, output, outputNodes, refKey } from '../../graph/edit';
 import { inferShapes, type Shapes } from '../../graph/infer-shapes';
 import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { MIXTURE_OP } from '../../graph/mixture';
+import type { Bounds } from '../../quantization/activation';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
 import { matchBatchMatMul } from './match-batch-matmul';
@@ -23,6 +24,7 @@ import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
 import type { Facts, Matcher, Quantizable } from './quantizable';
+import { findRealChains } from './real-chains';
 import { outlineRegions, regionOutputs } from './regions';
 
 /** The first that speaks for a node decides. */
@@ -63,6 +65,8 @@ export type Step =
       readonly node: GraphNode;
       readonly quantizable: Quantizable;
       readonly result: TensorRef;
+      /** Bounds of the result: a node that clamps the op's own one, and does nothing else, is fused into it. */
+      readonly clamp?: Bounds;
     };
 
 export interface Region {
@@ -81,6 +85,8 @@ export interface QuantizationPlan {
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
   readonly float: ReadonlyMap<string, string>;
+  /** Names of those of them that have a form in the program, but are in no region. */
+  readonly outside: ReadonlySet<string>;
   /** Names of the nodes that run on real values, their products on int16. */
   readonly int16: ReadonlySet<string>;
 }
@@ -199,30 +205,39 @@ function storedAsReals(
 function planRegion(
   graph: Graph,
   nodes: readonly GraphNode[],
-  candidates: ReadonlyMap<string, Quantizable>,
+  matched: ReadonlyMap<string, Quantizable>,
   int16: ReadonlySet<string>,
 ): Region {
-  const isReal = (name: string) => int16.has(name) && candidates.get(name)?.real !== undefined;
+  const isReal = (name: string) => int16.has(name);
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
+  const candidates = new Map([...matched, ...findRealChains(nodes, matched, isReal, leaving)]);
   const demands = findDemands(nodes, outputs, candidates, isReal);
   const { needed, readers } = demands;
   const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
 
-  const fusesInto = (chain: Chain): boolean => {
-    const root = candidates.get(chain.root.node);
-    const key = refKey(chain.root);
+  const takesIn = (root: TensorRef, real: boolean): boolean => {
+    const key = refKey(root);
     return (
-      inside.has(chain.root.node) &&
-      root?.fuses === true &&
+      inside.has(root.node) &&
+      candidates.get(root.node)?.fuses === true &&
       readers.get(key)?.length === 1 &&
-      !isReal(chain.root.node) &&
+      isReal(root.node) === real &&
       !leaving.has(key)
     );
   };
+  /** What a node on real values clamps, if it does nothing else. */
+  const clampedBy = ({ node }: TensorRef): TensorRef | undefined => {
+    const { pointwise, activations } = candidates.get(node)!;
+    return isReal(node) && pointwise?.clamp ? activations[0] : undefined;
+  };
   const fused = new Set(
-    [...needed.values()].flatMap(({ chain }) => (chain && fusesInto(chain) ? [refKey(chain.root)] : [])),
+    [...needed.values()].flatMap(({ ref, chain }) => {
+      if (!inside.has(ref.node)) return [];
+      const root = chain?.root ?? clampedBy(ref);
+      return root && takesIn(root, !chain) ? [refKey(root)] : [];
+    }),
   );
 
   const reals = storedAsReals(nodes, demands, fused, candidates, isReal);
@@ -236,8 +251,12 @@ function planRegion(
     const { chain } = need;
     observed.set(key, ref);
     if (isReal(name)) {
-      const quantizable = candidates.get(name)!;
-      steps.push({ kind: 'real', node: graph.nodes.get(name)!, quantizable, result: ref });
+      const clamped = clampedBy(ref);
+      const fuses = clamped && fused.has(refKey(clamped));
+      const own = fuses ? clamped.node : name;
+      const clamp = fuses ? candidates.get(name)!.pointwise!.clamp : undefined;
+      const [node, quantizable] = [graph.nodes.get(own)!, candidates.get(own)!];
+      steps.push({ kind: 'real', node, quantizable, result: ref, ...(clamp && { clamp }) });
       continue;
     }
     if (chain && !fused.has(refKey(chain.root))) {
@@ -315,11 +334,14 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     else candidates.set(node.name, result);
   }
   takeInAffines(graph, candidates);
-  const { regions, left } = outlineRegions(graph, candidates, options.weightless);
+  const { regions, left, real } = outlineRegions(graph, candidates, options);
   for (const [name, reason] of left) float.set(name, reason);
-  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, options.int16 ?? new Set()));
-  const real = planned.flatMap(({ steps }) =>
-    steps.flatMap((step) => (step.kind === 'real' ? [step.node.name] : [])),
-  );
-  return { regions: planned, shapes, float, int16: new Set(real) };
+  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, real));
+  const int16 = regions.flat().flatMap(({ name }) => (real.has(name) ? [name] : []));
+  return { regions: planned, shapes, float, outside: new Set(left.keys()), int16: new Set(int16) };
+}
+
+/** Why nodes stay float whatever runs on real values: those that were left out of a region may then be part of one. */
+export function floatAnyway({ float, outside }: QuantizationPlan): Map<string, string> {
+  return new Map([...float].filter(([name]) => !outside.has(name)));
 }

@@ -1,5 +1,6 @@
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import type { Bounds } from '../../quantization/activation';
 import type { ChannelAffine } from '../fold-batch-norm';
 import type { ProgramBuilder, Store } from './program-builder';
 
@@ -17,10 +18,14 @@ export interface Quantizable {
   readonly weighted?: boolean;
   /** Why it is better computed in float where nothing quantized reads it: it does not end a region. */
   readonly floatAtEnd?: string;
-  /** A layer with int16 activations reads and stores real values: appends its ops, result included. Absent: it cannot. */
-  real?(builder: ProgramBuilder, result: TensorRef): void;
+  /**
+   * A layer with int16 activations reads and stores real values: appends its ops, result included. Absent: it cannot.
+   *
+   * @param clamp bounds of the result, of what `fuses` only
+   */
+  real?(builder: ProgramBuilder, result: TensorRef, clamp?: Bounds): void;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
-  readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
+  readonly pointwise?: { f: (x: number) => number; clamp?: Bounds };
   /** May take a following pointwise function into its store. */
   readonly fuses?: boolean;
   /** Only moves its activations: those that nothing else reads are best stored with its own scale from the start. */

@@ -214,17 +214,22 @@ export function realPrelu(
   return makeTensor(spec, input.shape, values);
 }
 
+function sigmoid(x: number): number {
+  const e = expOfNonPositive(-Math.abs(x));
+  return fround((x < 0 ? e : 1) / fround(1 + e));
+}
+
 const FUNCTIONS: Readonly<Record<RealFunctionKind, (x: number) => number>> = {
-  [RealFunctionKind.Sigmoid]: (x) => {
-    const e = expOfNonPositive(-Math.abs(x));
-    return fround((x < 0 ? e : 1) / fround(1 + e));
-  },
+  [RealFunctionKind.Sigmoid]: sigmoid,
   [RealFunctionKind.Tanh]: (x) => {
     const e = expOfNonPositive(fround(-Math.abs(x) * 2));
     return fround(fround(1 - e) / fround(1 + e)) * (x < 0 ? -1 : 1);
   },
   [RealFunctionKind.Elu]: (x) => (x < 0 ? fround(expOfNonPositive(x) - 1) : x),
   [RealFunctionKind.Abs]: Math.abs,
+  [RealFunctionKind.HardSwish]: (x) =>
+    fround(x * fround(clampReal(fround(x + 3), { realMin: 0, realMax: 6 }) * fround(1 / 6))),
+  [RealFunctionKind.Swish]: (x) => fround(x * sigmoid(x)),
 };
 
 export function realFunction(
