@@ -55,17 +55,38 @@ class RealBinary : public Operator {
       return;
     }
     const Shape& shape = *context.output.shape;
-    const int32_t channels = shape.channels();
+    const int64_t channels = shape.channels();
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      for (int64_t row = first; row < first + rows; ++row) {
-        combine(alignedRow(a, shape, row), step(a, channels), alignedRow(b, shape, row), step(b, channels), channels,
-                context.output.floats() + row * channels);
+      for (int64_t row = first, count; row < first + rows; row += count) {
+        const Rows left(a, shape, row), right(b, shape, row);
+        count = std::min({first + rows - row, left.count, right.count});
+        float* out = context.output.floats() + row * channels;
+        for (int64_t i = 0; i < count; ++i, out += channels) {
+          combine(left.at(i), left.step, right.at(i), right.step, channels, out);
+        }
       }
-    });
+    }, kChunkElements);
   }
 
  private:
-  static int step(const View& view, int32_t channels) { return view.shape->channels() == channels ? 1 : 0; }
+  // The rows of an input that line up with those of the output from `row` on.
+  struct Rows {
+    const float* start;
+    int64_t pitch;  // elements from one to the next
+    int step;       // elements from one channel to the next
+    int64_t count;
+
+    Rows(const View& view, const Shape& out, int64_t row) {
+      const int64_t channels = view.shape->channels();
+      const RowRun run = rowRun(*view.shape, out, row);
+      start = view.floats() + broadcastRow(*view.shape, out, row) * channels;
+      pitch = run.step * channels;
+      step = channels == out.channels() ? 1 : 0;
+      count = run.rows;
+    }
+
+    const float* at(int64_t i) const { return start + i * pitch; }
+  };
 
   void combine(const float* a, int stepA, const float* b, int stepB, int64_t count, float* out) const {
     const float low = low_, high = high_;
@@ -74,11 +95,6 @@ class RealBinary : public Operator {
     } else {
       for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i * stepA], b[i * stepB]), low, high);
     }
-  }
-
-  // The row of `view` that lines up with row `row` of the output.
-  static const float* alignedRow(const View& view, const Shape& out, int64_t row) {
-    return view.floats() + broadcastRow(*view.shape, out, row) * view.shape->channels();
   }
 
   float low_, high_;
@@ -169,16 +185,20 @@ class RealPrelu : public Operator {
 constexpr int32_t kFunctions = 6;
 
 float hyperbolicTangent(float x) {
-  const float e = expOfNonPositive((x < 0 ? x : -x) * 2.0f);
+  const float e = expOfNonPositive(nonPositive(x) * 2.0f);
   const float magnitude = (1.0f - e) / (1.0f + e);
-  return x < 0 ? -magnitude : magnitude;
+  return choose(x < 0, -magnitude, magnitude);
 }
 
-float elu(float x) { return x < 0 ? expOfNonPositive(x) - 1.0f : x; }
+float elu(float x) { return choose(x < 0, expOfNonPositive(nonPositive(x)) - 1.0f, x); }
 
-float magnitude(float x) { return x < 0 ? -x : x; }
+float magnitude(float x) { return -nonPositive(x); }
 
-float hardSwish(float x) { return x * (clampReal(x + 3.0f, 0.0f, 6.0f) * (1.0f / 6)); }
+float hardSwish(float x) {
+  const float shifted = x + 3.0f;
+  const float above = choose(shifted > 0.0f, shifted, 0.0f);
+  return x * (choose(above < 6.0f, above, 6.0f) * (1.0f / 6));
+}
 
 float swish(float x) { return x * sigmoid(x); }
 
