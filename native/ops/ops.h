@@ -41,6 +41,7 @@ std::unique_ptr<Operator> makeGather(OpReader&, const Tensor& indices, const Ten
 std::unique_ptr<Operator> makeQuantizeInt16(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeRealAffine(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeRealFunction(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeRealGate(OpReader&, const Tensor& input, const Tensor& output);
 
 // The same ops with an int16 input.
 std::unique_ptr<Operator> makeWideConv2D(OpReader&, const Tensor& output);

@@ -1,5 +1,5 @@
-// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealFunction;
-// leaky rectifiers.
+// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealGate,
+// RealFunction; leaky rectifiers.
 #include <algorithm>
 #include <cmath>
 
@@ -106,7 +106,8 @@ std::vector<float> readReals(OpReader& reader, const char* what, int64_t offset,
   return values;
 }
 
-// min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each.
+// min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each; kGate: x times that.
+template <bool kGate>
 class RealAffine : public Operator {
  public:
   RealAffine(OpReader& reader, std::vector<float> a, std::vector<float> b, float low, float high)
@@ -127,7 +128,7 @@ class RealAffine : public Operator {
       forElements(context, [&](int64_t first, int64_t count) {
         const float* x = context.inputs[0].floats() + first;
         float* out = context.output.floats() + first;
-        for (int64_t i = 0; i < count; ++i) out[i] = clampReal(x[i] * a + b, low, high);
+        for (int64_t i = 0; i < count; ++i) out[i] = finish(x[i], clampReal(x[i] * a + b, low, high));
       });
       return;
     }
@@ -136,7 +137,7 @@ class RealAffine : public Operator {
       for (int64_t row = first; row < first + rows; ++row) {
         const float* x = context.inputs[0].floats() + row * channels;
         float* out = context.output.floats() + row * channels;
-        for (size_t c = 0; c < channels; ++c) out[c] = clampReal(x[c] * a_[c] + b_[c], low, high);
+        for (size_t c = 0; c < channels; ++c) out[c] = finish(x[c], clampReal(x[c] * a_[c] + b_[c], low, high));
       }
     });
   }
@@ -144,6 +145,8 @@ class RealAffine : public Operator {
   size_t packedBytes() const override { return 2 * a_.size() * sizeof(float); }
 
  private:
+  static float finish(float x, float clamped) { return kGate ? x * clamped : clamped; }
+
   std::vector<float> a_, b_;
   float low_, high_;
 };
@@ -182,7 +185,7 @@ class RealPrelu : public Operator {
 };
 
 // Functions by number, as the program has them.
-constexpr int32_t kFunctions = 6;
+constexpr int32_t kFunctions = 5;
 
 float hyperbolicTangent(float x) {
   const float e = expOfNonPositive(nonPositive(x) * 2.0f);
@@ -193,12 +196,6 @@ float hyperbolicTangent(float x) {
 float elu(float x) { return choose(x < 0, expOfNonPositive(nonPositive(x)) - 1.0f, x); }
 
 float magnitude(float x) { return -nonPositive(x); }
-
-float hardSwish(float x) {
-  const float shifted = x + 3.0f;
-  const float above = choose(shifted > 0.0f, shifted, 0.0f);
-  return x * (choose(above < 6.0f, above, 6.0f) * (1.0f / 6));
-}
 
 float swish(float x) { return x * sigmoid(x); }
 
@@ -221,6 +218,18 @@ class RealFunction : public Operator {
 template <RealBinaryKind kKind>
 std::unique_ptr<Operator> binary(OpReader& reader, const Activation& activation) {
   return std::make_unique<RealBinary<kKind>>(reader, activation);
+}
+
+template <bool kGate>
+std::unique_ptr<Operator> affine(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const int32_t channels = reader.word("channels", 1, kMaxChannels);
+  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
+  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
+  const float low = reader.real("least output");
+  const float high = reader.real("greatest output");
+  return std::make_unique<RealAffine<kGate>>(reader, std::move(a), std::move(b), low, high);
 }
 
 }  // namespace
@@ -250,14 +259,11 @@ std::unique_ptr<Operator> makeRealPrelu(OpReader& reader, const Tensor& output) 
 }
 
 std::unique_ptr<Operator> makeRealAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kFloat32);
-  expectType(reader, "output", output, TensorType::kFloat32);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
-  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
-  const float low = reader.real("least output");
-  const float high = reader.real("greatest output");
-  return std::make_unique<RealAffine>(reader, std::move(a), std::move(b), low, high);
+  return affine<false>(reader, input, output);
+}
+
+std::unique_ptr<Operator> makeRealGate(OpReader& reader, const Tensor& input, const Tensor& output) {
+  return affine<true>(reader, input, output);
 }
 
 std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
@@ -268,7 +274,6 @@ std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input
     case 1: return std::make_unique<RealFunction<hyperbolicTangent>>(reader);
     case 2: return std::make_unique<RealFunction<elu>>(reader);
     case 3: return std::make_unique<RealFunction<magnitude>>(reader);
-    case 4: return std::make_unique<RealFunction<hardSwish>>(reader);
     default: return std::make_unique<RealFunction<swish>>(reader);
   }
 }

@@ -63,6 +63,7 @@ export enum OpKind {
   QuantizeInt16 = 40,
   RealAffine = 41,
   RealFunction = 42,
+  RealGate = 43,
 }
 
 /**
@@ -87,14 +88,13 @@ export enum WeightFormat {
   Int16 = 16,
 }
 
-/** Functions of real values; HardSwish: x * (min(max(x + 3, 0), 6) / 6), Swish: x * sigmoid(x). */
+/** Functions of real values; Swish: x * sigmoid(x). */
 export enum RealFunctionKind {
   Sigmoid = 0,
   Tanh = 1,
   Elu = 2,
   Abs = 3,
-  HardSwish = 4,
-  Swish = 5,
+  Swish = 4,
 }
 
 /** Bits of a code. */
@@ -349,9 +349,12 @@ export type Op = OpBase &
     | { kind: OpKind.Gather; filter: StoredFilterRef; rows: number; depth: number }
     /** float32 -> int16, with a scale that fits the values at hand, one a sample; kept with the codes. */
     | { kind: OpKind.QuantizeInt16 }
-    /** float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. */
+    /**
+     * float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. RealGate:
+     * x times that, hard-swish for one.
+     */
     | {
-        kind: OpKind.RealAffine;
+        kind: OpKind.RealAffine | OpKind.RealGate;
         channels: number;
         aOffset: number;
         bOffset: number;
@@ -421,6 +424,7 @@ function parameterWords(op: Op): number[] {
     case OpKind.QuantizeInt16:
       return [];
     case OpKind.RealAffine:
+    case OpKind.RealGate:
       return [
         op.channels,
         op.aOffset,

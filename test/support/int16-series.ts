@@ -158,9 +158,10 @@ function drawAffine(drawer: Drawer, random: Random): number {
   const channels = random.chance(0.5) ? 1 : shape[3]!;
   const values = () =>
     drawer.builder.weights.append(Float32Array.from({ length: channels }, () => random.real(-9, 9)));
-  const inputs = [finiteReals(drawer, random, shape)];
+  const kind = random.pick([OpKind.RealAffine, OpKind.RealGate] as const);
+  const inputs = [reals(drawer, random, shape)];
   return drawer.builder.apply(
-    { kind: OpKind.RealAffine, inputs, channels, aOffset: values(), bOffset: values(), ...clamp(random) },
+    { kind, inputs, channels, aOffset: values(), bOffset: values(), ...clamp(random) },
     FLOAT32,
   );
 }
@@ -181,7 +182,6 @@ function drawFunction(drawer: Drawer, random: Random): number {
     RealFunctionKind.Tanh,
     RealFunctionKind.Elu,
     RealFunctionKind.Abs,
-    RealFunctionKind.HardSwish,
     RealFunctionKind.Swish,
   ];
   return drawer.builder.apply({ kind: OpKind.RealFunction, inputs, function: random.pick(kinds) }, FLOAT32);
@@ -239,7 +239,7 @@ export const INT16_SERIES: readonly Series[] = [
   { label: 'DepthwiseConv2D of int16', draw: drawDepthwise },
   { label: 'Linear of int16', draw: drawLinear },
   { label: 'arithmetic on reals', draw: drawBinary },
-  { label: 'RealAffine', draw: drawAffine },
+  { label: 'RealAffine and RealGate', draw: drawAffine },
   { label: 'Prelu of reals', draw: drawPrelu },
   { label: 'RealFunction', draw: drawFunction },
   { label: 'pools of reals', draw: drawPool },

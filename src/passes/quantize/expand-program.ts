@@ -268,6 +268,7 @@ class Expansion {
         return inputs[0];
       case OpKind.QuantizeInt16:
       case OpKind.RealAffine:
+      case OpKind.RealGate:
       case OpKind.RealFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);
     }

@@ -21,8 +21,10 @@ function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine):
     activations: [from],
     fuses: true,
     affine,
-    real: (builder, result, clamp) =>
-      builder.realAffine(node.name, from, result, Float32Array.from(scale), Float32Array.from(shift), clamp),
+    real(builder, result, clamp) {
+      const [factor, summand] = [Float32Array.from(scale), Float32Array.from(shift)];
+      builder.realAffine(node.name, from, result, { factor, summand, clamp });
+    },
     lower(builder, store) {
       const input = builder.read(from);
       const weights = Float32Array.from(scale);

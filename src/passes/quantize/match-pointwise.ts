@@ -74,8 +74,8 @@ interface Affine {
 }
 
 function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
-  return (builder: ProgramBuilder, result: TensorRef) =>
-    builder.realAffine(node.name, from, result, Float32Array.of(factor), Float32Array.of(summand), clamp);
+  const affine = { factor: Float32Array.of(factor), summand: Float32Array.of(summand), clamp };
+  return (builder: ProgramBuilder, result: TensorRef) => builder.realAffine(node.name, from, result, affine);
 }
 
 /** How a unary function is computed on real values, if it can be. */

@@ -47,6 +47,14 @@ export interface Store {
   readonly float: boolean;
 }
 
+/** One factor and summand for all channels, or one a channel. */
+export interface RealAffine {
+  readonly kind?: OpKind.RealAffine | OpKind.RealGate;
+  readonly factor: Float32Array;
+  readonly summand: Float32Array;
+  readonly clamp?: Bounds;
+}
+
 /** The engine's limit for names in a program. */
 const MAX_NAME_CHARACTERS = 250;
 
@@ -245,17 +253,11 @@ export class ProgramBuilder {
     this.outputs.push(this.dequantized(ref));
   }
 
-  /** Computes x * factor + summand on real values, one of each for all channels or one a channel. */
-  realAffine(
-    name: string,
-    from: TensorRef,
-    result: TensorRef,
-    factor: Float32Array,
-    summand: Float32Array,
-    [realMin, realMax]: Bounds = UNBOUNDED,
-  ): void {
+  /** Computes x * factor + summand on real values, clamped, or x times that. */
+  realAffine(name: string, from: TensorRef, result: TensorRef, affine: RealAffine): void {
+    const { kind = OpKind.RealAffine, factor, summand, clamp: [realMin, realMax] = UNBOUNDED } = affine;
     this.op({
-      kind: OpKind.RealAffine,
+      kind,
       name,
       inputs: [this.dequantized(from)],
       output: this.realResult(result),

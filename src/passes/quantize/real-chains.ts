@@ -4,7 +4,8 @@
  */
 import { output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
-import { affineFunction, namedFunction } from './known-functions';
+import { OpKind } from '../../runtime/program';
+import { affineFunction, gateFunction, namedFunction } from './known-functions';
 import { type Chain, extendChains, findChains, IDENTITY } from './pointwise-chains';
 import type { Quantizable } from './quantizable';
 
@@ -15,13 +16,21 @@ const keyOf = ({ name }: GraphNode) => refKey(output(name));
 /** The one op that a chain is, if there is one. */
 function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undefined {
   const affine = affineFunction(f);
-  if (affine) {
-    const { factor, summand, clamp } = affine;
+  const gate = affine ? undefined : gateFunction(f);
+  const known = affine ?? gate;
+  if (known) {
+    const { factor, summand, clamp } = known;
+    const clamps = affine && factor === 1 && summand === 0;
     return {
       activations: [root],
-      pointwise: { f, ...(factor === 1 && summand === 0 && { clamp }) },
+      pointwise: { f, ...(clamps && { clamp }) },
       real: (builder, result) =>
-        builder.realAffine(name, root, result, Float32Array.of(factor), Float32Array.of(summand), clamp),
+        builder.realAffine(name, root, result, {
+          kind: gate ? OpKind.RealGate : OpKind.RealAffine,
+          factor: Float32Array.of(factor),
+          summand: Float32Array.of(summand),
+          clamp,
+        }),
     };
   }
   const kind = namedFunction(f);
