@@ -43,11 +43,11 @@ import { equalizeActivations } from './passes/equalize-activations';
 import type { Change, PassResult } from './passes/pass';
 import { optimize } from './passes/pipeline';
 import type { EncodedLayer } from './passes/quantize/lower-low-bit';
-import { planQuantization, type QuantizationPlan } from './passes/quantize/plan';
-import type { RealPrecision } from './passes/quantize/quantizable';
-import { realNodes } from './passes/quantize/real-nodes';
+import { floatAnyway, planQuantization, type QuantizationPlan } from './passes/quantize/plan';
 import type { WeightOptions } from './passes/quantize/program-builder';
+import type { RealPrecision } from './passes/quantize/quantizable';
 import { observedTensors, type QuantizeOptions, quantizeGraph } from './passes/quantize/quantize-graph';
+import { realNodes } from './passes/quantize/real-nodes';
 import type { QuantizedFilter } from './quantization/affine';
 import { ROTATION_BLOCKS, type Rotation } from './quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from './quantization/layer-weights';
@@ -398,7 +398,8 @@ async function refinedPlan(
   const real = await realLayers(graph, plan, observations, validation, settings, options);
   if (maxDrop === undefined && minSignalToNoise === undefined) {
     if (real.size === 0) return { plan, real };
-    return { plan: planQuantization(graph, { float: plan.float, real: realNodes(graph, plan, real) }), real };
+    const nodes = realNodes(graph, plan, real);
+    return { plan: planQuantization(graph, { float: floatAnyway(plan), real: nodes }), real };
   }
   const bar = { maxDrop, minSignalToNoise };
   const found = await controlAccuracy(graph, plan, observations, validation, bar, {

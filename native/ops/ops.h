@@ -43,6 +43,7 @@ std::unique_ptr<Operator> makeRealAffine(OpReader&, const Tensor& input, const T
 std::unique_ptr<Operator> makeRealFunction(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeDynamic(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeGrid(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeRealGate(OpReader&, const Tensor& input, const Tensor& output);
 
 // The same ops with an int16 input.
 std::unique_ptr<Operator> makeWideConv2D(OpReader&, const Tensor& output);

@@ -14,10 +14,24 @@ struct Loops {
   int64_t from[kMost];
   int64_t to[kMost];
 
+  // One loop within those that were added before, or as a part of the last one where it goes on evenly.
   void add(int64_t steps, int64_t fromStride, int64_t toStride) {
-    extent[count] = steps;
-    from[count] = fromStride;
-    to[count++] = toStride;
+    if (steps == 1) return;
+    const int last = count - 1;
+    if (count > 0 && from[last] == steps * fromStride && to[last] == steps * toStride) {
+      extent[last] *= steps;
+    } else {
+      extent[count++] = steps;
+    }
+    from[count - 1] = fromStride;
+    to[count - 1] = toStride;
+  }
+
+  // What the innermost loop copies in one piece, or else one element.
+  int64_t takePiece(int64_t element) {
+    const int last = count - 1;
+    if (count == 0 || from[last] != element || to[last] != element) return element;
+    return element * extent[--count];
   }
 };
 
@@ -42,14 +56,16 @@ class Permutation : public Operator {
       : Operator(reader.label()), element_(static_cast<int64_t>(elementBytes(input.type))) {}
 
   void run(const RunContext& context) const override {
-    const Loops loops = plan(*context.inputs[0].shape, *context.output.shape);
+    Loops loops = plan(*context.inputs[0].shape, *context.output.shape);
+    const int64_t piece = loops.takePiece(element_);
+    if (loops.count == 0) loops.extent[loops.count++] = 1;
     const int last = loops.count - 1;
     int64_t outer = 1;
     for (int i = 0; i < last; ++i) outer *= loops.extent[i];
-    const int64_t step = std::max<int64_t>(1, kChunkElements / loops.extent[last]);
+    const int64_t step = std::max<int64_t>(1, kChunkBytes / (piece * loops.extent[last]));
     context.pool.parallelFor(static_cast<size_t>(ceilDiv(outer, step)), [&](size_t chunk, int) {
       const int64_t first = static_cast<int64_t>(chunk) * step;
-      copy(loops, first, std::min(outer, first + step), context.inputs[0].data, context.output.data);
+      copy(loops, piece, first, std::min(outer, first + step), context.inputs[0].data, context.output.data);
     });
   }
 
@@ -59,10 +75,10 @@ class Permutation : public Operator {
   virtual Loops plan(const Shape& in, const Shape& out) const = 0;
 
  private:
-  static constexpr int64_t kChunkElements = 16384;
+  static constexpr int64_t kChunkBytes = 32768;
 
   // Passes `first` to `end` of all loops but the innermost.
-  void copy(const Loops& loops, int64_t first, int64_t end, const uint8_t* from, uint8_t* to) const {
+  static void copy(const Loops& loops, int64_t piece, int64_t first, int64_t end, const uint8_t* from, uint8_t* to) {
     const int last = loops.count - 1;
     int64_t index[Loops::kMost] = {};
     int64_t rest = first;
@@ -73,7 +89,7 @@ class Permutation : public Operator {
       to += index[i] * loops.to[i];
     }
     for (int64_t at = first; at < end; ++at) {
-      copyInnermost(loops.extent[last], from, loops.from[last], to, loops.to[last]);
+      copyPieces(piece, loops.extent[last], from, loops.from[last], to, loops.to[last]);
       for (int i = last - 1; i >= 0; --i) {
         from += loops.from[i];
         to += loops.to[i];
@@ -85,14 +101,23 @@ class Permutation : public Operator {
     }
   }
 
-  void copyInnermost(int64_t count, const uint8_t* from, int64_t fromStride, uint8_t* to, int64_t toStride) const {
-    if (fromStride == element_ && toStride == element_) {
-      std::memcpy(to, from, static_cast<size_t>(count * element_));
-    } else if (element_ == 1) {
-      for (int64_t i = 0; i < count; ++i) to[i * toStride] = from[i * fromStride];
-    } else {
-      for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * toStride, from + i * fromStride, sizeof(float));
+  static void copyPieces(int64_t bytes, int64_t count, const uint8_t* from, int64_t fromStride, uint8_t* to,
+                         int64_t toStride) {
+    switch (bytes) {
+      case 1: return copyEach<1>(count, from, fromStride, to, toStride);
+      case 4: return copyEach<4>(count, from, fromStride, to, toStride);
+      case 8: return copyEach<8>(count, from, fromStride, to, toStride);
+      case 16: return copyEach<16>(count, from, fromStride, to, toStride);
+      default:
+        for (int64_t i = 0; i < count; ++i) {
+          std::memcpy(to + i * toStride, from + i * fromStride, static_cast<size_t>(bytes));
+        }
     }
+  }
+
+  template <size_t kBytes>
+  static void copyEach(int64_t count, const uint8_t* from, int64_t fromStride, uint8_t* to, int64_t toStride) {
+    for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * toStride, from + i * fromStride, kBytes);
   }
 
   int64_t element_;
@@ -163,8 +188,8 @@ class SpaceDepth : public Permutation {
     };
     add(depth.dims[0], deep.of[0], wide.of[0]);
     add(depth.dims[1], deep.of[1], wide.of[1] * block_);
-    add(depth.dims[2], deep.of[2], wide.of[2] * block_);
     add(block_, block_ * channels * element(), wide.of[1]);
+    add(depth.dims[2], deep.of[2], wide.of[2] * block_);
     add(block_, channels * element(), wide.of[2]);
     add(channels, element(), element());
     return loops;

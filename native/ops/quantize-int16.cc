@@ -58,9 +58,20 @@ class QuantizeInt16 : public Operator {
 
   // Rows side by side to rows `pitch` apart, filled up with zeros.
   static void spread(const int16_t* dense, int64_t rows, size_t channels, int16_t* codes, size_t pitch) {
+    if (channels == 3 && pitch == kColorPitch) return spreadColors(dense, rows, codes);
     for (int64_t row = 0; row < rows; ++row, dense += channels, codes += pitch) {
       for (size_t c = 0; c < channels; ++c) codes[c] = dense[c];
       for (size_t c = channels; c < pitch; ++c) codes[c] = 0;
+    }
+  }
+
+  static constexpr size_t kColorPitch = 8;
+
+  // The same for pictures, where loops over three channels would cost more than what they do.
+  static void spreadColors(const int16_t* dense, int64_t rows, int16_t* codes) {
+    for (int64_t row = 0; row < rows; ++row, dense += 3, codes += kColorPitch) {
+      const int16_t pixel[kColorPitch] = {dense[0], dense[1], dense[2]};
+      std::memcpy(codes, pixel, sizeof pixel);
     }
   }
 

@@ -1,5 +1,5 @@
-// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealFunction;
-// leaky rectifiers.
+// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealGate,
+// RealFunction; leaky rectifiers.
 #include <algorithm>
 #include <cmath>
 
@@ -55,17 +55,38 @@ class RealBinary : public Operator {
       return;
     }
     const Shape& shape = *context.output.shape;
-    const int32_t channels = shape.channels();
+    const int64_t channels = shape.channels();
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      for (int64_t row = first; row < first + rows; ++row) {
-        combine(alignedRow(a, shape, row), step(a, channels), alignedRow(b, shape, row), step(b, channels), channels,
-                context.output.floats() + row * channels);
+      for (int64_t row = first, count; row < first + rows; row += count) {
+        const Rows left(a, shape, row), right(b, shape, row);
+        count = std::min({first + rows - row, left.count, right.count});
+        float* out = context.output.floats() + row * channels;
+        for (int64_t i = 0; i < count; ++i, out += channels) {
+          combine(left.at(i), left.step, right.at(i), right.step, channels, out);
+        }
       }
-    });
+    }, kChunkElements);
   }
 
  private:
-  static int step(const View& view, int32_t channels) { return view.shape->channels() == channels ? 1 : 0; }
+  // The rows of an input that line up with those of the output from `row` on.
+  struct Rows {
+    const float* start;
+    int64_t pitch;  // elements from one to the next
+    int step;       // elements from one channel to the next
+    int64_t count;
+
+    Rows(const View& view, const Shape& out, int64_t row) {
+      const int64_t channels = view.shape->channels();
+      const RowRun run = rowRun(*view.shape, out, row);
+      start = view.floats() + broadcastRow(*view.shape, out, row) * channels;
+      pitch = run.step * channels;
+      step = channels == out.channels() ? 1 : 0;
+      count = run.rows;
+    }
+
+    const float* at(int64_t i) const { return start + i * pitch; }
+  };
 
   void combine(const float* a, int stepA, const float* b, int stepB, int64_t count, float* out) const {
     const float low = low_, high = high_;
@@ -74,11 +95,6 @@ class RealBinary : public Operator {
     } else {
       for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i * stepA], b[i * stepB]), low, high);
     }
-  }
-
-  // The row of `view` that lines up with row `row` of the output.
-  static const float* alignedRow(const View& view, const Shape& out, int64_t row) {
-    return view.floats() + broadcastRow(*view.shape, out, row) * view.shape->channels();
   }
 
   float low_, high_;
@@ -90,7 +106,8 @@ std::vector<float> readReals(OpReader& reader, const char* what, int64_t offset,
   return values;
 }
 
-// min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each.
+// min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each; kGate: x times that.
+template <bool kGate>
 class RealAffine : public Operator {
  public:
   RealAffine(OpReader& reader, std::vector<float> a, std::vector<float> b, float low, float high)
@@ -111,7 +128,7 @@ class RealAffine : public Operator {
       forElements(context, [&](int64_t first, int64_t count) {
         const float* x = context.inputs[0].floats() + first;
         float* out = context.output.floats() + first;
-        for (int64_t i = 0; i < count; ++i) out[i] = clampReal(x[i] * a + b, low, high);
+        for (int64_t i = 0; i < count; ++i) out[i] = finish(x[i], clampReal(x[i] * a + b, low, high));
       });
       return;
     }
@@ -120,7 +137,7 @@ class RealAffine : public Operator {
       for (int64_t row = first; row < first + rows; ++row) {
         const float* x = context.inputs[0].floats() + row * channels;
         float* out = context.output.floats() + row * channels;
-        for (size_t c = 0; c < channels; ++c) out[c] = clampReal(x[c] * a_[c] + b_[c], low, high);
+        for (size_t c = 0; c < channels; ++c) out[c] = finish(x[c], clampReal(x[c] * a_[c] + b_[c], low, high));
       }
     });
   }
@@ -128,6 +145,8 @@ class RealAffine : public Operator {
   size_t packedBytes() const override { return 2 * a_.size() * sizeof(float); }
 
  private:
+  static float finish(float x, float clamped) { return kGate ? x * clamped : clamped; }
+
   std::vector<float> a_, b_;
   float low_, high_;
 };
@@ -166,17 +185,19 @@ class RealPrelu : public Operator {
 };
 
 // Functions by number, as the program has them.
-constexpr int32_t kFunctions = 4;
+constexpr int32_t kFunctions = 5;
 
 float hyperbolicTangent(float x) {
-  const float e = expOfNonPositive((x < 0 ? x : -x) * 2.0f);
+  const float e = expOfNonPositive(nonPositive(x) * 2.0f);
   const float magnitude = (1.0f - e) / (1.0f + e);
-  return x < 0 ? -magnitude : magnitude;
+  return choose(x < 0, -magnitude, magnitude);
 }
 
-float elu(float x) { return x < 0 ? expOfNonPositive(x) - 1.0f : x; }
+float elu(float x) { return choose(x < 0, expOfNonPositive(nonPositive(x)) - 1.0f, x); }
 
-float magnitude(float x) { return x < 0 ? -x : x; }
+float magnitude(float x) { return -nonPositive(x); }
+
+float swish(float x) { return x * sigmoid(x); }
 
 template <float (*kFunction)(float)>
 class RealFunction : public Operator {
@@ -197,6 +218,18 @@ class RealFunction : public Operator {
 template <RealBinaryKind kKind>
 std::unique_ptr<Operator> binary(OpReader& reader, const Activation& activation) {
   return std::make_unique<RealBinary<kKind>>(reader, activation);
+}
+
+template <bool kGate>
+std::unique_ptr<Operator> affine(OpReader& reader, const Tensor& input, const Tensor& output) {
+  expectType(reader, "input", input, TensorType::kFloat32);
+  expectType(reader, "output", output, TensorType::kFloat32);
+  const int32_t channels = reader.word("channels", 1, kMaxChannels);
+  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
+  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
+  const float low = reader.real("least output");
+  const float high = reader.real("greatest output");
+  return std::make_unique<RealAffine<kGate>>(reader, std::move(a), std::move(b), low, high);
 }
 
 }  // namespace
@@ -226,14 +259,11 @@ std::unique_ptr<Operator> makeRealPrelu(OpReader& reader, const Tensor& output) 
 }
 
 std::unique_ptr<Operator> makeRealAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectType(reader, "input", input, TensorType::kFloat32);
-  expectType(reader, "output", output, TensorType::kFloat32);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
-  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
-  const float low = reader.real("least output");
-  const float high = reader.real("greatest output");
-  return std::make_unique<RealAffine>(reader, std::move(a), std::move(b), low, high);
+  return affine<false>(reader, input, output);
+}
+
+std::unique_ptr<Operator> makeRealGate(OpReader& reader, const Tensor& input, const Tensor& output) {
+  return affine<true>(reader, input, output);
 }
 
 std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
@@ -243,7 +273,8 @@ std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input
     case 0: return std::make_unique<RealFunction<sigmoid>>(reader);
     case 1: return std::make_unique<RealFunction<hyperbolicTangent>>(reader);
     case 2: return std::make_unique<RealFunction<elu>>(reader);
-    default: return std::make_unique<RealFunction<magnitude>>(reader);
+    case 3: return std::make_unique<RealFunction<magnitude>>(reader);
+    default: return std::make_unique<RealFunction<swish>>(reader);
   }
 }
 

@@ -34,29 +34,67 @@ class RealPool : public Operator {
   }
 
  private:
+  // The pixels of a window that are not padding.
+  struct Pixels {
+    const float* first;
+    int64_t rows, columns;
+    int64_t rowStep, columnStep;  // elements from one to the next
+  };
+
+  // Which taps of an axis lie within the input, from `start` on: all of them, mostly.
+  struct Taps {
+    int64_t first = 0, count;
+    Taps(int64_t start, int32_t kernel, int32_t dilation, int32_t size) : count(kernel) {
+      if (start >= 0 && start + static_cast<int64_t>(kernel - 1) * dilation < size) return;
+      if (start < 0) first = ceilDiv(-start, dilation);
+      count = std::max<int64_t>(0, std::min(count, ceilDiv(size - start, dilation)) - first);
+    }
+  };
+
   void reduce(const WindowPlan& plan, const float* input, int64_t pixel, float* out) const {
-    const int32_t channels = plan.channels;
     const int64_t line = pixel / plan.outW;
-    const int64_t image = line / plan.outH;
     const int64_t top = line % plan.outH * window_.strideH - plan.top;
     const int64_t left = pixel % plan.outW * window_.strideW - plan.left;
-    std::fill(out, out + channels, kMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
-    int count = 0;
-    for (int32_t ky = 0; ky < plan.kernelH; ++ky) {
-      const int64_t y = top + static_cast<int64_t>(ky) * window_.dilationH;
-      if (y < 0 || y >= plan.inH) continue;
-      for (int32_t kx = 0; kx < plan.kernelW; ++kx) {
-        const int64_t x = left + static_cast<int64_t>(kx) * window_.dilationW;
-        if (x < 0 || x >= plan.inW) continue;
-        const float* from = input + ((image * plan.inH + y) * plan.inW + x) * channels;
-        for (int32_t c = 0; c < channels; ++c) {
-          out[c] = kMaximum ? (from[c] > out[c] ? from[c] : out[c]) : out[c] + from[c];
-        }
-        ++count;
+    const Taps rows(top, plan.kernelH, window_.dilationH, plan.inH);
+    const Taps columns(left, plan.kernelW, window_.dilationW, plan.inW);
+    const int64_t y = line / plan.outH * plan.inH + top + rows.first * window_.dilationH;
+    const int64_t x = left + columns.first * window_.dilationW;
+    const int64_t channels = plan.channels, lineElements = channels * plan.inW;
+    const Pixels pixels{input + y * lineElements + x * channels, rows.count, columns.count,
+                        lineElements * window_.dilationH, channels * window_.dilationW};
+    if constexpr (kMaximum) {
+      maximum(pixels, channels, out);
+    } else {
+      int64_t c = 0;
+      for (; c + 16 <= channels; c += 16) mean<16>(pixels, c, out + c);
+      for (; c + 4 <= channels; c += 4) mean<4>(pixels, c, out + c);
+      for (; c < channels; ++c) mean<1>(pixels, c, out + c);
+    }
+  }
+
+  void maximum(const Pixels& pixels, int64_t channels, float* out) const {
+    std::fill(out, out + channels, -std::numeric_limits<float>::infinity());
+    for (int64_t row = 0; row < pixels.rows; ++row) {
+      const float* from = pixels.first + row * pixels.rowStep;
+      for (int64_t column = 0; column < pixels.columns; ++column, from += pixels.columnStep) {
+        for (int64_t c = 0; c < channels; ++c) out[c] = from[c] > out[c] ? from[c] : out[c];
       }
     }
-    const float share = 1.0f / static_cast<float>(std::max(count, 1));
-    for (int32_t c = 0; c < channels; ++c) out[c] = clampReal(kMaximum ? out[c] : out[c] * share, low_, high_);
+    for (int64_t c = 0; c < channels; ++c) out[c] = clampReal(out[c], low_, high_);
+  }
+
+  // Of so many neighbouring channels that their sums stay in registers: a window may be a whole picture.
+  template <int kCount>
+  void mean(const Pixels& pixels, int64_t channel, float* out) const {
+    float sums[kCount] = {};
+    for (int64_t row = 0; row < pixels.rows; ++row) {
+      const float* from = pixels.first + row * pixels.rowStep + channel;
+      for (int64_t column = 0; column < pixels.columns; ++column, from += pixels.columnStep) {
+        for (int c = 0; c < kCount; ++c) sums[c] += from[c];
+      }
+    }
+    const float share = 1.0f / static_cast<float>(std::max<int64_t>(pixels.rows * pixels.columns, 1));
+    for (int c = 0; c < kCount; ++c) out[c] = clampReal(sums[c] * share, low_, high_);
   }
 
   Window window_;

@@ -20,7 +20,7 @@ class ResizeBilinear : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>& inputs, const Shape& output) const override {
-    return sizeof(float) * (3 * rowElements(inputs[0]) + rowElements(output));
+    return columnBytes(output) + sizeof(float) * (3 * rowElements(inputs[0]) + rowElements(output));
   }
 
   void run(const RunContext& context) const override {
@@ -29,7 +29,9 @@ class ResizeBilinear : public Operator {
     const int64_t lines = static_cast<int64_t>(out.dims[0]) * out.dims[1];
     const int64_t step = std::max<int64_t>(1, kChunkElements / static_cast<int64_t>(rowElements(out)));
     context.pool.parallelFor(static_cast<size_t>(ceilDiv(lines, step)), [&](size_t chunk, int thread) {
-      float* column = context.threadScratch<float>(thread);
+      Resize::Between* columns = context.threadScratch<Resize::Between>(thread);
+      for (int32_t x = 0; x < out.dims[2]; ++x) columns[x] = resize_.between(x, in.dims[2], out.dims[2]);
+      float* column = reinterpret_cast<float*>(context.threadScratch<uint8_t>(thread) + columnBytes(out));
       float* slots[2] = {column + rowElements(in), column + 2 * rowElements(in)};
       float* line = column + 3 * rowElements(in);
       int64_t held[2] = {-1, -1};  // the lines of the input that the slots hold: neighbours differ in parity
@@ -50,7 +52,7 @@ class ResizeBilinear : public Operator {
         for (size_t i = 0; i < rowElements(in); ++i) column[i] = above[i] + (below[i] - above[i]) * rows.fraction;
         const bool toCodes = output_.type == TensorType::kInt8;
         float* to = toCodes ? line : context.output.floats() + at * static_cast<int64_t>(rowElements(out));
-        stretch(column, in.dims[2], out.dims[2], in.channels(), to);
+        stretch(column, columns, out.dims[2], in.channels(), to);
         if (toCodes) quantizeLine(context, at, line);
       }
     });
@@ -62,12 +64,16 @@ class ResizeBilinear : public Operator {
   // Elements of one line of an image.
   static size_t rowElements(const Shape& shape) { return static_cast<size_t>(shape.dims[2]) * shape.dims[3]; }
 
-  void stretch(const float* column, int32_t inW, int32_t outW, int32_t channels, float* out) const {
-    for (int32_t x = 0; x < outW; ++x, out += channels) {
-      const Resize::Between columns = resize_.between(x, inW, outW);
-      const float* left = column + static_cast<size_t>(columns.first) * channels;
-      const float* right = column + static_cast<size_t>(columns.second) * channels;
-      for (int32_t c = 0; c < channels; ++c) out[c] = left[c] + (right[c] - left[c]) * columns.fraction;
+  static size_t columnBytes(const Shape& out) {
+    return alignUp(sizeof(Resize::Between) * static_cast<size_t>(out.dims[2]));
+  }
+
+  static void stretch(const float* line, const Resize::Between* columns, int32_t width, int32_t channels, float* out) {
+    for (int32_t x = 0; x < width; ++x, out += channels) {
+      const float* left = line + static_cast<size_t>(columns[x].first) * channels;
+      const float* right = line + static_cast<size_t>(columns[x].second) * channels;
+      const float fraction = columns[x].fraction;
+      for (int32_t c = 0; c < channels; ++c) out[c] = left[c] + (right[c] - left[c]) * fraction;
     }
   }
 

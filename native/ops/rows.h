@@ -47,4 +47,24 @@ inline int64_t broadcastRow(const Shape& input, const Shape& out, int64_t row) {
   return index;
 }
 
+// From row `row` of the output on: for how many rows `step` rows of an input, one or none, go with one of the output's.
+struct RowRun {
+  int64_t rows;
+  int64_t step;
+};
+
+inline RowRun rowRun(const Shape& input, const Shape& out, int64_t row) {
+  RowRun run{1, 1};
+  bool known = false;
+  for (int i = 2; i <= out.rank; ++i) {
+    const int64_t extent = out.dims[out.rank - i];
+    if (extent == 1) continue;
+    const int64_t step = i <= input.rank && input.dims[input.rank - i] != 1 ? 1 : 0;
+    if (known && step != run.step) break;
+    known = true;
+    run = {run.rows * extent, step};
+  }
+  return {run.rows - row % run.rows, run.step};
+}
+
 }  // namespace lowbit

@@ -49,6 +49,7 @@ enum Kind : int32_t {
   kQuantizeInt16 = 40,
   kRealAffine,
   kRealFunction,
+  kRealGate,
   kQuantizeDynamic,
   kQuantizeGrid,
 };
@@ -97,8 +98,8 @@ constexpr KindRow kKinds[] = {
 };
 
 // By kind, from 40: what layers on real values need.
-constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"}, {"RealFunction"}, {"QuantizeDynamic"},
-                                  {"QuantizeGrid"}};
+constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"},      {"RealFunction"},
+                                  {"RealGate"},      {"QuantizeDynamic"}, {"QuantizeGrid"}};
 constexpr int32_t kFirstWideKind = 40;
 
 const KindRow* kindRow(int32_t kind) {
@@ -252,6 +253,7 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
     case kRealAffine: return makeRealAffine(reader, inputs[0], output);
     case kRealFunction: return makeRealFunction(reader, inputs[0], output);
+    case kRealGate: return makeRealGate(reader, inputs[0], output);
     case kQuantizeDynamic: return makeQuantizeDynamic(reader, inputs[0], output);
     case kQuantizeGrid: return makeQuantizeGrid(reader, inputs[0], output);
     default: return makeGather(reader, inputs[0], output);

@@ -16,7 +16,7 @@ import { countMacs } from '../graph/count-macs';
 import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import { layersOf } from '../passes/quantize/layers';
-import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
 import type { RealPrecision } from '../passes/quantize/quantizable';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
@@ -111,7 +111,7 @@ class Trials {
   private planWith(kept: readonly string[], precision: Precision): QuantizationPlan {
     const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
     const float = new Map([
-      ...this.plan.float,
+      ...floatAnyway(this.plan),
       ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
     ]);
     const real = new Map(this.options.real);

@@ -26,14 +26,23 @@ export type ActivationName = keyof typeof FUNCTIONS;
 
 export const ACTIVATION_NAMES = Object.keys(FUNCTIONS) as ActivationName[];
 
-const CLAMPS: Partial<Record<ActivationName, readonly [min: number, max: number]>> = {
-  linear: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+export type Bounds = readonly [min: number, max: number];
+
+export const UNBOUNDED: Bounds = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+
+/** The bounds of what is clamped to some and then to others. */
+export function boundsOfBoth(first: Bounds, [min, max]: Bounds): Bounds {
+  return [Math.min(Math.max(first[0], min), max), Math.min(Math.max(first[1], min), max)];
+}
+
+const CLAMPS: Partial<Record<ActivationName, Bounds>> = {
+  linear: UNBOUNDED,
   relu: [0, Number.POSITIVE_INFINITY],
   relu6: [0, 6],
 };
 
 /** The real bounds of a function that only clamps; undefined for a function that needs a table. */
-export function clampBounds(name: ActivationName): readonly [min: number, max: number] | undefined {
+export function clampBounds(name: ActivationName): Bounds | undefined {
   return CLAMPS[name];
 }
 
@@ -55,10 +64,7 @@ export function quantizeValue(real: number, { scale, zeroPoint }: AffineParams):
 }
 
 /** Real bounds as bounds on int8 codes. */
-export function clampCodes(
-  [min, max]: readonly [min: number, max: number],
-  params: AffineParams,
-): { codeMin: number; codeMax: number } {
+export function clampCodes([min, max]: Bounds, params: AffineParams): { codeMin: number; codeMax: number } {
   return { codeMin: quantizeValue(min, params), codeMax: quantizeValue(max, params) };
 }
 

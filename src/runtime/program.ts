@@ -77,8 +77,9 @@ export enum OpKind {
   QuantizeInt16 = 40,
   RealAffine = 41,
   RealFunction = 42,
-  QuantizeDynamic = 43,
-  QuantizeGrid = 44,
+  RealGate = 43,
+  QuantizeDynamic = 44,
+  QuantizeGrid = 45,
 }
 
 /**
@@ -103,12 +104,13 @@ export enum WeightFormat {
   Int16 = 16,
 }
 
-/** Functions of real values. */
+/** Functions of real values; Swish: x * sigmoid(x). */
 export enum RealFunctionKind {
   Sigmoid = 0,
   Tanh = 1,
   Elu = 2,
   Abs = 3,
+  Swish = 4,
 }
 
 /** Bits of a code. */
@@ -377,9 +379,12 @@ export type Op = OpBase &
     | { kind: OpKind.QuantizeDynamic }
     /** float32 -> dynamic int8 codes, a range for each sample, of which the codes of values first + step * 0..255 are exact. */
     | { kind: OpKind.QuantizeGrid; grid: Grid }
-    /** float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. */
+    /**
+     * float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. RealGate:
+     * x times that, hard-swish for one.
+     */
     | {
-        kind: OpKind.RealAffine;
+        kind: OpKind.RealAffine | OpKind.RealGate;
         channels: number;
         aOffset: number;
         bOffset: number;
@@ -452,6 +457,7 @@ function parameterWords(op: Op): number[] {
     case OpKind.QuantizeGrid:
       return [floatBits(op.grid.first), floatBits(op.grid.step)];
     case OpKind.RealAffine:
+    case OpKind.RealGate:
       return [
         op.channels,
         op.aOffset,

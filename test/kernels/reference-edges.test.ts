@@ -1,6 +1,6 @@
 /** Shapes and numbers where a kernel changes its path: tails, borders, extremes, one thread's share ending early. */
 import { encodeProgram, OpKind, PaddingMode, type Window } from '../../src/runtime/program';
-import { CaseBuilder, int8, type KernelCase } from '../support/case-builder';
+import { CaseBuilder, FLOAT32, int8, type KernelCase } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa, expectReference, runCompiled } from '../support/run-engine';
@@ -238,6 +238,48 @@ test('a scalar takes part like any other shape', async () => {
   await check('scalar', 20, (drawer, random) =>
     drawer.binary(OpKind.Add, drawer.codes([]), drawer.codes([random.int(1, 3), random.int(1, 20)])),
   );
+});
+
+describe('real values of more elements than a chunk', () => {
+  const image = [2, 33, 31, 20];
+
+  test.each([
+    ['of samples', [2, 1, 1, 20]],
+    ['of rows', [1, 33, 1, 20]],
+    ['of columns', [31, 20]],
+    ['of channels', [20]],
+    ['of pixels', [2, 33, 31, 1]],
+    ['of everything', [1]],
+  ])('arithmetic with one %s', async (label, shape) => {
+    await check(`chunks, ${label}`, 4, (drawer, random) => {
+      const inputs = [drawer.reals(image), drawer.reals(shape)];
+      const draft = { kind: random.pick([OpKind.Mul, OpKind.Sub] as const), activation: { realMin: -1 } };
+      return drawer.builder.apply(
+        { ...draft, inputs: random.chance(0.5) ? inputs : inputs.toReversed() },
+        FLOAT32,
+      );
+    });
+  });
+
+  test.each([1, 2, 5])('blocks of two by two pixels of %d channels', async (channels) => {
+    await check(`blocks, ${channels}`, 4, (drawer, random) => {
+      const [kind, shape] = random.pick([
+        [OpKind.DepthToSpace, [2, 40, 41, 4 * channels]],
+        [OpKind.SpaceToDepth, [2, 80, 82, channels]],
+      ] as const);
+      return drawer.builder.apply({ kind, inputs: [drawer.reals(shape)], block: 2 }, FLOAT32);
+    });
+  });
+
+  test('a mean over pictures', async () => {
+    await check('mean', 4, (drawer, random) => {
+      const inputs = [drawer.reals([2, 41, 43, random.int(1, 40)])];
+      return drawer.builder.apply(
+        { kind: OpKind.AvgPool, inputs, window: window(0, 1, PaddingMode.Valid), activation: {} },
+        FLOAT32,
+      );
+    });
+  });
 });
 
 test('int32 elements that are no codes become the nearest code', async () => {

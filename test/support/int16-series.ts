@@ -28,10 +28,11 @@ const imageShape = (random: Random): number[] => [
   random.chance(0.5) ? random.int(1, 20) : random.int(1, 70),
 ];
 
-/** Real values of very different magnitude; the extremes, infinities too, now and then. */
+/** Real values of very different magnitude; the extremes, infinities and NaN too, now and then. */
 function reals(drawer: Drawer, random: Random, shape: readonly number[]): number {
   const magnitude = 10 ** random.int(-3, 3);
-  const odd = random.chance(0.2) ? [0, -0, 1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] : [0, 1];
+  const extremes = [0, -0, 1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
+  const odd = random.chance(0.2) ? extremes : [0, 1];
   const allZero = random.chance(0.05);
   const values = Float32Array.from({ length: sizeOf(shape) }, () => {
     if (allZero) return 0;
@@ -140,15 +141,12 @@ function drawLinear(drawer: Drawer, random: Random): number {
 }
 
 function drawBinary(drawer: Drawer, random: Random): number {
-  const shape = imageShape(random);
-  const other = random.pick([
-    shape,
-    [shape[0]!, 1, 1, shape[3]!],
-    [1],
-    shape.map((d, i) => (i === 3 ? 1 : d)),
-  ]);
+  const whole = imageShape(random);
+  const parts = () => whole.map((dim) => (random.chance(0.6) ? dim : 1)).slice(random.pick([0, 0, 1, 3]));
+  const shape = random.chance(0.7) ? whole : parts();
+  const other = random.pick([shape, [whole[0]!, 1, 1, whole[3]!], [1], parts()]);
   const kinds: readonly BinaryKind[] = [OpKind.Add, OpKind.Sub, OpKind.Mul, OpKind.Maximum, OpKind.Minimum];
-  const pair = [finiteReals(drawer, random, shape), finiteReals(drawer, random, other)];
+  const pair = [reals(drawer, random, shape), reals(drawer, random, other)];
   const inputs = random.chance(0.5) ? pair : pair.toReversed();
   return drawer.builder.apply({ kind: random.pick(kinds), inputs, activation: clamp(random) }, FLOAT32);
 }
@@ -158,9 +156,10 @@ function drawAffine(drawer: Drawer, random: Random): number {
   const channels = random.chance(0.5) ? 1 : shape[3]!;
   const values = () =>
     drawer.builder.weights.append(Float32Array.from({ length: channels }, () => random.real(-9, 9)));
-  const inputs = [finiteReals(drawer, random, shape)];
+  const kind = random.pick([OpKind.RealAffine, OpKind.RealGate] as const);
+  const inputs = [reals(drawer, random, shape)];
   return drawer.builder.apply(
-    { kind: OpKind.RealAffine, inputs, channels, aOffset: values(), bOffset: values(), ...clamp(random) },
+    { kind, inputs, channels, aOffset: values(), bOffset: values(), ...clamp(random) },
     FLOAT32,
   );
 }
@@ -175,8 +174,14 @@ function drawPrelu(drawer: Drawer, random: Random): number {
 }
 
 function drawFunction(drawer: Drawer, random: Random): number {
-  const inputs = [finiteReals(drawer, random, imageShape(random))];
-  const kinds = [RealFunctionKind.Sigmoid, RealFunctionKind.Tanh, RealFunctionKind.Elu, RealFunctionKind.Abs];
+  const inputs = [reals(drawer, random, imageShape(random))];
+  const kinds = [
+    RealFunctionKind.Sigmoid,
+    RealFunctionKind.Tanh,
+    RealFunctionKind.Elu,
+    RealFunctionKind.Abs,
+    RealFunctionKind.Swish,
+  ];
   return drawer.builder.apply({ kind: OpKind.RealFunction, inputs, function: random.pick(kinds) }, FLOAT32);
 }
 
@@ -232,7 +237,7 @@ export const INT16_SERIES: readonly Series[] = [
   { label: 'DepthwiseConv2D of int16', draw: drawDepthwise },
   { label: 'Linear of int16', draw: drawLinear },
   { label: 'arithmetic on reals', draw: drawBinary },
-  { label: 'RealAffine', draw: drawAffine },
+  { label: 'RealAffine and RealGate', draw: drawAffine },
   { label: 'Prelu of reals', draw: drawPrelu },
   { label: 'RealFunction', draw: drawFunction },
   { label: 'pools of reals', draw: drawPool },

@@ -270,6 +270,7 @@ class Expansion {
       case OpKind.QuantizeDynamic:
       case OpKind.QuantizeGrid:
       case OpKind.RealAffine:
+      case OpKind.RealGate:
       case OpKind.RealFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);
     }

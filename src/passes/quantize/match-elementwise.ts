@@ -1,12 +1,13 @@
 /** Sums and products of two activations, and a scale and shift a channel that could not be folded into weights. */
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
+import { UNBOUNDED } from '../../quantization/activation';
 import { quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../runtime/program';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
 import type { ProgramBuilder } from './program-builder';
-import type { Facts, Matcher, Quantizable } from './quantizable';
+import type { Facts, Matcher, Quantizable, RealForm } from './quantizable';
 
 const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Maximum', 'Minimum']);
 
@@ -20,8 +21,10 @@ function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine):
     activations: [from],
     fuses: true,
     affine,
-    real: (builder, result) =>
-      builder.realAffine(node.name, from, result, Float32Array.from(scale), Float32Array.from(shift)),
+    real(builder, result, { clamp }) {
+      const [factor, summand] = [Float32Array.from(scale), Float32Array.from(shift)];
+      builder.realAffine(node.name, from, result, { factor, summand, clamp });
+    },
     lower(builder, store) {
       const input = builder.read(from);
       const weights = Float32Array.from(scale);
@@ -95,9 +98,11 @@ function binary(node: GraphNode, facts: Facts): Quantizable | string {
     activations: operands.filter((_, i) => !constants[i]),
     fuses: true,
     ...(constants.every((constant) => !constant) && {
-      real(builder: ProgramBuilder, result: TensorRef) {
+      real(builder: ProgramBuilder, result: TensorRef, { clamp = UNBOUNDED }: RealForm) {
+        const [realMin, realMax] = clamp;
         const inputs = operands.map((ref) => builder.dequantized(ref));
-        builder.op({ kind, name: node.name, inputs, output: builder.realResult(result), activation: {} });
+        const output = builder.realResult(result);
+        builder.op({ kind, name: node.name, inputs, output, activation: { realMin, realMax } });
       },
     }),
     lower(builder, store) {

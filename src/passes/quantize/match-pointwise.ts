@@ -2,8 +2,13 @@
 import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
-import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
-import { OpKind, RealFunctionKind } from '../../runtime/program';
+import {
+  type ActivationName,
+  activationFunction,
+  type Bounds,
+  clampBounds,
+} from '../../quantization/activation';
+import { RealFunctionKind } from '../../runtime/program';
 import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';
 
@@ -65,12 +70,12 @@ const REAL_FUNCTIONS: Readonly<Record<string, RealFunctionKind>> = {
 interface Affine {
   readonly factor?: number;
   readonly summand?: number;
-  readonly clamp?: readonly [min: number, max: number];
+  readonly clamp?: Bounds;
 }
 
 function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
-  return (builder: ProgramBuilder, result: TensorRef) =>
-    builder.realAffine(node.name, from, result, Float32Array.of(factor), Float32Array.of(summand), clamp);
+  const affine = { factor: Float32Array.of(factor), summand: Float32Array.of(summand), clamp };
+  return (builder: ProgramBuilder, result: TensorRef) => builder.realAffine(node.name, from, result, affine);
 }
 
 /** How a unary function is computed on real values, if it can be. */
@@ -80,14 +85,7 @@ function realUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['real']
   if (node.op === 'Neg') return realAffine(node, from, { factor: -1 });
   const kind = REAL_FUNCTIONS[node.op];
   if (kind === undefined) return undefined;
-  return (builder, result) =>
-    builder.op({
-      kind: OpKind.RealFunction,
-      function: kind,
-      name: node.name,
-      inputs: [builder.dequantized(from)],
-      output: builder.realResult(result),
-    });
+  return (builder, result) => builder.realFunction(node.name, from, result, kind);
 }
 
 /** x op c or c op x as a multiple of x and a constant, if it is one. */

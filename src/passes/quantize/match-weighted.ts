@@ -1,6 +1,7 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../graph/edit';
 import type { TensorRef } from '../../graph/ir';
+import { boundsOfBoth, UNBOUNDED } from '../../quantization/activation';
 import { fitsInt16 } from '../../quantization/int16-filter';
 import {
   type Activation,
@@ -14,7 +15,7 @@ import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../l
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
-import type { Matcher, RealPrecision } from './quantizable';
+import type { Matcher, RealForm } from './quantizable';
 import { type LayerWeights, quantizeDynamicWeights, quantizeInt16Weights, quantizeWeights } from './weights';
 import { tapShares, windowOf } from './window';
 
@@ -61,14 +62,12 @@ function granularityOf(op: LinearOp): Granularity {
   return ones && top + bottom + left + right === 0 ? Granularity.Row : Granularity.Sample;
 }
 
-function lowerReal(op: LinearOp, builder: ProgramBuilder, result: TensorRef, precision: RealPrecision): void {
+function lowerReal(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: RealForm): void {
   const weights = weightsOf(op, builder);
-  const wide = precision === 'int16';
-  const inputs = [
-    wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op)),
-  ];
+  const wide = form.precision === 'int16';
+  const inputs = [wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
   const filter = wide ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
-  const [realMin, realMax] = ownBounds(op);
+  const [realMin, realMax] = boundsOfBoth(ownBounds(op), form.clamp ?? UNBOUNDED);
   const output = builder.realResult(result);
   append(op, builder, { inputs, filter, output, activation: { realMin, realMax } });
 }
@@ -123,8 +122,8 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     storesFloat: true,
     lower: (builder, store) => lower(op, builder, store),
     ...(hasRealForm(op) && {
-      real: (builder: ProgramBuilder, result: TensorRef, precision: RealPrecision) =>
-        lowerReal(op, builder, result, precision),
+      real: (builder: ProgramBuilder, result: TensorRef, form: RealForm) =>
+        lowerReal(op, builder, result, form),
       overflowsInt16: !fitsInt16(weightsPerChannel(op)),
     }),
   };

@@ -22,7 +22,8 @@ import { matchTransposed } from './match-transposed';
 import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
-import type { Facts, Matcher, Quantizable, RealPrecision } from './quantizable';
+import type { Facts, Matcher, Quantizable, RealForm, RealPrecision } from './quantizable';
+import { findRealChains } from './real-chains';
 import { outlineRegions, regionOutputs } from './regions';
 
 /** The first that speaks for a node decides. */
@@ -63,7 +64,7 @@ export type Step =
       readonly node: GraphNode;
       readonly quantizable: Quantizable;
       readonly result: TensorRef;
-      readonly precision: RealPrecision;
+      readonly form: RealForm;
     };
 
 export interface Region {
@@ -82,6 +83,8 @@ export interface QuantizationPlan {
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
   readonly float: ReadonlyMap<string, string>;
+  /** Names of those of them that have a form in the program, but are in no region. */
+  readonly outside: ReadonlySet<string>;
   /** The nodes that run on real values, by name, and how those of them that have weights multiply. */
   readonly real: ReadonlyMap<string, RealPrecision>;
 }
@@ -200,34 +203,39 @@ function storedAsReals(
 function planRegion(
   graph: Graph,
   nodes: readonly GraphNode[],
-  candidates: ReadonlyMap<string, Quantizable>,
+  matched: ReadonlyMap<string, Quantizable>,
   real: ReadonlyMap<string, RealPrecision>,
 ): Region {
-  const isReal = (name: string) => {
-    const candidate = candidates.get(name);
-    if (!candidate?.real || !real.has(name)) return false;
-    return real.get(name) === 'dynamic' || !candidate.overflowsInt16;
-  };
+  const isReal = (name: string) => real.has(name);
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
+  const candidates = new Map([...matched, ...findRealChains(nodes, matched, isReal, leaving)]);
   const demands = findDemands(nodes, outputs, candidates, isReal);
   const { needed, readers } = demands;
   const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
 
-  const fusesInto = (chain: Chain): boolean => {
-    const root = candidates.get(chain.root.node);
-    const key = refKey(chain.root);
+  const takesIn = (root: TensorRef, real: boolean): boolean => {
+    const key = refKey(root);
     return (
-      inside.has(chain.root.node) &&
-      root?.fuses === true &&
+      inside.has(root.node) &&
+      candidates.get(root.node)?.fuses === true &&
       readers.get(key)?.length === 1 &&
-      !isReal(chain.root.node) &&
+      isReal(root.node) === real &&
       !leaving.has(key)
     );
   };
+  /** What a node on real values clamps, if it does nothing else. */
+  const clampedBy = ({ node }: TensorRef): TensorRef | undefined => {
+    const { pointwise, activations } = candidates.get(node)!;
+    return isReal(node) && pointwise?.clamp ? activations[0] : undefined;
+  };
   const fused = new Set(
-    [...needed.values()].flatMap(({ chain }) => (chain && fusesInto(chain) ? [refKey(chain.root)] : [])),
+    [...needed.values()].flatMap(({ ref, chain }) => {
+      if (!inside.has(ref.node)) return [];
+      const root = chain?.root ?? clampedBy(ref);
+      return root && takesIn(root, !chain) ? [refKey(root)] : [];
+    }),
   );
 
   const reals = storedAsReals(nodes, demands, fused, candidates, isReal);
@@ -241,9 +249,13 @@ function planRegion(
     const { chain } = need;
     observed.set(key, ref);
     if (isReal(name)) {
-      const quantizable = candidates.get(name)!;
-      const precision = real.get(name)!;
-      steps.push({ kind: 'real', node: graph.nodes.get(name)!, quantizable, result: ref, precision });
+      const clamped = clampedBy(ref);
+      const fuses = clamped && fused.has(refKey(clamped));
+      const own = fuses ? clamped.node : name;
+      const clamp = fuses ? candidates.get(name)!.pointwise!.clamp : undefined;
+      const [node, quantizable] = [graph.nodes.get(own)!, candidates.get(own)!];
+      const form = { precision: real.get(own)!, ...(clamp && { clamp }) };
+      steps.push({ kind: 'real', node, quantizable, result: ref, form });
       continue;
     }
     if (chain && !fused.has(refKey(chain.root))) {
@@ -321,11 +333,20 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     else candidates.set(node.name, result);
   }
   takeInAffines(graph, candidates);
-  const { regions, left } = outlineRegions(graph, candidates, options.weightless);
+  const { regions, left, real } = outlineRegions(graph, candidates, options);
   for (const [name, reason] of left) float.set(name, reason);
-  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, options.real ?? new Map()));
-  const real = planned.flatMap(({ steps }) =>
-    steps.flatMap((step) => (step.kind === 'real' ? [[step.node.name, step.precision] as const] : [])),
-  );
-  return { regions: planned, shapes, float, real: new Map(real) };
+  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, real));
+  const inRegions = new Set(regions.flat().map(({ name }) => name));
+  return {
+    regions: planned,
+    shapes,
+    float,
+    outside: new Set(left.keys()),
+    real: new Map([...real].filter(([name]) => inRegions.has(name))),
+  };
+}
+
+/** Why nodes stay float whatever runs on real values: those that were left out of a region may then be part of one. */
+export function floatAnyway({ float, outside }: QuantizationPlan): Map<string, string> {
+  return new Map([...float].filter(([name]) => !outside.has(name)));
 }

@@ -3,6 +3,7 @@
  */
 import { refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
+import type { Bounds } from '../../quantization/activation';
 import { arithmetic } from './match-pointwise';
 import type { Quantizable } from './quantizable';
 
@@ -11,10 +12,36 @@ export interface Chain {
   readonly root: TensorRef;
   readonly f: (x: number) => number;
   /** Set if the chain is one function that only clamps. */
-  readonly clamp?: readonly [min: number, max: number];
+  readonly clamp?: Bounds;
 }
 
-const identity = (x: number) => x;
+export const IDENTITY = (x: number) => x;
+
+/**
+ * The chains that end in a node's result.
+ *
+ * @param endingIn those that end in a tensor which the node reads
+ * @returns one for each root that they share; none where the node is no function of a single tensor
+ */
+export function extendChains(
+  node: GraphNode,
+  { pointwise, activations }: Quantizable,
+  endingIn: (ref: TensorRef) => readonly Chain[],
+): Chain[] {
+  const [a, b] = activations.map(endingIn);
+  if (pointwise) {
+    const { f, clamp } = pointwise;
+    return a!.map(({ root, f: before }) =>
+      before === IDENTITY ? { root, f, clamp } : { root, f: (x) => f(before(x)) },
+    );
+  }
+  const combine = arithmetic(node);
+  if (!combine || !a || !b) return [];
+  return a.flatMap(({ root, f }) => {
+    const other = b.find((chain) => refKey(chain.root) === refKey(root));
+    return other ? [{ root, f: (x: number) => combine(f(x), other.f(x)) }] : [];
+  });
+}
 
 /**
  * Finds the chain that ends in each tensor of a region.
@@ -27,24 +54,10 @@ export function findChains(
   quantizable: ReadonlyMap<string, Quantizable>,
 ): ReadonlyMap<string, Chain> {
   const chains = new Map<string, Chain>();
-  const chainOf = (ref: TensorRef): Chain => chains.get(refKey(ref)) ?? { root: ref, f: identity };
+  const endingIn = (ref: TensorRef): Chain[] => [chains.get(refKey(ref)) ?? { root: ref, f: IDENTITY }];
   for (const node of nodes) {
-    const { pointwise, activations } = quantizable.get(node.name)!;
-    const key = refKey({ node: node.name, index: 0 });
-    const [a, b] = activations.map(chainOf);
-    if (pointwise) {
-      const { f, clamp } = pointwise;
-      const before = a!.f;
-      chains.set(
-        key,
-        before === identity ? { root: a!.root, f, clamp } : { root: a!.root, f: (x) => f(before(x)) },
-      );
-      continue;
-    }
-    const combine = arithmetic(node);
-    if (combine && a && b && refKey(a.root) === refKey(b.root)) {
-      chains.set(key, { root: a.root, f: (x) => combine(a.f(x), b.f(x)) });
-    }
+    const [chain] = extendChains(node, quantizable.get(node.name)!, endingIn);
+    if (chain) chains.set(refKey({ node: node.name, index: 0 }), chain);
   }
   return chains;
 }

@@ -3,7 +3,14 @@ import { type Observations, observedKey } from '../../calibration/observations';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Constant, TensorRef } from '../../graph/ir';
-import { clampCodes, lookupTable, quantizeValue } from '../../quantization/activation';
+import {
+  type Bounds,
+  boundsOfBoth,
+  clampCodes,
+  lookupTable,
+  quantizeValue,
+  UNBOUNDED,
+} from '../../quantization/activation';
 import { chooseAffine, chooseSymmetric, type QuantizedFilter, type Range } from '../../quantization/affine';
 import type { AffineParams } from '../../quantization/affine-params';
 import type { LowBitMatrix } from '../../quantization/formats/format';
@@ -20,6 +27,7 @@ import {
   type Op,
   OpKind,
   type Program,
+  type RealFunctionKind,
   type TensorSpec,
   TensorType,
   WeightFormat,
@@ -34,22 +42,24 @@ export interface Store {
     /** The tensor before the function, whose range the codes that index the table cover. */
     readonly before: TensorRef;
     readonly f: (x: number) => number;
-    readonly clamp?: readonly [min: number, max: number];
+    readonly clamp?: Bounds;
   };
   /** The result is stored as real values (float32). */
   readonly float: boolean;
+}
+
+/** One factor and summand for all channels, or one a channel. */
+export interface RealAffine {
+  readonly kind?: OpKind.RealAffine | OpKind.RealGate;
+  readonly factor: Float32Array;
+  readonly summand: Float32Array;
+  readonly clamp?: Bounds;
 }
 
 /** The engine's limit for names in a program. */
 const MAX_NAME_CHARACTERS = 250;
 
 const SATURATION_STEPS = 1024;
-
-const UNBOUNDED = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
-
-function intersect(a: readonly [number, number], b: readonly [number, number]): readonly [number, number] {
-  return [Math.max(a[0], b[0]), Math.min(a[1], b[1])];
-}
 
 /** Drops the ends of a range on which f is constant: codes spent there would all look up the same result. */
 export function withoutSaturation(f: (x: number) => number, { min, max }: Range): Range {
@@ -267,17 +277,11 @@ export class ProgramBuilder {
     this.outputs.push(this.dequantized(ref));
   }
 
-  /** Computes x * factor + summand on real values, one of each for all channels or one a channel. */
-  realAffine(
-    name: string,
-    from: TensorRef,
-    result: TensorRef,
-    factor: Float32Array,
-    summand: Float32Array,
-    [realMin, realMax]: readonly [number, number] = UNBOUNDED,
-  ): void {
+  /** Computes x * factor + summand on real values, clamped, or x times that. */
+  realAffine(name: string, from: TensorRef, result: TensorRef, affine: RealAffine): void {
+    const { kind = OpKind.RealAffine, factor, summand, clamp: [realMin, realMax] = UNBOUNDED } = affine;
     this.op({
-      kind: OpKind.RealAffine,
+      kind,
       name,
       inputs: [this.dequantized(from)],
       output: this.realResult(result),
@@ -287,6 +291,12 @@ export class ProgramBuilder {
       realMin,
       realMax,
     });
+  }
+
+  /** Computes a function of real values. */
+  realFunction(name: string, from: TensorRef, result: TensorRef, kind: RealFunctionKind): void {
+    const inputs = [this.dequantized(from)];
+    this.op({ kind: OpKind.RealFunction, function: kind, name, inputs, output: this.realResult(result) });
   }
 
   /** Whether a layer reads real values. */
@@ -307,12 +317,9 @@ export class ProgramBuilder {
    *
    * @param own bounds that the op itself clamps to
    */
-  store(
-    store: Store,
-    own: readonly [number, number] = UNBOUNDED,
-  ): { output: number; activation: Activation } {
+  store(store: Store, own: Bounds = UNBOUNDED): { output: number; activation: Activation } {
     const { fused, result } = store;
-    const bounds = fused?.clamp ? intersect(own, fused.clamp) : own;
+    const bounds = fused?.clamp ? boundsOfBoth(own, fused.clamp) : own;
     if (store.float) {
       return { output: this.realResult(result), activation: { realMin: bounds[0], realMax: bounds[1] } };
     }

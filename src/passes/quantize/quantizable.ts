@@ -1,5 +1,6 @@
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import type { Bounds } from '../../quantization/activation';
 import type { ChannelAffine } from '../fold-batch-norm';
 import type { ProgramBuilder, Store } from './program-builder';
 
@@ -8,6 +9,14 @@ import type { ProgramBuilder, Store } from './program-builder';
  * with scales that fit the values at hand.
  */
 export type RealPrecision = 'int16' | 'dynamic';
+
+/** What a node on real values is told. */
+export interface RealForm {
+  /** How it multiplies, if it has weights. */
+  readonly precision: RealPrecision;
+  /** Bounds of the result, of what `fuses` only: a node that clamps it, and does nothing else, is fused into it. */
+  readonly clamp?: Bounds;
+}
 
 /** What is known of the graph while nodes are matched. */
 export interface Facts {
@@ -27,11 +36,11 @@ export interface Quantizable {
    * A layer with int16 or dynamic activations reads and stores real values: appends its ops, result included. Absent: it
    * cannot.
    */
-  real?(builder: ProgramBuilder, result: TensorRef, precision: RealPrecision): void;
+  real?(builder: ProgramBuilder, result: TensorRef, form: RealForm): void;
   /** Its sums would not fit with int16 activations. */
   readonly overflowsInt16?: boolean;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
-  readonly pointwise?: { f: (x: number) => number; clamp?: readonly [min: number, max: number] };
+  readonly pointwise?: { f: (x: number) => number; clamp?: Bounds };
   /** May take a following pointwise function into its store. */
   readonly fuses?: boolean;
   /** Only moves its activations: those that nothing else reads are best stored with its own scale from the start. */

@@ -43,7 +43,7 @@ export function lowerRegion(
   for (const input of region.inputs) builder.input(input, read.has(refKey(input)));
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
-    else if (step.kind === 'real') step.quantizable.real!(builder, step.result, step.precision);
+    else if (step.kind === 'real') step.quantizable.real!(builder, step.result, step.form);
     else step.quantizable.lower!(builder, step.store);
   }
   for (const ref of region.outputs) builder.output(ref);

@@ -8,7 +8,7 @@
  */
 import { consumers, outputNodes } from '../../graph/edit';
 import type { Graph, GraphNode } from '../../graph/ir';
-import type { Quantizable } from './quantizable';
+import type { Quantizable, RealPrecision } from './quantizable';
 
 type Candidates = ReadonlyMap<string, Quantizable>;
 
@@ -56,13 +56,28 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   return [...groups.values()];
 }
 
-/** Takes off a region's end what is better computed in float: the op before it can store float32 itself. */
-function withoutFloatEnds(graph: Graph, region: readonly GraphNode[], candidates: Candidates): GraphNode[] {
+/**
+ * Takes off a region's end what is better computed in float: the op before it can store float32 itself. What reads
+ * nothing but real values stays, and runs on them.
+ */
+function withoutFloatEnds(
+  graph: Graph,
+  region: readonly GraphNode[],
+  candidates: Candidates,
+  real: Map<string, RealPrecision>,
+): GraphNode[] {
   const readers = consumers(graph);
   const kept = new Set(region.map((n) => n.name));
   for (const node of region.toReversed()) {
     const inside = readers.get(node.name)?.some((n) => kept.has(n.name));
     if (candidates.get(node.name)!.floatAtEnd && !inside) kept.delete(node.name);
+  }
+  for (const { name } of region) {
+    const { activations, real: onReals } = candidates.get(name)!;
+    if (kept.has(name) || !onReals || !activations.every(({ node }) => kept.has(node) && real.has(node)))
+      continue;
+    kept.add(name);
+    real.set(name, real.get(activations[0].node)!);
   }
   return region.filter((n) => kept.has(n.name));
 }
@@ -72,18 +87,33 @@ export interface Outline {
   readonly regions: readonly (readonly GraphNode[])[];
   /** Why a quantizable node is in no region. */
   readonly left: ReadonlyMap<string, string>;
+  /** Nodes that run on real values, by name. */
+  readonly real: ReadonlyMap<string, RealPrecision>;
 }
 
-/**
- * Finds the largest regions that are worth a program: those that multiply by weights.
- *
- * @param weightless takes every group whole
- */
-export function outlineRegions(graph: Graph, candidates: Candidates, weightless = false): Outline {
+export interface OutlineOptions {
+  /** Nodes that run on real values where they have such a form. */
+  readonly real?: ReadonlyMap<string, RealPrecision>;
+  /** Takes every group whole. */
+  readonly weightless?: boolean;
+}
+
+/** Finds the largest regions that are worth a program: those that multiply by weights. */
+export function outlineRegions(
+  graph: Graph,
+  candidates: Candidates,
+  { real: asked = new Map(), weightless = false }: OutlineOptions = {},
+): Outline {
   const left = new Map<string, string>();
+  const real = new Map(
+    [...asked].filter(([name, precision]) => {
+      const candidate = candidates.get(name);
+      return candidate?.real && (precision === 'dynamic' || !candidate.overflowsInt16);
+    }),
+  );
   const regions: GraphNode[][] = [];
   for (const group of components(graph, candidates)) {
-    const region = weightless ? group : withoutFloatEnds(graph, group, candidates);
+    const region = weightless ? group : withoutFloatEnds(graph, group, candidates, real);
     const worth = weightless || region.some((n) => candidates.get(n.name)!.weighted);
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
@@ -92,7 +122,7 @@ export function outlineRegions(graph: Graph, candidates: Candidates, weightless 
         left.set(name, worth ? candidates.get(name)!.floatAtEnd! : 'no weighted op is next to it');
     }
   }
-  return { regions, left };
+  return { regions, left, real };
 }
 
 /** Nodes of a region that something outside it reads, or that are outputs of the model. */

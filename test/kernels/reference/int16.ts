@@ -185,9 +185,9 @@ function readReals(weights: Int8Array, offset: number): (index: number) => numbe
   return (index) => view.getFloat32(offset + 4 * index, true);
 }
 
-/** x * a[c] + b[c], clamped. */
+/** x * a[c] + b[c], clamped, or x times that. */
 export function realAffine(
-  op: OpOf<OpKind.RealAffine>,
+  op: OpOf<OpKind.RealAffine | OpKind.RealGate>,
   input: ReferenceTensor,
   spec: TensorSpec,
   weights: Int8Array,
@@ -195,7 +195,8 @@ export function realAffine(
   const [a, b] = [readReals(weights, op.aOffset), readReals(weights, op.bOffset)];
   const values = input.values.map((x, i) => {
     const c = i % op.channels;
-    return clampReal(fround(fround(x * a(c)) + b(c)), op);
+    const clamped = clampReal(fround(fround(x * a(c)) + b(c)), op);
+    return op.kind === OpKind.RealGate ? fround(x * clamped) : clamped;
   });
   return makeTensor(spec, input.shape, values);
 }
@@ -214,17 +215,20 @@ export function realPrelu(
   return makeTensor(spec, input.shape, values);
 }
 
+function sigmoid(x: number): number {
+  const e = expOfNonPositive(-Math.abs(x));
+  return fround((x < 0 ? e : 1) / fround(1 + e));
+}
+
 const FUNCTIONS: Readonly<Record<RealFunctionKind, (x: number) => number>> = {
-  [RealFunctionKind.Sigmoid]: (x) => {
-    const e = expOfNonPositive(-Math.abs(x));
-    return fround((x < 0 ? e : 1) / fround(1 + e));
-  },
+  [RealFunctionKind.Sigmoid]: sigmoid,
   [RealFunctionKind.Tanh]: (x) => {
     const e = expOfNonPositive(fround(-Math.abs(x) * 2));
     return fround(fround(1 - e) / fround(1 + e)) * (x < 0 ? -1 : 1);
   },
   [RealFunctionKind.Elu]: (x) => (x < 0 ? fround(expOfNonPositive(x) - 1) : x),
   [RealFunctionKind.Abs]: Math.abs,
+  [RealFunctionKind.Swish]: (x) => fround(x * sigmoid(x)),
 };
 
 export function realFunction(

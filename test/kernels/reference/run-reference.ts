@@ -131,6 +131,7 @@ export function runOp(
     case OpKind.QuantizeInt16:
       return quantizeInt16(input, spec);
     case OpKind.RealAffine:
+    case OpKind.RealGate:
       return realAffine(op, input, spec, weights);
     case OpKind.RealFunction:
       return realFunction(op, input, spec);
