@@ -266,14 +266,31 @@ class Expansion {
       }
       case OpKind.Cast:
         return inputs[0];
+      case OpKind.RealAffine: {
+        const numbers = (offset: number) => new Float32Array(this.words(offset, 4 * op.channels).buffer);
+        const product = this.arithmetic(op.name, 'Mul', inputs[0], numbers(op.aOffset), 1);
+        const sum = this.arithmetic(op.name, 'AddV2', product, numbers(op.bOffset), 0);
+        return this.clampedReal(op.name, op, () => sum, ['linear']);
+      }
       case OpKind.QuantizeInt16:
       case OpKind.QuantizeDynamic:
       case OpKind.QuantizeGrid:
-      case OpKind.RealAffine:
       case OpKind.RealGate:
       case OpKind.RealFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);
     }
+  }
+
+  /** Real values with numbers, one or one a channel; as they are where all of these change nothing. */
+  private arithmetic(
+    name: string,
+    op: string,
+    x: TensorRef,
+    numbers: Float32Array,
+    neutral: number,
+  ): TensorRef {
+    if (numbers.every((number) => number === neutral)) return x;
+    return this.node(name, op, [x, this.constant(`${name}/${op}`, numbers)], { T: attr.dtype('float32') });
   }
 
   private pool(

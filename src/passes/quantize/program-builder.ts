@@ -20,6 +20,7 @@ import type { WeightRange } from '../../quantization/weight-range';
 import {
   type Activation,
   Granularity,
+  type Grid,
   type Int8FilterRef,
   type Int16FilterRef,
   type LowBitFilterRef,
@@ -60,6 +61,9 @@ export interface RealAffine {
 const MAX_NAME_CHARACTERS = 250;
 
 const SATURATION_STEPS = 1024;
+
+/** Of a step of a grid: what float32 makes of its values. */
+const GRID_TOLERANCE = 1e-3;
 
 /** Drops the ends of a range on which f is constant: codes spent there would all look up the same result. */
 export function withoutSaturation(f: (x: number) => number, { min, max }: Range): Range {
@@ -120,6 +124,7 @@ export class ProgramBuilder {
   private readonly reals = new Map<string, number>();
   private readonly wide = new Map<string, number>();
   private readonly dynamic = new Map<string, number>();
+  private readonly offsets = new Map<string, number>();
 
   constructor(
     private readonly shapes: Shapes,
@@ -250,12 +255,45 @@ export class ProgramBuilder {
    * A float32 input of the region.
    *
    * @param read as codes; else only rotated
+   * @param grid that its values lie on, where all that reads its codes makes up for their offset
    */
-  input(ref: TensorRef, read = true): void {
+  input(ref: TensorRef, read = true, grid?: Grid): void {
     const real = this.realResult(ref);
     this.inputs.push(real);
     if (!read) return;
-    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: this.result(ref) });
+    if (grid) this.inputOnGrid(ref, real, grid);
+    else this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: this.result(ref) });
+  }
+
+  /**
+   * Codes that are exact for values on a grid. A zero point cannot stand between two codes, as zero may between the values
+   * of a grid: -1..1 in 255 steps has none at 0. They are shifted to have, real value = (code - zero point) * scale + offset.
+   */
+  private inputOnGrid(ref: TensorRef, real: number, { first, step }: Grid): void {
+    const zero = Math.round(-first / step);
+    const offset = first + zero * step;
+    const codes = this.result(ref, { scale: Math.fround(step), zeroPoint: zero - 128 });
+    if (Math.abs(offset) < GRID_TOLERANCE * step) {
+      this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: codes });
+      return;
+    }
+    this.offsets.set(refKey(ref), offset);
+    const shifted = this.temporaryLike(real, this.shape(ref));
+    this.op({
+      kind: OpKind.RealAffine,
+      name: ref.node,
+      inputs: [real],
+      output: shifted,
+      channels: 1,
+      aOffset: this.weights.append(Float32Array.of(1)),
+      bOffset: this.weights.append(Float32Array.of(-offset)),
+    });
+    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [shifted], output: codes });
+  }
+
+  /** What the real values of a tensor are more than its codes say. */
+  offset(ref: TensorRef): number {
+    return this.offsets.get(refKey(ref)) ?? 0;
   }
 
   /** The id of the rotated codes of a tensor: made once for all layers that read them. */
@@ -301,7 +339,7 @@ export class ProgramBuilder {
 
   /** Whether a layer reads real values. */
   get hasReal(): boolean {
-    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16);
+    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16 && kind !== OpKind.RealAffine);
   }
 
   /** Looks up f of one tensor's codes as another's. */

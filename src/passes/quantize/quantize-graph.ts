@@ -9,7 +9,8 @@ import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
 import type { Rotation } from '../../quantization/hadamard';
-import { encodeProgram, type Program } from '../../runtime/program';
+import { encodeProgram, type Grid, type Program } from '../../runtime/program';
+import { linearKind } from '../linear-op';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import { expandProgram } from './expand-program';
 import type { QuantizationPlan, Region, Step } from './plan';
@@ -31,6 +32,24 @@ function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   return new Set([...reads, ...outputs].map(refKey));
 }
 
+/** The grid of an input's values, where only layers that can make up for the offset of its codes read them. */
+function gridOf(
+  { steps, sharedRanges }: Region,
+  ref: TensorRef,
+  { grids }: Observations,
+  lowBit: LowBit,
+): Grid | undefined {
+  const key = refKey(ref);
+  const grid = sharedRanges.has(key) ? undefined : grids?.get(key);
+  const suits = (step: Step) => {
+    if (step.kind === 'real') return true;
+    if (step.kind === 'lookup') return refKey(step.from) !== key;
+    const reads = step.quantizable.activations.some((read) => refKey(read) === key);
+    return !reads || (linearKind(step.node) !== undefined && !lowBit?.has(step.node.name));
+  };
+  return grid && steps.every(suits) ? grid : undefined;
+}
+
 /** The program of one region, with its weights. */
 export function lowerRegion(
   region: Region,
@@ -40,7 +59,10 @@ export function lowerRegion(
 ): ProgramBuilder {
   const builder = new ProgramBuilder(plan.shapes, observations, region.sharedRanges, options);
   const read = readAsCodes(region, options?.lowBit);
-  for (const input of region.inputs) builder.input(input, read.has(refKey(input)));
+  for (const input of region.inputs) {
+    const grid = gridOf(region, input, observations, options?.lowBit);
+    builder.input(input, read.has(refKey(input)), grid);
+  }
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
     else if (step.kind === 'real') step.quantizable.real!(builder, step.result, step.form);

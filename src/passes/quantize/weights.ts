@@ -86,12 +86,18 @@ export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder):
   const filter = quantizedFilter(weights, builder.options, inputScale);
   builder.weightFidelity.set(node, fidelity(weights, filter));
   const means = builder.channelMeans(input);
-  const correction =
-    means && biasCorrection({ ...weights, ...filter, means, quantizedMeans: builder.quantizedMeans(input) });
-  if (!bias && !correction) return builder.filter(filter);
+  const offset = builder.offset(input);
+  const quantizedMeans = offset === 0 ? builder.quantizedMeans(input) : undefined;
+  const correction = means && biasCorrection({ ...weights, ...filter, means, quantizedMeans });
+  if (!bias && !correction && offset === 0) return builder.filter(filter);
   const corrected = Float64Array.from(
     { length: channels },
     (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0),
   );
+  // At the border of an image, where zeros are added, this is half a step too much at most.
+  filter.codes.forEach((code, i) => {
+    const c = weights.outputChannel(i);
+    corrected[c] += offset * code * filter.scales[c];
+  });
   return builder.filter(filter, quantizeBias(corrected, filter.scales, inputScale));
 }
