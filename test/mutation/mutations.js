@@ -250,10 +250,10 @@ module.exports = [
     replace: 'std::max_element(codes, codes + count - (count > 1))',
   },
   {
-    name: 'exponential: NaN becomes 0',
+    name: 'exponential: NaN becomes a number',
     file: 'native/ops/exp.h',
-    find: '(x < kLeast ? 0.0f : x)',
-    replace: '0.0f',
+    find: 'choose(x < kLeast, kLeast, x)',
+    replace: 'choose(x > kLeast, x, kLeast)',
   },
   {
     name: 'exponential: last term of the series dropped',
@@ -308,6 +308,24 @@ module.exports = [
     file: 'native/ops/permute.cc',
     find: 'index[i] = 0;',
     replace: '',
+  },
+  {
+    name: 'permutation: loops joined that go on evenly in the output alone',
+    file: 'native/ops/permute.cc',
+    find: 'from[last] == steps * fromStride && ',
+    replace: '',
+  },
+  {
+    name: 'reals: a broadcast axis taken for a part of the next one',
+    file: 'native/ops/rows.h',
+    find: 'if (known && step != run.step) break;',
+    replace: '',
+  },
+  {
+    name: 'reals: a gate that is not multiplied',
+    file: 'native/ops/real-arithmetic.cc',
+    find: 'kGate ? x * clamped : clamped',
+    replace: 'clamped',
   },
   {
     name: 'depth to space: rows and columns of a block swapped',

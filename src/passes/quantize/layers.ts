@@ -18,12 +18,13 @@ export interface Layer {
   readonly weighted: boolean;
 }
 
-/** Nodes on the paths from `root` (not included) to `result`. */
-function between(graph: Graph, root: TensorRef, result: TensorRef): Set<string> {
+/** Nodes on the paths from `roots` (not included) to `result`. */
+function between(graph: Graph, roots: readonly TensorRef[], result: TensorRef): Set<string> {
+  const ends = new Set(roots.map(refKey));
   const nodes = new Set<string>();
   const queue = [result];
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
-    if (refKey(ref) === refKey(root) || graph.constants.has(ref.node) || nodes.has(ref.node)) continue;
+    if (ends.has(refKey(ref)) || graph.constants.has(ref.node) || nodes.has(ref.node)) continue;
     nodes.add(ref.node);
     queue.push(...graph.nodes.get(ref.node)!.inputs);
   }
@@ -33,12 +34,13 @@ function between(graph: Graph, root: TensorRef, result: TensorRef): Set<string> 
 export function layerOf(graph: Graph, step: Step): Layer {
   if (step.kind === 'lookup') {
     const { op } = graph.nodes.get(step.to.node)!;
-    const nodes = between(graph, step.from, step.to);
+    const nodes = between(graph, [step.from], step.to);
     return { name: step.to.node, op, nodes, result: step.to, weighted: false };
   }
   const { node, quantizable } = step;
   const result = step.kind === 'op' ? step.store.result : step.result;
-  const nodes = between(graph, output(node.name), result).add(node.name);
+  const roots = step.kind === 'op' ? [output(node.name)] : quantizable.activations;
+  const nodes = between(graph, roots, result).add(node.name);
   return {
     name: node.name,
     op: node.op,

@@ -250,12 +250,16 @@ function planRegion(
     observed.set(key, ref);
     if (isReal(name)) {
       const clamped = clampedBy(ref);
-      const fuses = clamped && fused.has(refKey(clamped));
-      const own = fuses ? clamped.node : name;
-      const clamp = fuses ? candidates.get(name)!.pointwise!.clamp : undefined;
-      const [node, quantizable] = [graph.nodes.get(own)!, candidates.get(own)!];
-      const form = { precision: real.get(own)!, ...(clamp && { clamp }) };
-      steps.push({ kind: 'real', node, quantizable, result: ref, form });
+      const taken = clamped !== undefined && fused.has(refKey(clamped));
+      const own = taken ? clamped.node : name;
+      const clamp = taken ? candidates.get(name)!.pointwise!.clamp : undefined;
+      steps.push({
+        kind: 'real',
+        node: graph.nodes.get(own)!,
+        quantizable: candidates.get(own)!,
+        result: ref,
+        form: { precision: real.get(own)!, ...(clamp && { clamp }) },
+      });
       continue;
     }
     if (chain && !fused.has(refKey(chain.root))) {

@@ -137,6 +137,18 @@ test('what a chain passes through stays where something else reads it', async ()
   for (const decibels of [...one.decibels, ...read.decibels]) expect(decibels).toBeGreaterThan(60);
 });
 
+test('the nodes of a layer are all of its chain', async () => {
+  const build = thenConv((g) => shifted(g).node('y', 'Mul', ['x', 'gate']), 'y');
+  const graph = behindConv(build).node('r', 'Relu', ['end']).build('r');
+  const { wide } = await convert(graph);
+  const nodes = layersOf(graph, wide).map((layer) => [layer.name, [...layer.nodes].sort()]);
+  expect(nodes).toEqual([
+    ['x', ['x']],
+    ['y', ['gate', 'sum', 'y']],
+    ['end', ['end', 'r']],
+  ]);
+});
+
 test('a clamp is an op of its own where what it clamps leaves the region', async () => {
   const build = thenConv((g) => g.node('y', 'Relu', ['x']), 'y');
   const { ops, decibels } = await convert(behindConv(build).build('end', 'x'));
