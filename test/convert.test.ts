@@ -205,7 +205,7 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('meets a bar on signal-to-noise, and tells the layers with int16 activations in the configuration', async () => {
+test('meets a bar on signal-to-noise, and tells the layers with dynamic activations in the configuration', async () => {
   const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
   expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
   const whole = report.accuracy!.quantized.signalToNoise;
@@ -215,11 +215,11 @@ test('meets a bar on signal-to-noise, and tells the layers with int16 activation
   const { kept, converted } = refined.accuracy!;
   expect(kept.length).toBeGreaterThan(0);
   expect(converted.signalToNoise).toBeGreaterThan(whole + 0.5);
-  const wide = refined.config.layers
-    ?.filter(({ activations }) => activations === 'int16')
+  const atHand = refined.config.layers
+    ?.filter(({ activations }) => activations === 'dynamic')
     .map(({ match }) => match);
-  expect(wide?.sort()).toEqual(kept.map(({ name }) => name).sort());
-  expect(refined.quantized.filter(({ int16 }) => int16)).not.toEqual([]);
+  expect(atHand?.sort()).toEqual(kept.map(({ name }) => name).sort());
+  expect(refined.quantized.filter(({ real }) => real === 'dynamic')).not.toEqual([]);
   const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
   expect(again.quantized).toEqual(refined.quantized);
   expect(files(again.output)).toEqual(files(refined.output));
