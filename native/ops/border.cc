@@ -6,10 +6,9 @@
 namespace lowbit {
 
 void expectType(const OpReader& reader, const char* what, const Tensor& tensor, TensorType type) {
-  static constexpr const char* kNames[] = {"float32", "int8", "int16", "int32"};
   if (tensor.type != type) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what,
-         kNames[static_cast<int>(tensor.type)], kNames[static_cast<int>(type)]);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what, typeName(tensor.type),
+         typeName(type));
   }
 }
 
