@@ -166,6 +166,20 @@ test('every number of taps from 1 to 13', async () => {
   });
 });
 
+test('one row of a kernel over few channels', async () => {
+  await check('row over few channels', 40, (drawer, random) => {
+    const window: Window = {
+      kernel: [1, random.int(2, 5)],
+      strides: [1, 1],
+      padding: { mode: random.pick([PaddingMode.Same, PaddingMode.Valid]) },
+    };
+    const shape = [random.int(1, 2), random.int(1, 5), random.int(5, 9), random.int(1, 4)];
+    return random.chance(0.5)
+      ? drawer.conv2d(drawer.codes(shape), { groups: 1, window })
+      : drawDynamicConv2D(drawer, random, shape, window);
+  });
+});
+
 describe('windows and borders', () => {
   const windowed: [string, (drawer: Drawer, input: number, window: Window) => number][] = [
     ['conv', (drawer, input, window) => drawer.conv2d(input, { window })],

@@ -106,17 +106,31 @@ function filter({ builder }: Drawer, random: Random, channels: number, taps: num
   };
 }
 
-const POINT: Window = { kernel: [1, 1], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
-
-export function drawDynamicConv2D(drawer: Drawer, random: Random, shape = imageShape(random)): number {
-  const inChannels = shape[3]!;
-  const point = random.chance(0.3);
+function convWindow(drawer: Drawer, random: Random, shape: readonly number[]): Window {
   const mode = random.pick([PaddingMode.Valid, PaddingMode.Same, PaddingMode.Explicit]);
-  const window = point ? { ...POINT, padding: { mode } } : drawer.window(shape, false);
+  return random.chance(0.3)
+    ? { kernel: [1, 1], strides: [1, 1], padding: { mode } }
+    : drawer.window(shape, false);
+}
+
+/** Whether each pixel makes one of the output. */
+function isPointwise({ kernel, strides, padding }: Window): boolean {
+  const { top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  return [...kernel, ...strides].every((size) => size === 1) && top + bottom + left + right === 0;
+}
+
+export function drawDynamicConv2D(
+  drawer: Drawer,
+  random: Random,
+  shape = imageShape(random),
+  window = convWindow(drawer, random, shape),
+): number {
+  const inChannels = shape[3]!;
   const groups = random.chance(0.8) ? 1 : inChannels;
   const outChannels = groups * (groups > 1 ? random.int(1, 2) : random.int(1, 40));
   const taps = (window.kernel[0] * window.kernel[1] * inChannels) / groups;
-  const inputs = [codes(drawer, random, shape, point ? random.pick([Row, Sample]) : Sample)];
+  const granularity = isPointwise(window) ? random.pick([Row, Sample]) : Sample;
+  const inputs = [codes(drawer, random, shape, granularity)];
   const draft: OpDraft = {
     kind: OpKind.Conv2D,
     inputs,
