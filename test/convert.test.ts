@@ -1,8 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type ConvertOptions, type ConvertProgress, convert } from '../src/convert';
+import {
+  type ConvertOptions,
+  type ConvertProgress,
+  convert,
+  convertGraph,
+  type QuantizationOptions,
+} from '../src/convert';
 import { readModel } from '../src/graph/read-model';
 import { inspect } from '../src/inspect';
+import { signalToNoise } from '../src/quantization/metrics';
+import { drawFeeds, execute, FloatGraph, windowAttrs } from './support/float-graph';
+import { toSample } from './support/quantize';
+import { randomOf } from './support/random';
 import { temporaryFolder, tinySamples, writeTinyModel } from './support/tiny-model';
 
 const input = writeTinyModel();
@@ -205,7 +215,7 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('meets a bar on signal-to-noise, and tells the layers with int16 activations in the configuration', async () => {
+test('meets a bar on signal-to-noise, and tells the layers with dynamic activations in the configuration', async () => {
   const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
   expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
   const whole = report.accuracy!.quantized.signalToNoise;
@@ -215,14 +225,112 @@ test('meets a bar on signal-to-noise, and tells the layers with int16 activation
   const { kept, converted } = refined.accuracy!;
   expect(kept.length).toBeGreaterThan(0);
   expect(converted.signalToNoise).toBeGreaterThan(whole + 0.5);
-  const wide = refined.config.layers
-    ?.filter(({ activations }) => activations === 'int16')
+  const atHand = refined.config.layers
+    ?.filter(({ activations }) => activations === 'dynamic')
     .map(({ match }) => match);
-  expect(wide?.sort()).toEqual(kept.map(({ name }) => name).sort());
-  expect(refined.quantized.filter(({ int16 }) => int16)).not.toEqual([]);
+  expect(atHand?.sort()).toEqual(kept.map(({ name }) => name).sort());
+  expect(refined.quantized.filter(({ real }) => real === 'dynamic')).not.toEqual([]);
   const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
   expect(again.quantized).toEqual(refined.quantized);
   expect(files(again.output)).toEqual(files(refined.output));
+});
+
+describe('dynamic activations', () => {
+  const lowbitOf = (path: string) =>
+    JSON.parse(readFileSync(join(path, 'model.json'), 'utf8')).userDefinedMetadata.lowbit;
+
+  test('are told node by node, and multiply in INT8', async () => {
+    const report = await convert(options({ dynamic: ['**'] }));
+    expect(report.float).toEqual([]);
+    expect(report.macs).toMatchObject({ percent: 100, int16: 0 });
+    expect(report.macs.int8).toBe(report.macs.total);
+    expect(report.quantized.map(({ name, real }) => [name, real])).toEqual([
+      ['conv', 'dynamic'],
+      ['depthwise', 'dynamic'],
+      ['mean', 'dynamic'],
+      ['logits', 'dynamic'],
+      ['probabilities', undefined],
+    ]);
+    const layers: { name: string; precision: string; dynamic?: boolean }[] = lowbitOf(report.output).layers;
+    expect(layers.map(({ name, precision, dynamic }) => [name, precision, dynamic])).toEqual([
+      ['conv', 'int8', true],
+      ['depthwise', 'int8', true],
+      ['mean', 'int8', true],
+      ['logits', 'int8', true],
+      ['probabilities', 'int8', undefined],
+    ]);
+  });
+
+  test('are converted to the same bytes again, and from the configuration that is told', async () => {
+    const asked: Partial<ConvertOptions> = {
+      dynamic: ['conv', 'depthwise'],
+      int16: ['logits'],
+      biasCorrection: 'sequential',
+    };
+    const report = await convert(options(asked));
+    const again = await convert(options({ ...asked, output: join(folder, 'again') }));
+    expect(files(again.output)).toEqual(files(report.output));
+    const activations = report.config.layers?.map(({ match, activations }) => [match, activations]);
+    expect(activations).toEqual(
+      expect.arrayContaining([
+        ['conv', 'dynamic'],
+        ['depthwise', 'dynamic'],
+        ['logits', 'int16'],
+      ]),
+    );
+    const configured = await convert(options({ config: report.config, output: join(folder, 'configured') }));
+    expect(configured.quantized).toEqual(report.quantized);
+    expect(files(configured.output)).toEqual(files(report.output));
+  });
+
+  test('read weights that were rounded with error feedback', async () => {
+    const codes = async (errorFeedback: boolean) => {
+      const output = join(folder, String(errorFeedback));
+      const { quantized } = await convert(options({ output, dynamic: ['**'], errorFeedback }));
+      return {
+        bytes: files(output),
+        fidelity: new Map(quantized.map((n) => [n.name, n.weightSignalToNoise])),
+      };
+    };
+    const [plain, fed] = [await codes(false), await codes(true)];
+    expect(fed.bytes).not.toEqual(plain.bytes);
+    // Not the nearest codes, but those whose errors make up for one another.
+    expect(fed.fidelity.get('conv')).toBeLessThan(plain.fidelity.get('conv')!);
+    expect(fed.fidelity.get('depthwise')).toBe(plain.fidelity.get('depthwise'));
+  });
+
+  test('keep the signal of what is much larger or smaller than the calibration data', async () => {
+    const random = randomOf('larger than calibrated', 0);
+    const graph = new FloatGraph(random)
+      .input('image', [-1, 8, 8, 4])
+      .weights('wa', [3, 3, 4, 8], -0.4, 0.4)
+      .weights('wd', [3, 3, 8, 1], -0.4, 0.4)
+      .weights('wb', [1, 1, 8, 4], -0.6, 0.6)
+      .node('a', 'Conv2D', ['image', 'wa'], windowAttrs())
+      .node('d', 'DepthwiseConv2dNative', ['a', 'wd'], windowAttrs())
+      .node('b', 'Conv2D', ['d', 'wb'], windowAttrs())
+      .build('b');
+    const feeds = Array.from({ length: 4 }, () => drawFeeds(graph, random));
+    const data = async function* () {
+      for (const feed of feeds) yield toSample(feed);
+    };
+    const { image } = drawFeeds(graph, random);
+    const decibels = async (dynamic: string[], factor: number, more: QuantizationOptions = {}) => {
+      const { graph: converted } = await convertGraph(graph, data, { dynamic, ...more });
+      const larger = { image: { ...image, values: image.values.map((x) => factor * x) } };
+      const [[expected], [received]] = [await execute(graph, larger), await execute(converted, larger)];
+      return signalToNoise(expected.values, received.values);
+    };
+    expect(await decibels([], 1)).toBeGreaterThan(30);
+    expect(await decibels([], 20)).toBeLessThan(5);
+    const usual = await decibels(['**'], 1);
+    expect(usual).toBeGreaterThan(35);
+    expect(await decibels(['**'], 20)).toBeCloseTo(usual, 0);
+    // A bias that makes up for the rounding of weights does so for values as large as those of the calibration.
+    const biasCorrection = 'none';
+    expect(await decibels(['**'], 1e-4, { biasCorrection })).toBeGreaterThan(35);
+    expect(await decibels([], 1e-4, { biasCorrection })).toBeLessThan(5);
+  });
 });
 
 test.each<[string, Partial<ConvertOptions>]>([

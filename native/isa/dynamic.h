@@ -1,6 +1,7 @@
 // The inner loops of layers whose int8 activations take their scale and zero point from the values at hand, written once
 // over the wrapper `V` of vector-kernels.h, with
 //   loadFirst(p, count, rest)   `count` lanes of p, `rest` in the others
+//   lesser(a, b), greater(a, b) a[i] where a[i] < b[i] (a[i] > b[i]), else b[i]
 //   least, greatest             of all lanes
 // Every element takes the same float32 operations on every instruction set.
 #pragma once
@@ -77,8 +78,8 @@ struct VectorDynamic {
     Float low, high;
 
     void extend(Float values) {
-      low = V::min(values, low);
-      high = V::max(values, high);
+      low = V::lesser(values, low);
+      high = V::greater(values, high);
     }
   };
 
@@ -215,7 +216,7 @@ struct VectorDynamic {
     for (size_t n = 0; n < count; n += kLanes) {
       const Float offset = V::sub(load(bias, n, count), V::mul(shift(n), load(sum, n, count)));
       const Float value = V::add(V::mul(load(values, n, count), scale(n)), offset);
-      const Float clamped = V::min(V::max(value, lows), highs);
+      const Float clamped = V::lesser(V::greater(value, lows), highs);
       if (n + kLanes <= count) {
         V::store(values + n, clamped);
       } else {

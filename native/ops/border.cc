@@ -6,10 +6,9 @@
 namespace lowbit {
 
 void expectType(const OpReader& reader, const char* what, const Tensor& tensor, TensorType type) {
-  static constexpr const char* kNames[] = {"float32", "int8", "int16", "int32", "dynamic int8"};
   if (tensor.type != type) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what,
-         kNames[static_cast<int>(tensor.type)], kNames[static_cast<int>(type)]);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what, typeName(tensor.type),
+         typeName(type));
   }
 }
 
@@ -18,10 +17,6 @@ void expectRealOrCodes(const OpReader& reader, const char* what, const Tensor& t
 }
 
 void expectSameQuantization(const OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kDynamicInt8) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: input is dynamic int8, which only products with weights take.",
-         reader.label().c_str());
-  }
   if (input.type != output.type || input.scale != output.scale || input.zeroPoint != output.zeroPoint) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: input and output must have the same type, scale and zero point.",
          reader.label().c_str());

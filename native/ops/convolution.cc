@@ -111,7 +111,7 @@ class Convolution : public Operator {
     const View& input = context.inputs[0];
     const WindowPlan plan = planWindow(label(), geometry_.window, *input.shape);
     const int64_t pixels = plan.pixels();
-    const bool direct = taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
+    const bool direct = !strips_ && taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
     const Split split = splitWork(
         SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * depth() * geometry_.groups, maxRows(),

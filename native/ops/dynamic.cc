@@ -256,7 +256,8 @@ std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const Tensor& input
   const float first = reader.real("first value of the grid");
   const float step = reader.real("step of the grid");
   const float last = first + 255 * step;
-  if (output.granularity != Granularity::kSample || !(step > 1e-30f) || !(first <= 0) || !(last >= 0) ||
+  // The last value may be 0, but for rounding.
+  if (output.granularity != Granularity::kSample || !(step > 1e-30f) || !(first <= 0) || !(last > -0.5f * step) ||
       !std::isfinite(first) || !std::isfinite(last)) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: a grid from %g in steps of %g, expected one around 0 for whole samples.",
          reader.label().c_str(), static_cast<double>(first), static_cast<double>(step));

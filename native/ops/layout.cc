@@ -193,8 +193,9 @@ std::unique_ptr<Operator> makeConcat(OpReader& reader, const std::vector<Tensor>
 
 std::unique_ptr<Operator> makeReshape(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectSameQuantization(reader, input, output);
-  if (input.type == TensorType::kInt16) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: input is int16, whose scales go by its samples.", reader.label().c_str());
+  if (input.type == TensorType::kInt16 || input.type == TensorType::kDynamicInt8) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: input is %s, whose scales go by its shape.", reader.label().c_str(),
+         typeName(input.type));
   }
   Shape target;
   target.rank = reader.word("rank", 0, kMaxRank);

@@ -338,7 +338,8 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
     }
     const TensorType type = program.tensors[id].type;
     if (type != TensorType::kFloat32 && type != TensorType::kInt32) {
-      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is int8 or int16; only float32 and int32 cross the border.", what, id);
+      fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is %s; only float32 and int32 cross the border.", what, id,
+           typeName(type));
     }
   };
   for (size_t i = 0; i < inputCount; ++i) {

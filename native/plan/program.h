@@ -11,6 +11,11 @@ namespace lowbit {
 
 enum class TensorType : int32_t { kFloat32 = 0, kInt8 = 1, kInt16 = 2, kInt32 = 3, kDynamicInt8 = 4 };
 
+inline const char* typeName(TensorType type) {
+  static constexpr const char* kNames[] = {"float32", "int8", "int16", "int32", "dynamic int8"};
+  return kNames[static_cast<int>(type)];
+}
+
 // What has a scale and a zero point of its own in a tensor of dynamic int8 codes.
 enum class Granularity : int32_t { kSample = 0, kRow = 1, kChannel = 2 };
 

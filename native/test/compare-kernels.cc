@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "../isa/dynamic.h"
 #include "../isa/int16.h"
 #include "../isa/kernels.h"
 #include "../isa/routing.h"
@@ -333,10 +334,12 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
   const std::vector<int8_t> filter = random.weights(perChannel * channels);
   std::vector<int64_t> magnitudes(channels);
   for (size_t i = 0; i < filter.size(); ++i) magnitudes[i % channels] += std::abs(filter[i]);
-  const Stage stage(random, magnitudes, false);
+  const bool toFloat = random.chance(0.25);
+  const Stage stage(random, magnitudes, toFloat);
   const std::string where = name + " depthwise" + text("channels", channels) + text("kernel height", kernelH) +
                             text("width", kernelW) + text("stride", stride) + text("dilation", dilation) +
-                            text("outputs", outputs) + text("table", stage.stage.table != nullptr) +
+                            text("outputs", outputs) + text("float", toFloat) +
+                            text("table", stage.stage.table != nullptr) +
                             text("bounded", stage.stage.bounded);
 
   lowbit::DepthwiseArgs args{};
@@ -350,9 +353,9 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
   args.outputs = outputs;
   args.channels = channels;
   args.stage = &stage.stage;
-  args.outStride = pitchOf(channels);
+  args.outStride = toFloat ? channels + random.between(0, 3) : pitchOf(channels);
 
-  const size_t outBytes = outputs * args.outStride;
+  const size_t elementBytes = toFloat ? sizeof(float) : 1, outBytes = outputs * args.outStride * elementBytes;
   const auto run = [&](const Kernels& table, Buffer& out) {
     Buffer packed(table.packedDepthwiseBytes(channels, kernelH, kernelW));
     Buffer scratch(table.depthwiseScratchBytes(args.columnCount, kernelH));
@@ -360,7 +363,8 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
                         packed.data());
     args.packed = packed.data();
     args.scratch = scratch.data();
-    args.out = out.data();
+    args.out = toFloat ? nullptr : out.data();
+    args.floatOut = toFloat ? out.as<float>() : nullptr;
     table.depthwise(args);
     if (!packed.marginIntact()) fail("packed past the end", where);
     if (!scratch.marginIntact()) fail("wrote past the end of the scratch", where);
@@ -369,6 +373,7 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
   Buffer expected(outBytes), actual(outBytes);
   run(*lowbit::scalarKernels(), expected);
   run(kernels, actual);
+  if (toFloat) return compareBytes(expected.data(), actual.data(), outBytes, where);
   for (int m = 0; m < outputs; ++m) {
     const size_t at = m * args.outStride;
     compareBytes(expected.data() + at, actual.data() + at, channels, where + text("pixel", m));
@@ -710,6 +715,108 @@ void compareInt16Conversion(const Kernels& kernels, Random& random, const std::s
   });
 }
 
+// One sign, both, all zero, of any magnitude, NaN and infinities among them.
+std::vector<float> drawDynamicReals(Random& random, size_t count) {
+  using Limits = std::numeric_limits<float>;
+  const float magnitude = random.pick({1e-38f, 1e-30f, 1e-3f, 9.0f, 3e38f});
+  const float low = random.pick({-magnitude, -magnitude, 0.0f}), high = random.pick({magnitude, magnitude, 0.0f});
+  const bool odd = random.chance(0.3);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    value = odd && random.chance(0.1)
+                ? random.pick({0.0f, -0.0f, Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(),
+                               Limits::signaling_NaN(), Limits::denorm_min(), Limits::max(), -Limits::max()})
+                : random.real(0, 1) * (random.chance(0.5) ? low : high);
+  }
+  return values;
+}
+
+// Only the codes of channels count: bytes behind them up to the pitch may be anything.
+void compareRowsOfCodes(const uint8_t* expected, const uint8_t* actual, int rows, int channels,
+                        const std::string& where) {
+  for (int r = 0; r < rows; ++r) {
+    const size_t at = r * pitchOf(channels);
+    compareBytes(expected + at, actual + at, channels, where + text("row", r));
+  }
+}
+
+void compareDynamicExtrema(const Kernels& kernels, Random& random, const std::string& name) {
+  const int rows = random.size(40), channels = random.size(70);
+  const std::vector<float> values = drawDynamicReals(random, static_cast<size_t>(rows) * channels);
+  const std::string where = text("rows", rows) + text("channels", channels);
+  compareOutputs(kernels, 2 * sizeof(float), name + " dynamic extrema" + where, [&](const Kernels& of, Buffer& out) {
+    float* extrema = out.as<float>();
+    extrema[0] = extrema[1] = 0;
+    of.dynamic->extrema(values.data(), values.size(), extrema, extrema + 1);
+  });
+  const size_t bytes = 2 * sizeof(float) * channels;
+  compareOutputs(kernels, bytes, name + " dynamic channelExtrema" + where, [&](const Kernels& of, Buffer& out) {
+    float* extrema = out.as<float>();
+    std::fill_n(extrema, 2 * channels, 0.0f);
+    of.dynamic->channelExtrema(values.data(), rows, channels, extrema, extrema + channels);
+  });
+}
+
+void compareDynamicCodes(const Kernels& kernels, Random& random, const std::string& name) {
+  const int rows = random.chance(0.1) ? random.between(200, 600) : random.size(20), channels = random.size(70);
+  const std::vector<float> values = drawDynamicReals(random, static_cast<size_t>(rows) * channels);
+  const std::string where = text("rows", rows) + text("channels", channels);
+  const size_t pitch = pitchOf(channels), codeBytes = rows * pitch;
+  const float most = random.pick({1e-3f, 9.0f, 300.0f, 3e38f});
+  const lowbit::DynamicRange range(random.pick({0.0f, -1.0f}) * most, random.pick({0.0f, 1.0f}) * random.real(0, most));
+  std::vector<float> inverse(channels), zero(channels);
+  for (int c = 0; c < channels; ++c) {
+    const lowbit::DynamicRange own(-random.real(0, most), random.real(0, most));
+    inverse[c] = own.inverse;
+    zero[c] = random.chance(0.5) ? own.zero : 127.5f;
+  }
+  // What `run` leaves: codes, then `floats` numbers.
+  const auto compare = [&](const std::string& what, size_t floats, auto run) {
+    const size_t at = (codeBytes + 63) / 64 * 64;
+    Buffer expected(at + floats * sizeof(float)), actual(at + floats * sizeof(float));
+    for (Buffer* out : {&expected, &actual}) {
+      run(*(out == &expected ? lowbit::scalarKernels() : &kernels)->dynamic, out->data(),
+          reinterpret_cast<float*>(out->data() + at));
+    }
+    const std::string there = name + " dynamic " + what + where;
+    compareRowsOfCodes(expected.data(), actual.data(), rows, channels, there);
+    compareBytes(expected.data() + at, actual.data() + at, floats * sizeof(float), there);
+    if (!actual.marginIntact()) fail("wrote past the end of the output", there);
+  };
+  compare("quantize", 0, [&](const lowbit::DynamicKernels& of, uint8_t* codes, float*) {
+    of.quantize(values.data(), rows, channels, range, codes, pitch);
+  });
+  compare("quantizeChannels", 0, [&](const lowbit::DynamicKernels& of, uint8_t* codes, float*) {
+    of.quantizeChannels(values.data(), rows, channels, inverse.data(), zero.data(), codes, pitch);
+  });
+  compare("quantizeRows", 2 * rows, [&](const lowbit::DynamicKernels& of, uint8_t* codes, float* floats) {
+    of.quantizeRows(values.data(), rows, channels, codes, pitch, floats, floats + rows);
+  });
+}
+
+void compareDynamicFinish(const Kernels& kernels, Random& random, const std::string& name) {
+  const int rows = random.size(20), count = random.size(140);
+  const size_t stride = static_cast<size_t>(count + random.between(0, 3)), step = random.pick({0, 1});
+  const std::vector<float> values = drawDynamicReals(random, rows * stride);
+  const int scales = std::max(rows, count);
+  const std::vector<float> scale = drawReals(random, scales, 2), shift = drawReals(random, scales, 300);
+  const std::vector<float> bias = drawReals(random, count, 9), sum = drawReals(random, count, 30);
+  const float low = random.pick({-std::numeric_limits<float>::infinity(), 0.0f, -0.0f, -9.0f});
+  const float high = random.pick({std::numeric_limits<float>::infinity(), 6.0f, 0.0f});
+  const std::string where = text("rows", rows) + text("count", count) + text("step", step);
+  const size_t bytes = values.size() * sizeof(float);
+  compareOutputs(kernels, bytes, name + " dynamic finish" + where, [&](const Kernels& of, Buffer& out) {
+    std::copy(values.begin(), values.end(), out.as<float>());
+    of.dynamic->finish(out.as<float>(), rows, stride, count, scale.data(), shift.data(), step, bias.data(), sum.data(),
+                       low, high);
+  });
+  compareOutputs(kernels, bytes, name + " dynamic finishChannels" + where, [&](const Kernels& of, Buffer& out) {
+    std::copy(values.begin(), values.end(), out.as<float>());
+    of.dynamic->finishChannels(out.as<float>(), rows, stride, count, scale.data(), shift.data(), bias.data(),
+                               sum.data(), low, high);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -731,6 +838,9 @@ int main(int argc, char** argv) {
       compareInt16Gemm(*kernels, random, where);
       compareInt16Depthwise(*kernels, random, where);
       compareInt16Conversion(*kernels, random, where);
+      compareDynamicExtrema(*kernels, random, where);
+      compareDynamicCodes(*kernels, random, where);
+      compareDynamicFinish(*kernels, random, where);
       compareBorder(*kernels, random, where);
       comparePools(*kernels, random, where);
       compareRotation(*kernels, random, where);

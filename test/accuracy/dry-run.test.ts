@@ -19,6 +19,7 @@ test('tells the size that convert writes, and writes nothing', async () => {
     { skip: ['depthwise'] },
     { regions: false },
     { int16: 2 },
+    { dynamic: ['**'] },
     { minSignalToNoise: 60 },
   ]) {
     const predicted = await dryRun(options(more));
@@ -32,8 +33,8 @@ test('tells the size that convert writes, and writes nothing', async () => {
 });
 
 test('tells what int16 would be worth, and which layers would get it', async () => {
-  const { layers, int16, macs } = await dryRun(options({ int16: 2 }));
-  expect(int16).toEqual(layers!.slice(0, 2).map(({ name }) => name));
+  const { layers, real, macs } = await dryRun(options({ int16: 2 }));
+  expect(real).toEqual(Object.fromEntries(layers!.slice(0, 2).map(({ name }) => [name, 'int16'])));
   expect(macs.int16).toBeGreaterThan(0);
   const predicted = layers!.map(({ predictedWithInt16 }) => predictedWithInt16);
   expect(predicted).toEqual(predicted.toSorted((a, b) => a - b));

@@ -1,5 +1,6 @@
 import { ChannelMeanObserver } from '../../src/calibration/observers/channel-mean';
 import { EntropyObserver, leastDivergenceRange } from '../../src/calibration/observers/entropy';
+import { GridObserver } from '../../src/calibration/observers/grid';
 import { Histogram } from '../../src/calibration/observers/histogram';
 import { CALIBRATION_METHODS, newObserver } from '../../src/calibration/observers/methods';
 import { MinMaxObserver } from '../../src/calibration/observers/min-max';
@@ -238,4 +239,53 @@ test('channel means are over all samples and pixels', () => {
   observer.observe(Float32Array.of(1, 10, 3, 30));
   observer.observe(Float32Array.of(5, 50));
   expect([...observer.means()]).toEqual([3, 30]);
+});
+
+describe('the grid observer', () => {
+  const pixels = Array.from({ length: 256 }, (_, k) => k);
+  const gridOf = (...batches: readonly (readonly number[])[]) => {
+    const observer = new GridObserver();
+    for (const batch of batches) observer.observe(Float32Array.from(batch));
+    return observer.grid();
+  };
+
+  test.each<[string, (k: number) => number, number, number]>([
+    ['k / 127.5 - 1', (k) => Math.fround(Math.fround(k / 127.5) - 1), -1, 2 / 255],
+    ['k / 255', (k) => k / 255, 0, 1 / 255],
+    ['k', (k) => k, 0, 1],
+    ['k - 128', (k) => k - 128, -128, 1],
+    [
+      '(k - 127.5) * 2^-7 in float32',
+      (k) => Math.fround(k * 2 ** -7) - 127.5 * 2 ** -7,
+      -127.5 / 128,
+      1 / 128,
+    ],
+  ])('finds that of pixels as %s', (_, f, first, step) => {
+    const grid = gridOf(pixels.map(f))!;
+    expect(grid.first).toBeCloseTo(first, 6);
+    expect(grid.step).toBeCloseTo(step, 8);
+    // In any order, over several samples, some values of which never occur.
+    const some = pixels.filter((k) => k % 7 !== 4).map(f);
+    expect(gridOf(some.slice(100), some.slice(0, 120).toReversed())).toEqual(grid);
+  });
+
+  test.each<[string, readonly number[]]>([
+    ['no values', []],
+    ['zeros alone', [0, 0, 0]],
+    ['few values', pixels.filter((k) => k % 5 === 0).map((k) => k / 255)],
+    [
+      'channels that are normalised each on its own',
+      pixels.flatMap((k) => [(k / 255 - 0.485) / 0.229, (k / 255 - 0.456) / 0.224]),
+    ],
+    ['audio', Array.from(draw(4000, -1, 1))],
+    ['more than 256 values', Array.from({ length: 257 }, (_, k) => k)],
+    ['values between those of a grid', pixels.map((k) => (k === 100 ? 100.3 : k))],
+    ['pixels without an end', pixels.slice(1, -2).map((k) => k / 255 - 0.5)],
+    ['values all above zero', pixels.map((k) => k + 1)],
+    ['values all below zero', pixels.map((k) => k - 256)],
+    ['NaN among them', [...pixels, Number.NaN]],
+    ['infinity among them', [...pixels.slice(1), Number.POSITIVE_INFINITY]],
+  ])('finds none in %s', (_, values) => {
+    expect(gridOf(values)).toBeUndefined();
+  });
 });

@@ -3,9 +3,10 @@ import type { LabelledSource } from '../../src/calibration/source';
 import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/evaluation/accuracy-control';
 import { Validation } from '../../src/evaluation/validation';
 import type { Graph } from '../../src/graph/ir';
-import { int16Nodes } from '../../src/passes/quantize/int16-nodes';
 import { planQuantization } from '../../src/passes/quantize/plan';
+import type { RealPrecision } from '../../src/passes/quantize/quantizable';
 import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import { realNodes } from '../../src/passes/quantize/real-nodes';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { randomOf } from '../support/random';
@@ -64,27 +65,59 @@ test('leaves everything in INT8 where the bar is met as it is', async () => {
   expect(found.float).toEqual(plan.float);
 });
 
-test('gives int16 activations to the layers that read what is cut off, and to no other', async () => {
+/** How the model fares with nothing but these layers on real values. */
+async function measureWith(
+  observations: Awaited<ReturnType<typeof observe>>,
+  layers: readonly string[],
+  precision: RealPrecision,
+): Promise<number> {
+  const validation = await Validation.of(graph, source, feeds.length);
+  const real = realNodes(graph, plan, new Map(layers.map((name) => [name, precision])));
+  const { graph: converted } = quantizeGraph(graph, planQuantization(graph, { real }), observations);
+  return (await validation.measure(converted)).signalToNoise;
+}
+
+test('gives dynamic activations to the layers that read what is cut off, and to no other', async () => {
   const observations = await observe('b', 'd');
   const bar = { minSignalToNoise: 25 };
   const { accuracy, plan: found } = await controlAccuracy(graph, plan, observations, source, bar);
   expect(accuracy.quantized.signalToNoise).toBeLessThan(20);
-  expect(accuracy.precision).toBe('int16');
+  expect(accuracy.precision).toBe('dynamic');
   expect(accuracy.kept.map((k) => k.name).sort()).toEqual(['c', 'e']);
-  expect([...found.int16].sort()).toEqual(['c', 'e']);
+  expect([...found.real].sort()).toEqual([
+    ['c', 'dynamic'],
+    ['e', 'dynamic'],
+  ]);
   expect(found.float).toEqual(plan.float);
-  const validation = await Validation.of(graph, source, feeds.length);
-  const measure = (of: typeof plan) => validation.measure(quantizeGraph(graph, of, observations).graph);
-  const { signalToNoise } = await measure(found);
+  const signalToNoise = await measureWith(observations, ['c', 'e'], 'dynamic');
   expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
   for (const { name } of accuracy.kept) {
-    const int16 = int16Nodes(graph, plan, [name]);
-    expect((await measure(planQuantization(graph, { int16 }))).signalToNoise).toBeLessThan(25);
+    expect(await measureWith(observations, [name], 'dynamic')).toBeLessThan(bar.minSignalToNoise);
   }
 });
 
-test('leaves layers in float that have no form with int16 activations', async () => {
+test('gives int16 activations to the fewest layers where dynamic ones miss the bar', async () => {
+  const observations = await observe('b', 'd');
+  const bar = { minSignalToNoise: 65 };
+  const everything = await measureWith(observations, [...LAYERS, 'scores'], 'dynamic');
+  expect(everything).toBeLessThan(bar.minSignalToNoise);
+  const { accuracy, plan: found } = await controlAccuracy(graph, plan, observations, source, bar);
+  expect(accuracy.precision).toBe('int16');
+  const kept = accuracy.kept.map((k) => k.name);
+  expect(kept).toEqual(expect.arrayContaining(['c', 'e']));
+  expect([...found.real.values()]).toEqual([...found.real.keys()].fill('int16'));
+  expect(found.float).toEqual(plan.float);
+  const signalToNoise = await measureWith(observations, kept, 'int16');
+  expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);
+  expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
+  for (const name of kept) {
+    const others = kept.filter((other) => other !== name);
+    expect(await measureWith(observations, others, 'int16')).toBeLessThan(bar.minSignalToNoise);
+  }
+});
+
+test('leaves layers in float that have no form on real values', async () => {
   const doubling = new FloatGraph(random)
     .input('image', [1, 4, 4, 3])
     .weights('wa', [1, 1, 3, 3], 0, 0.8)

@@ -19,20 +19,16 @@ function matching(drawer: Drawer, input: number, images: readonly number[], dims
 /** A squeeze-and-excitation gate: the image times its own channel means through a linear layer. */
 function gate(drawer: Drawer, input: number): number {
   const [batch, , , channels] = drawer.builder.shape(input);
-  const means = codesOf(
-    drawer,
+  const means = drawer.codesOf(
     drawer.avgPool(input, { kernel: [0, 0], strides: [1, 1], padding: { mode: 2 } }),
   );
-  const weights = codesOf(drawer, drawer.linear(drawer.reshape(means, [batch!, channels!]), channels));
+  const weights = drawer.codesOf(drawer.linear(drawer.reshape(means, [batch!, channels!]), channels));
   return drawer.binary(OpKind.Mul, input, drawer.reshape(weights, [-1, 1, 1, channels!]));
 }
 
-/** Codes of a tensor that may be float32. */
-const codesOf = (drawer: Drawer, id: number) => (drawer.isFloat(id) ? drawer.requantizeReals(id) : id);
-
 /** A convolution and an element-wise op behind it, which runs as part of its store where it can. */
 function convolveAndMap(drawer: Drawer, random: Random, input: number, images: readonly number[]): number {
-  const made = codesOf(drawer, random.chance(0.5) ? drawer.conv2d(input) : drawer.depthwiseConv2d(input));
+  const made = drawer.codesOf(random.chance(0.5) ? drawer.conv2d(input) : drawer.depthwiseConv2d(input));
   if (random.chance(0.3)) return drawer.prelu(made);
   const others = matching(drawer, made, images, 4);
   const other = others.length === 0 ? drawer.codes(drawer.builder.shape(made)) : random.pick(others);
@@ -69,7 +65,7 @@ function drawProgram(builder: CaseBuilder, random: Random): void {
     // Most steps go on from the last tensor; some go back to an older one.
     const input = random.chance(0.7) ? images.at(-1)! : random.pick(images);
     if (builder.shape(input)[3]! > 80) continue;
-    images.push(codesOf(drawer, random.pick(STEPS)(drawer, random, input, images)));
+    images.push(drawer.codesOf(random.pick(STEPS)(drawer, random, input, images)));
     used.add(input);
   }
   for (const id of images) {

@@ -2,6 +2,7 @@
 import { encodeProgram, OpKind, PaddingMode, type Window } from '../../src/runtime/program';
 import { CaseBuilder, FLOAT32, int8, type KernelCase } from '../support/case-builder';
 import { Drawer } from '../support/draw';
+import { drawDynamicConv2D, drawDynamicDepthwise, drawDynamicLinear } from '../support/dynamic-series';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa, expectReference, runCompiled } from '../support/run-engine';
 import { runReference } from './reference/run-reference';
@@ -162,6 +163,20 @@ test('every number of taps from 1 to 13', async () => {
       : index < 26
         ? drawer.avgPool(image, window)
         : drawer.conv2d(image, { window });
+  });
+});
+
+test('one row of a kernel over few channels', async () => {
+  await check('row over few channels', 40, (drawer, random) => {
+    const window: Window = {
+      kernel: [1, random.int(2, 5)],
+      strides: [1, 1],
+      padding: { mode: random.pick([PaddingMode.Same, PaddingMode.Valid]) },
+    };
+    const shape = [random.int(1, 2), random.int(1, 5), random.int(5, 9), random.int(1, 4)];
+    return random.chance(0.5)
+      ? drawer.conv2d(drawer.codes(shape), { groups: 1, window })
+      : drawDynamicConv2D(drawer, random, shape, window);
   });
 });
 
@@ -338,17 +353,24 @@ describe('the same results with 1, 2, 3 and 5 threads', () => {
       (d) => d.resizeNearest(d.codes([2, 20, 21, 33]), { ...size, alignCorners: true }),
     ],
     ['resize', (d) => d.resizeBilinear(d.codes([2, 20, 21, 33]), { ...size, halfPixelCenters: true })],
+    ['conv of dynamic codes', (d) => drawDynamicConv2D(d, d.random, [2, 35, 36, 9])],
+    ['depthwise of dynamic codes', (d) => drawDynamicDepthwise(d, d.random, [2, 40, 41, 35])],
+    ['linear of dynamic codes', (d) => drawDynamicLinear(d, d.random, [2, 50, 100])],
   ])('%s', async (label, draw) => {
     await check(`threads, ${label}`, 2, draw, [1, 2, 3, 5]);
   });
 });
 
-test('one compiled program serves many batch sizes, in any order', async () => {
-  await forEachCase('batches', 10, (random) => {
+test.each<[string, (drawer: Drawer, shape: number[]) => number]>([
+  ['codes', (d, shape) => d.conv2d(d.codesOf(d.depthwiseConv2d(d.codes(shape))))],
+  ['dynamic codes by sample', (d, shape) => drawDynamicConv2D(d, d.random, shape)],
+  ['dynamic codes by channel', (d, shape) => drawDynamicDepthwise(d, d.random, shape)],
+  ['dynamic codes by row', (d, shape) => drawDynamicLinear(d, d.random, [shape[0]!, shape[3]!])],
+])('one compiled program of %s serves many batch sizes, in any order', async (label, draw) => {
+  await forEachCase(`batches, ${label}`, 10, (random) => {
     const builder = new CaseBuilder(true);
     const drawer = new Drawer(builder, random);
-    const image = drawer.codes([3, 5, 6, random.int(1, 20)]);
-    builder.output(drawer.conv2d(drawer.depthwiseConv2d(image)));
+    builder.output(draw(drawer, [3, 5, 6, random.int(1, 20)]));
     const whole = builder.build();
     const batches = [1, 3, 2, 12, 1, 4, 5, 6, 7, 8, 9, 10, 11, 3].map((batch) => withBatch(whole, batch));
     for (const engine of engines) {
@@ -367,7 +389,8 @@ function withBatch(kernelCase: KernelCase, batch: number): KernelCase {
   const [images, ...rest] = kernelCase.inputShapes[0]!;
   const [values] = kernelCase.inputs;
   const size = (batch * values!.length) / images!;
-  const inputs = [Int32Array.from({ length: size }, (_, i) => values![i % values!.length]!)];
+  const repeated = Array.from({ length: size }, (_, i) => values![i % values!.length]!);
+  const inputs = [values instanceof Float32Array ? Float32Array.from(repeated) : Int32Array.from(repeated)];
   const inputShapes = [[batch, ...rest]];
   const tensors = runReference(program, weights, inputs, inputShapes);
   const outputs = program.outputs.map((id) => tensors[id]!);

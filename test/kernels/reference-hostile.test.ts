@@ -3,6 +3,7 @@ import { LowbitError, type LowbitErrorCode } from '../../src/errors';
 import type { Engine } from '../../src/runtime/engine';
 import {
   encodeProgram,
+  Granularity,
   type Int8FilterRef,
   type Op,
   OpKind,
@@ -16,6 +17,7 @@ import {
 } from '../../src/runtime/program';
 import { CaseBuilder, int8, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
+import { DYNAMIC_SERIES } from '../support/dynamic-series';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 import { ALL_SERIES } from '../support/series';
@@ -113,7 +115,7 @@ test('the program that the others are made from is right', () => {
   compileParts().dispose();
 });
 
-test.each([1, 2])('a program of format version %i, which knew fewer ops, is read', (version) => {
+test.each([1, 2, 3])('a program of format version %i, which knew fewer ops, is read', (version) => {
   engine.compile(encodeProgram(makeParts().program).with(1, version), weightsOf(makeParts())).dispose();
 });
 
@@ -508,6 +510,262 @@ describe('compile refuses', () => {
   });
 });
 
+/** Programs of a quantizer by the values at hand and one op that reads its codes. */
+describe('compile refuses, of dynamic codes,', () => {
+  const { Sample, Row, Channel } = Granularity;
+  type Conv = OpOf<OpKind.Conv2D>;
+  interface DynamicParts extends Omit<Parts, 'bias'> {
+    bias: Float32Array;
+  }
+
+  function dynamicParts(): DynamicParts {
+    const parts = makeParts();
+    const { program, conv } = parts;
+    const tensor = (type: TensorType, channels: number, zeroPoint = 0) => ({
+      type,
+      shape: [-1, 5, 5, channels],
+      scale: 1,
+      zeroPoint,
+    });
+    program.tensors = [
+      tensor(TensorType.Float32, 4),
+      tensor(TensorType.DynamicInt8, 4, Sample),
+      tensor(TensorType.Float32, 2),
+    ];
+    program.ops = [{ kind: OpKind.QuantizeDynamic, name: 'in', inputs: [0], output: 1 }, conv];
+    program.outputs = [2];
+    return { ...parts, bias: Float32Array.of(5, -5) };
+  }
+
+  function compileDynamic(change: (parts: DynamicParts) => void = () => {}) {
+    const parts = dynamicParts();
+    change(parts);
+    const weights = new WeightsBuilder();
+    for (const data of [parts.filter, parts.bias, parts.scales]) weights.append(data);
+    return engine.compile(encodeProgram(parts.program), weights.build());
+  }
+
+  const granularity =
+    (of: number) =>
+    ({ program }: DynamicParts) => {
+      program.tensors[1]!.zeroPoint = of;
+    };
+  const grid =
+    (first: number, step: number) =>
+    ({ program }: DynamicParts) => {
+      program.ops[0] = {
+        kind: OpKind.QuantizeGrid,
+        name: 'in',
+        inputs: [0],
+        output: 1,
+        grid: { first, step },
+      };
+    };
+  const reader =
+    (draft: Move, output: Partial<Program['tensors'][number]> = {}) =>
+    ({ program }: DynamicParts) => {
+      program.ops[1] = { ...draft, name: 'op', inputs: [1], output: 2 } as Op;
+      Object.assign(program.tensors[2]!, output);
+    };
+  const conv =
+    (change: Partial<Conv>) =>
+    ({ conv }: DynamicParts) => {
+      Object.assign(conv, change);
+    };
+  const both =
+    (...changes: ((parts: DynamicParts) => void)[]) =>
+    (parts: DynamicParts) => {
+      for (const change of changes) change(parts);
+    };
+  const point = (change: Partial<Conv['window']> = {}) =>
+    conv({ window: { kernel: [1, 1], strides: [1, 1], padding: { mode: PaddingMode.Valid }, ...change } });
+  const depthwise = (multiplier: number): Move => ({
+    kind: OpKind.DepthwiseConv2D,
+    filter: { ...FILTER, biasOffset: undefined },
+    channels: 2 / multiplier,
+    multiplier,
+    window: CONV.window,
+    activation: {},
+  });
+  const linear: Move = {
+    kind: OpKind.Linear,
+    filter: FILTER,
+    inFeatures: 4,
+    outFeatures: 2,
+    activation: {},
+  };
+
+  test('nothing that is right', () => {
+    compileDynamic().dispose();
+    compileDynamic(grid(-1, 2 / 255)).dispose();
+    compileDynamic(both(point(), granularity(Row))).dispose();
+    compileDynamic(both(reader(depthwise(1)), granularity(Channel))).dispose();
+    compileDynamic(both(reader(linear), granularity(Row))).dispose();
+  });
+
+  test.each<[string, (parts: DynamicParts) => void, RegExp]>([
+    ['a granularity of 3', granularity(3), /Tensor 1 has granularity 3, expected 0 to 2/],
+    ['a granularity of -1', granularity(-1), /Tensor 1 has granularity -1/],
+    [
+      'an input of the program',
+      ({ program }) => {
+        program.inputs = [1];
+      },
+      /input tensor 1 is dynamic int8; only float32 and int32 cross the border/,
+    ],
+    [
+      'an output of the program',
+      ({ program }) => {
+        program.outputs = [1];
+      },
+      /output tensor 1 is dynamic int8; only/,
+    ],
+    ['a scale a channel for a convolution', granularity(Channel), /'block\/conv': .*granularity 2/],
+    ['a scale a pixel for a 3x3 kernel', granularity(Row), /'block\/conv': .*granularity 1/],
+    ['a scale a pixel for strides', both(point({ strides: [1, 2] }), granularity(Row)), /granularity 1/],
+    [
+      'a scale a pixel for padding',
+      both(point({ padding: { mode: PaddingMode.Explicit, left: 1 } }), granularity(Row)),
+      /granularity 1/,
+    ],
+    ['a scale a sample for a depthwise convolution', reader(depthwise(1)), /'op': .*granularity 0/],
+    [
+      'a scale a pixel for a depthwise convolution',
+      both(reader(depthwise(1)), granularity(Row)),
+      /'op': .*granularity 1/,
+    ],
+    ['a multiplier of channels', both(reader(depthwise(2)), granularity(Channel)), /'op': .*granularity 2/],
+    ['a scale a sample for a matrix product', reader(linear), /'op': .*granularity 0/],
+    [
+      'a scale a channel for a matrix product',
+      both(reader(linear), granularity(Channel)),
+      /'op': .*granularity 2/,
+    ],
+    ['a bias of NaN', ({ bias }) => bias.fill(Number.NaN, 1), /'block\/conv': .*output channel 1 is nan/i],
+    ['an infinite bias', ({ bias }) => bias.fill(-1 / 0), /'block\/conv': .*output channel 0 is -inf/],
+    ['a filter scale of NaN', ({ scales }) => scales.fill(Number.NaN), /filter scale 0 is nan/i],
+    [
+      'weights in int16',
+      conv({ filter: { ...CONV.filter, format: WeightFormat.Int16 } }),
+      /'block\/conv': .*format 16/,
+    ],
+    [
+      'weights of 4 bits',
+      conv({
+        filter: { ...CONV.filter, format: WeightFormat.Codebook4, levelsOffset: 0, group: 0, unit: 1 },
+      }),
+      /'block\/conv': .*format 3/,
+    ],
+    [
+      'an int8 result',
+      ({ program }) => {
+        program.tensors[2]!.type = TensorType.Int8;
+        program.tensors.push({ ...program.tensors[2]!, type: TensorType.Float32 });
+        program.ops.push({ kind: OpKind.Dequantize, name: 'out', inputs: [2], output: 3 });
+        program.outputs = [3];
+      },
+      /'block\/conv': output is int8, expected float32/,
+    ],
+    [
+      'a table',
+      ({ conv, filter }) => {
+        filter.fill(1);
+        conv.activation = { tableOffset: 0 };
+      },
+      /'block\/conv': activation table/,
+    ],
+    ['a grid of one value', grid(-1, 0), /'in': a grid from -1 in steps of 0/],
+    ['a grid that falls', grid(0, -1), /'in': a grid/],
+    ['a grid of steps of NaN', grid(-1, Number.NaN), /'in': step of the grid is NaN/],
+    ['a grid from NaN', grid(Number.NaN, 1), /'in': first value of the grid is NaN/],
+    ['a grid of infinite steps', grid(-1, 1 / 0), /'in': a grid/],
+    ['a grid from minus infinity', grid(-1 / 0, 1), /'in': a grid/],
+    ['a grid whose end is infinite', grid(-1, 3e38), /'in': a grid/],
+    ['a grid above 0', grid(0.5, 1), /'in': a grid/],
+    ['a grid below 0', grid(-256, 1), /'in': a grid/],
+    ['a grid a row', both(point(), granularity(Row), grid(-1, 2 / 255)), /'in': a grid/],
+  ])('%s', (_, change, message) => {
+    expectRefusal(() => compileDynamic(change), 'invalid-program', message);
+  });
+
+  const SIZE = { height: 2, width: 2, alignCorners: false, halfPixelCenters: false };
+  const pool = { window: CONV.window, activation: {} };
+  const OTHERS: readonly Move[] = [
+    { kind: OpKind.Quantize },
+    { kind: OpKind.Dequantize },
+    { kind: OpKind.Cast },
+    { kind: OpKind.MaxPool, ...pool },
+    { kind: OpKind.AvgPool, ...pool },
+    { kind: OpKind.Concat, axis: 0 },
+    { kind: OpKind.Reshape, shape: [-1, 4] },
+    { kind: OpKind.Lookup, tableOffset: 0 },
+    { kind: OpKind.Softmax },
+    { kind: OpKind.Prelu, channels: 4, alphaOffset: 0 },
+    { kind: OpKind.Pad, mode: 0, code: 0, paddings: [[1, 1]] },
+    { kind: OpKind.Slice, ranges: [{ begin: 0, size: -1, stride: 1 }] },
+    { kind: OpKind.Transpose, axes: [0, 2, 1, 3] },
+    { kind: OpKind.SpaceToDepth, block: 1 },
+    { kind: OpKind.DepthToSpace, block: 1 },
+    { kind: OpKind.ResizeNearestNeighbor, size: SIZE },
+    { kind: OpKind.ResizeBilinear, size: SIZE },
+    {
+      kind: OpKind.TransposedConv2D,
+      filter: { ...FILTER, biasOffset: undefined },
+      inChannels: 4,
+      outChannels: 2,
+      window: CONV.window,
+      outputSize: [0, 0],
+      activation: {},
+    },
+    { kind: OpKind.Rotate, rotation: ROTATION },
+    { kind: OpKind.LinearFloat, filter: FILTER, inFeatures: 4, outFeatures: 2, activation: {} },
+    { kind: OpKind.Gather, filter: { ...FILTER, biasOffset: undefined }, rows: 2, depth: 4 },
+    { kind: OpKind.QuantizeInt16 },
+    { kind: OpKind.QuantizeDynamic },
+    { kind: OpKind.QuantizeGrid, grid: { first: -1, step: 1 } },
+    { kind: OpKind.RealAffine, channels: 1, aOffset: 0, bOffset: 0 },
+    { kind: OpKind.RealFunction, function: 0 },
+  ];
+  const TYPES = [
+    TensorType.Float32,
+    TensorType.Int8,
+    TensorType.Int16,
+    TensorType.Int32,
+    TensorType.DynamicInt8,
+  ];
+
+  /** The program with another op behind its own, so that a result of any type is no output. */
+  const withReader = (draft: Move, input: TensorType, output: TensorType) => (parts: DynamicParts) => {
+    const { program } = parts;
+    const shape = [-1, -1, -1, -1];
+    program.tensors.push(
+      { ...program.tensors[1]!, type: input },
+      { ...program.tensors[1]!, shape, type: output },
+    );
+    const own = input === TensorType.DynamicInt8 ? OpKind.QuantizeDynamic : OpKind.Quantize;
+    if (input !== TensorType.Float32) program.ops.push({ kind: own, name: 'own', inputs: [0], output: 3 });
+    const inputs = [input === TensorType.Float32 ? 0 : 3];
+    program.ops.push({ ...draft, name: 'op', inputs, output: 4 } as Op);
+  };
+
+  test.each(OTHERS.map((draft) => [OpKind[draft.kind], draft] as const))('%s of them', (_, draft) => {
+    for (const type of TYPES) {
+      const change = withReader(draft, TensorType.DynamicInt8, type);
+      expectRefusal(() => compileDynamic(change), 'invalid-program', /'op': /);
+    }
+  });
+
+  const makers: readonly OpKind[] = [OpKind.QuantizeDynamic, OpKind.QuantizeGrid];
+  test.each(
+    OTHERS.filter(({ kind }) => !makers.includes(kind)).map((draft) => [OpKind[draft.kind], draft] as const),
+  )('%s to them', (_, draft) => {
+    for (const type of [TensorType.Float32, TensorType.Int8]) {
+      const change = withReader(draft, type, TensorType.DynamicInt8);
+      expectRefusal(() => compileDynamic(change), 'invalid-program', /'op': /);
+    }
+  });
+});
+
 describe('planning refuses', () => {
   test.each<[string, number[][], LowbitErrorCode, RegExp]>([
     ['another rank', [[5, 5, 4]], 'invalid-shape', /\[5, 5, 4\], expected \[-1, 5, 5, 4\]/],
@@ -788,10 +1046,11 @@ function attempt(
 
 test('thousands of damaged programs are refused, or compute the same on every instruction set', async () => {
   engine.threads = 1;
+  const series = [...ALL_SERIES, ...DYNAMIC_SERIES];
   let refused = 0;
   await forEachCase('damaged programs', 3000, (random, index) => {
     const builder = new CaseBuilder(random.chance(0.5));
-    builder.output(ALL_SERIES[index % ALL_SERIES.length]!.draw(new Drawer(builder, random), random));
+    builder.output(series[index % series.length]!.draw(new Drawer(builder, random), random));
     const kernelCase = builder.build();
     const words = mutate(encodeProgram(kernelCase.program), random);
     const [first, ...others] = engines.map((one) => attempt(one, words, kernelCase));

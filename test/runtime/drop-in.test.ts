@@ -4,20 +4,26 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { convert, fileSystem, LowbitError, releaseArtifacts } from '../../src/index';
+import { type ConvertOptions, convert, fileSystem, LowbitError, releaseArtifacts } from '../../src/index';
 import { currentEngine } from '../../src/runtime/current-engine';
 import type { CompiledProgram } from '../../src/runtime/engine';
 import { TINY_CLASSES, TINY_SIZE, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 let float: string;
 let converted: string;
+/** With dynamic activations. */
+let dynamic: string;
 
 beforeAll(async () => {
   await tf.setBackend('wasm');
   float = writeTinyModel();
-  const output = join(temporaryFolder(), 'int8');
-  await convert({ input: float, output, calibration: () => tinySamples(16) });
-  converted = join(output, 'model.json');
+  const convertTo = async (name: string, options: Partial<ConvertOptions> = {}) => {
+    const output = join(temporaryFolder(), name);
+    await convert({ input: float, output, calibration: () => tinySamples(16), ...options });
+    return join(output, 'model.json');
+  };
+  converted = await convertTo('int8');
+  dynamic = await convertTo('dynamic', { dynamic: ['**'] });
 });
 
 function pictures(batch: number): tf.Tensor4D {
@@ -58,8 +64,11 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
     model.dispose();
   });
 
-  test('keeps tensors and resident memory flat over 10,000 predictions', async () => {
-    const model = await loadGraphModel(`file://${converted}`);
+  test.each([
+    ['', () => converted],
+    [' by the values at hand', () => dynamic],
+  ])('keeps tensors and resident memory flat over 10,000 predictions%s', async (_, path) => {
+    const model = await loadGraphModel(`file://${path()}`);
     const x = pictures(1);
     const predict = (count: number) => {
       for (let i = 0; i < count; i++) tf.dispose(model.predict(x));

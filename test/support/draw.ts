@@ -221,15 +221,18 @@ export class Drawer {
     const outChannels = channels * multiplier;
     const taps = window.kernel[0] * window.kernel[1];
     const filter = this.filter(outChannels, taps, (channel, tap) => tap * outChannels + channel);
-    return this.requantized((activation) => ({
-      kind: OpKind.DepthwiseConv2D,
-      inputs: [input],
-      filter,
-      channels,
-      multiplier,
-      window,
-      activation,
-    }));
+    return this.requantized(
+      (activation) => ({
+        kind: OpKind.DepthwiseConv2D,
+        inputs: [input],
+        filter,
+        channels,
+        multiplier,
+        window,
+        activation,
+      }),
+      { float: true },
+    );
   }
 
   linear(
@@ -536,6 +539,11 @@ export class Drawer {
     const range = this.builder.tensors[input]!.values.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
     const params = { scale: this.scaleNear(range / 120), zeroPoint: this.zeroPoint() };
     return this.builder.apply({ kind: OpKind.Quantize, inputs: [input] }, int8(params));
+  }
+
+  /** Codes of a tensor that may be float32. */
+  codesOf(id: number): number {
+    return this.isFloat(id) ? this.requantizeReals(id) : id;
   }
 
   dequantize(input: number): number {

@@ -100,7 +100,12 @@ struct Avx512 {
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
-  static float least(Float a) { return -greatest(_mm512_sub_ps(set(0.0f), a)); }
+  static float least(Float a) {
+    const __m256 eight = _mm256_min_ps(_mm512_castps512_ps256(a), upper(a));
+    const __m128 four = _mm_min_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)));
+  }
 };
 
 // The same instructions at three widths: vectors of 64, 32 and 16 codes.

@@ -5,6 +5,7 @@
 
 import type { TensorData } from '../../../src/runtime/engine';
 import { type Op, OpKind, type Program, type TensorSpec, TensorType } from '../../../src/runtime/program';
+import { dynamicConv2d, dynamicDepthwise, dynamicLinear, quantizeDynamic, quantizeGrid } from './dynamic';
 import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
 import {
@@ -59,6 +60,20 @@ function runWideOp(
   }
 }
 
+/** Runs one op on dynamic int8 codes. */
+function runDynamicOp(op: Op, input: ReferenceTensor, spec: TensorSpec, weights: Int8Array): ReferenceTensor {
+  switch (op.kind) {
+    case OpKind.Conv2D:
+      return dynamicConv2d(op, input, spec, weights);
+    case OpKind.DepthwiseConv2D:
+      return dynamicDepthwise(op, input, spec, weights);
+    case OpKind.Linear:
+      return dynamicLinear(op, input, spec, weights);
+    default:
+      throw new Error(`${OpKind[op.kind]} takes no dynamic codes`);
+  }
+}
+
 /** Runs one op on its inputs; `spec` tells the type, scale and zero point of the output, not its shape. */
 export function runOp(
   op: Op,
@@ -67,6 +82,7 @@ export function runOp(
   weights: Int8Array,
 ): ReferenceTensor {
   const input = inputs[0]!;
+  if (input?.spec.type === TensorType.DynamicInt8) return runDynamicOp(op, input, spec, weights);
   const wide = input && (isFloat(input.spec) || input.spec.type === TensorType.Int16);
   const result = wide ? runWideOp(op, inputs, spec, weights) : undefined;
   if (result) return result;
@@ -130,6 +146,10 @@ export function runOp(
       return gather(op, input, spec, weights);
     case OpKind.QuantizeInt16:
       return quantizeInt16(input, spec);
+    case OpKind.QuantizeDynamic:
+      return quantizeDynamic(input, spec);
+    case OpKind.QuantizeGrid:
+      return quantizeGrid(op, input, spec);
     case OpKind.RealAffine:
     case OpKind.RealGate:
       return realAffine(op, input, spec, weights);

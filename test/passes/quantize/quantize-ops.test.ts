@@ -1,8 +1,8 @@
 import { attr } from '../../../src/graph/attrs';
-import { int16Nodes } from '../../../src/passes/quantize/int16-nodes';
 import { layersOf } from '../../../src/passes/quantize/layers';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { realNodes } from '../../../src/passes/quantize/real-nodes';
 import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
 import { signalToNoise } from '../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
@@ -123,7 +123,14 @@ test.each(CASES)('%s runs in the region of its neighbours', async (_, build) => 
   expect(await execute(expanded, feeds)).toEqual(await execute(quantized, feeds));
 });
 
-test.each(CASES)('%s runs between layers with int16 activations', async (_, build) => {
+/** The least signal-to-noise of a graph all of which runs on real values. */
+const REAL = { int16: 60, dynamic: 30 } as const;
+
+test.each(
+  CASES.flatMap(([name, build]) =>
+    (['int16', 'dynamic'] as const).map((precision) => [name, precision, build] as const),
+  ),
+)('%s runs between layers with %s activations', async (_, precision, build) => {
   const probe = around(build).build('op');
   const channels = (await execute(probe, drawFeeds(probe, random)))[0].shape[3];
   const { graph } = removeDeadNodes.apply(
@@ -133,20 +140,20 @@ test.each(CASES)('%s runs between layers with int16 activations', async (_, buil
       .build('after'),
   );
   const { plan, observations, graph: int8 } = await quantize(graph, random);
-  const layers = layersOf(graph, plan).map(({ name }) => name);
-  const int16 = int16Nodes(graph, plan, layers);
-  const wide = planQuantization(graph, { int16 });
-  expect(wide.int16.has('after')).toBe(true);
-  await expectReference(graph, observations, random, { int16 });
-  const { graph: quantized } = quantizeGraph(graph, wide, observations);
+  const layers = new Map(layersOf(graph, plan).map(({ name }) => [name, precision]));
+  const real = realNodes(graph, plan, layers);
+  const planned = planQuantization(graph, { real });
+  expect(planned.real.get('after')).toBe(precision);
+  await expectReference(graph, observations, random, { real });
+  const { graph: quantized } = quantizeGraph(graph, planned, observations);
   const feeds = drawFeeds(graph, random);
   const decibels = async (of: typeof graph) =>
     signalToNoise((await execute(graph, feeds))[0].values, (await execute(of, feeds))[0].values);
   const [coarse, fine] = [await decibels(int8), await decibels(quantized)];
   const everything = [...graph.nodes.values()].every(
-    ({ name, op }) => op === 'Const' || op === 'Placeholder' || wide.int16.has(name),
+    ({ name, op }) => op === 'Const' || op === 'Placeholder' || planned.real.has(name),
   );
-  expect(fine).toBeGreaterThan(everything ? 60 : coarse - 3);
+  expect(fine).toBeGreaterThan(everything ? REAL[precision] : coarse - 3);
 });
 
 test.each(['Pad of channels', 'Transpose', 'DepthToSpace'])('%s at the end is left to float', (name) => {

@@ -1,9 +1,9 @@
 import { attr } from '../../../src/graph/attrs';
 import type { Graph } from '../../../src/graph/ir';
-import { int16Nodes } from '../../../src/passes/quantize/int16-nodes';
 import { layersOf } from '../../../src/passes/quantize/layers';
 import { floatAnyway, planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { realNodes } from '../../../src/passes/quantize/real-nodes';
 import { signalToNoise } from '../../../src/quantization/metrics';
 import { type Op, OpKind, RealFunctionKind } from '../../../src/runtime/program';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
@@ -45,8 +45,8 @@ const sixth = scalar('sixth', 1 / 6);
 /** Everything on int16, the program of its one region, and how near the result is to the float one, in dB. */
 async function convert(graph: Graph) {
   const { plan, observations } = await quantize(graph, random);
-  const layers = layersOf(graph, plan).map(({ name }) => name);
-  const options = { float: floatAnyway(plan), int16: int16Nodes(graph, plan, layers) };
+  const layers = new Map(layersOf(graph, plan).map(({ name }) => [name, 'int16' as const]));
+  const options = { float: floatAnyway(plan), real: realNodes(graph, plan, layers) };
   const wide = planQuantization(graph, options);
   expect(wide.regions).toHaveLength(1);
   await expectReference(graph, observations, random, options);
@@ -165,7 +165,7 @@ describe('at the end of a region', () => {
   test('what reads only real values stays in it', async () => {
     const { wide, ops, decibels } = await convert(behindConv(end).build('y'));
     expect(wide.float.size).toBe(0);
-    expect(wide.int16).toEqual(new Set(['x', 'moved', 'y']));
+    expect([...wide.real.keys()]).toEqual(['x', 'moved', 'y']);
     expect(ops.slice(-2)).toMatchObject([
       { kind: OpKind.DepthToSpace },
       { kind: OpKind.RealFunction, function: RealFunctionKind.Sigmoid },
@@ -177,7 +177,7 @@ describe('at the end of a region', () => {
     const graph = behindConv(end).build('y');
     expect([...planQuantization(graph).float.keys()]).toEqual(['moved', 'y']);
     const float = new Map([['y', 'asked for']]);
-    const plan = planQuantization(graph, { float, int16: new Set(['x']) });
+    const plan = planQuantization(graph, { float, real: new Map([['x', 'int16']]) });
     expect([...plan.float]).toEqual([['y', 'asked for']]);
   });
 });
