@@ -1,7 +1,7 @@
 /**
  * What each way to recover accuracy does, with and without, on models of ../shared: `npm run bench:recovery`.
  *
- * Each row converts the model anew, all in INT8; the first with none of them. dB are those of the worst output. Some
+ * Each row converts the model anew, all in INT8 unless it says otherwise; the first with none of them. dB are those of the worst output. Some
  * samples show the effects: `--samples`, `--calibration-samples`.
  */
 const Table = require('cli-table3');
@@ -25,7 +25,10 @@ const VARIANTS = [
   ['equalization', { ...NONE, equalize: true }],
   ['error feedback', { ...NONE, errorFeedback: true }],
   ['percentile ranges', { ...NONE, calibrationMethod: 'percentile' }],
+  ['int16 for the 4 costliest layers', { ...NONE, int16: 4 }],
+  ['dynamic activations', { ...NONE, dynamic: ['**'] }],
   ['equalization, error feedback, fast bias correction', { equalize: true, errorFeedback: true }],
+  ['the same with dynamic activations', { equalize: true, errorFeedback: true, dynamic: ['**'] }],
   ['what --tune keeps', { tune: true }],
 ];
 

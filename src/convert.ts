@@ -290,8 +290,7 @@ export function withMetadata(
     layers: [
       ...records.quantized.map(({ real, ...record }) => ({
         ...record,
-        precision: real === 'int16' ? real : precision,
-        ...(real === 'dynamic' && { dynamic: true }),
+        precision: real === 'dynamic' ? 'dynamic int8' : (real ?? precision),
       })),
       ...records.float.map((record) => ({ ...record, precision: 'float32' })),
     ],

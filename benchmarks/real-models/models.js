@@ -56,7 +56,6 @@ const MODELS = [
   {
     name: 'resnet8_cifar10',
     ...onCifar10(),
-    convert: { errorFeedback: true },
     score: () => classification(),
     bars: [['drop', 'most', 0.5]],
   },
@@ -69,14 +68,14 @@ const MODELS = [
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
-    convert: { equalize: true, int16: 4 },
+    convert: { dynamic: ['**'] },
     score: () => landmarks('output_mesh', 192),
     bars: [['landmarkError', 'most', 1]],
   },
   {
     name: 'blazeface-front',
     ...onPictures({ crop: 'none', mean: 127.5, std: 127.5 }),
-    convert: { dynamic: ['**'], errorFeedback: true },
+    convert: { dynamic: ['**'], errorFeedback: true, equalize: true },
     score: () => signalToNoise(),
     bars: [['signalToNoise', 'least', 25]],
   },
@@ -96,7 +95,7 @@ const MODELS = [
   {
     name: 'centernet',
     ...onPictures({ crop: 'none', mean: 0, std: 1 }),
-    convert: { int16: ['**/depthwise/**', '**/depthwise', '**/squeeze_excite/**'] },
+    convert: { dynamic: ['**/depthwise/**', '**/depthwise'], errorFeedback: true },
     score: () => detections('tower_0/detections', { score: 0.3, overlap: 0.8 }),
     bars: [['detectionsListed', 'least', 95]],
   },

@@ -45,9 +45,12 @@ const BYTES_AT_A_TIME = 2 ** 29;
 /** Rows of one sample that are counted at most, evenly spread: neighbours tell nearly the same. */
 const MOST_ROWS = 512;
 
-/** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would tell little. */
+/** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would tell little for their time. */
 const FEW_ROWS = 32;
 const ROWS_A_DEPTH = 16;
+
+/** Rows of one sample that cost no more multiply-accumulates than this are all counted: short ones are cheap. */
+const CHEAP_MACS = 2 ** 24;
 
 /** Rows of `depth` values out of an activation: its own rows, or the patches under a window, every `step`-th. */
 function rowsOf(
@@ -96,7 +99,8 @@ class Moments {
     const values = tensor.dataSync() as Float32Array;
     const channels = tensor.shape.at(-1)!;
     const turned = rotation ? rotateRows(values, values.length / channels, channels, rotation) : values;
-    const most = this.rows < ROWS_A_DEPTH * depth ? MOST_ROWS : FEW_ROWS;
+    const worth = this.rows < ROWS_A_DEPTH * depth ? MOST_ROWS : FEW_ROWS;
+    const most = Math.max(worth, Math.floor(CHEAP_MACS / depth ** 2));
     const rows = rowsOf(turned, tensor.shape, this.layer, most);
     const product = tf.tidy(() => {
       const x = tf.tensor2d(rows, [rows.length / depth, depth]);

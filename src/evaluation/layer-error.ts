@@ -18,7 +18,7 @@ export interface LayerError {
   readonly op: string;
   /** Ops that run as part of it, a fused activation for one. */
   readonly fused: readonly string[];
-  readonly precision: 'int8' | 'int16' | 'float32';
+  readonly precision: 'int8' | 'dynamic int8' | 'int16' | 'float32';
   /** Bits of the weights and of the result; 32: float. */
   readonly bits: { readonly weights?: number; readonly result: number };
   /** How the weights are stored, where the artefact tells. */
@@ -223,7 +223,8 @@ function bytesOfLayer(
 }
 
 /** Whole bits of the codes of a format: `pi3` has 3. */
-function codeBits({ weights }: LayerRecord): number {
+function codeBits({ weights, precision }: LayerRecord): number {
+  if (precision === 'int16') return 16;
   return weights === undefined ? 8 : Number(/\d+$/.exec(weights)?.[0] ?? 8);
 }
 
@@ -252,11 +253,7 @@ function describe(tensor: LayerTensor, float: Graph, shapes: Shapes, borders: Re
     op: record.op,
     fused: nodes.filter(({ name }) => name !== record.name).map(({ op }) => op),
     precision:
-      !region || record.precision === 'float32' || (result === 32 && macs === 0)
-        ? 'float32'
-        : result === 16
-          ? 'int16'
-          : 'int8',
+      region && (result < 32 || macs > 0) ? (record.precision as LayerError['precision']) : 'float32',
     bits: { ...(macs > 0 && { weights: region ? codeBits(record) : 32 }), result },
     ...weightsOf(record),
     ...(record.reason !== undefined && { reason: record.reason }),

@@ -11,6 +11,7 @@ export interface LayerRecord {
   readonly op: string;
   /** The node whose result it stores, where others run as part of it. */
   readonly output?: string;
+  /** int8, `dynamic int8`, int16 or float32. */
   readonly precision: string;
   readonly weightSignalToNoise?: number;
   readonly reason?: string;

@@ -5,6 +5,9 @@ import { factorise } from './formats/error-feedback';
 
 const LARGEST_CODE = 127;
 
+/** Errors of 8 bits are small: what is made up for along directions that calibration data hardly has is small too. */
+const DAMPING = 0.001;
+
 /**
  * Rounds the weights of a layer, each moved first by what those before it in its row got wrong.
  *
@@ -20,7 +23,7 @@ export function roundWithFeedback(
   hessian: Float64Array,
 ): QuantizedFilter {
   const depth = values.length / scales.length;
-  const { unit } = factorise(hessian, depth);
+  const { unit } = factorise(hessian, depth, DAMPING);
   const codes = new Int8Array(values.length);
   const targets = new Float64Array(depth);
   scales.forEach((scale, row) => {

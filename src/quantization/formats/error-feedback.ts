@@ -24,8 +24,12 @@ const DAMPING = 0.01;
 /** Codes that are chosen before the errors are passed on to the rest of the row. */
 export const LARGEST_BLOCK = 128;
 
-/** What is added to the diagonal of a hessian. */
-export function dampingOf(hessian: Float64Array, depth: number): number {
+/**
+ * What is added to the diagonal of a hessian.
+ *
+ * @param share of the mean of its diagonal
+ */
+export function dampingOf(hessian: Float64Array, depth: number, share = DAMPING): number {
   let trace = 0;
   for (let k = 0; k < depth; k++) trace += hessian[k * depth + k];
   checkArgument(
@@ -34,16 +38,17 @@ export function dampingOf(hessian: Float64Array, depth: number): number {
     'a finite number of at least 0',
     trace,
   );
-  return trace > 0 ? (DAMPING * trace) / depth : 1;
+  return trace > 0 ? (share * trace) / depth : 1;
 }
 
 /**
  * Factorises a damped Hessian into V D V^T, from its last row and column to the first.
  *
  * @param hessian [depth][depth], symmetric, positive semidefinite
+ * @param share of the mean of its diagonal that is added to it
  * @throws LowbitError 'invalid-argument' naming what is wrong with it
  */
-export function factorise(hessian: Float64Array, depth: number): Factors {
+export function factorise(hessian: Float64Array, depth: number, share = DAMPING): Factors {
   checkArgument(
     hessian.length === depth * depth,
     'the length of hessian',
@@ -51,7 +56,7 @@ export function factorise(hessian: Float64Array, depth: number): Factors {
     hessian.length,
   );
   const unit = hessian.slice();
-  const damping = dampingOf(hessian, depth);
+  const damping = dampingOf(hessian, depth, share);
   const diagonal = new Float64Array(depth);
   const column = new Float64Array(depth);
   for (let k = depth - 1; k >= 0; k--) {
