@@ -1,6 +1,7 @@
 // The inner loops of layers whose int8 activations take their scale and zero point from the values at hand, written once
 // over the wrapper `V` of vector-kernels.h, with
 //   loadFirst(p, count, rest)   `count` lanes of p, `rest` in the others
+//   storeFirst(p, v, count)     `count` lanes, or all
 //   lesser(a, b), greater(a, b) a[i] where a[i] < b[i] (a[i] > b[i]), else b[i]
 //   least, greatest             of all lanes
 // Every element takes the same float32 operations on every instruction set.
@@ -106,11 +107,8 @@ struct VectorDynamic {
     Extrema extrema{V::loadFirst(low + c, rest, 0.0f), V::loadFirst(high + c, rest, 0.0f)};
     const float* row = values + c;
     for (size_t r = 0; r < rows; ++r, row += channels) extrema.extend(V::loadFirst(row, rest, 0.0f));
-    float lows[kLanes], highs[kLanes];
-    V::store(lows, extrema.low);
-    V::store(highs, extrema.high);
-    std::copy(lows, lows + rest, low + c);
-    std::copy(highs, highs + rest, high + c);
+    V::storeFirst(low + c, extrema.low, rest);
+    V::storeFirst(high + c, extrema.high, rest);
   }
 
   static void quantize(const float* values, size_t rows, size_t channels, const DynamicRange& range, uint8_t* codes,
@@ -120,19 +118,17 @@ struct VectorDynamic {
       quantizeNarrow(values, rows, channels, shared, codes, pitch);
       return;
     }
-    for (size_t r = 0; r < rows; ++r) {
-      quantizeRow(values + r * channels, channels, [&](size_t) { return shared; }, codes + r * pitch);
-    }
+    if (pitch == channels) channels *= rows, rows = 1;
+    for (size_t r = 0; r < rows; ++r) quantizeRow(shared, values + r * channels, channels, codes + r * pitch);
   }
 
   static void quantizeChannels(const float* values, size_t rows, size_t channels, const float* inverse,
                                const float* zero, uint8_t* codes, size_t pitch) {
-    for (size_t r = 0; r < rows; ++r) {
-      quantizeRow(values + r * channels, channels, [&](size_t c) {
-        if (c + kLanes <= channels) return Codes{V::load(inverse + c), V::load(zero + c)};
-        const int rest = static_cast<int>(channels - c);
-        return Codes{V::loadFirst(inverse + c, rest, 0.0f), V::loadFirst(zero + c, rest, 0.0f)};
-      }, codes + r * pitch);
+    for (size_t c = 0; c < channels; c += kLanes) {
+      const Codes own{load(inverse, c, channels), load(zero, c, channels)};
+      for (size_t r = 0; r < rows; ++r) {
+        storeCodes(own, load(values + r * channels, c, channels), channels, c, codes + r * pitch);
+      }
     }
   }
 
@@ -143,7 +139,7 @@ struct VectorDynamic {
       extrema(values, channels, &low, &high);
       const DynamicRange range(low, high);
       const Codes own{V::set(range.inverse), V::set(range.zero)};
-      quantizeRow(values, channels, [&](size_t) { return own; }, codes + r * pitch);
+      quantizeRow(own, values, channels, codes + r * pitch);
       scale[r] = range.scale;
       shift[r] = range.scale * range.zero;
     }
@@ -151,17 +147,23 @@ struct VectorDynamic {
 
   static void finish(float* values, size_t rows, size_t stride, size_t count, const float* scale, const float* shift,
                      size_t step, const float* bias, const float* sum, float low, float high) {
-    for (size_t m = 0; m < rows; ++m, scale += step, shift += step) {
-      const Float a = V::set(*scale), b = V::set(*shift);
-      finishRow(values + m * stride, count, [&](size_t) { return a; }, [&](size_t) { return b; }, bias, sum, low, high);
+    const Extrema bounds{V::set(low), V::set(high)};
+    for (size_t n = 0; n < count; n += kLanes) {
+      const Float biases = load(bias, n, count), sums = load(sum, n, count);
+      for (size_t m = 0; m < rows; ++m) {
+        const Float offset = V::sub(biases, V::mul(V::set(shift[m * step]), sums));
+        finishVector(values + m * stride + n, count - n, V::set(scale[m * step]), offset, bounds);
+      }
     }
   }
 
   static void finishChannels(float* values, size_t rows, size_t stride, size_t count, const float* scale,
                              const float* shift, const float* bias, const float* sum, float low, float high) {
-    for (size_t m = 0; m < rows; ++m) {
-      finishRow(values + m * stride, count, [&](size_t n) { return load(scale, n, count); },
-                [&](size_t n) { return load(shift, n, count); }, bias, sum, low, high);
+    const Extrema bounds{V::set(low), V::set(high)};
+    for (size_t n = 0; n < count; n += kLanes) {
+      const Float scales = load(scale, n, count);
+      const Float offset = V::sub(load(bias, n, count), V::mul(load(shift, n, count), load(sum, n, count)));
+      for (size_t m = 0; m < rows; ++m) finishVector(values + m * stride + n, count - n, scales, offset, bounds);
     }
   }
 
@@ -177,21 +179,20 @@ struct VectorDynamic {
                                 : V::loadFirst(from + at, static_cast<int>(count - at), 0.0f);
   }
 
-  // A row of codes may be written up to its pitch, a multiple of 16 from 5 channels on.
-  template <class CodesAt>
-  static void quantizeRow(const float* values, size_t channels, CodesAt&& codesAt, uint8_t* codes) {
+  // Codes of the vector at channel c. A row of codes may be written up to its pitch, a multiple of 16 from 5 channels on.
+  static void storeCodes(const Codes& own, Float values, size_t channels, size_t c, uint8_t* row) {
     static_assert(kLanes <= 16, "a vector of codes stays within the pitch");
-    size_t c = 0;
-    for (; c + kLanes <= channels; c += kLanes) codesAt(c).store(V::load(values + c), codes + c);
-    if (c == channels) return;
-    const Float rest = V::loadFirst(values + c, static_cast<int>(channels - c), 0.0f);
     if (channels > 4) {
-      codesAt(c).store(rest, codes + c);
+      own.store(values, row + c);
       return;
     }
     uint8_t few[kLanes];
-    codesAt(c).store(rest, few);
-    std::memcpy(codes + c, few, channels - c);
+    own.store(values, few);
+    for (size_t i = 0; i < channels; ++i) row[i] = few[i];
+  }
+
+  static void quantizeRow(const Codes& own, const float* values, size_t channels, uint8_t* row) {
+    for (size_t c = 0; c < channels; c += kLanes) storeCodes(own, load(values, c, channels), channels, c, row);
   }
 
   // Pixels of few channels, side by side at first.
@@ -201,30 +202,22 @@ struct VectorDynamic {
     uint8_t dense[kPixels * kLanes];
     for (size_t first = 0; first < rows; first += kPixels) {
       const size_t count = std::min(kPixels, rows - first);
-      quantizeRow(values + first * channels, count * channels, [&](size_t) { return shared; }, dense);
+      quantizeRow(shared, values + first * channels, count * channels, dense);
+      uint8_t* to = codes + first * pitch;
+      if (pitch == 4) {  // whole words: what lies between channels and pitch has no value to keep
+        for (size_t r = 0; r < count; ++r) std::memcpy(to + 4 * r, dense + r * channels, 4);
+        continue;
+      }
       for (size_t r = 0; r < count; ++r) {
-        uint8_t* to = codes + (first + r) * pitch;
-        for (size_t c = 0; c < channels; ++c) to[c] = dense[r * channels + c];
+        for (size_t c = 0; c < channels; ++c) to[r * pitch + c] = dense[r * channels + c];
       }
     }
   }
 
-  template <class Scale, class Shift>
-  static void finishRow(float* values, size_t count, Scale&& scale, Shift&& shift, const float* bias, const float* sum,
-                        float low, float high) {
-    const Float lows = V::set(low), highs = V::set(high);
-    for (size_t n = 0; n < count; n += kLanes) {
-      const Float offset = V::sub(load(bias, n, count), V::mul(shift(n), load(sum, n, count)));
-      const Float value = V::add(V::mul(load(values, n, count), scale(n)), offset);
-      const Float clamped = V::lesser(V::greater(value, lows), highs);
-      if (n + kLanes <= count) {
-        V::store(values + n, clamped);
-      } else {
-        float rest[kLanes];
-        V::store(rest, clamped);
-        std::copy(rest, rest + (count - n), values + n);
-      }
-    }
+  // The first `count` values, or a vector of them.
+  static void finishVector(float* values, size_t count, Float scale, Float offset, const Extrema& bounds) {
+    const Float value = V::add(V::mul(load(values, 0, count), scale), offset);
+    V::storeFirst(values, V::lesser(V::greater(value, bounds.low), bounds.high), static_cast<int>(count));
   }
 };
 

@@ -175,8 +175,12 @@ class Convolution : public Operator {
   int32_t taps() const { return geometry_.window.kernelH * (strips_ ? 1 : geometry_.window.kernelW); }
   int32_t depth() const { return geometry_.inChannels / geometry_.groups * (strips_ ? geometry_.window.kernelW : 1); }
   size_t pointerBytes() const { return sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows(); }
-  // Bounds the pointers that a chunk needs.
-  int64_t maxRows() const { return std::clamp<int64_t>(16384 / taps(), kTileRows, 576); }
+  // Bounds the pointers that a chunk needs, and the real values that it makes: dynamic products pass over these again.
+  int64_t maxRows() const {
+    constexpr int64_t kReals = 4096;
+    const int64_t most = toFloat_ ? kReals / std::min(geometry_.outChannels, PackedMatrix::kBlock) : 576;
+    return std::clamp<int64_t>(16384 / taps(), kTileRows, std::max(most, kTileRows));
+  }
 
   static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
                                 const Filter& offsets, const Activation& activation, const Tensor& input,

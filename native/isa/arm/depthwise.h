@@ -86,12 +86,11 @@ struct Depthwise {
   template <int N>
   static void storeReals(const DepthwiseArgs& args, const Store& store, const float* multiplier,
                          const int32x4_t (&sums)[N][4], int m, int c0) {
-    const int count = std::min(kBlock, args.channels - c0);
     float* out = args.floatOut + m * args.outStride + c0;
     for (int i = 0; i < N; ++i, out += args.outStride) {
-      float reals[kBlock];
-      for (int q = 0; q < 4; ++q) vst1q_f32(reals + 4 * q, store.value(sums[i][q], vld1q_f32(multiplier + 4 * q)));
-      std::copy(reals, reals + count, out);
+      const auto values = Neon::forEach<Neon::Float>(
+          [&](int q) { return store.value(sums[i][q], vld1q_f32(multiplier + 4 * q)); });
+      Neon::storeFirst(out, values, args.channels - c0);
     }
   }
 

@@ -105,6 +105,17 @@ struct Neon {
       return D == 1 ? vrev64q_f32(part) : vextq_f32(part, part, 2);
     });
   }
+  static void storeFirst(float* p, const Float& v, int count) {
+    for (int i = 0; i < 4; ++i, count -= 4) {
+      if (count >= 4) {
+        vst1q_f32(p + 4 * i, v.part[i]);
+        continue;
+      }
+      float four[4];
+      vst1q_f32(four, v.part[i]);
+      for (int k = 0; k < count; ++k) p[4 * i + k] = four[k];
+    }
+  }
   static Float loadFirst(const float* p, int count, float rest) {
     float all[lanes];
     std::fill(std::copy(p, p + count, all), all + lanes, rest);

@@ -74,12 +74,10 @@ template <int N>
 inline void storePixels(const DepthwiseArgs& args, const Store& store, __m256 multiplier, const __m256i (&sums)[4],
                         int m, int c0) {
   if (args.floatOut) {
-    const int count = std::min(kLanes, args.channels - c0);
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) {
-      float reals[kLanes];
-      _mm256_storeu_ps(reals, store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), multiplier)));
-      std::copy(reals, reals + count, args.floatOut + (m + i) * args.outStride + c0);
+      const __m256 value = store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), multiplier));
+      Avx2::storeFirst(args.floatOut + (m + i) * args.outStride + c0, value, args.channels - c0);
     }
     return;
   }

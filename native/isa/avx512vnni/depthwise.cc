@@ -98,10 +98,10 @@ inline void storeReals(const DepthwiseArgs& args, const Store<W>& store, const f
   }
   float* out = args.floatOut + m * args.outStride + c0;
   const int count = std::min(W::codes, args.channels - c0);
-  for (int c = 0; c < count; c += 4) {
-    const float* four = reals + c % 16 / 4 * kLanes + c / 16 * 4;
-    std::copy(four, four + std::min(4, count - c), out + c);
-  }
+  const auto four = [&](int c) { return reals + c % 16 / 4 * kLanes + c / 16 * 4; };
+  int c = 0;
+  for (; c + 4 <= count; c += 4) _mm_storeu_ps(out + c, _mm_loadu_ps(four(c)));
+  for (int i = 0; c + i < count; ++i) out[c + i] = four(c)[i];
 }
 
 // Stores pixel m of the channels of a block that starts at channel c0.

@@ -46,6 +46,9 @@ struct Avx512 {
     if constexpr (D == 4) return _mm512_shuffle_f32x4(a, a, _MM_SHUFFLE(2, 3, 0, 1));
     return _mm512_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
+  static void storeFirst(float* p, Float v, int count) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>(count >= 16 ? 0xffff : (1 << count) - 1), v);
+  }
   static Float loadFirst(const float* p, int count, float rest) {
     return _mm512_mask_loadu_ps(set(rest), static_cast<__mmask16>((1 << count) - 1), p);
   }
