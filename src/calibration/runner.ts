@@ -224,7 +224,7 @@ export async function calibrate(
     ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
     means,
     meanSquares,
-    grids,
+    grids: new Map([...grids].filter(([key]) => !graph.ranges?.has(key))),
     provenance: {
       method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
       ...ownMethods(tensors, settings),

@@ -322,6 +322,30 @@ module.exports = [
     replace: '',
   },
   {
+    name: 'dynamic codes: no channel has a zero point in the padding but the first',
+    file: 'native/ops/dynamic.cc',
+    find: 'for (int64_t c = 1; c < count; ++c) row[c] = static_cast<uint8_t>(zeros[c]);',
+    replace: '',
+  },
+  {
+    name: 'dynamic codes: the extrema of other threads are forgotten',
+    file: 'native/ops/dynamic.cc',
+    find: 'for (int t = 1; t < context.pool.threads(); ++t) {\n      const float* part',
+    replace: 'for (int t = 1; t < 1; ++t) {\n      const float* part',
+  },
+  {
+    name: 'dynamic codes: every row has the scale of the first',
+    file: 'native/isa/dynamic.h',
+    find: 'V::set(scale[m * step])',
+    replace: 'V::set(scale[0])',
+  },
+  {
+    name: 'dynamic codes: a grid that begins at zero',
+    file: 'native/ops/dynamic.cc',
+    find: 'groups.shift[s] = -first_;',
+    replace: 'groups.shift[s] = 0;',
+  },
+  {
     name: 'reals: a gate that is not multiplied',
     file: 'native/ops/real-arithmetic.cc',
     find: 'kGate ? x * clamped : clamped',

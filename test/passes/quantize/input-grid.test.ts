@@ -75,6 +75,13 @@ test('zero on the grid needs no shift, and the codes are the pixels', async () =
   expect(tensors[ops[0].output]).toMatchObject({ scale: 1, zeroPoint: -128 });
 });
 
+test('a range that the graph itself gives goes before a grid', async () => {
+  const graph = { ...convolution().build('a'), ranges: new Map([['image:0', { min: -2, max: 2 }]]) };
+  const observations = await observe(graph, between);
+  expect(observations.grids!.size).toBe(0);
+  expect(observations.ranges.get('image:0')).toEqual({ min: -2, max: 2 });
+});
+
 test.each([
   ['a sum', (g: FloatGraph) => g.node('b', 'AddV2', ['image', 'image'])],
   ['a pool', (g: FloatGraph) => g.node('b', 'MaxPool', ['image'], windowAttrs({ ksize: 3 }))],
