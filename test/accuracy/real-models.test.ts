@@ -24,8 +24,8 @@ function evaluate(name: string): Result {
 const BARS: [string, string, 'most' | 'least', number, number][] = [
   ['squeezenet1_1', 'agreement', 'least', 85, 1],
   ['resnet20_cifar10', 'agreement', 'least', 85, 1],
-  ['facemesh', 'landmarkError', 'most', 1.5, 1],
-  ['blazeface-front', 'signalToNoise', 'least', 35, 1],
+  ['facemesh', 'landmarkError', 'most', 0.5, 1],
+  ['blazeface-front', 'signalToNoise', 'least', 25, 1],
   ['selfie', 'maskOverlap', 'least', 0.95, 1],
   ['basic_pitch', 'signalToNoise', 'least', 28, 2],
 ];
