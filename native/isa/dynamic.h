@@ -11,7 +11,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+
+#include "spread-rows.h"
 
 namespace lowbit {
 
@@ -20,19 +21,19 @@ struct DynamicRange {
   float scale;
   float inverse;
   float zero;  // from 0 to 255
-
-  // The range [low, high] around 0, which is a code. A range too narrow for its inverse to be a float32 has code 0 for all values, and infinities end at its ends.
-  DynamicRange(float low, float high) : scale(1), inverse(0), zero(0) {
-    constexpr float kLargest = FLT_MAX / 2, kSmallest = 1e-30f;
-    low = std::max(low, -kLargest);
-    high = std::min(high, kLargest);
-    const float width = high - low;
-    if (width < kSmallest) return;
-    scale = width / 255.0f;
-    inverse = 255.0f / width;
-    zero = std::nearbyintf(std::min(-low * inverse, 255.0f));
-  }
 };
+
+// The range [low, high] around 0, which is a code. A range too narrow for its inverse to be a float32 has code 0 for all
+// values, and infinities end at its ends. Static: a copy that was compiled for one instruction set must not serve another.
+static inline DynamicRange dynamicRange(float low, float high) {
+  constexpr float kLargest = FLT_MAX / 2, kSmallest = 1e-30f;
+  low = std::max(low, -kLargest);
+  high = std::min(high, kLargest);
+  const float width = high - low;
+  if (width < kSmallest) return DynamicRange{1, 0, 0};
+  const float inverse = 255.0f / width;
+  return DynamicRange{width / 255.0f, inverse, std::nearbyintf(std::min(-low * inverse, 255.0f))};
+}
 
 struct DynamicKernels {
   // Lowers `low` and raises `high` to the extrema of the values; NaN counts for nothing.
@@ -137,7 +138,7 @@ struct VectorDynamic {
     for (size_t r = 0; r < rows; ++r, values += channels) {
       float low = 0, high = 0;
       extrema(values, channels, &low, &high);
-      const DynamicRange range(low, high);
+      const DynamicRange range = dynamicRange(low, high);
       const Codes own{V::set(range.inverse), V::set(range.zero)};
       quantizeRow(own, values, channels, codes + r * pitch);
       scale[r] = range.scale;
@@ -203,14 +204,7 @@ struct VectorDynamic {
     for (size_t first = 0; first < rows; first += kPixels) {
       const size_t count = std::min(kPixels, rows - first);
       quantizeRow(shared, values + first * channels, count * channels, dense);
-      uint8_t* to = codes + first * pitch;
-      if (pitch == 4) {  // whole words: what lies between channels and pitch has no value to keep
-        for (size_t r = 0; r < count; ++r) std::memcpy(to + 4 * r, dense + r * channels, 4);
-        continue;
-      }
-      for (size_t r = 0; r < count; ++r) {
-        for (size_t c = 0; c < channels; ++c) to[r * pitch + c] = dense[r * channels + c];
-      }
+      spreadRows(dense, count, channels, codes + first * pitch, pitch);
     }
   }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "int16.h"
+#include "x86/store-first.h"
 
 namespace lowbit {
 namespace {
@@ -75,16 +76,6 @@ inline __m256 stageValue(__m256i sums, const float* multiplier, const float* bia
   const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
   const __m256 value = _mm256_add_ps(product, _mm256_loadu_ps(bias));
   return _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(low)), _mm256_set1_ps(high));
-}
-
-inline void storeFirst(float* out, __m256 values, int count) {
-  if (count >= 8) {
-    _mm256_storeu_ps(out, values);
-    return;
-  }
-  float lanes[8];
-  _mm256_storeu_ps(lanes, values);
-  for (int i = 0; i < count; ++i) out[i] = lanes[i];
 }
 
 inline __m256i loadCodes(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }

@@ -1,6 +1,7 @@
 // Ops at the border of a region: Quantize, Dequantize, Cast. Outside, data is dense; inside, codes lie in pitched rows.
 #include <algorithm>
 
+#include "../isa/spread-rows.h"
 #include "ops.h"
 
 namespace lowbit {
@@ -73,11 +74,7 @@ class Quantize : public BorderOp {
       }
       uint8_t* dense = context.threadScratch<uint8_t>(thread);
       context.kernels.quantize(from, rows * channels, scale_, zeroPoint_, dense);
-      if (pitch == 4) {  // whole words: what lies between channels and pitch has no value to keep
-        for (int64_t r = 0; r < rows; ++r) std::memcpy(to + 4 * r, dense + r * channels, 4);
-      } else {
-        for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * pitch, dense + r * channels, channels);
-      }
+      spreadRows(dense, static_cast<size_t>(rows), channels, to, pitch);
     });
   }
 

@@ -74,13 +74,14 @@ class Convolution : public Operator {
 
   // filter [outChannels][taps][inChannels / groups]
   Convolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
-              const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+              const WeightSums& sums, const Filter& offsets, const Activation& activation, const Tensor& input,
+              const Tensor& output)
       : Operator(reader.label()),
         geometry_(geometry),
         strips_(geometry.groups == 1 && Strips::serve(geometry.window, geometry.inChannels)),
         toFloat_(output.type == TensorType::kFloat32),
         gemmScratchBytes_(alignUp(kernels.gemmScratchBytes(taps(), depth()))),
-        stage_(makeStage(reader, geometry, filter, offsets, activation, input, output)),
+        stage_(reader, offsets, geometry.outChannels, input, output, activation, sums.sums, sums.magnitudes),
         zeroRow_(std::max(geometry.inChannels, depth()) + 64, static_cast<uint8_t>(input.zeroPoint)) {
     const int32_t groupOutputs = geometry.outChannels / geometry.groups;
     const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
@@ -182,14 +183,6 @@ class Convolution : public Operator {
     return std::clamp<int64_t>(16384 / taps(), kTileRows, std::max(most, kTileRows));
   }
 
-  static ChannelStage makeStage(OpReader& reader, const Geometry& geometry, const int8_t* filter,
-                                const Filter& offsets, const Activation& activation, const Tensor& input,
-                                const Tensor& output) {
-    const WeightSums sums = weightSums(geometry, filter);
-    return ChannelStage(reader, offsets, geometry.outChannels, input, output, activation, sums.sums,
-                        sums.magnitudes);
-  }
-
   Geometry geometry_;
   bool strips_;
   bool toFloat_;
@@ -208,12 +201,13 @@ class Depthwise : public Operator {
 
   // filter [taps][channels]
   Depthwise(OpReader& reader, const Kernels& kernels, const Window& window, int32_t channels, const int8_t* filter,
-            const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+            const WeightSums& sums, const Filter& offsets, const Activation& activation, const Tensor& input,
+            const Tensor& output)
       : Operator(reader.label()),
         window_(window),
         channels_(channels),
         toFloat_(output.type == TensorType::kFloat32),
-        stage_(makeStage(reader, channels, taps(), filter, offsets, activation, input, output)),
+        stage_(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes),
         zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
         columnScratchBytes_(alignUp(
             kernels.depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
@@ -310,13 +304,6 @@ class Depthwise : public Operator {
 
   int32_t taps() const { return window_.kernelH * window_.kernelW; }
 
-  static ChannelStage makeStage(OpReader& reader, int32_t channels, int32_t taps, const int8_t* filter,
-                                const Filter& offsets, const Activation& activation, const Tensor& input,
-                                const Tensor& output) {
-    const WeightSums sums = weightSums(channels, taps, filter);
-    return ChannelStage(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes);
-  }
-
   Window window_;
   int32_t channels_;
   bool toFloat_;
@@ -383,13 +370,18 @@ Filter withoutBias(Filter filter) {
   return filter;
 }
 
-std::unique_ptr<Operator> makeDynamicConvolution(OpReader& reader, const Kernels& kernels,
-                                                 const Convolution::Geometry& geometry, const int8_t* bytes,
-                                                 const Filter& filter, const Activation& activation,
-                                                 const Tensor& input, const Tensor& output) {
-  DynamicStage stage(reader, filter, activation, output, Convolution::weightSums(geometry, bytes).sums);
-  auto product = std::make_unique<Convolution>(reader, kernels, geometry, bytes, withoutBias(filter), noActivation(),
-                                               plainCodes(), output);
+// A convolution of plain codes, or of dynamic ones.
+std::unique_ptr<Operator> makeConvolution(OpReader& reader, const Kernels& kernels,
+                                          const Convolution::Geometry& geometry, const int8_t* bytes,
+                                          const Filter& filter, const Activation& activation, const Tensor& input,
+                                          const Tensor& output) {
+  const WeightSums sums = Convolution::weightSums(geometry, bytes);
+  if (input.type == TensorType::kInt8) {
+    return std::make_unique<Convolution>(reader, kernels, geometry, bytes, sums, filter, activation, input, output);
+  }
+  DynamicStage stage(reader, filter, activation, output, sums.sums);
+  auto product = std::make_unique<Convolution>(reader, kernels, geometry, bytes, sums, withoutBias(filter),
+                                               noActivation(), plainCodes(), output);
   // Strips take a row of the kernel at once.
   const int32_t padded = geometry.inChannels * geometry.window.kernelW;
   return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, padded);
@@ -436,9 +428,8 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
   if (dynamic) {
     checkGranularity(reader, input, input.granularity == Granularity::kSample ||
                                         (input.granularity == Granularity::kRow && isPointwise(geometry.window)));
-    return makeDynamicConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
   }
-  return std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+  return makeConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
 }
 
 std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
@@ -456,21 +447,25 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
   const int8_t* bytes = filterBytes(reader, filter, taps, 1, outputs);
   if (dynamic) {
     checkGranularity(reader, input, input.granularity == Granularity::kChannel && multiplier == 1);
-    DynamicStage stage(reader, filter, activation, output, Depthwise::weightSums(channels, taps, bytes).sums);
-    auto product = std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, withoutBias(filter),
-                                               noActivation(), plainCodes(), output);
-    return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, channels);
   }
   if (multiplier == 1) {
-    return std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, filter, activation, input, output);
+    const WeightSums sums = Depthwise::weightSums(channels, taps, bytes);
+    if (!dynamic) {
+      return std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, sums, filter, activation, input,
+                                         output);
+    }
+    DynamicStage stage(reader, filter, activation, output, sums.sums);
+    auto product = std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, sums, withoutBias(filter),
+                                               noActivation(), plainCodes(), output);
+    return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, channels);
   }
   // A grouped convolution, one input channel a group: [taps][outputs] becomes [outputs][taps].
   std::vector<int8_t> transposed(static_cast<size_t>(taps) * outputs);
   for (int64_t t = 0; t < taps; ++t) {
     for (int32_t o = 0; o < outputs; ++o) transposed[o * taps + t] = bytes[t * outputs + o];
   }
-  return std::make_unique<Convolution>(reader, kernels, Convolution::Geometry{window, channels, outputs, channels},
-                                       transposed.data(), filter, activation, input, output);
+  return makeConvolution(reader, kernels, Convolution::Geometry{window, channels, outputs, channels},
+                         transposed.data(), filter, activation, input, output);
 }
 
 std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
@@ -486,13 +481,8 @@ std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, c
   if (filter.format == WeightFormat::kInt8) {
     const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
     const Convolution::Geometry geometry{kPointwise, inFeatures, outFeatures, 1};
-    if (dynamic) {
-      checkGranularity(reader, input, input.granularity == Granularity::kRow);
-      product = makeDynamicConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
-    } else {
-      product =
-          std::make_unique<Convolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
-    }
+    if (dynamic) checkGranularity(reader, input, input.granularity == Granularity::kRow);
+    product = makeConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
   } else {
     product =
         makeLowBitProduct(reader, kernels, kPointwise, inFeatures, outFeatures, filter, activation, input, output);

@@ -35,7 +35,7 @@ class QuantizeDynamic : public Operator {
       }, kChunkElements);
       return;
     }
-    const int64_t samples = dynamicSamples(shape);
+    const int64_t samples = shape.samples();
     const int64_t perSample = shape.rows() / samples;
     for (int64_t s = 0; s < samples; ++s) {
       Shape sample{2, {static_cast<int32_t>(perSample), shape.channels()}};
@@ -82,7 +82,7 @@ class QuantizeDynamic : public Operator {
       kernels.extrema(values + first * channels, static_cast<size_t>(rows) * channels, own, own + 1);
     });
     const float* extrema = context.threadScratch<float>(0);
-    const DynamicRange range(extrema[0], extrema[1]);
+    const DynamicRange range = dynamicRange(extrema[0], extrema[1]);
     put(groups, sample, range);
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       kernels.quantize(values + first * channels, static_cast<size_t>(rows), channels, range, codes + first * pitch,
@@ -101,7 +101,7 @@ class QuantizeDynamic : public Operator {
     const float* extrema = context.threadScratch<float>(0);
     const int64_t group = sample * static_cast<int64_t>(channels);
     for (size_t c = 0; c < channels; ++c) {
-      put(groups, group + static_cast<int64_t>(c), DynamicRange(extrema[c], extrema[channels + c]));
+      put(groups, group + static_cast<int64_t>(c), dynamicRange(extrema[c], extrema[channels + c]));
     }
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       kernels.quantizeChannels(values + first * channels, static_cast<size_t>(rows), channels, groups.inverse + group,
@@ -117,18 +117,16 @@ class QuantizeDynamic : public Operator {
 class QuantizeGrid : public Operator {
  public:
   QuantizeGrid(OpReader& reader, float first, float step)
-      : Operator(reader.label()), first_(first), range_(0, 255 * step) {
-    range_.scale = step;
-    range_.inverse = 1.0f / step;
-    range_.zero = std::min(std::max(-first / step, 0.0f), 255.0f);
-  }
+      : Operator(reader.label()),
+        first_(first),
+        range_{step, 1.0f / step, std::min(std::max(-first / step, 0.0f), 255.0f)} {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
 
   void run(const RunContext& context) const override {
     const Shape& shape = *context.inputs[0].shape;
     const DynamicGroups groups(context.output, Granularity::kSample);
-    for (int64_t s = 0; s < dynamicSamples(shape); ++s) {
+    for (int64_t s = 0; s < shape.samples(); ++s) {
       groups.scale[s] = range_.scale;
       groups.shift[s] = -first_;
       groups.zero[s] = std::nearbyintf(range_.zero);
@@ -168,7 +166,7 @@ class DynamicProduct : public Operator {
       multiply(context, input, context.output, groups.scale, groups.shift);
       return;
     }
-    const int64_t samples = dynamicSamples(*input.shape);
+    const int64_t samples = input.shape->samples();
     const int64_t perSample = dynamicGroups(*input.shape, granularity_) / samples;
     Shape inShape = *input.shape, outShape = *context.output.shape;
     inShape.dims[0] = outShape.dims[0] = 1;

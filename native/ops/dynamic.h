@@ -1,6 +1,6 @@
 // Tensors of dynamic int8 codes: rows of codes as those of any int8 tensor, and behind them what they stand for: the
 // scale and the shift (scale * zero point) of every group, and, but for groups of one row, the inverse of the scale and
-// the zero point, which may lie between two codes. A group is a sample (an entry of the first axis), a row, or a channel of a sample.
+// the zero point. A group is a sample (an entry of the first axis), a row, or a channel of a sample.
 #pragma once
 #include <memory>
 #include <vector>
@@ -10,13 +10,11 @@
 
 namespace lowbit {
 
-inline int64_t dynamicSamples(const Shape& shape) { return shape.rank < 2 ? 1 : shape.dims[0]; }
-
 inline int64_t dynamicGroups(const Shape& shape, Granularity granularity) {
   switch (granularity) {
-    case Granularity::kSample: return dynamicSamples(shape);
+    case Granularity::kSample: return shape.samples();
     case Granularity::kRow: return shape.rows();
-    default: return dynamicSamples(shape) * shape.channels();
+    default: return shape.samples() * shape.channels();
   }
 }
 

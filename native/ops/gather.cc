@@ -41,7 +41,7 @@ class AxisGather : public Operator {
       free += out.dims[axis];
     }
     int axis = out.rank - 1;
-    size_t unit = bytes_, inLine = lineBytes(in), outLine = lineBytes(out);
+    size_t unit = bytes_, inLine = rowBytes(in, bytes_), outLine = rowBytes(out, bytes_);
     while (axis > 0 && isIdentity(tables[axis], in.dims[axis], out.dims[axis])) {
       --axis;
       unit = outLine;
@@ -93,11 +93,6 @@ class AxisGather : public Operator {
   };
 
   static constexpr int64_t kChunkBytes = 16384;
-
-  // From one row to the next: codes lie in pitched rows, real values side by side.
-  size_t lineBytes(const Shape& shape) const {
-    return bytes_ == 1 ? rowPitch(shape.channels()) : bytes_ * shape.channels();
-  }
 
   static bool isIdentity(const int32_t* table, int32_t in, int32_t out) {
     if (in != out) return false;

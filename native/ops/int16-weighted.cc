@@ -277,7 +277,7 @@ class WideLinear : public Operator {
 
   void run(const RunContext& context) const override {
     const Shape& shape = *context.inputs[0].shape;
-    const int32_t samples = static_cast<int32_t>(wideSamples(shape));
+    const int32_t samples = static_cast<int32_t>(shape.samples());
     const Shape pixels{4, {samples, static_cast<int32_t>(shape.rows() / samples), 1, inFeatures_}};
     const View input{context.inputs[0].data, &pixels};
     RunContext product = context;

@@ -15,12 +15,10 @@ inline Shape wideBytes(const Shape& shape) {
 
 inline size_t widePitch(const Shape& shape) { return rowPitch(2 * shape.channels()); }
 
-inline int64_t wideSamples(const Shape& shape) { return shape.rank < 2 ? 1 : shape.dims[0]; }
-
 inline size_t wideCodeBytes(const Shape& shape) { return alignUp(static_cast<size_t>(shape.rows()) * widePitch(shape)); }
 
 inline size_t wideTensorBytes(const Shape& shape) {
-  return wideCodeBytes(shape) + sizeof(float) * static_cast<size_t>(wideSamples(shape));
+  return wideCodeBytes(shape) + sizeof(float) * static_cast<size_t>(shape.samples());
 }
 
 inline float* wideScales(const View& view) { return reinterpret_cast<float*>(view.data + wideCodeBytes(*view.shape)); }

@@ -57,7 +57,7 @@ class Concat : public Operator {
       forRows(context, shape, [&](int64_t first, int64_t rows, int) { joinChannels(context, first, rows); });
       return;
     }
-    const size_t rowBytes = context.output.row(1, bytes_) - context.output.row(0, bytes_);
+    const size_t pitch = rowBytes(shape, bytes_);
     context.pool.parallelFor(static_cast<size_t>(outer), [&](size_t block, int) {
       int64_t offset = 0;  // along the axis
       for (size_t p = 0; p < parts_.size(); ++p) {
@@ -68,11 +68,11 @@ class Concat : public Operator {
         uint8_t* to = context.output.row((static_cast<int64_t>(block) * shape.dims[axis] + offset) * inner, bytes_);
         offset += extent;
         if (parts_[p].copy) {
-          std::memcpy(to, from, rowBytes * rows);
+          std::memcpy(to, from, pitch * rows);
           continue;
         }
         for (int64_t r = 0; r < rows; ++r) {
-          context.kernels.rescale(from + r * rowBytes, shape.channels(), parts_[p].rescale, to + r * rowBytes);
+          context.kernels.rescale(from + r * pitch, shape.channels(), parts_[p].rescale, to + r * pitch);
         }
       }
     });

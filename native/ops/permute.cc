@@ -41,7 +41,7 @@ struct ByteStrides {
 
   // Codes lie in pitched rows, real values side by side.
   ByteStrides(const Shape& shape, int64_t element) {
-    int64_t stride = element == 1 ? static_cast<int64_t>(rowPitch(shape.channels())) : element * shape.channels();
+    int64_t stride = static_cast<int64_t>(rowBytes(shape, static_cast<size_t>(element)));
     for (int axis = shape.rank - 1; axis >= 0; --axis) {
       const bool last = axis == shape.rank - 1;
       of[axis] = last ? element : stride;

@@ -29,7 +29,7 @@ class QuantizeInt16 : public Operator {
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
     const Shape& shape = *input.shape;
-    const int64_t samples = wideSamples(shape), perSample = shape.elements() / samples;
+    const int64_t samples = shape.samples(), perSample = shape.elements() / samples;
     float* scales = wideScales(context.output);
     for (int64_t s = 0; s < samples; ++s) scales[s] = largest(context, input.floats() + s * perSample, perSample);
     const size_t channels = shape.channels(), pitch = widePitch(shape) / sizeof(int16_t);

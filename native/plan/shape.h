@@ -32,6 +32,9 @@ struct Shape {
     return product;
   }
 
+  // Entries of the first axis; a vector is one sample.
+  int64_t samples() const { return rank < 2 ? 1 : dims[0]; }
+
   // All elements but those along the last axis.
   int64_t rows() const { return elements() / channels(); }
 
@@ -62,6 +65,11 @@ inline void checkShape(const Shape& shape, const std::string& what) {
 inline size_t rowPitch(int32_t channels) {
   const size_t unit = channels <= 4 ? 4 : 16;
   return (static_cast<size_t>(channels) + unit - 1) / unit * unit;
+}
+
+// The same of elements of so many bytes: those of more than one lie close together.
+inline size_t rowBytes(const Shape& shape, size_t elementBytes) {
+  return elementBytes == 1 ? rowPitch(shape.channels()) : elementBytes * static_cast<size_t>(shape.channels());
 }
 
 }  // namespace lowbit

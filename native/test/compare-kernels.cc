@@ -763,10 +763,11 @@ void compareDynamicCodes(const Kernels& kernels, Random& random, const std::stri
   const std::string where = text("rows", rows) + text("channels", channels);
   const size_t pitch = pitchOf(channels), codeBytes = rows * pitch;
   const float most = random.pick({1e-3f, 9.0f, 300.0f, 3e38f});
-  const lowbit::DynamicRange range(random.pick({0.0f, -1.0f}) * most, random.pick({0.0f, 1.0f}) * random.real(0, most));
+  const lowbit::DynamicRange range =
+      lowbit::dynamicRange(random.pick({0.0f, -1.0f}) * most, random.pick({0.0f, 1.0f}) * random.real(0, most));
   std::vector<float> inverse(channels), zero(channels);
   for (int c = 0; c < channels; ++c) {
-    const lowbit::DynamicRange own(-random.real(0, most), random.real(0, most));
+    const lowbit::DynamicRange own = lowbit::dynamicRange(-random.real(0, most), random.real(0, most));
     inverse[c] = own.inverse;
     zero[c] = random.chance(0.5) ? own.zero : 127.5f;
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "../vector-kernels.h"
+#include "../x86/store-first.h"
 
 namespace lowbit {
 namespace avx2 {
@@ -44,15 +45,7 @@ struct Avx2 {
     if constexpr (D == 4) return _mm256_permute2f128_ps(a, a, 1);
     return _mm256_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
-  static void storeFirst(float* p, Float v, int count) {
-    if (count >= 8) {
-      store(p, v);
-      return;
-    }
-    float all[8];
-    store(all, v);
-    for (int i = 0; i < count; ++i) p[i] = all[i];
-  }
+  static void storeFirst(float* p, Float v, int count) { lowbit::storeFirst(p, v, count); }
   static Float loadFirst(const float* p, int count, float rest) {
     const Int mask = _mm256_cmpgt_epi32(set(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     return _mm256_blendv_ps(set(rest), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));

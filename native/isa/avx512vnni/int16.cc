@@ -1,5 +1,6 @@
 // The int16 kernels on AVX-512 with VNNI.
 #include "../x86-int16.h"
+#include "vectors.h"
 
 namespace lowbit {
 namespace {
@@ -19,8 +20,7 @@ struct Pairs {
     const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(args.multiplier + output));
     const __m512 value = _mm512_add_ps(product, _mm512_loadu_ps(args.bias + output));
     const __m512 clamped = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(args.low)), _mm512_set1_ps(args.high));
-    const int count = std::min(args.outputs - output, lanes);
-    _mm512_mask_storeu_ps(row + output, static_cast<__mmask16>((1u << count) - 1), clamped);
+    avx512vnni::Avx512::storeFirst(row + output, clamped, args.outputs - output);
   }
 };
 

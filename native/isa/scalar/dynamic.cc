@@ -40,7 +40,7 @@ void quantizeRows(const float* values, size_t rows, size_t channels, uint8_t* co
   for (size_t r = 0; r < rows; ++r, values += channels, codes += pitch) {
     float low = 0, high = 0;
     extrema(values, channels, &low, &high);
-    const DynamicRange range(low, high);
+    const DynamicRange range = dynamicRange(low, high);
     quantize(values, 1, channels, range, codes, pitch);
     scale[r] = range.scale;
     shift[r] = range.scale * range.zero;

@@ -2,13 +2,9 @@
 import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
-import {
-  type ActivationName,
-  activationFunction,
-  type Bounds,
-  clampBounds,
-} from '../../quantization/activation';
+import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
 import { RealFunctionKind } from '../../runtime/program';
+import type { AffineFunction } from './known-functions';
 import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';
 
@@ -66,12 +62,7 @@ const REAL_FUNCTIONS: Readonly<Record<string, RealFunctionKind>> = {
   Abs: RealFunctionKind.Abs,
 };
 
-/** x * factor + summand, clamped. */
-interface Affine {
-  readonly factor?: number;
-  readonly summand?: number;
-  readonly clamp?: Bounds;
-}
+type Affine = Partial<AffineFunction>;
 
 function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
   const affine = { factor: Float32Array.of(factor), summand: Float32Array.of(summand), clamp };

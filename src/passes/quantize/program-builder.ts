@@ -273,22 +273,14 @@ export class ProgramBuilder {
     const zero = Math.round(-first / step);
     const offset = first + zero * step;
     const codes = this.result(ref, { scale: Math.fround(step), zeroPoint: zero - 128 });
-    if (Math.abs(offset) < GRID_TOLERANCE * step) {
-      this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: codes });
-      return;
+    let input = real;
+    if (Math.abs(offset) >= GRID_TOLERANCE * step) {
+      this.offsets.set(refKey(ref), offset);
+      input = this.temporaryLike(real, this.shape(ref));
+      const shift = { factor: Float32Array.of(1), summand: Float32Array.of(-offset) };
+      this.affineOp(ref.node, real, input, shift);
     }
-    this.offsets.set(refKey(ref), offset);
-    const shifted = this.temporaryLike(real, this.shape(ref));
-    this.op({
-      kind: OpKind.RealAffine,
-      name: ref.node,
-      inputs: [real],
-      output: shifted,
-      channels: 1,
-      aOffset: this.weights.append(Float32Array.of(1)),
-      bOffset: this.weights.append(Float32Array.of(-offset)),
-    });
-    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [shifted], output: codes });
+    this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [input], output: codes });
   }
 
   /** What the real values of a tensor are more than its codes say. */
@@ -317,12 +309,16 @@ export class ProgramBuilder {
 
   /** Computes x * factor + summand on real values, clamped, or x times that. */
   realAffine(name: string, from: TensorRef, result: TensorRef, affine: RealAffine): void {
+    this.affineOp(name, this.dequantized(from), this.realResult(result), affine);
+  }
+
+  private affineOp(name: string, input: number, output: number, affine: RealAffine): void {
     const { kind = OpKind.RealAffine, factor, summand, clamp: [realMin, realMax] = UNBOUNDED } = affine;
     this.op({
       kind,
       name,
-      inputs: [this.dequantized(from)],
-      output: this.realResult(result),
+      inputs: [input],
+      output,
       channels: factor.length,
       aOffset: this.weights.append(factor),
       bOffset: this.weights.append(summand),

@@ -54,17 +54,30 @@ function fidelity(
   return sums.decibels;
 }
 
-/** A bias of real values that makes up for what rounding the weights does to the mean. */
+/**
+ * The bias in real units, which makes up for what rounding the weights does to the mean; undefined where there is none. Notes
+ * the fidelity of the weights.
+ */
+function correctedBias(
+  weights: LayerWeights,
+  filter: QuantizedFilter | Int16Filter,
+  builder: ProgramBuilder,
+  quantizedMeans?: Float64Array,
+): Float64Array | undefined {
+  const { node, input, channels, bias } = weights;
+  builder.weightFidelity.set(node, fidelity(weights, filter));
+  const means = builder.channelMeans(input);
+  const correction = means && biasCorrection({ ...weights, ...filter, means, quantizedMeans });
+  if (!bias && !correction) return undefined;
+  return Float64Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
+}
+
 function realBias(
   weights: LayerWeights,
   filter: QuantizedFilter | Int16Filter,
   builder: ProgramBuilder,
 ): Float32Array {
-  const { node, input, channels, bias } = weights;
-  builder.weightFidelity.set(node, fidelity(weights, filter));
-  const means = builder.channelMeans(input);
-  const correction = means && biasCorrection({ ...weights, ...filter, means });
-  return Float32Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
+  return Float32Array.from(correctedBias(weights, filter, builder) ?? new Float32Array(weights.channels));
 }
 
 /** Appends int16 weights with a bias of real values. */
@@ -81,23 +94,19 @@ export function quantizeDynamicWeights(weights: LayerWeights, builder: ProgramBu
 
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */
 export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
-  const { node, input, channels, bias } = weights;
+  const { input, channels, outputChannel } = weights;
   const { scale: inputScale } = builder.paramsOf(builder.read(input));
   const filter = quantizedFilter(weights, builder.options, inputScale);
-  builder.weightFidelity.set(node, fidelity(weights, filter));
-  const means = builder.channelMeans(input);
   const offset = builder.offset(input);
-  const quantizedMeans = offset === 0 ? builder.quantizedMeans(input) : undefined;
-  const correction = means && biasCorrection({ ...weights, ...filter, means, quantizedMeans });
-  if (!bias && !correction && offset === 0) return builder.filter(filter);
-  const corrected = Float64Array.from(
-    { length: channels },
-    (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0),
-  );
+  if (offset === 0) {
+    const bias = correctedBias(weights, filter, builder, builder.quantizedMeans(input));
+    return builder.filter(filter, bias && quantizeBias(bias, filter.scales, inputScale));
+  }
+  const bias = correctedBias(weights, filter, builder) ?? new Float64Array(channels);
   // At the border of an image, where zeros are added, this is half a step too much at most.
   filter.codes.forEach((code, i) => {
-    const c = weights.outputChannel(i);
-    corrected[c] += offset * code * filter.scales[c];
+    const c = outputChannel(i);
+    bias[c] += offset * code * filter.scales[c];
   });
-  return builder.filter(filter, quantizeBias(corrected, filter.scales, inputScale));
+  return builder.filter(filter, quantizeBias(bias, filter.scales, inputScale));
 }
