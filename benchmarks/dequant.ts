@@ -8,13 +8,13 @@
  * the memory takes is measured in the same run, by stores of the same kind: through the caches, and past them.
  */
 import { Command } from 'commander';
+import { median } from '../src/base/median';
 import { positiveInteger, table } from '../src/cli/command';
-import { median } from '../src/evaluation/session';
 import { setThreads } from '../src/index';
+import { filterRowBytes, type LowBitFormat, WeightFormat } from '../src/program/program';
 import { groupsOf } from '../src/quantization/formats/format';
 import { currentEngine } from '../src/runtime/current-engine';
 import type { MachineLimits, PackedMatrix } from '../src/runtime/engine';
-import { filterRowBytes, type LowBitFormat, WeightFormat } from '../src/runtime/program';
 import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 

@@ -9,8 +9,8 @@
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { Command } from 'commander';
+import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
-import { median } from '../src/evaluation/session';
 import { packInt8, type QuantizedFilter, quantizedLinear, setThreads } from '../src/index';
 import { currentEngine } from '../src/runtime/current-engine';
 import { headerLines, machine } from './machine';

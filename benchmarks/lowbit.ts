@@ -12,14 +12,9 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
-import { median } from '../src/evaluation/session';
 import { appendLowBitFilter } from '../src/passes/quantize/program-builder';
-import { decodeMatrix } from '../src/quantization/formats/decode';
-import { type FormatName, groupsOf, type LowBitMatrix } from '../src/quantization/formats/format';
-import { formatNamed } from '../src/quantization/formats/registry';
-import { currentEngine } from '../src/runtime/current-engine';
-import type { CompiledProgram } from '../src/runtime/engine';
 import {
   encodeProgram,
   type FilterRef,
@@ -30,7 +25,12 @@ import {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from '../src/runtime/program';
+} from '../src/program/program';
+import { decodeMatrix } from '../src/quantization/formats/decode';
+import { type FormatName, groupsOf, type LowBitMatrix } from '../src/quantization/formats/format';
+import { formatNamed } from '../src/quantization/formats/registry';
+import { currentEngine } from '../src/runtime/current-engine';
+import type { CompiledProgram } from '../src/runtime/engine';
 import { headerLines, machine } from './machine';
 import { encodeModel } from './onnx/model';
 import { runCommand } from './run-command';

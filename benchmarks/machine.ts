@@ -1,8 +1,8 @@
 /** What a benchmark's figures depend on, for its header. */
 import { cpus } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
+import { VERSION } from '../src/base/version';
 import { engineInfo } from '../src/runtime/current-engine';
-import { VERSION } from '../src/version';
 
 export interface Machine {
   readonly cpu: string;

@@ -9,8 +9,8 @@
  */
 import { rm } from 'node:fs/promises';
 import { Command } from 'commander';
+import { median } from '../src/base/median';
 import { numbers, percent, positiveInteger, real, table } from '../src/cli/command';
-import { median } from '../src/evaluation/session';
 import { budgetBytes } from '../src/moe/memory-budget';
 import { type MixtureOfExperts, type MixtureOptions, moe } from '../src/moe/mixture';
 import { replay } from '../src/moe/replay';

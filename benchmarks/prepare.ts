@@ -2,9 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { calibrate } from '../src/calibration/runner';
-import type { InputSpec } from '../src/calibration/source';
-import { convert } from '../src/convert';
+import { convert } from '../src/conversion/convert';
 import { readModel } from '../src/graph/read-model';
+import type { InputSpec } from '../src/graph/samples';
 import { optimize } from '../src/passes/pipeline';
 import { planQuantization } from '../src/passes/quantize/plan';
 import { observedTensors } from '../src/passes/quantize/quantize-graph';

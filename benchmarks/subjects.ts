@@ -1,12 +1,12 @@
 /** What is measured: networks made up here, and real models that lie beside the repository. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { packageRoot } from '../src/base/package-root';
 import { imageFolder } from '../src/calibration/data/image-folder';
-import type { ImageOptions, InputSpec, SampleSource } from '../src/calibration/source';
 import type { DenseTensor, Sample } from '../src/graph/ir';
 import { readModel } from '../src/graph/read-model';
+import type { ImageOptions, InputSpec, SampleSource } from '../src/graph/samples';
 import { writeGraphModel } from '../src/graph/write-graph-model';
-import { packageRoot } from '../src/package-root';
 import { GENERATED, generateNetwork, networkPictures } from './networks/generate';
 
 export interface Subject {

@@ -1,7 +1,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { checkArgument } from '../src/errors';
+import { checkArgument } from '../src/base/errors';
+import { OpKind } from '../src/program/program';
 import { currentEngine } from '../src/runtime/current-engine';
-import { OpKind } from '../src/runtime/program';
 import { elementCount } from './hosts/host';
 import { checkInput, fill, type KernelCall, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';

@@ -1,5 +1,5 @@
 import * as core from '@tensorflow/tfjs-core';
-import { checkArgument, LowbitError } from '../src/errors';
+import { checkArgument, LowbitError } from '../src/base/errors';
 import { MIXTURE_ACTIVATIONS, MIXTURE_OP, type MixtureActivation } from '../src/graph/mixture';
 import { floatMixture } from '../src/moe/float-mixture';
 import { mixtureOf, modelGone } from '../src/moe/model-experts';

@@ -1,5 +1,5 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { LowbitError } from '../src/errors';
+import { LowbitError } from '../src/base/errors';
 import { Router, type RouterOptions } from '../src/moe/router';
 import { currentEngine } from '../src/runtime/current-engine';
 import { checkInput, type KernelCall, type LowbitKernel } from './kernel';

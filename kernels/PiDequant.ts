@@ -1,4 +1,4 @@
-import { checkArgument } from '../src/errors';
+import { checkArgument } from '../src/base/errors';
 import { currentEngine } from '../src/runtime/current-engine';
 import { checkInput, fill, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';

@@ -1,6 +1,6 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { encodeProgram, OpKind, TensorType } from '../src/program/program';
 import { currentEngine } from '../src/runtime/current-engine';
-import { encodeProgram, OpKind, TensorType } from '../src/runtime/program';
 import { weightlessProgram } from '../src/runtime/program-cache';
 import { checkInput, type KernelCall, type LowbitKernel, runProgram } from './kernel';
 import { programKey } from './one-op';

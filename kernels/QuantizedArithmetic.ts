@@ -1,4 +1,4 @@
-import { type BinaryKind, OpKind } from '../src/runtime/program';
+import { type BinaryKind, OpKind } from '../src/program/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { fusedActivation, type OutputAttrs } from './one-op';
 import { runWeightless } from './weightless';

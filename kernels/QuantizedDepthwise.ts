@@ -1,4 +1,4 @@
-import { OpKind } from '../src/runtime/program';
+import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
 import { runWeighted, type WeightedAttrs } from './weighted';

@@ -1,5 +1,5 @@
-import { checkArgument } from '../src/errors';
-import { OpKind, WeightsBuilder } from '../src/runtime/program';
+import { checkArgument } from '../src/base/errors';
+import { OpKind, WeightsBuilder } from '../src/program/program';
 import { cachedProgram, checkInput, type LowbitKernel, runProgram } from './kernel';
 import { affineOf, compileOneOp, programKey } from './one-op';
 import { appendFilter, checkFilter, type LowBitAttrs } from './weighted';

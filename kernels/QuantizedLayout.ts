@@ -1,6 +1,6 @@
 /** Kernels that move int8 codes (int32) without looking at their scale. */
-import { checkArgument } from '../src/errors';
-import { OpKind, PadMode } from '../src/runtime/program';
+import { checkArgument } from '../src/base/errors';
+import { OpKind, PadMode } from '../src/program/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { runWeightless } from './weightless';
 

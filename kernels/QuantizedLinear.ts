@@ -1,4 +1,4 @@
-import { OpKind } from '../src/runtime/program';
+import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { runWeighted, type WeightedAttrs } from './weighted';
 

@@ -1,10 +1,10 @@
+import { OpKind } from '../src/program/program';
 import {
   type ActivationName,
   activationFunction,
   lookupTable,
   realTable,
 } from '../src/quantization/activation';
-import { OpKind } from '../src/runtime/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';
 import { runWeightless } from './weightless';

@@ -1,5 +1,5 @@
+import { OpKind } from '../src/program/program';
 import { clampCodes } from '../src/quantization/activation';
-import { OpKind } from '../src/runtime/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { affineOf, type WindowAttrs, windowOf } from './one-op';
 import { runWeightless } from './weightless';

@@ -1,4 +1,4 @@
-import { OpKind, WeightsBuilder } from '../src/runtime/program';
+import { OpKind, WeightsBuilder } from '../src/program/program';
 import { cachedProgram, checkInput, type LowbitKernel, runProgram } from './kernel';
 import { compileOneOp, programKey } from './one-op';
 

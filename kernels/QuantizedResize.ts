@@ -1,4 +1,4 @@
-import { OpKind } from '../src/runtime/program';
+import { OpKind } from '../src/program/program';
 import { checkInput, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';
 import { runWeightless } from './weightless';

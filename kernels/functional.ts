@@ -1,6 +1,6 @@
 /** The kernels as typed functions of tensors. Codes are int32 tensors, one int8 code an element. */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkArgument } from '../src/errors';
+import { checkArgument } from '../src/base/errors';
 import { type HadamardAttrs, hadamard as hadamardKernel } from './Hadamard';
 import { type LinearFloatAttrs, linearFloat as linearFloatKernel } from './LinearFloat';
 import { type MoERouteAttrs, moeRoute as moeRouteKernel } from './MoERoute';

@@ -6,7 +6,7 @@ import type {
   Tensor,
   TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { LowbitError } from '../src/errors';
+import { LowbitError } from '../src/base/errors';
 import type { CompiledProgram, TensorData } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
 import { timedRun } from '../src/runtime/run-timer';

@@ -1,17 +1,7 @@
 /** Named kernels as regions of one op: int8 codes come and go as int32 tensors, one code an element. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { checkArgument } from '../src/errors';
-import {
-  ACTIVATION_NAMES,
-  type ActivationName,
-  activationFunction,
-  clampBounds,
-  clampCodes,
-  lookupTable,
-} from '../src/quantization/activation';
-import type { AffineParams } from '../src/quantization/affine-params';
-import { currentEngine } from '../src/runtime/current-engine';
-import type { CompiledProgram } from '../src/runtime/engine';
+import { checkArgument } from '../src/base/errors';
+import type { AffineParams } from '../src/program/affine-params';
 import {
   type Activation,
   encodeProgram,
@@ -23,7 +13,17 @@ import {
   TensorType,
   type WeightsBuilder,
   type Window,
-} from '../src/runtime/program';
+} from '../src/program/program';
+import {
+  ACTIVATION_NAMES,
+  type ActivationName,
+  activationFunction,
+  clampBounds,
+  clampCodes,
+  lookupTable,
+} from '../src/quantization/activation';
+import { currentEngine } from '../src/runtime/current-engine';
+import type { CompiledProgram } from '../src/runtime/engine';
 
 /** Attributes of kernels whose output may be int8 codes or, with no `outputScale`, float32. */
 export interface OutputAttrs {

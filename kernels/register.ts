@@ -1,7 +1,7 @@
 /** Registers every kernel with TF.js, for all backends we have a host for, and as graph ops. */
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
-import { LowbitError } from '../src/errors';
+import { LowbitError } from '../src/base/errors';
 import { hadamard } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
 import type { Host } from './hosts/host';

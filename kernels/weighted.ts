@@ -1,8 +1,8 @@
 /** What the kernels with a filter share: reading it, its scales and its bias, and appending them to a program. */
 import type { NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
-import { LowbitError } from '../src/errors';
-import type { LowBitFormat, OpKind } from '../src/runtime/program';
-import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/runtime/program';
+import { LowbitError } from '../src/base/errors';
+import type { LowBitFormat, OpKind } from '../src/program/program';
+import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/program/program';
 import { cachedProgram, checkInput, type KernelCall, runProgram } from './kernel';
 import { compileOneOp, fusedActivation, type OutputAttrs, outputParams, programKey } from './one-op';
 

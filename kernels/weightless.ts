@@ -1,7 +1,7 @@
 /** What the kernels without a filter share. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import type { AffineParams } from '../src/quantization/affine-params';
-import { type OpKind, WeightsBuilder } from '../src/runtime/program';
+import type { AffineParams } from '../src/program/affine-params';
+import { type OpKind, WeightsBuilder } from '../src/program/program';
 import { weightlessProgram } from '../src/runtime/program-cache';
 import { type KernelCall, runProgram } from './kernel';
 import { compileOneOp, programKey } from './one-op';

@@ -3,7 +3,7 @@
  * run a converted model; its exports convert, inspect and compare models.
  */
 import { install } from '../kernels/register';
-import { registerFileSystemRouter } from './io/file-system';
+import { registerFileSystemRouter } from './loading/file-system';
 
 install();
 registerFileSystemRouter();
@@ -43,7 +43,7 @@ export type { QuantizedLinearAttrs } from '../kernels/QuantizedLinear';
 export type { QuantizedLookupAttrs } from '../kernels/QuantizedLookup';
 export type { QuantizedPoolAttrs } from '../kernels/QuantizedPool';
 export { install, type TfInstance } from '../kernels/register';
-export { type BenchOptions, type BenchReport, bench } from './bench';
+export { LowbitError, type LowbitErrorCode } from './base/errors';
 export { imageFolder } from './calibration/data/image-folder';
 export { type LabelledImageOptions, labelledImages } from './calibration/data/labelled';
 export { namedSamples } from './calibration/data/named-samples';
@@ -53,25 +53,19 @@ export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
 export type { ModelInput, TensorData } from './calibration/data/tensors';
 export type { CalibrationMethod } from './calibration/observers/methods';
-export type {
-  ImageOptions,
-  InputSpec,
-  LabelledSample,
-  LabelledSource,
-  SampleSource,
-} from './calibration/source';
-export { type CompareOptions, type CompareReport, compare } from './compare';
-export { type Config, type LayerConfig, readConfig } from './config/config';
+export { type Config, type LayerConfig, readConfig } from './conversion/config/config';
 export {
   type ConvertOptions,
   type ConvertReport,
   convert,
   type QuantizationOptions,
   type QuantizationReport,
-} from './convert';
-export type { ExpertPackOptions, ExpertReport } from './convert-experts';
-export { type DryRunOptions, type DryRunReport, dryRun } from './dry-run';
-export { LowbitError, type LowbitErrorCode } from './errors';
+} from './conversion/convert';
+export { type DryRunOptions, type DryRunReport, dryRun } from './conversion/dry-run';
+export type { ExpertPackOptions, ExpertReport } from './conversion/experts';
+export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './conversion/quantize';
+export { type BenchOptions, type BenchReport, bench } from './evaluation/bench';
+export { type CompareOptions, type CompareReport, compare } from './evaluation/compare';
 export {
   type FormatErrors,
   type FormatsLayer,
@@ -80,18 +74,25 @@ export {
   type FormatsTotal,
   formats,
   type RotationErrors,
-} from './formats';
+} from './evaluation/formats';
+export { type InspectReport, inspect } from './evaluation/inspect';
+export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './evaluation/inspect-converted';
+export { type RecordOptions, type RecordReport, recordTrace } from './evaluation/record-trace';
 export type { DenseTensor, Sample } from './graph/ir';
-export { type InspectReport, inspect } from './inspect';
-export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './inspect-converted';
-export { type FileSystemOptions, fileSystem, releaseArtifacts } from './io/file-system';
+export type {
+  ImageOptions,
+  InputSpec,
+  LabelledSample,
+  LabelledSource,
+  SampleSource,
+} from './graph/samples';
+export { type FileSystemOptions, fileSystem, releaseArtifacts } from './loading/file-system';
 export { ExpertAffinity } from './moe/affinity';
 export { MEMORY_PRESETS, type MemoryPreset, memoryBudget } from './moe/memory-budget';
 export type { CacheSummary, Percentiles } from './moe/metrics';
 export { type Gate, MixtureOfExperts, type MixtureOptions, moe, type Tier } from './moe/mixture';
 export { type ExpertSettings, expertsOf } from './moe/model-experts';
 export { prometheusText } from './moe/prometheus';
-export { type RecordOptions, type RecordReport, recordTrace } from './moe/record';
 export { type RouteInputs, Router, type RouterOptions, type Routing } from './moe/router';
 export { POLICIES, type PolicyName, type Simulation, type SimulationOptions, simulate } from './moe/simulate';
 export { type ExpertBytes, type ExpertIndex, type ExpertRecord, writeContainer } from './moe/store/container';
@@ -109,18 +110,7 @@ export { type HttpSourceOptions, httpSource } from './moe/store/http-source';
 export { copyToRedis, type RedisSourceOptions, redisSource } from './moe/store/redis-source';
 export type { ExpertSource } from './moe/store/source';
 export { type RoutingTrace, readTrace, writeTrace } from './moe/trace';
-export { bitsPerWeight } from './quantization/formats/bits-per-weight';
-export { decodeMatrix, decodeValue } from './quantization/formats/decode';
-export { type EncodeOptions, encodeMatrix } from './quantization/formats/encode';
-export type { FormatName, LowBitMatrix } from './quantization/formats/format';
-export { FORMATS } from './quantization/formats/registry';
-export { type Rotation, rotateRows, rotateRowsBack, rotationBlocks } from './quantization/hadamard';
-export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
-export { type FloatModel, type ModelTensor, QuantizedModel, quantize } from './quantize';
-export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
-export { writeReport } from './report/write-report';
-export { engineInfo, getThreads, setThreads } from './runtime/current-engine';
-export type { Activation, FilterRef, Op, Padding, Program, TensorSpec, Window } from './runtime/program';
+export type { Activation, FilterRef, Op, Padding, Program, TensorSpec, Window } from './program/program';
 export {
   encodeProgram,
   OpKind,
@@ -128,4 +118,14 @@ export {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from './runtime/program';
+} from './program/program';
+export { bitsPerWeight } from './quantization/formats/bits-per-weight';
+export { decodeMatrix, decodeValue } from './quantization/formats/decode';
+export { type EncodeOptions, encodeMatrix } from './quantization/formats/encode';
+export type { FormatName, LowBitMatrix } from './quantization/formats/format';
+export { FORMATS } from './quantization/formats/registry';
+export { type Rotation, rotateRows, rotateRowsBack, rotationBlocks } from './quantization/hadamard';
+export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
+export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
+export { writeReport } from './report/write-report';
+export { engineInfo, getThreads, setThreads } from './runtime/current-engine';

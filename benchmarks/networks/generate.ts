@@ -1,7 +1,7 @@
 /** The networks with random weights, by name. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { DenseTensor, Graph } from '../../src/graph/ir';
-import { importBackend, withBackend } from '../../src/runtime/backends';
+import { importBackend, withBackend } from '../../src/tfjs/backends';
 import { NetworkBuilder } from './builder';
 import { mobilenetV1 } from './mobilenet-v1';
 import { mobilenetV2 } from './mobilenet-v2';

@@ -2,7 +2,7 @@
 import { constantOf, refKey } from '../../src/graph/edit';
 import type { Shape, Shapes } from '../../src/graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../src/graph/ir';
-import type { AffineParams } from '../../src/quantization/affine-params';
+import type { AffineParams } from '../../src/program/affine-params';
 import { permute, TO_CHANNELS_FIRST, transpose } from './layout';
 import type { AttributeValue, ElementType, OnnxNode, Operand } from './model';
 

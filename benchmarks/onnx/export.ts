@@ -3,13 +3,14 @@
  * around float ops (QDQ), which onnxruntime fuses into its integer ops. Activations are uint8 with the scales of our own
  * calibration, weights int8 with the scales a channel of our own converter, biases int32 and corrected as ours are.
  */
-import type { Observations } from '../../src/calibration/observations';
+
 import { output, refKey } from '../../src/graph/edit';
 import { inferShapes, type Shape } from '../../src/graph/infer-shapes';
 import type { Graph, GraphNode } from '../../src/graph/ir';
 import type { QuantizationPlan } from '../../src/passes/quantize/plan';
+import type { AffineParams } from '../../src/program/affine-params';
 import { chooseAffine } from '../../src/quantization/affine';
-import type { AffineParams } from '../../src/quantization/affine-params';
+import type { Observations } from '../../src/quantization/observations';
 import { OnnxBuilder, type Quantization } from './builder';
 import { permute, TO_CHANNELS_FIRST } from './layout';
 import { encodeModel, type OnnxValue } from './model';

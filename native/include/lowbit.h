@@ -83,7 +83,7 @@ typedef enum {
   LOWBIT_INT32 = 3,  // int8 codes, one an element
 } lowbit_type;
 
-// A matrix of 2, 3 or 4 bits a number; src/runtime/program.ts (WeightFormat) tells what the numbers mean.
+// A matrix of 2, 3 or 4 bits a number; src/program/program.ts (WeightFormat) tells what the numbers mean.
 typedef struct {
   int32_t format;
   int32_t rows;

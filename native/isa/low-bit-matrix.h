@@ -1,4 +1,4 @@
-// A filter of 2, 3 or 4 bits a weight, as it lies in the weights of a program (WeightFormat of src/runtime/program.ts).
+// A filter of 2, 3 or 4 bits a weight, as it lies in the weights of a program (WeightFormat of src/program/program.ts).
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "../ops/exp.h"
+#include "../base/exp.h"
 #include "rows.h"
 
 namespace lowbit {

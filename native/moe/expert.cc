@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "../isa/low-bit-matrix.h"
-#include "../ops/exp.h"
+#include "../base/exp.h"
 #include "../ops/float-tile.h"
 #include "../ops/stored-rows.h"
-#include "../plan/error.h"
-#include "../plan/threads.h"
+#include "../base/error.h"
+#include "../base/threads.h"
 
 namespace lowbit {
 namespace {

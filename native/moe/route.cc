@@ -6,8 +6,8 @@
 #include <functional>
 
 #include "../isa/routing.h"
-#include "../ops/exp.h"
-#include "../plan/error.h"
+#include "../base/exp.h"
+#include "../base/error.h"
 
 namespace lowbit {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "../isa/rows.h"
-#include "../plan/threads.h"
+#include "../base/threads.h"
 #include "low-bit-matrix.h"
 #include "operator.h"
 

@@ -6,7 +6,7 @@
 
 #include "../isa/kernels.h"
 #include "../isa/rows.h"
-#include "../plan/threads.h"
+#include "../base/threads.h"
 #include "operator.h"
 
 namespace lowbit {

@@ -6,8 +6,8 @@
 
 #include "../isa/kernels.h"
 #include "../plan/program.h"
-#include "../plan/threads.h"
-#include "packed-bytes.h"
+#include "../base/threads.h"
+#include "../base/packed-bytes.h"
 
 namespace lowbit {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "exp.h"
+#include "../base/exp.h"
 #include "ops.h"
 #include "real.h"
 #include "rows.h"

@@ -1,5 +1,5 @@
 // QuantizedSoftmax: exp(x - max) / sum of exp(x - max) along the last axis.
-#include "exp.h"
+#include "../base/exp.h"
 #include "ops.h"
 #include "rows.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../isa/probe.h"
-#include "threads.h"
+#include "../base/threads.h"
 
 namespace lowbit {
 namespace {

@@ -1,11 +1,11 @@
-// A program as decoded from its words and checked: the C++ image of src/runtime/program.ts.
+// A program as decoded from its words and checked: the C++ image of src/program/program.ts.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "../isa/kernels.h"
-#include "shape.h"
+#include "../base/shape.h"
 
 namespace lowbit {
 

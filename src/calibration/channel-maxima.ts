@@ -1,10 +1,10 @@
 /** The largest |x| of every channel (last axis) of some tensors over calibration data. */
-import { throwIfCancelled } from '../evaluation/cancelled';
-import { LoadedGraph } from '../evaluation/loaded-graph';
+import { throwIfCancelled } from '../base/cancelled';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
-import { importBackend, withBackend } from '../runtime/backends';
-import type { SampleSource } from './source';
+import type { SampleSource } from '../graph/samples';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 
 function enlarge(maxima: Float64Array, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {

@@ -6,17 +6,17 @@
  * each group.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { LowbitError } from '../errors';
-import { yieldToCancel } from '../evaluation/cancelled';
-import { LoadedGraph } from '../evaluation/loaded-graph';
+import { yieldToCancel } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
+import type { SampleSource } from '../graph/samples';
 import { resolveWindow } from '../passes/quantize/patches';
+import type { Window } from '../program/program';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
-import { importBackend, withBackend } from '../runtime/backends';
-import type { Window } from '../runtime/program';
-import { observedKey } from './observations';
-import type { SampleSource } from './source';
+import { observedKey } from '../quantization/observations';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 
 /** What a layer multiplies its weights by. */
 export interface LayerInput {

@@ -1,18 +1,18 @@
 /** Calibration: runs the float graph on sample data in TF.js and observes the range of tensors. */
 import { createHash, type Hash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
-import { LowbitError } from '../errors';
-import { LoadedGraph } from '../evaluation/loaded-graph';
+import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
 import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../graph/ir';
+import type { SampleSource } from '../graph/samples';
 import { rotateRows } from '../quantization/hadamard';
-import { importBackend, withBackend } from '../runtime/backends';
-import { type Observations, type ObservedTensor, observedKey } from './observations';
+import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
 import type { Observer } from './observers/observer';
-import type { SampleSource } from './source';
 
 export interface CalibrationOptions {
   /** How ranges follow from the observed values. Default `mse`. */

@@ -1,4 +1,4 @@
-import type { AccuracyReport } from '../evaluation/accuracy-control';
+import type { AccuracyReport } from '../conversion/accuracy-control';
 import { table } from './command';
 
 /** How a bar on accuracy is met. */

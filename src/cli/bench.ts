@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type BenchOptions, type BenchReport, bench } from '../bench';
+import { type BenchOptions, type BenchReport, bench } from '../evaluation/bench';
 import {
   type CommonOptions,
   milliseconds,

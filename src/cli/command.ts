@@ -2,8 +2,8 @@
 import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ImageOptions } from '../calibration/source';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
+import type { ImageOptions } from '../graph/samples';
 import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
 import { jsonNumber } from '../report/json';
 

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { imageFolder } from '../calibration/data/image-folder';
 import { openSamples } from '../calibration/data/open-samples';
-import { type SampleSource, withoutLabels } from '../calibration/source';
-import { type CompareReport, compare } from '../compare';
+import { type CompareReport, compare } from '../evaluation/compare';
+import { type SampleSource, withoutLabels } from '../graph/samples';
 import type { ReportLayer } from '../report/report';
 import {
   type CommandContext,

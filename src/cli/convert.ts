@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BIAS_CORRECTIONS, type BiasCorrection } from '../calibration/correction/bias-correction';
+import { checkArgument, LowbitError } from '../base/errors';
 import { labelledImages, unlabelled } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
 import { randomSamples } from '../calibration/data/random';
@@ -9,12 +9,13 @@ import {
   type CalibrationMethod,
   DEFAULT_METHOD,
 } from '../calibration/observers/methods';
-import { type LabelledSource, type SampleSource, withoutLabels } from '../calibration/source';
-import { compare } from '../compare';
-import { type Config, readConfig, writeConfig } from '../config/config';
-import { type ConvertProgress, type ConvertReport, convert } from '../convert';
-import { type DryRunReport, dryRun } from '../dry-run';
-import { checkArgument, LowbitError } from '../errors';
+import { type Config, readConfig, writeConfig } from '../conversion/config/config';
+import { type ConvertProgress, type ConvertReport, convert } from '../conversion/convert';
+import { BIAS_CORRECTIONS, type BiasCorrection } from '../conversion/correction/bias-correction';
+import { type DryRunReport, dryRun } from '../conversion/dry-run';
+import type { Tuning } from '../conversion/tune';
+import { compare } from '../evaluation/compare';
+import { type LabelledSource, type SampleSource, withoutLabels } from '../graph/samples';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import {
   ACTIVATIONS,
@@ -28,7 +29,6 @@ import {
 } from '../quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import { recoveryEffects } from '../report/recovery';
-import type { Tuning } from '../tune';
 import { accuracyTable } from './accuracy-table';
 import {
   type CommandContext,

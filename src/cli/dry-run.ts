@@ -1,4 +1,4 @@
-import type { DryRunReport } from '../dry-run';
+import type { DryRunReport } from '../conversion/dry-run';
 import { accuracyTable } from './accuracy-table';
 import { megabytes, milliseconds, percent, table } from './command';
 

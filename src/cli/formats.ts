@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { type FormatsReport, formats } from '../formats';
+import { type FormatsReport, formats } from '../evaluation/formats';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import { DEFAULT_GROUP, GROUPS } from '../quantization/layer-weights';
 import { type CommonOptions, runCommand, table, withCommonOptions } from './command';

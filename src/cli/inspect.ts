@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { LowbitError } from '../errors';
-import { throwIfCancelled } from '../evaluation/cancelled';
-import { type InspectReport, inspect } from '../inspect';
-import { type ConvertedReport, inspectConverted } from '../inspect-converted';
+import { throwIfCancelled } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
+import { type InspectReport, inspect } from '../evaluation/inspect';
+import { type ConvertedReport, inspectConverted } from '../evaluation/inspect-converted';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
 
 function tensor({ name, dtype, shape }: InspectReport['inputs'][number]): string {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import '../index';
 import { Command } from 'commander';
-import { VERSION } from '../version';
+import { VERSION } from '../base/version';
 import { benchCommand } from './bench';
 import { compareCommand } from './compare';
 import { convertCommand } from './convert';

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
+import { LowbitError } from '../base/errors';
 import { openSamples } from '../calibration/data/open-samples';
-import { type SampleSource, withoutLabels } from '../calibration/source';
-import { LowbitError } from '../errors';
-import { type RecordReport, recordTrace } from '../moe/record';
+import { type RecordReport, recordTrace } from '../evaluation/record-trace';
+import { type SampleSource, withoutLabels } from '../graph/samples';
 import {
   type CommonOptions,
   collect,

@@ -1,5 +1,6 @@
 /** Per-layer evidence: what every layer of a converted model computes, beside the float model's layer, on samples. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { yieldToCancel } from '../base/cancelled';
 import type { LayerRecord } from '../graph/artefact';
 import { countMacs } from '../graph/count-macs';
 import { refKey } from '../graph/edit';
@@ -7,9 +8,8 @@ import { inferShapes, type Shapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, Sample } from '../graph/ir';
 import { rotateRows } from '../quantization/hadamard';
 import { SignalToNoise } from '../quantization/metrics';
-import { yieldToCancel } from './cancelled';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 import { type LayerTensor, layerBorders, nodesOfLayer, tapGraph } from './layer-tensors';
-import { LoadedGraph } from './loaded-graph';
 import { HistogramPair, representable, type ValueHistogram } from './value-histogram';
 
 export interface LayerError {

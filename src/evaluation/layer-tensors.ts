@@ -3,8 +3,8 @@ import { artefactMetadata, type LayerRecord } from '../graph/artefact';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { nodesInControlFlow } from '../passes/quantize/control-flow';
-import { OpKind, TensorType } from '../runtime/program';
-import { type Tap, tapProgram } from '../runtime/tap-program';
+import { OpKind, TensorType } from '../program/program';
+import { type Tap, tapProgram } from '../program/tap-program';
 
 /** How the codes of a tensor stand for real values. */
 export interface Codes {

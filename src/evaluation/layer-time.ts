@@ -1,11 +1,13 @@
 /** How long every layer takes, in the float model and in the converted one. */
 import * as tf from '@tensorflow/tfjs-core';
+import { yieldToCancel } from '../base/cancelled';
+import { median } from '../base/median';
 import { refKey } from '../graph/edit';
 import type { DenseTensor, Graph, GraphNode, Sample, TensorRef } from '../graph/ir';
+import { BORDER_OPS, tapProgram } from '../program/tap-program';
 import { currentEngine } from '../runtime/current-engine';
 import type { CompiledProgram, TensorData } from '../runtime/engine';
-import { BORDER_OPS, tapProgram } from '../runtime/tap-program';
-import { yieldToCancel } from './cancelled';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 import {
   findByName,
   layerBorders,
@@ -16,8 +18,6 @@ import {
   type TappedGraph,
   tapGraph,
 } from './layer-tensors';
-import { LoadedGraph } from './loaded-graph';
-import { median } from './session';
 
 export interface LayerTime {
   /** Milliseconds of its float nodes, run by themselves on the TF.js backend; a median. */

@@ -1,9 +1,10 @@
 /** The process that measures one model: `node --expose-gc memory-child.js model.json backend` prints a MemoryUse. */
 import { setTimeout } from 'node:timers/promises';
-import '../index';
+import '../../kernels/register';
 import * as tf from '@tensorflow/tfjs-core';
-import { importBackend } from '../runtime/backends';
-import { ModelSession, syntheticSample } from './session';
+import { syntheticSample } from '../graph/samples';
+import { ModelSession } from '../loading/session';
+import { importBackend } from '../tfjs/backends';
 
 const PREDICTIONS = 10;
 const PAUSE = 100;

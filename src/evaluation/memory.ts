@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { LowbitError } from '../errors';
-import { throwIfCancelled } from './cancelled';
+import { throwIfCancelled } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
 
 export interface MemoryUse {
   /** Growth of the resident set from before loading to after some predictions and a garbage collection, in bytes. */

@@ -1,16 +1,17 @@
 /** Where the time of a prediction goes: every layer of the native programs against the limits of the machine. */
-import { groupsOf } from '../quantization/formats/format';
-import type { CompiledProgram, MachineLimits } from '../runtime/engine';
-import { filterRowBytes, OpKind, TensorType } from '../runtime/program';
+
+import { yieldToCancel } from '../base/cancelled';
+import { filterRowBytes, OpKind, TensorType } from '../program/program';
 import {
   type ProgramOp,
   type ProgramRecords,
   readFilter,
   readProgram,
   type StoredFilter,
-} from '../runtime/read-program';
+} from '../program/read-program';
+import { groupsOf } from '../quantization/formats/format';
+import type { CompiledProgram, MachineLimits } from '../runtime/engine';
 import { onNativeRun } from '../runtime/run-timer';
-import { yieldToCancel } from './cancelled';
 
 export interface LayerProfile {
   readonly name: string;

@@ -6,23 +6,22 @@
  * activations that it reads: what leaving it in float takes back.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Observations } from '../calibration/observations';
-import type { LabelledSource } from '../calibration/source';
-import { LowbitError } from '../errors';
+import { yieldToCancel } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
 import { consumers, refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
+import type { LabelledSource, Output } from '../graph/samples';
 import { type Layer, layersOf } from '../passes/quantize/layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
 import { lowerRegion } from '../passes/quantize/quantize-graph';
+import { encodeProgram } from '../program/program';
 import { SignalToNoise } from '../quantization/metrics';
-import { importBackend, withBackend } from '../runtime/backends';
+import type { Observations } from '../quantization/observations';
 import { currentEngine } from '../runtime/current-engine';
 import type { CompiledProgram } from '../runtime/engine';
-import { encodeProgram } from '../runtime/program';
-import { yieldToCancel } from './cancelled';
-import { LoadedGraph, toOutputs } from './loaded-graph';
-import type { Output } from './session';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { LoadedGraph, toOutputs } from '../tfjs/loaded-graph';
 import { Tally } from './tally';
 
 const DEFAULT_SAMPLES = 16;

@@ -1,6 +1,7 @@
 /** How close one model's outputs are to another's, over many samples. */
+
+import type { Output } from '../graph/samples';
 import { SignalToNoise } from '../quantization/metrics';
-import type { Output } from './session';
 
 export interface TallyReport {
   samples: number;

@@ -1,11 +1,10 @@
 /** Validation data with what the float model computes for it: converted models are measured against that. */
 import { install } from '../../kernels/register';
-import type { LabelledSource } from '../calibration/source';
-import { LowbitError } from '../errors';
+import { yieldToCancel } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
 import type { Graph } from '../graph/ir';
-import { yieldToCancel } from './cancelled';
-import { LoadedGraph } from './loaded-graph';
-import type { Output } from './session';
+import type { LabelledSource, Output } from '../graph/samples';
+import { LoadedGraph } from '../tfjs/loaded-graph';
 import { Tally } from './tally';
 
 export interface AccuracyFigures {

@@ -1,5 +1,5 @@
 /** What an artefact tells of itself, in `userDefinedMetadata.lowbit` of its model.json. */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Graph } from './ir';
 
 /** Version of what we write beside the standard graph model: `userDefinedMetadata.lowbit` and the region ops. */

@@ -1,5 +1,5 @@
 /** What passes share: references, consumers, topological order, and an editor that turns one graph into the next. */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import { attr } from './attrs';
 import type { Constant, Graph, GraphNode, TensorRef } from './ir';
 

@@ -2,7 +2,7 @@
  * Static shapes of a graph's tensors, from the inputs' shapes and the constants. Small integer tensors that hold shapes
  * (Shape -> StridedSlice -> Pack -> Reshape) are followed by value. -1: known only at run time; undefined: unknown rank.
  */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import { boolAttr, intsAttr, numberAttr, parseShape, shapeAttr, stringAttr } from './attrs';
 import { constantOf, refKey } from './edit';
 import type { Graph, GraphNode, TensorRef } from './ir';

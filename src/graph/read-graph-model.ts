@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
 import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';

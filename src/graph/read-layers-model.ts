@@ -3,7 +3,7 @@
  * TensorFlow ops, named after the layers, with the batch left open. What TF.js computes is the reference; an option
  * that TF.js drops silently is refused.
  */
-import type { LowbitError } from '../errors';
+import type { LowbitError } from '../base/errors';
 import { attr } from './attrs';
 import { refKey } from './edit';
 import type { Constant, DType, Graph, SignatureEntry } from './ir';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Constant, Graph } from './ir';
 import { isRecord, type Json } from './json';
 import { parseGraphModel, toPath } from './read-graph-model';

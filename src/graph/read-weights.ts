@@ -2,7 +2,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, normalize, sep } from 'node:path';
 import { getFloat16 } from '@petamoriken/float16';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Constant, DType } from './ir';
 import { type Shard, STORED_BYTES, StoredConstants } from './stored-constants';
 

@@ -1,7 +1,7 @@
 /** Weights that stay in their file until they are looked at. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Constant } from './ir';
 
 export interface Shard {

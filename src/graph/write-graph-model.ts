@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { basename, dirname, join, resolve } from 'node:path';
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import type { io } from '@tensorflow/tfjs-core';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import { EXPERTS_FILE } from './mixture';

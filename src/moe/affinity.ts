@@ -1,4 +1,4 @@
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 
 /** Weights are rescaled before they leave the range that float64 has digits for. */
 const MOST_GROWTH = 1e100;

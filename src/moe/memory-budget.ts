@@ -1,5 +1,5 @@
 import { freemem } from 'node:os';
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 import { type ExpertIndex, pageAligned } from './store/container';
 
 const GIB = 2 ** 30;

@@ -1,5 +1,5 @@
 /** Runs the mixture-of-experts layers of a model whose experts do not fit in memory. */
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 import { currentEngine } from '../runtime/current-engine';
 import type { Engine } from '../runtime/engine';
 import { ExpertAffinity } from './affinity';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import { attr } from '../graph/attrs';
 import type { Graph, GraphNode, RawAttr } from '../graph/ir';
 import { MIXTURE_OP } from '../graph/mixture';

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
-import { checkArgument, LowbitError } from '../errors';
+import { checkArgument, LowbitError } from '../base/errors';
 import type { MixtureActivation } from '../graph/mixture';
 import { floatMixture } from './float-mixture';
 import type { Gate, MixtureOfExperts } from './mixture';

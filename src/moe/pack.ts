@@ -1,6 +1,6 @@
 /** From the weights of a TF.js model to a container of experts. */
 import { dirname } from 'node:path';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Constant } from '../graph/ir';
 import { readModelJson } from '../graph/read-model';
 import { readWeights } from '../graph/read-weights';

@@ -1,7 +1,7 @@
 /** Runs a routing trace against real experts: routing, reading and computing, without the model around them. */
 
-import { LowbitError } from '../errors';
-import { yieldToCancel } from '../evaluation/cancelled';
+import { yieldToCancel } from '../base/cancelled';
+import { LowbitError } from '../base/errors';
 import type { CacheSummary } from './metrics';
 import type { MixtureOfExperts } from './mixture';
 import type { RoutingTrace } from './trace';

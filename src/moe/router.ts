@@ -7,7 +7,7 @@
  *
  * @see Skliar et al. 2025, "Mixture of Cache-Conditional Experts for Efficient Mobile Device Inference"
  */
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 import type { Engine, RouterNumbers } from '../runtime/engine';
 
 export interface RouterOptions {

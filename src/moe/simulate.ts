@@ -1,5 +1,5 @@
 /** Replays a routing trace through an expert cache: what is missed, and what preferring residents costs. */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 import type { Engine } from '../runtime/engine';
 import { ExpertAffinity } from './affinity';
 import { Belady, makePolicy, ONLINE_POLICIES } from './cache/eviction-policy';

@@ -5,7 +5,7 @@
  * and fill the tiers from the first on. An expert that is in a better tier than its rank gives stays there until it is
  * behind by more than the hysteresis, so that two experts used about as often do not change places all the time.
  */
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 import type { ExpertAffinity } from './affinity';
 import type { ExpertCache } from './store/expert-cache';
 

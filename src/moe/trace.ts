@@ -8,7 +8,7 @@
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 
 const MAGIC = 0x544d424c;
 const VERSION = 1;

@@ -2,7 +2,7 @@
  * Pointwise functions in the quantized domain: a function that only clamps becomes bounds on the output codes, any
  * other one a table of 256 output codes by input code.
  */
-import type { AffineParams } from './affine-params';
+import type { AffineParams } from '../program/affine-params';
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 const relu6 = (x: number) => Math.min(Math.max(x, 0), 6);

@@ -1,7 +1,7 @@
 /** Affine INT8: the parameters of activations from their range, and weights with a scale a channel. */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
+import type { AffineParams } from '../program/affine-params';
 import { roundHalfToEven } from './activation';
-import type { AffineParams } from './affine-params';
 import { gridBounds } from './weight-grid';
 import { leastSquaresBounds, type WeightRange } from './weight-range';
 

@@ -5,7 +5,7 @@
  *
  * Chee et al. 2023, QuIP; Tseng et al. 2024, QuIP#, section 3.
  */
-import { checkArgument } from '../errors';
+import { checkArgument } from '../base/errors';
 
 export const ROTATION_BLOCKS = [64, 128, 256] as const;
 

@@ -1,12 +1,12 @@
 /** What each way to recover accuracy that a conversion used was worth: the model converted again without it. */
 import { unlabelled } from '../calibration/data/labelled';
 import { randomSamples } from '../calibration/data/random';
-import type { SampleSource } from '../calibration/source';
-import type { Config } from '../config/config';
-import { convertGraph, type QuantizationReport } from '../convert';
+import type { Config } from '../conversion/config/config';
+import { convertGraph, type QuantizationReport } from '../conversion/convert';
 import { Validation } from '../evaluation/validation';
 import { readModel } from '../graph/read-model';
-import { importBackend, withBackend } from '../runtime/backends';
+import type { SampleSource } from '../graph/samples';
+import { importBackend, withBackend } from '../tfjs/backends';
 
 export interface RecoveryEffect {
   readonly pass: string;

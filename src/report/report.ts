@@ -1,11 +1,10 @@
 /** The report on a converted model: what it gains, what each layer costs, and where its numbers come from. */
 import { basename, dirname } from 'node:path';
+import { LowbitError } from '../base/errors';
 import { unlabelled } from '../calibration/data/labelled';
 import { calibrate } from '../calibration/runner';
-import type { SampleSource } from '../calibration/source';
-import type { CompareReport } from '../compare';
-import type { QuantizationReport } from '../convert';
-import { LowbitError } from '../errors';
+import type { QuantizationReport } from '../conversion/convert';
+import type { CompareReport } from '../evaluation/compare';
 import { type LayerError, layerErrors } from '../evaluation/layer-error';
 import { regionsOf } from '../evaluation/layer-tensors';
 import { type LayerTime, layerTimes } from '../evaluation/layer-time';
@@ -14,12 +13,13 @@ import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
+import type { SampleSource } from '../graph/samples';
 import { graphWithExperts } from '../moe/model-experts';
 import { optimize } from '../passes/pipeline';
 import { layersOf } from '../passes/quantize/layers';
 import { planQuantization } from '../passes/quantize/plan';
 import { observedTensors } from '../passes/quantize/quantize-graph';
-import { importBackend, withBackend } from '../runtime/backends';
+import { importBackend, withBackend } from '../tfjs/backends';
 import type { RecoveryEffect } from './recovery';
 
 /** Raised when a field changes its meaning or goes; new fields may come without. */

@@ -1,8 +1,8 @@
 /** Writes a report as one self-contained HTML file, or as JSON. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
-import { checkArgument, LowbitError } from '../errors';
-import { packageRoot } from '../package-root';
+import { checkArgument, LowbitError } from '../base/errors';
+import { packageRoot } from '../base/package-root';
 import { jsonNumber } from './json';
 import type { Report } from './report';
 

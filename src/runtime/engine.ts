@@ -1,6 +1,6 @@
 /** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
-import type { AffineParams } from '../quantization/affine-params';
-import type { LowBitFormat, Rotation } from './program';
+import type { AffineParams } from '../program/affine-params';
+import type { LowBitFormat, Rotation } from '../program/program';
 
 export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'neondot' | 'neoni8mm' | 'wasm';
 

@@ -5,7 +5,7 @@
  * TF.js gets a few words that stand for them. They are let go as soon as they are compiled, and read again from the file
  * should they be needed once more.
  */
-import { LowbitError } from '../errors';
+import { LowbitError } from '../base/errors';
 
 /** 'LBHW' */
 const MAGIC = 0x5748424c;

@@ -1,8 +1,8 @@
 /** Finds and loads the Node-API addon, build/lowbit.node in the package's root. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LowbitError } from '../errors';
-import { packageRoot } from '../package-root';
+import { LowbitError } from '../base/errors';
+import { packageRoot } from '../base/package-root';
 
 /** What native/node/addon.cc exports; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
 export interface NativeAddon {

@@ -1,5 +1,5 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
-import { checkArgument, LowbitError, type LowbitErrorCode } from '../errors';
+import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
 import type { CompiledProgram, Engine, Isa, RouterNumbers, TensorData } from './engine';
 import { loadNativeAddon, type NativeAddon } from './native-addon';
 

@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
-import { ModelSession } from '../../src/evaluation/session';
 import { bench, type CompareOptions, compare, convert, getThreads } from '../../src/index';
+import { ModelSession } from '../../src/loading/session';
 import { TINY_CLASSES, TINY_SIZE, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 const SAMPLES = 12;

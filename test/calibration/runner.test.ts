@@ -1,8 +1,8 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { calibrate } from '../../src/calibration/runner';
-import type { SampleSource } from '../../src/calibration/source';
 import type { Sample } from '../../src/graph/ir';
+import type { SampleSource } from '../../src/graph/samples';
 import { FloatGraph } from '../support/float-graph';
 import { randomOf } from '../support/random';
 

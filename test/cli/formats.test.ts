@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
-import type { FormatsReport } from '../../src/formats';
+import type { FormatsReport } from '../../src/evaluation/formats';
 import { describeWithShared, shared } from '../support/shared';
 import { writeTinyModel } from '../support/tiny-model';
 

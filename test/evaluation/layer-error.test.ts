@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '../../src/index';
 import { join } from 'node:path';
-import { convert } from '../../src/convert';
+import { convert } from '../../src/conversion/convert';
 import { layerErrors } from '../../src/evaluation/layer-error';
 import { layerTimes } from '../../src/evaluation/layer-time';
 import type { Graph, Sample } from '../../src/graph/ir';

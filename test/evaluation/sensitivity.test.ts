@@ -1,7 +1,7 @@
 import { calibrate } from '../../src/calibration/runner';
-import type { LabelledSample, LabelledSource } from '../../src/calibration/source';
 import { measureSensitivity } from '../../src/evaluation/sensitivity';
 import type { Graph } from '../../src/graph/ir';
+import type { LabelledSample, LabelledSource } from '../../src/graph/samples';
 import { layersOf } from '../../src/passes/quantize/layers';
 import { planQuantization } from '../../src/passes/quantize/plan';
 import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSy
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setFloat16 } from '@petamoriken/float16';
-import { LowbitError } from '../../src/errors';
+import { LowbitError } from '../../src/base/errors';
 import { readModel } from '../../src/graph/read-model';
 import { temporaryFolder } from '../support/tiny-model';
 

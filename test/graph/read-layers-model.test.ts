@@ -9,9 +9,9 @@ import {
   type SymbolicTensor,
   sequential,
 } from '@tensorflow/tfjs-layers';
-import { LowbitError } from '../../src/errors';
+import { LowbitError } from '../../src/base/errors';
 import { readModel, readModelArtifacts } from '../../src/graph/read-model';
-import { fileSystem } from '../../src/io/file-system';
+import { fileSystem } from '../../src/loading/file-system';
 import { optimize } from '../../src/passes/pipeline';
 import { ops } from '../support/float-graph';
 import { expectPrediction, expectSamePrediction, savedModel } from '../support/layers';

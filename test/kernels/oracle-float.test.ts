@@ -13,7 +13,7 @@ import {
   type TensorSpec,
   TensorType,
   type Window,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase } from '../support/random';

@@ -10,9 +10,10 @@
  * A value that these errors carry over the middle between two codes becomes the neighbouring code; nothing else may
  * differ. Ties are frequent in these cases by design (see `Drawer`), far more than in real data.
  */
+
+import { OpKind } from '../../src/program/program';
 import { activationFunction, lookupTable } from '../../src/quantization/activation';
 import { createNativeEngine } from '../../src/runtime/native-engine';
-import { OpKind } from '../../src/runtime/program';
 import { CaseBuilder, int8 } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { runOnnx } from '../support/onnx';

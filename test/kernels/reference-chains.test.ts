@@ -1,5 +1,5 @@
 /** Random programs of many ops: residuals, concatenations, branches that die early or live long, several outputs. */
-import { OpKind } from '../../src/runtime/program';
+import { OpKind } from '../../src/program/program';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase, type Random } from '../support/random';

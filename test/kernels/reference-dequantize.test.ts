@@ -1,6 +1,7 @@
 /** The stateless PiDequant of every instruction set against the reference; golden bytes; what it refuses. */
+
+import { filterRowBytes, type LowBitFormat, WeightFormat } from '../../src/program/program';
 import type { PackedMatrix } from '../../src/runtime/engine';
-import { filterRowBytes, type LowBitFormat, WeightFormat } from '../../src/runtime/program';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { drawLowBitFilter } from '../support/draw-low-bit';

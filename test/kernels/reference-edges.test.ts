@@ -1,5 +1,5 @@
 /** Shapes and numbers where a kernel changes its path: tails, borders, extremes, one thread's share ending early. */
-import { encodeProgram, OpKind, PaddingMode, type Window } from '../../src/runtime/program';
+import { encodeProgram, OpKind, PaddingMode, type Window } from '../../src/program/program';
 import { CaseBuilder, FLOAT32, int8, type KernelCase } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { drawDynamicConv2D, drawDynamicDepthwise, drawDynamicLinear } from '../support/dynamic-series';

@@ -1,5 +1,5 @@
 /** The stateless rotation of every instruction set: an orthogonal matrix, the reference's to the bit, and its transpose. */
-import type { LowbitError } from '../../src/errors';
+import type { LowbitError } from '../../src/base/errors';
 import { forEachCase } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 import { rotateRow } from './reference/rotation';

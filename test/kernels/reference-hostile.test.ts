@@ -1,6 +1,5 @@
 /** Programs, weights and shapes that nobody should trust: each is refused with a message, or computes what it says. */
-import { LowbitError, type LowbitErrorCode } from '../../src/errors';
-import type { Engine } from '../../src/runtime/engine';
+import { LowbitError, type LowbitErrorCode } from '../../src/base/errors';
 import {
   encodeProgram,
   Granularity,
@@ -14,7 +13,8 @@ import {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
+import type { Engine } from '../../src/runtime/engine';
 import { CaseBuilder, int8, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { DYNAMIC_SERIES } from '../support/dynamic-series';

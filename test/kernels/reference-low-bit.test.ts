@@ -1,5 +1,5 @@
 /** Filters of 2, 3 and 4 bits: what is refused, and golden bytes. Random ones are among the cases of every op. */
-import { LowbitError } from '../../src/errors';
+import { LowbitError } from '../../src/base/errors';
 import {
   encodeProgram,
   type LowBitFilterRef,
@@ -12,7 +12,7 @@ import {
   WeightFormat,
   WeightsBuilder,
   type Window,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import { everyIsa } from '../support/run-engine';
 
 const { Codebook2, Codebook3, Codebook4, Trellis2 } = WeightFormat;

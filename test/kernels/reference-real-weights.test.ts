@@ -1,5 +1,5 @@
 /** LinearFloat and Gather where a kernel changes its path, and on weights and indices that nobody should trust. */
-import type { LowbitErrorCode } from '../../src/errors';
+import type { LowbitErrorCode } from '../../src/base/errors';
 import {
   encodeProgram,
   type FilterRef,
@@ -8,7 +8,7 @@ import {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import { CaseBuilder, FLOAT32 } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase } from '../support/random';

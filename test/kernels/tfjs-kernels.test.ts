@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as lowbit from '../../kernels/functional';
 import type { QuantizedLinearAttrs } from '../../kernels/QuantizedLinear';
 import { install } from '../../kernels/register';
-import type { LowbitError } from '../../src/errors';
+import type { LowbitError } from '../../src/base/errors';
 
 install();
 

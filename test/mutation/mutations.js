@@ -251,13 +251,13 @@ module.exports = [
   },
   {
     name: 'exponential: NaN becomes a number',
-    file: 'native/ops/exp.h',
+    file: 'native/base/exp.h',
     find: 'choose(x < kLeast, kLeast, x)',
     replace: 'choose(x > kLeast, x, kLeast)',
   },
   {
     name: 'exponential: last term of the series dropped',
-    file: 'native/ops/exp.h',
+    file: 'native/base/exp.h',
     find: 'float sum = 1.0f / 5040;',
     replace: 'float sum = 0;',
   },

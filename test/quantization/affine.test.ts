@@ -1,4 +1,4 @@
-import { LowbitError } from '../../src/errors';
+import { LowbitError } from '../../src/base/errors';
 import { quantizeValue } from '../../src/quantization/activation';
 import { chooseAffine, quantizeBias, quantizeFilter } from '../../src/quantization/affine';
 import { biasCorrection } from '../../src/quantization/bias-correction';

@@ -1,5 +1,5 @@
+import { encodeProgram } from '../../src/program/program';
 import { createNativeEngine } from '../../src/runtime/native-engine';
-import { encodeProgram } from '../../src/runtime/program';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { Random } from '../support/random';

@@ -1,7 +1,6 @@
 /** Builds a program op by op and runs the reference along the way, so that shapes and ranges are known at once. */
 
-import type { AffineParams } from '../../src/quantization/affine-params';
-import type { TensorData } from '../../src/runtime/engine';
+import type { AffineParams } from '../../src/program/affine-params';
 import {
   type Op,
   OpKind,
@@ -9,7 +8,8 @@ import {
   type TensorSpec,
   TensorType,
   WeightsBuilder,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
+import type { TensorData } from '../../src/runtime/engine';
 import { runOp } from '../kernels/reference/run-reference';
 import { makeTensor, type ReferenceTensor } from '../kernels/reference/tensor';
 

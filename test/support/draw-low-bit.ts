@@ -4,7 +4,7 @@ import {
   type LowBitFormat,
   WEIGHT_BITS,
   WeightFormat,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import type { Drawer } from './draw';
 import type { Random } from './random';
 

@@ -1,5 +1,5 @@
 /** Draws random ops with random data for kernel tests. Extremes come up as often as ordinary values. */
-import type { AffineParams } from '../../src/quantization/affine-params';
+import type { AffineParams } from '../../src/program/affine-params';
 import {
   type Activation,
   type BinaryKind,
@@ -14,7 +14,7 @@ import {
   TensorType,
   WeightFormat,
   type Window,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import { transposedSize } from '../kernels/reference/filters';
 import { sizeOf } from '../kernels/reference/tensor';
 import { realTaps, windowAxes } from '../kernels/reference/window';

@@ -8,7 +8,7 @@ import {
   TensorType,
   WeightFormat,
   type Window,
-} from '../../src/runtime/program';
+} from '../../src/program/program';
 import { sizeOf } from '../kernels/reference/tensor';
 import { FLOAT32, type OpDraft, type OutputSpec } from './case-builder';
 import type { Drawer } from './draw';

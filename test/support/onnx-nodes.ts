@@ -1,5 +1,5 @@
 /** The ops of a quantized program as ONNX nodes: NCHW, unsigned codes. */
-import { type Op, OpKind, PaddingMode } from '../../src/runtime/program';
+import { type Op, OpKind, PaddingMode } from '../../src/program/program';
 import type { ReferenceTensor } from '../kernels/reference/tensor';
 import { windowAxes } from '../kernels/reference/window';
 import type { CaseBuilder } from './case-builder';

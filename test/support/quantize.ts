@@ -1,11 +1,11 @@
 /** Quantizes a float graph on drawn data and runs it through the kernels on TF.js's backend `cpu`. */
 
-import type { Observations } from '../../src/calibration/observations';
 import { calibrate } from '../../src/calibration/runner';
 import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
 import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
+import type { Observations } from '../../src/quantization/observations';
 import '../../src/index';
 import { runReference } from '../kernels/reference/run-reference';
 import { drawFeeds, execute } from './float-graph';

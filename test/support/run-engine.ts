@@ -1,7 +1,8 @@
 /** Runs kernel cases on the native engine and compares them with the reference, bit for bit. */
+
+import { encodeProgram, type Program, TensorType } from '../../src/program/program';
 import type { CompiledProgram, Engine, TensorData } from '../../src/runtime/engine';
 import { createNativeEngine } from '../../src/runtime/native-engine';
-import { encodeProgram, type Program, TensorType } from '../../src/runtime/program';
 import { sizeOf } from '../kernels/reference/tensor';
 import type { KernelCase } from './case-builder';
 

@@ -1,5 +1,5 @@
 /** Random programs of one op, by op. */
-import { type BinaryKind, OpKind } from '../../src/runtime/program';
+import { type BinaryKind, OpKind } from '../../src/program/program';
 import type { Drawer } from './draw';
 import type { Random } from './random';
 

@@ -1,5 +1,5 @@
 // The int16 kernels on AVX2.
-#include "../x86-int16.h"
+#include "../x86/int16.h"
 
 namespace lowbit {
 namespace {

@@ -1,5 +1,5 @@
 // The int16 kernels on AVX-512 with VNNI.
-#include "../x86-int16.h"
+#include "../x86/int16.h"
 #include "vectors.h"
 
 namespace lowbit {

@@ -1,8 +1,8 @@
 /** A JavaScript module that yields samples. */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { LowbitError } from '../../errors';
-import type { SampleSource } from '../source';
+import { LowbitError } from '../../base/errors';
+import type { SampleSource } from '../../graph/samples';
 
 function isIterable(value: unknown): boolean {
   return (

@@ -2,9 +2,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type sharpModule from 'sharp';
-import { checkArgument, LowbitError } from '../../errors';
+import { checkArgument, LowbitError } from '../../base/errors';
 import type { DenseTensor } from '../../graph/ir';
-import type { ImageOptions, InputSpec, SampleSource } from '../source';
+import type { ImageOptions, InputSpec, SampleSource } from '../../graph/samples';
 
 const CHANNELS = 3;
 const DEFAULT_CROP_FRACTION = 0.875;

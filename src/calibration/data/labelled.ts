@@ -1,7 +1,7 @@
 /** Samples with their classes. */
 import { dirname, join } from 'node:path';
-import { LowbitError } from '../../errors';
-import type { ImageOptions, LabelledSource, SampleSource } from '../source';
+import { LowbitError } from '../../base/errors';
+import type { ImageOptions, LabelledSource, SampleSource } from '../../graph/samples';
 import { imageInput, labelKey, listImages, readImage } from './image-folder';
 import { readLabels } from './labels';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { labelKey } from './image-folder';
 
 /**

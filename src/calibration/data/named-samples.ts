@@ -1,6 +1,6 @@
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import type { DenseTensor } from '../../graph/ir';
-import type { InputSpec, SampleSource } from '../source';
+import type { InputSpec, SampleSource } from '../../graph/samples';
 
 const list = (names: Iterable<string>) => [...names].map((name) => `'${name}'`).join(', ');
 

@@ -1,10 +1,10 @@
 /** NumPy arrays as samples. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { type NpyArray, parse } from 'npyjs';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
+import { readAt } from '../../base/read-at';
 import type { DenseTensor, DType } from '../../graph/ir';
-import { readAt } from '../../io/read-at';
-import type { InputSpec, SampleSource } from '../source';
+import type { InputSpec, SampleSource } from '../../graph/samples';
 
 /** What the header of a file tells, and the header itself. */
 interface Layout {

@@ -4,8 +4,8 @@ import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Unzip, UnzipInflate } from 'fflate';
-import { LowbitError } from '../../errors';
-import type { SampleSource } from '../source';
+import { LowbitError } from '../../base/errors';
+import type { SampleSource } from '../../graph/samples';
 import { namedSamples } from './named-samples';
 import { npyFile } from './npy';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
-import { LowbitError } from '../../errors';
-import type { ImageOptions, SampleSource } from '../source';
+import { LowbitError } from '../../base/errors';
+import type { ImageOptions, SampleSource } from '../../graph/samples';
 import { generatorModule } from './generator-module';
 import { imageFolder, isFolder } from './image-folder';
 import { namedSamples } from './named-samples';

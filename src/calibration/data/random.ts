@@ -1,5 +1,5 @@
-import { syntheticSample } from '../../evaluation/session';
-import type { SampleSource } from '../source';
+import type { SampleSource } from '../../graph/samples';
+import { syntheticSample } from '../../graph/samples';
 
 /**
  * Pseudo-random values in [-1, 1), the same every time: for trying out what has no data yet. Ranges that come of them say

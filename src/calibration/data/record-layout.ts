@@ -1,4 +1,4 @@
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { RECORD_DTYPES, type RecordDType, type RecordLayout } from './records';
 
 function wrong(field: string, expected: string, value: string): LowbitError {

@@ -1,16 +1,16 @@
 /** Raw binary files of records of one size, for example CIFAR-10's, as samples. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { getFloat16 } from '@petamoriken/float16';
-import { checkArgument, LowbitError } from '../../errors';
+import { checkArgument, LowbitError } from '../../base/errors';
+import { readAt } from '../../base/read-at';
 import type { DenseTensor } from '../../graph/ir';
-import { readAt } from '../../io/read-at';
 import {
   type InputSpec,
   type LabelledSample,
   type LabelledSource,
   type SampleSource,
   withoutLabels,
-} from '../source';
+} from '../../graph/samples';
 
 type Read = (view: DataView, offset: number) => number;
 

@@ -1,8 +1,8 @@
 /** Calibration data that is in TF.js tensors already. */
 import * as tf from '@tensorflow/tfjs-core';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import type { DenseTensor, Sample } from '../../graph/ir';
-import type { InputSpec, SampleSource } from '../source';
+import type { InputSpec, SampleSource } from '../../graph/samples';
 
 /** What a model is called on: one tensor, or one for each input, in order or by name. */
 export type ModelInput = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;

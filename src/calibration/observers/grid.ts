@@ -1,5 +1,5 @@
 /** Finds out whether all values of a tensor lie on a grid of 256, as those of pictures do. */
-import type { Grid } from '../../runtime/program';
+import type { Grid } from '../../program/program';
 
 const GRID_VALUES = 256;
 

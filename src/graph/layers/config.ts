@@ -2,7 +2,7 @@
  * The configuration of a layer, as Keras and TF.js write it: keys in snake_case (TF.js reads camelCase too), null for
  * what was left to the default, one number where a list repeats it.
  */
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import type { Json } from '../json';
 
 /** `channelsLast` and `channels_last` are one name. */

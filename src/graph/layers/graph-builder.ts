@@ -1,5 +1,5 @@
 /** The graph that layers are written into, node by node, in topological order. */
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { attr, shapeToJson } from '../attrs';
 import { output, refKey } from '../edit';
 import { type Shape, ShapeInference } from '../infer-shapes';

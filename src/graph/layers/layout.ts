@@ -3,7 +3,7 @@
  * a `channels_first` layer or of a sequence stays in that order from layer to layer, and is put back only for a layer
  * that minds the order.
  */
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import type { Shape } from '../infer-shapes';
 import type { DType, TensorRef } from '../ir';
 

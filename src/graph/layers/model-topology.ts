@@ -1,5 +1,5 @@
 /** How layers are connected: the parts of a model's configuration that are not a layer's own. */
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { isRecord, type Json } from '../json';
 
 /** A result of a call of a layer. */

@@ -1,5 +1,5 @@
 /** Which expert leaves the cache: the one with the least worth. Experts of all layers have keys: layer * experts + id. */
-import { checkArgument } from '../../errors';
+import { checkArgument } from '../../base/errors';
 import type { ExpertAffinity } from '../affinity';
 
 export interface EvictionPolicy {

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import type { ExpertRecord } from './container';
 
 /** The error of an expert that could not be read, or was read and is not what was written. */

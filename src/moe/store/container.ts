@@ -12,8 +12,8 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import { LowbitError } from '../../errors';
-import { readAt } from '../../io/read-at';
+import { LowbitError } from '../../base/errors';
+import { readAt } from '../../base/read-at';
 
 export const PAGE_BYTES = 4096;
 

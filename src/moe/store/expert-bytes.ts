@@ -10,10 +10,10 @@
  * ```
  * little-endian, each part from a multiple of 64 bytes on.
  */
-import { checkArgument } from '../../errors';
+import { checkArgument } from '../../base/errors';
+import { WeightFormat } from '../../program/program';
 import { encodeMatrix } from '../../quantization/formats/encode';
 import type { WeightsName } from '../../quantization/layer-weights';
-import { WeightFormat } from '../../runtime/program';
 
 export const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu'] as const;
 

@@ -4,7 +4,7 @@
  * An expert is there whole or not at all: it counts as resident once its checksum was found right. What is in use is
  * pinned, and pinned experts are not evicted.
  */
-import { checkArgument, LowbitError } from '../../errors';
+import { checkArgument, LowbitError } from '../../base/errors';
 import { loadNativeAddon } from '../../runtime/native-addon';
 import { ExpertAffinity } from '../affinity';
 import { makePolicy, type OnlinePolicy } from '../cache/eviction-policy';

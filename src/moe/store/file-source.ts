@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { loadNativeAddon } from '../../runtime/native-addon';
 import { expertError } from './checked';
 import { type ExpertRecord, fileReader, readIndex } from './container';

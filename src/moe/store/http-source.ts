@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { copyChecked, expertError } from './checked';
 import { readIndex } from './container';
 import type { ExpertSource } from './source';

@@ -4,7 +4,7 @@
  */
 import { createClient, RESP_TYPES } from '@redis/client';
 import { z } from 'zod';
-import { LowbitError } from '../../errors';
+import { LowbitError } from '../../base/errors';
 import { loadNativeAddon } from '../../runtime/native-addon';
 import { copyChecked, expertError } from './checked';
 import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';

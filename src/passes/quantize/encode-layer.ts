@@ -1,11 +1,12 @@
 /** The low-bit weights of a layer, encoded so that its outputs suffer least. */
-import type { Observations } from '../../calibration/observations';
-import { observedKey } from '../../calibration/observations';
+
 import { decodeMatrix } from '../../quantization/formats/decode';
 import { encodeMatrix } from '../../quantization/formats/encode';
 import type { FormatName } from '../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../quantization/hadamard';
 import { SignalToNoise } from '../../quantization/metrics';
+import type { Observations } from '../../quantization/observations';
+import { observedKey } from '../../quantization/observations';
 import { type LinearOp, weightsPerChannel } from '../linear-op';
 import { inputChannel, inputChannels, reorder } from './filter-order';
 import type { EncodedLayer } from './lower-low-bit';

@@ -7,8 +7,6 @@
 import { attr } from '../../graph/attrs';
 import { type GraphEditor, output } from '../../graph/edit';
 import type { Constant, RawAttr, TensorRef } from '../../graph/ir';
-import { type ActivationName, clampBounds, clampCodes } from '../../quantization/activation';
-import { groupsOf } from '../../quantization/formats/format';
 import {
   type Activation,
   type FilterRef,
@@ -22,7 +20,9 @@ import {
   TensorType,
   WeightFormat,
   type Window,
-} from '../../runtime/program';
+} from '../../program/program';
+import { type ActivationName, clampBounds, clampCodes } from '../../quantization/activation';
+import { groupsOf } from '../../quantization/formats/format';
 
 type Attrs = Record<string, RawAttr>;
 

@@ -2,8 +2,9 @@
  * Functions of one real number that the engine computes in one pass, told by their values: hard-swish is the same whether
  * a graph writes x * relu6(x + 3) / 6 or (x / 6) * relu6(x + 3).
  */
+
+import { RealFunctionKind } from '../../program/program';
 import { activationFunction, type Bounds } from '../../quantization/activation';
-import { RealFunctionKind } from '../../runtime/program';
 
 /** x * factor + summand, clamped. */
 export interface AffineFunction {

@@ -1,9 +1,10 @@
 /** Layers with low-bit weights: a matrix of output channels by inputs, in the program's compact form. */
+
+import { OpKind, PaddingMode } from '../../program/program';
 import { clampBounds } from '../../quantization/activation';
 import { decodeMatrix } from '../../quantization/formats/decode';
 import type { LowBitMatrix } from '../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../quantization/hadamard';
-import { OpKind, PaddingMode } from '../../runtime/program';
 import type { LinearOp } from '../linear-op';
 import { inputChannel, reorder } from './filter-order';
 import { appendPatches } from './patches';

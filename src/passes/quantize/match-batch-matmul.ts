@@ -5,7 +5,7 @@
 import { boolAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../graph/ir';
-import { OpKind } from '../../runtime/program';
+import { OpKind } from '../../program/program';
 import { linearKind, readLinearOp } from '../linear-op';
 import { reorder } from './filter-order';
 import type { Facts, Matcher, Quantizable } from './quantizable';

@@ -1,9 +1,9 @@
 /** Sums and products of two activations, and a scale and shift a channel that could not be folded into weights. */
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
+import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../program/program';
 import { UNBOUNDED } from '../../quantization/activation';
 import { quantizeBias, quantizeFilter } from '../../quantization/affine';
-import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../runtime/program';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
 import type { ProgramBuilder } from './program-builder';

@@ -1,6 +1,6 @@
 /** Concatenation, and ops that only rename dimensions. */
 import { constantOf, output, refKey } from '../../graph/edit';
-import { OpKind } from '../../runtime/program';
+import { OpKind } from '../../program/program';
 import type { Matcher } from './quantizable';
 
 /** Ops that keep their data as it is. */

@@ -6,7 +6,7 @@ import { numberAttr, stringAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode } from '../../graph/ir';
 import { resolveStridedSlice } from '../../graph/strided-slice';
-import { type Op, OpKind, PadMode, type SliceRange } from '../../runtime/program';
+import { type Op, OpKind, PadMode, type SliceRange } from '../../program/program';
 import type { ProgramBuilder } from './program-builder';
 import type { Facts, Matcher, Quantizable } from './quantizable';
 

@@ -2,8 +2,8 @@
 import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { RealFunctionKind } from '../../program/program';
 import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
-import { RealFunctionKind } from '../../runtime/program';
 import type { AffineFunction } from './known-functions';
 import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';

@@ -2,7 +2,7 @@
 import { boolAttr, intsAttr, stringAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
-import { OpKind, PaddingMode, type Window } from '../../runtime/program';
+import { OpKind, PaddingMode, type Window } from '../../program/program';
 import type { ProgramBuilder } from './program-builder';
 import type { Facts, Matcher, Quantizable } from './quantizable';
 import { windowOf } from './window';

@@ -1,6 +1,6 @@
 /** Leaky rectifiers with a slope a channel (He et al. 2015, equation 1); one with a single slope is a table. */
 import { constantOf, output, refKey } from '../../graph/edit';
-import { OpKind } from '../../runtime/program';
+import { OpKind } from '../../program/program';
 import { perChannel } from '../linear-op';
 import type { ProgramBuilder } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';

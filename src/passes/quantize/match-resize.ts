@@ -1,7 +1,7 @@
 /** Resizing of images, to a size that is known. */
 import { boolAttr } from '../../graph/attrs';
 import { output, refKey } from '../../graph/edit';
-import { OpKind, type ResizeSize } from '../../runtime/program';
+import { OpKind, type ResizeSize } from '../../program/program';
 import type { Matcher } from './quantizable';
 
 export const matchResize: Matcher = (node, { shapes }) => {

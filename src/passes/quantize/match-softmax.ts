@@ -3,7 +3,7 @@
  * probabilities, most of them small, keep their order. Elsewhere, between two products of an attention say, codes.
  */
 import { output, refKey } from '../../graph/edit';
-import { OpKind } from '../../runtime/program';
+import { OpKind } from '../../program/program';
 import type { Matcher } from './quantizable';
 
 export const matchSoftmax: Matcher = (node, { shapes }) => {

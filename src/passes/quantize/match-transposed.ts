@@ -5,7 +5,7 @@
 import { intsAttr, stringAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../graph/ir';
-import { OpKind, type Window } from '../../runtime/program';
+import { OpKind, type Window } from '../../program/program';
 import type { ChannelAffine } from '../fold-batch-norm';
 import type { ProgramBuilder, Store } from './program-builder';
 import type { Matcher, Quantizable } from './quantizable';

@@ -1,8 +1,6 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../graph/edit';
 import type { TensorRef } from '../../graph/ir';
-import { boundsOfBoth, UNBOUNDED } from '../../quantization/activation';
-import { fitsInt16 } from '../../quantization/int16-filter';
 import {
   type Activation,
   Granularity,
@@ -10,7 +8,9 @@ import {
   type Int16FilterRef,
   OpKind,
   type Window,
-} from '../../runtime/program';
+} from '../../program/program';
+import { boundsOfBoth, UNBOUNDED } from '../../quantization/activation';
+import { fitsInt16 } from '../../quantization/int16-filter';
 import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';

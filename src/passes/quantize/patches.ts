@@ -5,7 +5,7 @@
  * The patches are made of what a program has: a border, a strided slice for each position of the window, and their
  * concatenation. Codes move as they are.
  */
-import { OpKind, PaddingMode, PadMode, type Window } from '../../runtime/program';
+import { OpKind, PaddingMode, PadMode, type Window } from '../../program/program';
 import type { ProgramBuilder } from './program-builder';
 
 interface Axis {

@@ -1,22 +1,9 @@
 /** Builds the quantized program of one region: tensors with their scales, ops, and the weights they point into. */
-import { type Observations, observedKey } from '../../calibration/observations';
+
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Constant, TensorRef } from '../../graph/ir';
-import {
-  type Bounds,
-  boundsOfBoth,
-  clampCodes,
-  lookupTable,
-  quantizeValue,
-  UNBOUNDED,
-} from '../../quantization/activation';
-import { chooseAffine, chooseSymmetric, type QuantizedFilter, type Range } from '../../quantization/affine';
-import type { AffineParams } from '../../quantization/affine-params';
-import type { LowBitMatrix } from '../../quantization/formats/format';
-import type { Rotation } from '../../quantization/hadamard';
-import type { Int16Filter } from '../../quantization/int16-filter';
-import type { WeightRange } from '../../quantization/weight-range';
+import type { AffineParams } from '../../program/affine-params';
 import {
   type Activation,
   Granularity,
@@ -33,7 +20,21 @@ import {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from '../../runtime/program';
+} from '../../program/program';
+import {
+  type Bounds,
+  boundsOfBoth,
+  clampCodes,
+  lookupTable,
+  quantizeValue,
+  UNBOUNDED,
+} from '../../quantization/activation';
+import { chooseAffine, chooseSymmetric, type QuantizedFilter, type Range } from '../../quantization/affine';
+import type { LowBitMatrix } from '../../quantization/formats/format';
+import type { Rotation } from '../../quantization/hadamard';
+import type { Int16Filter } from '../../quantization/int16-filter';
+import { type Observations, observedKey } from '../../quantization/observations';
+import type { WeightRange } from '../../quantization/weight-range';
 import type { EncodedLayer } from './lower-low-bit';
 
 /** Where an op puts its result, and the pointwise function on the way there. */

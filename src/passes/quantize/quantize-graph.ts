@@ -4,12 +4,13 @@
  * A region's node reads the region's float32 inputs and two int32 constants, the program and its weights. Outputs of
  * the model keep their names through an Identity each: TF.js confuses two signature outputs of one node.
  */
-import { type Observations, type ObservedTensor, observedKey } from '../../calibration/observations';
+
 import { attr } from '../../graph/attrs';
 import { GraphEditor, output, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
+import { encodeProgram, type Grid, type Program } from '../../program/program';
 import type { Rotation } from '../../quantization/hadamard';
-import { encodeProgram, type Grid, type Program } from '../../runtime/program';
+import { type Observations, type ObservedTensor, observedKey } from '../../quantization/observations';
 import { linearKind } from '../linear-op';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import { expandProgram } from './expand-program';

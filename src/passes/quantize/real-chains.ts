@@ -4,7 +4,7 @@
  */
 import { output, refKey } from '../../graph/edit';
 import type { GraphNode, TensorRef } from '../../graph/ir';
-import { OpKind } from '../../runtime/program';
+import { OpKind } from '../../program/program';
 import { affineFunction, gateFunction, namedFunction } from './known-functions';
 import { type Chain, extendChains, findChains, IDENTITY } from './pointwise-chains';
 import type { Quantizable } from './quantizable';

@@ -1,10 +1,10 @@
 /** Weights of a layer on their way into a program: quantized, with a bias that makes up for their rounding. */
 import type { TensorRef } from '../../graph/ir';
+import type { Int8FilterRef, Int16FilterRef } from '../../program/program';
 import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { biasCorrection } from '../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../quantization/int16-filter';
 import { SignalToNoise } from '../../quantization/metrics';
-import type { Int8FilterRef, Int16FilterRef } from '../../runtime/program';
 import type { ProgramBuilder, WeightOptions } from './program-builder';
 
 export interface LayerWeights {

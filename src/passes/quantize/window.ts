@@ -1,6 +1,6 @@
 import { intsAttr, stringAttr } from '../../graph/attrs';
 import type { GraphNode } from '../../graph/ir';
-import { type Padding, PaddingMode, type Window } from '../../runtime/program';
+import { type Padding, PaddingMode, type Window } from '../../program/program';
 
 function paddingOf(node: GraphNode): Padding | undefined {
   switch (stringAttr(node, 'padding')?.toUpperCase()) {

@@ -6,8 +6,6 @@
  */
 import { GraphEditor } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
-import { quantizeFilter } from '../../quantization/affine';
-import { SignalToNoise } from '../../quantization/metrics';
 import {
   encodeProgram,
   type Op,
@@ -18,7 +16,9 @@ import {
   TensorType,
   WeightFormat,
   WeightsBuilder,
-} from '../../runtime/program';
+} from '../../program/program';
+import { quantizeFilter } from '../../quantization/affine';
+import { SignalToNoise } from '../../quantization/metrics';
 import { weightsPerChannel } from '../linear-op';
 import { expandProgram } from '../quantize/expand-program';
 import { reorder } from '../quantize/filter-order';

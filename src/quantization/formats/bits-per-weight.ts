@@ -1,5 +1,5 @@
 /** What a format costs. */
-import { filterRowBytes } from '../../runtime/program';
+import { filterRowBytes } from '../../program/program';
 import { type FormatName, groupsOf, LEVELS, type LowBitMatrix } from './format';
 import { formatNamed } from './registry';
 

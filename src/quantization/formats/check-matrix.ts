@@ -1,6 +1,6 @@
 /** What must hold of a low-bit matrix before it is read: it may come from a file. */
-import { LowbitError } from '../../errors';
-import { filterRowBytes } from '../../runtime/program';
+import { LowbitError } from '../../base/errors';
+import { filterRowBytes } from '../../program/program';
 import { fromFloat16Bits } from '../float16';
 import { type Format, GROUP_MULTIPLE, groupsOf, LARGEST_LEVEL, LEVELS, type LowBitMatrix } from './format';
 import { formatNamed } from './registry';

@@ -1,6 +1,6 @@
 /** From a low-bit matrix to float32. */
-import { checkArgument } from '../../errors';
-import { filterRowBytes, WeightFormat } from '../../runtime/program';
+import { checkArgument } from '../../base/errors';
+import { filterRowBytes, WeightFormat } from '../../program/program';
 import { fromFloat16Bits } from '../float16';
 import { checkLayout, checkScale } from './check-matrix';
 import { type Format, groupEnd, groupsOf, type LowBitMatrix, TRELLIS_STRIDE } from './format';

@@ -1,6 +1,6 @@
 /** From float32 to a low-bit matrix. */
-import { checkArgument } from '../../errors';
-import { filterRowBytes, WeightFormat } from '../../runtime/program';
+import { checkArgument } from '../../base/errors';
+import { filterRowBytes, WeightFormat } from '../../program/program';
 import { CodebookEncoder } from './codebook';
 import { encodeWithFeedback } from './error-feedback';
 import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix } from './format';

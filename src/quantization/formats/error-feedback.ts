@@ -8,7 +8,7 @@
  *
  * Frantar et al. 2022, GPTQ; Chee et al. 2023, QuIP, section 3 (LDLQ).
  */
-import { checkArgument, LowbitError } from '../../errors';
+import { checkArgument, LowbitError } from '../../base/errors';
 import { groupsOf, type LowBitMatrix } from './format';
 
 export interface Factors {

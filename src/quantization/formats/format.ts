@@ -1,5 +1,5 @@
 /** What the low-bit weight formats share: their names, and the matrix that each of them fills. */
-import type { WeightFormat } from '../../runtime/program';
+import type { WeightFormat } from '../../program/program';
 
 export type FormatName =
   | 'int4'

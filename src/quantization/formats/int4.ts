@@ -1,5 +1,5 @@
 /** Two's complement of 4 bits, what most tools call INT4: levels -8..7, zero among them. */
-import { WeightFormat } from '../../runtime/program';
+import { WeightFormat } from '../../program/program';
 import type { Format } from './format';
 
 export const int4: Format = {

@@ -4,7 +4,7 @@
  *
  * Max 1960, Quantizing for minimum distortion, table I; Lloyd 1982.
  */
-import { WeightFormat } from '../../runtime/program';
+import { WeightFormat } from '../../program/program';
 import type { Format } from './format';
 
 export const lloyd2: Format = {

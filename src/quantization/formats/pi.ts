@@ -4,8 +4,8 @@
  * As alpha is free, so is the step alpha * pi / k: these are the uniform grids {-2..1} and {-4..3}, and neither pi nor k
  * changes what they can express. k is kept because files and papers name it. Alpha has the least squared error.
  */
-import { checkArgument } from '../../errors';
-import { WeightFormat } from '../../runtime/program';
+import { checkArgument } from '../../base/errors';
+import { WeightFormat } from '../../program/program';
 import type { Format } from './format';
 
 function lopsided(bits: number): number[] {

@@ -1,5 +1,5 @@
 /** The formats by name. */
-import { checkArgument } from '../../errors';
+import { checkArgument } from '../../base/errors';
 import type { Format, FormatName } from './format';
 import { int4 } from './int4';
 import { lloyd2 } from './lloyd2';

@@ -6,7 +6,7 @@
  *
  * Marcellin and Fischer 1990, Trellis coded quantization; Tseng et al. 2024, QTIP.
  */
-import { WeightFormat } from '../../runtime/program';
+import { WeightFormat } from '../../program/program';
 import type { Format } from './format';
 
 export const trellis2: Format = {

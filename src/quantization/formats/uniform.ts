@@ -5,7 +5,7 @@
  *
  * Max 1960, Quantizing for minimum distortion, table II.
  */
-import { WeightFormat } from '../../runtime/program';
+import { WeightFormat } from '../../program/program';
 import type { Format } from './format';
 
 function midRise(bits: number): number[] {

@@ -6,8 +6,8 @@ import { imageFolder } from '../../../src/calibration/data/image-folder';
 import { readLabels } from '../../../src/calibration/data/labels';
 import { npyFile } from '../../../src/calibration/data/npy';
 import { openSamples } from '../../../src/calibration/data/open-samples';
-import type { InputSpec, SampleSource } from '../../../src/calibration/source';
 import type { Sample } from '../../../src/graph/ir';
+import type { InputSpec, SampleSource } from '../../../src/graph/samples';
 import { temporaryFolder } from '../../support/tiny-model';
 
 const SIZE = 8;

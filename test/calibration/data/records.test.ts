@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRecordLayout } from '../../../src/calibration/data/record-layout';
 import { labelledRecords, type RecordLayout, records } from '../../../src/calibration/data/records';
-import type { InputSpec, LabelledSample } from '../../../src/calibration/source';
+import type { InputSpec, LabelledSample } from '../../../src/graph/samples';
 import { temporaryFolder } from '../../support/tiny-model';
 
 /** Two pixels of three channels. */

@@ -7,7 +7,7 @@ import { namedSamples } from '../../../src/calibration/data/named-samples';
 import { npzFile } from '../../../src/calibration/data/npz';
 import { openSamples } from '../../../src/calibration/data/open-samples';
 import { randomSamples } from '../../../src/calibration/data/random';
-import type { InputSpec, SampleSource } from '../../../src/calibration/source';
+import type { InputSpec, SampleSource } from '../../../src/graph/samples';
 import { temporaryFolder } from '../../support/tiny-model';
 
 const inputs: InputSpec[] = [

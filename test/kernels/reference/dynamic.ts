@@ -9,7 +9,7 @@ import {
   type Op,
   type OpKind,
   type TensorSpec,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { clamp, roundHalfToEven } from './requantize';
 import { indexOf, makeTensor, type ReferenceTensor, sizeOf } from './tensor';
 import { type Axis, outputPositions, windowAxes } from './window';

@@ -4,7 +4,7 @@ import {
   type Op,
   OpKind,
   type TensorSpec,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { store, storeScale, toCode } from './requantize';
 import { isFloat, makeTensor, positions, type ReferenceTensor, scaleOf } from './tensor';
 

@@ -8,7 +8,7 @@ import {
   PaddingMode,
   type TensorSpec,
   WeightFormat,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { lowBitConv2d, lowBitLinear } from './low-bit';
 import { store, storeScale } from './requantize';
 import { indexOf, isFloat, type ReferenceTensor, scaleOf, sizeOf } from './tensor';

@@ -7,7 +7,7 @@ import {
   OpKind,
   RealFunctionKind,
   type TensorSpec,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { broadcastShape, broadcastStrides } from './elementwise';
 import { expOfNonPositive } from './softmax';
 import { indexOf, makeTensor, positions, type ReferenceTensor, sizeOf } from './tensor';

@@ -1,4 +1,4 @@
-import { type Op, type OpKind, type TensorSpec, TensorType } from '../../../src/runtime/program';
+import { type Op, type OpKind, type TensorSpec, TensorType } from '../../../src/program/program';
 import { clamp, toCode } from './requantize';
 import { indexOf, isFloat, makeTensor, positions, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 

@@ -6,7 +6,7 @@ import {
   type TensorSpec,
   WEIGHT_BITS,
   WeightFormat,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { store, storeScale } from './requantize';
 import { indexOf, isFloat, type ReferenceTensor, scaleOf } from './tensor';
 import { outputPositions, realTaps, windowAxes } from './window';

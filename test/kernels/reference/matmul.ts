@@ -1,4 +1,4 @@
-import type { Op, OpKind, TensorSpec } from '../../../src/runtime/program';
+import type { Op, OpKind, TensorSpec } from '../../../src/program/program';
 import { broadcastShape, broadcastStrides } from './elementwise';
 import { store, storeScale } from './requantize';
 import { isFloat, makeTensor, positions, type ReferenceTensor, scaleOf, sizeOf } from './tensor';

@@ -1,4 +1,4 @@
-import type { Op, OpKind, TensorSpec } from '../../../src/runtime/program';
+import type { Op, OpKind, TensorSpec } from '../../../src/program/program';
 import { clamp, store, storeScale } from './requantize';
 import { indexOf, isFloat, makeTensor, type ReferenceTensor, scaleOf } from './tensor';
 import { outputPositions, realTaps, windowAxes } from './window';

@@ -5,7 +5,7 @@ import {
   type StoredFilterRef,
   type TensorSpec,
   WeightFormat,
-} from '../../../src/runtime/program';
+} from '../../../src/program/program';
 import { quantizeReals } from './elementwise';
 import { LowBitFilter } from './low-bit';
 import { isFloat, makeTensor, type ReferenceTensor } from './tensor';

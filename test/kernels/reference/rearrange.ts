@@ -1,5 +1,5 @@
 /** Ops that move codes: the input position of every output position. */
-import { type Op, OpKind, PadMode, type TensorSpec } from '../../../src/runtime/program';
+import { type Op, OpKind, PadMode, type TensorSpec } from '../../../src/program/program';
 import { nearestIndex } from './resize';
 import { indexOf, makeTensor, positions, type ReferenceTensor } from './tensor';
 

@@ -1,5 +1,5 @@
 /** The float32 steps of the numerics contract. `Math.fround` after every operation is one float32 rounding. */
-import type { Activation, TensorSpec } from '../../../src/runtime/program';
+import type { Activation, TensorSpec } from '../../../src/program/program';
 import { isFloat, makeTensor, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 
 const fround = Math.fround;

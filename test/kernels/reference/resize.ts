@@ -1,5 +1,5 @@
 /** The arithmetic of TensorFlow's resizing ops: positions in float64, values in float32. */
-import type { Op, OpKind, ResizeSize, TensorSpec } from '../../../src/runtime/program';
+import type { Op, OpKind, ResizeSize, TensorSpec } from '../../../src/program/program';
 import { dequantize, quantizeReals } from './elementwise';
 import { indexOf, isFloat, makeTensor, type ReferenceTensor } from './tensor';
 import { outputPositions } from './window';

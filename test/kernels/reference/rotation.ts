@@ -1,4 +1,4 @@
-import type { Op, OpKind, Rotation, TensorSpec } from '../../../src/runtime/program';
+import type { Op, OpKind, Rotation, TensorSpec } from '../../../src/program/program';
 import { quantizeReals } from './elementwise';
 import { isFloat, makeTensor, type ReferenceTensor, scaleOf } from './tensor';
 

@@ -3,8 +3,8 @@
  * beside the numerics contract, not to be fast: integers are exact, each float32 operation is one `Math.fround`.
  */
 
+import { type Op, OpKind, type Program, type TensorSpec, TensorType } from '../../../src/program/program';
 import type { TensorData } from '../../../src/runtime/engine';
-import { type Op, OpKind, type Program, type TensorSpec, TensorType } from '../../../src/runtime/program';
 import { dynamicConv2d, dynamicDepthwise, dynamicLinear, quantizeDynamic, quantizeGrid } from './dynamic';
 import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';

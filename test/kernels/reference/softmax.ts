@@ -1,4 +1,4 @@
-import { type TensorSpec, TensorType } from '../../../src/runtime/program';
+import { type TensorSpec, TensorType } from '../../../src/program/program';
 import { quantizeReals } from './elementwise';
 import { isFloat, makeTensor, type ReferenceTensor, scaleOf } from './tensor';
 

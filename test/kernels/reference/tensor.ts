@@ -1,4 +1,4 @@
-import { type TensorSpec, TensorType } from '../../../src/runtime/program';
+import { type TensorSpec, TensorType } from '../../../src/program/program';
 
 /** A tensor of the reference: every value spelled out, one JavaScript number each, row-major. */
 export interface ReferenceTensor {

@@ -1,5 +1,5 @@
 /** Where a sliding window lies: the arithmetic of TensorFlow's padding modes. */
-import { PaddingMode, type Window } from '../../../src/runtime/program';
+import { PaddingMode, type Window } from '../../../src/program/program';
 import { positions } from './tensor';
 
 /** One spatial axis of a window. */

@@ -3,7 +3,7 @@ import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion } from '../../../src/passes/quantize/quantize-graph';
-import { OpKind, TensorType } from '../../../src/runtime/program';
+import { OpKind, TensorType } from '../../../src/program/program';
 import {
   drawFeeds,
   execute,

@@ -1,10 +1,11 @@
 /** Programs of layers whose int8 activations are quantized by the values at hand. */
-import type { Observations } from '../../../src/calibration/observations';
+
 import { calibrate } from '../../../src/calibration/runner';
 import type { Graph } from '../../../src/graph/ir';
 import { type PlanOptions, planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { Granularity, OpKind, TensorType } from '../../../src/runtime/program';
+import { Granularity, OpKind, TensorType } from '../../../src/program/program';
+import type { Observations } from '../../../src/quantization/observations';
 import { execute, FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference } from '../../support/quantize';
 import { randomOf } from '../../support/random';

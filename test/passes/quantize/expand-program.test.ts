@@ -9,7 +9,7 @@ import type { Graph, GraphNode } from '../../../src/graph/ir';
 import { toModelArtifacts } from '../../../src/graph/write-graph-model';
 import '../../../src/index';
 import { expandProgram } from '../../../src/passes/quantize/expand-program';
-import { TensorType } from '../../../src/runtime/program';
+import { TensorType } from '../../../src/program/program';
 import { CaseBuilder, type KernelCase } from '../../support/case-builder';
 import { Drawer } from '../../support/draw';
 import { forEachCase } from '../../support/random';

@@ -1,11 +1,12 @@
 /** Inputs whose values lie on a grid, as pixels do: their int8 codes are exact, wherever zero lies. */
-import type { Observations } from '../../../src/calibration/observations';
+
 import { calibrate } from '../../../src/calibration/runner';
 import type { Graph } from '../../../src/graph/ir';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { OpKind } from '../../../src/program/program';
 import { signalToNoise } from '../../../src/quantization/metrics';
-import { OpKind } from '../../../src/runtime/program';
+import type { Observations } from '../../../src/quantization/observations';
 import { execute, FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference } from '../../support/quantize';
 import { randomOf } from '../../support/random';

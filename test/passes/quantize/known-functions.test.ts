@@ -1,6 +1,6 @@
 import { affineFunction, gateFunction, namedFunction } from '../../../src/passes/quantize/known-functions';
+import { RealFunctionKind } from '../../../src/program/program';
 import { activationFunction } from '../../../src/quantization/activation';
-import { RealFunctionKind } from '../../../src/runtime/program';
 
 const { fround } = Math;
 const relu6 = activationFunction('relu6');

@@ -2,7 +2,7 @@
 import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';
 import { lowerRegion } from '../../../src/passes/quantize/quantize-graph';
-import { OpKind } from '../../../src/runtime/program';
+import { OpKind } from '../../../src/program/program';
 import { FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../support/quantize';
 import { type Random, randomOf } from '../../support/random';

@@ -4,7 +4,7 @@ import { optimize } from '../../../src/passes/pipeline';
 import { layersOf } from '../../../src/passes/quantize/layers';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion } from '../../../src/passes/quantize/quantize-graph';
-import { OpKind } from '../../../src/runtime/program';
+import { OpKind } from '../../../src/program/program';
 import { FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../support/quantize';
 import { type Random, randomOf } from '../../support/random';

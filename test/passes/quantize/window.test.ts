@@ -1,5 +1,5 @@
 import { tapShares } from '../../../src/passes/quantize/window';
-import { PaddingMode, type Window } from '../../../src/runtime/program';
+import { PaddingMode, type Window } from '../../../src/program/program';
 
 const window = (more: Partial<Window>): Window => ({
   kernel: [3, 1],

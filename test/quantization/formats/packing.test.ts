@@ -1,5 +1,5 @@
+import { filterRowBytes, WeightFormat } from '../../../src/program/program';
 import { packRow, readCode, unpackRow } from '../../../src/quantization/formats/packing';
-import { filterRowBytes, WeightFormat } from '../../../src/runtime/program';
 import { forEachCase } from '../../support/random';
 
 const WIDTHS = [2, 3, 4] as const;

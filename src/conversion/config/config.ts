@@ -1,0 +1,131 @@
+/** The configuration of a conversion, as `lowbit.json` holds it. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { LowbitError } from '../../base/errors';
+import { CALIBRATION_METHODS } from '../../calibration/observers/methods';
+import { ROTATION_BLOCKS } from '../../quantization/hadamard';
+import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
+import { WEIGHT_RANGES } from '../../quantization/weight-range';
+import { BIAS_CORRECTIONS } from '../correction/bias-correction';
+
+/** Bits of a layer: a number is the width of its weights, in the format that serves it best. */
+const bits = z.literal([8, 4, 3, 2, 'float'], { error: "expected 8, 4, 3, 2 or 'float'" });
+
+const weights = z.enum(WEIGHT_FORMATS, { error: `expected one of ${WEIGHT_FORMATS.join(', ')}` });
+
+/** Inputs that share a scale; 0: the whole row. */
+const group = z.literal(GROUPS, { error: `expected one of ${GROUPS.join(', ')}` });
+
+/** Turns activations and weights by a Hadamard transform of blocks of this size; true: of the usual one. */
+const rotate = z.literal([true, false, ...ROTATION_BLOCKS], {
+  error: `expected true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
+});
+
+/**
+ * What a layer reads; int16: with int16 weights, and real values as its result; dynamic: int8 codes whose scales fit the
+ * values at hand, and real values as its result.
+ */
+const layerActivations = z.enum(['int8', 'int16', 'dynamic'], { error: 'expected int8, int16 or dynamic' });
+
+const method = z.enum(CALIBRATION_METHODS, { error: `expected one of ${CALIBRATION_METHODS.join(', ')}` });
+
+const PATTERN = { error: 'expected the name of a node, or a pattern such as head/**' };
+
+const pattern = z.string(PATTERN).min(1, PATTERN);
+
+const layer = z.strictObject({
+  /** Name of a node, or a glob pattern of names: `*` within a part between slashes, `**` across them. */
+  match: pattern,
+  bits: bits.optional(),
+  /** How its weights are stored: before `bits`, where both are said of a layer in one entry. */
+  weights: weights.optional(),
+  group: group.optional(),
+  rotate: rotate.optional(),
+  activations: layerActivations.optional(),
+  /** How the range of the layer's result is chosen. */
+  calibration: method.optional(),
+});
+
+const config = z.strictObject({
+  /** Version of this format. */
+  version: z.literal(1, { error: 'expected 1, the version of this format' }).optional(),
+  calibration: z
+    .strictObject({
+      method: method.optional(),
+      /** For the method `percentile`: the share of values that either bound keeps, in percent. */
+      percentile: z.number().gt(50).max(100).optional(),
+      /** How many samples to use at most. */
+      samples: z.int().positive().optional(),
+    })
+    .optional(),
+  /** Brings the channels of a tensor to similar ranges. */
+  equalize: z.boolean().optional(),
+  /** How the bounds of weights are chosen. */
+  weightRange: z.enum(WEIGHT_RANGES, { error: `expected one of ${WEIGHT_RANGES.join(', ')}` }).optional(),
+  /** What makes up for the shift that quantization gives to means. */
+  biasCorrection: z
+    .enum(BIAS_CORRECTIONS, { error: `expected one of ${BIAS_CORRECTIONS.join(', ')}` })
+    .optional(),
+  /** How weights are stored where no layer says otherwise; first, last and depthwise layers then stay in INT8. */
+  weights: weights.optional(),
+  group: group.optional(),
+  rotate: rotate.optional(),
+  /** Spreads the error of rounded weights over those that are rounded later. */
+  errorFeedback: z.boolean().optional(),
+  /** Average bits of a weight that layers of 8, 4, 3 and 2 bits are mixed for. */
+  targetBits: z.number().gt(2).lte(MOST_TARGET_BITS).optional(),
+  /** int8; or float32: only weights are quantized, of matrix products and of tables. */
+  activations: z.enum(ACTIVATIONS, { error: `expected one of ${ACTIVATIONS.join(', ')}` }).optional(),
+  /** One native program for every region of quantized nodes, or a kernel for every node. */
+  regions: z.boolean().optional(),
+  /** Patterns of what stays float: short for layers with bits `float`. */
+  skip: z.array(pattern).optional(),
+  /** The last entry that matches decides, each field on its own. */
+  layers: z.array(layer).optional(),
+});
+
+export type Config = z.infer<typeof config>;
+
+export type LayerConfig = z.infer<typeof layer>;
+
+function describe({ path, message }: z.core.$ZodIssue): string {
+  const at = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return at === '' ? message : `${at.replace(/^\./, '')}: ${message}`;
+}
+
+/**
+ * Checks a configuration.
+ *
+ * @param source what messages call it, a path for example
+ * @throws LowbitError 'invalid-argument' telling every field that is wrong, and what was expected there
+ */
+export function checkConfig(value: unknown, source: string): Config {
+  const result = config.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(describe).join('; ');
+  throw new LowbitError('invalid-argument', `${source} is no valid configuration: ${problems}.`);
+}
+
+/** @throws LowbitError 'io' if it cannot be read, 'invalid-argument' as `checkConfig` */
+export async function readConfig(path: string): Promise<Config> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot read the configuration ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  return checkConfig(value, path);
+}
+
+/** @throws LowbitError 'io' if it cannot be written */
+export async function writeConfig(path: string, config: Config): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(config, null, 2)}\n`);
+  } catch (cause) {
+    throw new LowbitError('io', `Cannot write the configuration ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,65 @@
+/** What a converted model tells of itself. */
+
+import { type ArtefactMetadata, artefactMetadata, type LayerRecord } from '../graph/artefact';
+import type { Graph } from '../graph/ir';
+import { modelBytes } from '../graph/read-graph-model';
+import { readModel } from '../graph/read-model';
+import { TensorType } from '../program/program';
+import { tapProgram } from '../program/tap-program';
+import { tensorsOf } from './inspect';
+import { findByName, regionProgram, regionsOf } from './layer-tensors';
+
+export interface ConvertedLayer extends LayerRecord {
+  /** Bits, real units per step and zero point of the result; absent where it is float32 or within another layer. */
+  readonly result?: { readonly bits: number; readonly scale: number; readonly zeroPoint: number };
+}
+
+export interface ConvertedReport extends Pick<ArtefactMetadata, 'toolVersion' | 'scheme' | 'calibration'> {
+  inputs: { name: string; dtype: string; shape?: readonly number[] }[];
+  outputs: { name: string; dtype: string; shape?: readonly number[] }[];
+  /** How many native programs it has. */
+  regions: number;
+  layers: ConvertedLayer[];
+  fileBytes: number;
+}
+
+/** How the programs of a graph store the result of each op, by its name; the last of a name counts. */
+function resultsOf(graph: Graph): Map<string, NonNullable<ConvertedLayer['result']>> {
+  const taps = regionsOf(graph).flatMap((region) => tapProgram(regionProgram(graph, region).words).taps);
+  const coded = taps.filter(({ type }) => type === TensorType.Int8 || type === TensorType.Int16);
+  return new Map(
+    coded.map(({ name, type, scale, zeroPoint }) => [
+      name,
+      { bits: type === TensorType.Int16 ? 16 : 8, scale, zeroPoint },
+    ]),
+  );
+}
+
+/**
+ * Reads a converted model: its scheme, where its scales come from, and how each layer is computed.
+ *
+ * @param location path or file URL of model.json
+ * @throws LowbitError 'io', 'invalid-weights', 'invalid-model' for one that this tool did not write
+ */
+export async function inspectConverted(location: string): Promise<ConvertedReport> {
+  const graph = await readModel(location, { converted: true });
+  const { toolVersion, scheme, calibration, layers } = artefactMetadata(graph, location);
+  const records = layers.map((layer): ConvertedLayer => ({ ...layer }));
+  const results = new Map<ConvertedLayer, ConvertedLayer['result']>();
+  for (const [name, result] of resultsOf(graph)) {
+    const record = findByName(records, name);
+    if (record) results.set(record, result);
+  }
+  return {
+    ...tensorsOf(graph),
+    toolVersion,
+    scheme,
+    calibration,
+    regions: regionsOf(graph).length,
+    layers: records.map((record) => {
+      const result = results.get(record);
+      return result ? { ...record, result } : record;
+    }),
+    fileBytes: await modelBytes(location),
+  };
+}

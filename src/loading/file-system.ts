@@ -1,0 +1,82 @@
+/** Loads TF.js models from files in Node.js, where tfjs-core alone knows HTTP only. */
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { GraphModel } from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import { LowbitError } from '../base/errors';
+import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
+import { toPath } from '../graph/read-graph-model';
+import { readRawWeights } from '../graph/read-weights';
+import { type ExpertSettings, withExperts } from '../moe/model-experts';
+import { holdBackWeights } from './held-artifacts';
+
+function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
+  const metadata = model.userDefinedMetadata as
+    | { lowbit?: { formatVersion?: unknown; toolVersion?: unknown } }
+    | undefined;
+  const version = metadata?.lowbit?.formatVersion;
+  if (typeof version !== 'number' || version <= ARTEFACT_FORMAT_VERSION) return;
+  throw new LowbitError(
+    'unsupported-version',
+    `${path} was written by tfjs-lowbit ${metadata?.lowbit?.toolVersion ?? '(unknown version)'} in format version ${version}; this ` +
+      `version reads up to ${ARTEFACT_FORMAT_VERSION}. Install a newer tfjs-lowbit, or convert the model again with this one.`,
+  );
+}
+
+export interface FileSystemOptions {
+  /** Of a model with a mixture of experts: how much memory they take, how they are routed. */
+  readonly experts?: ExpertSettings;
+}
+
+async function loadArtifacts(
+  location: string,
+  { experts }: FileSystemOptions,
+): Promise<tf.io.ModelArtifacts> {
+  const path = toPath(location);
+  let model: Record<string, unknown>;
+  try {
+    model = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    const code = cause instanceof SyntaxError ? 'invalid-model' : 'io';
+    throw new LowbitError(code, `Cannot read the model ${path}: ${(cause as Error).message}`, { cause });
+  }
+  if (model === null || typeof model !== 'object' || model.modelTopology == null) {
+    throw new LowbitError('invalid-model', `${path} has no 'modelTopology': it is not a TF.js model.`);
+  }
+  checkArtefactVersion(path, model);
+  const { weightsManifest, ...artifacts } = model;
+  const groups = (weightsManifest ?? []) as tf.io.WeightsManifestConfig;
+  const weightData = await readRawWeights(dirname(path), groups);
+  const weightSpecs = groups.flatMap((group) => group.weights);
+  const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
+  return holdBackWeights(await withExperts(whole, dirname(path), experts), dirname(path), groups);
+}
+
+/**
+ * A load handler for a model in the file system: `tf.loadGraphModel(fileSystem('model/model.json'))`.
+ *
+ * @param location path or `file://` URL of model.json
+ * @throws LowbitError (from `load`) 'io', 'invalid-model', 'invalid-weights' or 'unsupported-version'; 'invalid-argument'
+ *   for settings of experts out of range
+ */
+export function fileSystem(location: string, options: FileSystemOptions = {}): tf.io.IOHandler {
+  return { load: () => loadArtifacts(location, options) };
+}
+
+/** Makes `tf.loadGraphModel('file://...')` work, unless tfjs-node, which brings a handler of its own, is loaded. */
+export function registerFileSystemRouter(io: Pick<typeof tf.io, 'registerLoadRouter'> = tf.io): void {
+  io.registerLoadRouter((url) =>
+    typeof url === 'string' && url.startsWith('file://') && tf.findBackendFactory('tensorflow') == null
+      ? fileSystem(url)
+      : (null as unknown as tf.io.IOHandler),
+  );
+}
+
+/**
+ * Drops the copy of the weight file that a GraphModel keeps for `model.save()`, which then no longer works: as many
+ * bytes as the shards.
+ */
+export function releaseArtifacts(model: GraphModel): void {
+  const { artifacts } = model as unknown as { artifacts?: tf.io.ModelArtifacts };
+  if (artifacts !== undefined) artifacts.weightData = undefined;
+}
