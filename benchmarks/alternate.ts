@@ -12,7 +12,7 @@ export interface AlternateOptions {
 const ROUNDS = 10;
 
 /** Fewer would be no median. */
-const LEAST_RUNS = 3;
+const MIN_RUNS = 3;
 
 /** V8 takes some hundred calls to compile what runs often; a slow model, whose JavaScript matters little, fewer. */
 const WARM_UP = { runs: 300, milliseconds: 1000 };
@@ -39,7 +39,7 @@ export async function timeAlternately(
     const order = round % 2 === 0 ? lanes : lanes.toReversed();
     for (const { process, times } of order) {
       const enough = times.length >= runs || sum(times) > milliseconds;
-      if (enough && times.length >= Math.min(runs, LEAST_RUNS)) continue;
+      if (enough && times.length >= Math.min(runs, MIN_RUNS)) continue;
       await setTimeout(REST_MILLISECONDS);
       const share = Math.min(Math.ceil(runs / ROUNDS), runs - times.length);
       times.push(...(await process.time(Math.max(share, 1), milliseconds / ROUNDS)));

@@ -119,7 +119,7 @@ interface Layer {
   append(weights: WeightsBuilder): FilterRef;
   weightBytes: number;
   /** Real weights [outputs][inputs]. */
-  reals(): Float32Array;
+  floats(): Float32Array;
 }
 
 function lowBitLayer(name: FormatName, features: number, group: number): Layer {
@@ -128,7 +128,7 @@ function lowBitLayer(name: FormatName, features: number, group: number): Layer {
   return {
     append: (weights) => appendLowBitFilter(weights, matrix, undefined),
     weightBytes: codes.byteLength + scales.byteLength,
-    reals: () => decodeMatrix(matrix),
+    floats: () => decodeMatrix(matrix),
   };
 }
 
@@ -142,7 +142,7 @@ function int8Layer(features: number): Layer {
       scaleOffset: weights.append(scales),
     }),
     weightBytes: codes.byteLength + scales.byteLength,
-    reals: () => Float32Array.from(codes, (code) => code * 2 ** -12),
+    floats: () => Float32Array.from(codes, (code) => code * 2 ** -12),
   };
 }
 
@@ -158,12 +158,12 @@ function modelOf(layer: Layer, features: number, count: number): () => CompiledP
   const weights = new WeightsBuilder();
   const shape = [-1, features];
   const codes = { type: TensorType.Int8, shape, scale: X_SCALE, zeroPoint: 0 };
-  const reals = { type: TensorType.Float32, shape, scale: 1, zeroPoint: 0 };
-  const program: Program = { tensors: [reals, codes], ops: [], inputs: [0], outputs: [] };
+  const floats = { type: TensorType.Float32, shape, scale: 1, zeroPoint: 0 };
+  const program: Program = { tensors: [floats, codes], ops: [], inputs: [0], outputs: [] };
   const add = (op: object) => program.ops.push(op as Op);
   add({ kind: OpKind.Quantize, name: 'in', inputs: [0], output: 1 });
   for (let i = 0; i < count; i++) {
-    const output = program.tensors.push(i + 1 < count ? codes : reals) - 1;
+    const output = program.tensors.push(i + 1 < count ? codes : floats) - 1;
     const filter = layer.append(weights);
     const sizes = { inFeatures: features, outFeatures: features };
     add({
@@ -234,7 +234,7 @@ function ourSubject(name: FormatName | 'int8', x: Float32Array, batch: number, o
   const y = new Float32Array(batch * features);
   programs[0].outputShapes(shapes);
   programs[0].run(shapes, [x], [y]);
-  checkOutputs(name, layer.reals(), x, y, features);
+  checkOutputs(name, layer.floats(), x, y, features);
   return {
     name,
     layers,
@@ -288,7 +288,7 @@ async function onnxSubject(
 /** @throws Error unless the outputs are what float arithmetic makes of the same codes and weights */
 function checkOutputs(
   name: string,
-  reals: Float32Array,
+  floats: Float32Array,
   x: Float32Array,
   y: Float32Array,
   features: number,
@@ -298,7 +298,7 @@ function checkOutputs(
   for (let at = 0; at < y.length; at += 37) {
     const [m, n] = [Math.floor(at / features), at % features];
     let sum = 0;
-    for (let k = 0; k < features; k++) sum += x[m * features + k]! * reals[n * features + k]!;
+    for (let k = 0; k < features; k++) sum += x[m * features + k]! * floats[n * features + k]!;
     largest = Math.max(largest, Math.abs(sum));
     furthest = Math.max(furthest, Math.abs(sum - y[at]!));
   }

@@ -36,7 +36,7 @@ const HOW = [
   'anything is timed, every output must agree with float TF.js: cosine above 0.99.',
 ];
 
-const LEAST_COSINE = 0.99;
+const MIN_COSINE = 0.99;
 
 /** Plain JavaScript takes seconds for more multiply-accumulates. */
 const CPU_BACKEND_MACS = 60e6;
@@ -129,7 +129,7 @@ async function measure(
       outputs.push((await processes[i].load({ runtime, model, sample, threads })).outputs);
     }
     const cosines = outputs.map((found) => lowestCosine(outputs[0], found));
-    const wrong = cosines.findIndex((cosine) => !(cosine > LEAST_COSINE));
+    const wrong = cosines.findIndex((cosine) => !(cosine > MIN_COSINE));
     if (wrong >= 0) {
       throw new Error(
         `${RUNTIMES[names[wrong]]} computes something else: cosine ${cosines[wrong].toFixed(4)}`,

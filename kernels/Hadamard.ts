@@ -22,7 +22,7 @@ export interface HadamardAttrs {
   outputZeroPoint?: number;
 }
 
-function rotateReals({ backend, host }: KernelCall, x: TensorInfo, attrs: HadamardAttrs): TensorInfo {
+function rotateFloats({ backend, host }: KernelCall, x: TensorInfo, attrs: HadamardAttrs): TensorInfo {
   const depth = x.shape.at(-1)!;
   const output = host.allocate(backend, x.shape, 'float32');
   return fill(backend, [output], ([values]) => {
@@ -49,7 +49,7 @@ export const hadamard: LowbitKernel = {
     ];
     const x = checkInput('Hadamard', call.inputs, 'x', input ? 'int32' : 'float32');
     checkArgument(x.shape.length > 0, 'x', 'a tensor with a last axis', 'a scalar');
-    if (!input && !output) return rotateReals(call, x, attrs);
+    if (!input && !output) return rotateFloats(call, x, attrs);
     const { block, seed, inverse } = attrs;
     const depth = x.shape.at(-1)!;
     return runWeightless(call, {

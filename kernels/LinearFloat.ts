@@ -25,7 +25,7 @@ export const linearFloat: LowbitKernel = {
       kind: OpKind.LinearFloat,
       filterRank: 2,
       outChannels: outFeatures,
-      reals: true,
+      floats: true,
       fields: { inFeatures, outFeatures },
     });
   },

@@ -2,8 +2,8 @@ import { OpKind } from '../src/program/program';
 import {
   type ActivationName,
   activationFunction,
+  floatTable,
   lookupTable,
-  realTable,
 } from '../src/quantization/activation';
 import { checkInput, type LowbitKernel } from './kernel';
 import { affineOf } from './one-op';
@@ -35,7 +35,7 @@ export const quantizedLookup: LowbitKernel = {
       output,
       outputRank: x.shape.length,
       fields: (weights) => ({
-        tableOffset: weights.append(output ? lookupTable(f, input, output) : realTable(f, input)),
+        tableOffset: weights.append(output ? lookupTable(f, input, output) : floatTable(f, input)),
       }),
     });
   },

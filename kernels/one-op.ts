@@ -84,7 +84,7 @@ export function fusedActivation(
   const bounds = clampBounds(name);
   if (output === undefined) {
     checkArgument(bounds !== undefined, 'activation', 'linear, relu or relu6 with a float32 output', name);
-    return { realMin: bounds[0], realMax: bounds[1] };
+    return { floatMin: bounds[0], floatMax: bounds[1] };
   }
   if (bounds !== undefined) return clampCodes(bounds, output);
   const { preScale, preZeroPoint = 0 } = attrs;

@@ -38,7 +38,7 @@ interface Weighted {
   filterRank: number;
   outChannels: number;
   /** Whether `x` is float32; the bias is then as well. */
-  reals?: boolean;
+  floats?: boolean;
   /** The op's own fields, beside filter and activation. */
   fields: object;
 }
@@ -137,10 +137,10 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
       `${kernelName}: expected a filter shape of ${weighted.filterRank} dimensions but received [${attrs.filterShape}].`,
     );
   }
-  const { reals = false } = weighted;
-  const x = checkInput(kernelName, inputs, 'x', reals ? 'float32' : 'int32');
+  const { floats = false } = weighted;
+  const x = checkInput(kernelName, inputs, 'x', floats ? 'float32' : 'int32');
   const { filter, filterScale, lowBit } = checkFilter(kernelName, inputs, attrs);
-  const bias = checkInput(kernelName, inputs, 'bias', lowBit || reals ? 'float32' : 'int32');
+  const bias = checkInput(kernelName, inputs, 'bias', lowBit || floats ? 'float32' : 'int32');
   const output = outputParams(attrs);
   const program = cachedProgram(call, filter, programKey(kernelName, attrs, [x]), () => {
     const weights = new WeightsBuilder();
@@ -152,7 +152,7 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
         name: kernelName,
         inputs: [
           {
-            params: reals ? undefined : { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint },
+            params: floats ? undefined : { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint },
             rank: x.shape.length,
           },
         ],

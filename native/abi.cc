@@ -32,8 +32,7 @@ struct lowbit_program {
       std::rotate(plans.begin(), found, found + 1);
       return *plans.front();
     }
-    auto plan =
-        std::make_unique<lowbit::Plan>(program, lowbit::decodeShapes(shapes, words, program.inputs.size()));
+    auto plan = std::make_unique<lowbit::Plan>(program, lowbit::decodeShapes(shapes, words, program.inputs.size()));
     if (plans.size() == kMaxPlans) plans.pop_back();
     plans.insert(plans.begin(), std::move(plan));
     return *plans.front();
@@ -74,8 +73,8 @@ void checkBuffers(const lowbit::Program& program, const lowbit::Plan& plan, cons
     fail(LOWBIT_INVALID_ARGUMENT, "The program has %zu %ss, but %zu were given.", ids.size(), what, count);
   }
   for (size_t i = 0; i < count; ++i) {
-    const size_t expected = static_cast<size_t>(plan.shapes()[ids[i]].elements()) *
-                            lowbit::elementBytes(program.tensors[ids[i]].type);
+    const size_t expected =
+        static_cast<size_t>(plan.shapes()[ids[i]].elements()) * lowbit::elementBytes(program.tensors[ids[i]].type);
     if (bytes[i] != expected) {
       fail(LOWBIT_INVALID_ARGUMENT, "The buffer of %s %zu has %zu bytes, expected %zu.", what, i, bytes[i], expected);
     }
@@ -168,9 +167,8 @@ int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* 
 
 int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
                       size_t out_bytes, const char* isa, lowbit_error* error) {
-  return guarded(error, [&] {
-    lowbit::dequantizeMatrix(chooseKernels(isa), *matrix, type, scale, zero_point, out, out_bytes);
-  });
+  return guarded(
+      error, [&] { lowbit::dequantizeMatrix(chooseKernels(isa), *matrix, type, scale, zero_point, out, out_bytes); });
 }
 
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
@@ -225,7 +223,8 @@ int lowbit_run_expert(const lowbit_expert_shape* shape, const uint8_t* bytes, si
       fail(LOWBIT_INVALID_ARGUMENT, "The bytes of an expert do not start at a multiple of %zu.", alignof(float));
     }
     const auto check = [&](int32_t row, size_t most) {
-      if (row < 0 || static_cast<size_t>(row) >= most) fail(LOWBIT_INVALID_ARGUMENT, "Row %d is not one of %zu.", row, most);
+      if (row < 0 || static_cast<size_t>(row) >= most)
+        fail(LOWBIT_INVALID_ARGUMENT, "Row %d is not one of %zu.", row, most);
     };
     for (size_t i = 0; i < count; ++i) {
       check(rows[i], elements / width);

@@ -42,7 +42,7 @@ function quantizationOf(graph: Graph, { plan, observations, narrowWeights }: Qua
         add(refKey(step.to));
         continue;
       }
-      if (step.kind === 'real') continue;
+      if (step.kind === 'floatInOut') continue;
       const { fused, result, float } = step.store;
       if (step.quantizable.weighted) weighted.add(step.node.name);
       if (fused && !fused.clamp) add(refKey(fused.before));

@@ -23,11 +23,11 @@ const STEPS = CONTINUES ? 100 : 800;
 const SEQUENCES = 8;
 const PEAK_LEARNING_RATE = CONTINUES ? 1.5e-3 : 3e-3;
 const WARM_UP = 0.05;
-const MOST_GRADIENT = 1;
+const MAX_GRADIENT = 1;
 const BALANCE = 0.01;
 const ROUTER_Z = 1e-3;
 /** The bonus is drawn from 0 to this many score ranges, the share of experts that get it from these bounds. */
-const MOST_BONUS = 0.4;
+const MAX_BONUS = 0.4;
 const RESIDENT = [0.2, 0.5];
 const CACHED = experts / 4;
 const EVALUATED = 40;
@@ -88,7 +88,7 @@ function routeAsIfCached(_layer, logits) {
   const scores = logits.slice();
   const range = meanRange(logits);
   for (let first = 0; first < scores.length; first += context * experts) {
-    const bonus = random() * MOST_BONUS * range;
+    const bonus = random() * MAX_BONUS * range;
     const share = RESIDENT[0] + random() * (RESIDENT[1] - RESIDENT[0]);
     const bonuses = Float32Array.from({ length: experts }, () => (random() < share ? bonus : 0));
     for (let i = 0; i < context * experts; i++) scores[first + i] += bonuses[i % experts];
@@ -101,7 +101,7 @@ function routeThroughCaches(_layer, logits) {
   const picks = new Int32Array((logits.length / experts) * topK);
   const range = meanRange(logits);
   for (let first = 0; first < picks.length; first += context * topK) {
-    const bonus = random() * MOST_BONUS * range;
+    const bonus = random() * MAX_BONUS * range;
     const cached = new Set(Array.from({ length: CACHED }, () => Math.floor(random() * experts)));
     for (let at = first; at < first + context * topK; at += topK) {
       const scores = logits.slice((at / topK) * experts, (at / topK + 1) * experts);
@@ -171,12 +171,12 @@ function schedule(progress) {
   );
 }
 
-/** Gradients whose common norm is at most MOST_GRADIENT. */
+/** Gradients whose common norm is at most MAX_GRADIENT. */
 function clip(gradients) {
   const norm = Math.sqrt(
     Object.values(gradients).reduce((sum, g) => sum + tf.sum(tf.square(g)).dataSync()[0], 0),
   );
-  const by = Math.min(1, MOST_GRADIENT / norm);
+  const by = Math.min(1, MAX_GRADIENT / norm);
   return Object.fromEntries(Object.entries(gradients).map(([name, g]) => [name, tf.mul(g, by)]));
 }
 

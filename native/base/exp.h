@@ -1,13 +1,13 @@
-// The exponential function of non-positive numbers and the logistic function, the same to the bit everywhere: no library
-// call, only float32 operations in a fixed order.
+// The exponential function of non-positive numbers and the logistic function, the same to the bit everywhere: no
+// library call, only float32 operations in a fixed order.
 #pragma once
 #include <cstdint>
 #include <cstring>
 
 namespace lowbit {
 
-// Static: a copy that was compiled for one instruction set must not serve another. Choices are made by masks of bits: what
-// has no branch and no conversion, compilers make vectors of where it is in a loop.
+// Static: a copy that was compiled for one instruction set must not serve another. Choices are made by masks of bits:
+// what has no branch and no conversion, compilers make vectors of where it is in a loop.
 
 static inline uint32_t bitsOf(float x) {
   uint32_t bits;

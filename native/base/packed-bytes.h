@@ -14,8 +14,9 @@ constexpr size_t kAlignment = 64;
 
 inline size_t alignUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// 64-aligned bytes, zeros at first, whose tail may be over-read by kernels. Large ones lie in huge pages where the system
-// has them: weights that stream from memory once a run would miss the address translation cache at every small page.
+// 64-aligned bytes, zeros at first, whose tail may be over-read by kernels. Large ones lie in huge pages where the
+// system has them: weights that stream from memory once a run would miss the address translation cache at every small
+// page.
 class PackedBytes {
  public:
   explicit PackedBytes(size_t bytes = 0) : bytes_(bytes) {

@@ -70,11 +70,11 @@ struct ThreadPool::State {
   std::mutex lease;
   std::atomic<int> wanted{defaultThreads()};
   std::atomic<int> runs{0};  // under way, with the pool or without
-  int started = 1;  // the calling thread counts; guarded by `lease`
+  int started = 1;           // the calling thread counts; guarded by `lease`
 
-  // One job at a time, in the fields at the end. A helper enters through the gate, which counts those inside and carries
-  // a closed bit: the caller opens it when the fields are set and closes it when the chunks are gone, and then waits for
-  // those inside alone. A helper that the system has not woken in time is not waited for.
+  // One job at a time, in the fields at the end. A helper enters through the gate, which counts those inside and
+  // carries a closed bit: the caller opens it when the fields are set and closes it when the chunks are gone, and then
+  // waits for those inside alone. A helper that the system has not woken in time is not waited for.
   std::mutex sleep;
   std::condition_variable wake;
   std::atomic<uint64_t> job{0};  // a number, to tell that there is a new one

@@ -34,8 +34,7 @@ int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* 
 // Shapes are written as words: for each tensor its rank, then its dims.
 // Plans the program for these input shapes, if it is not planned yet, and writes the output shapes.
 int lowbit_output_shapes(lowbit_program* program, const int32_t* input_shapes, size_t input_words,
-                         int32_t* output_shapes, size_t capacity_words, size_t* output_words,
-                         lowbit_error* error);
+                         int32_t* output_shapes, size_t capacity_words, size_t* output_words, lowbit_error* error);
 
 // Runs on inputs of these shapes; buffers are dense and row-major, of the byte sizes that types and shapes imply.
 int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t input_words, const void* const* inputs,
@@ -67,10 +66,10 @@ int lowbit_supports(const char* isa);
 
 // What the machine can do at most, with an instruction set (null: the default one) and the current number of threads.
 typedef struct {
-  double macs_per_second;  // int8 multiply-accumulates
-  double l2_bytes_per_second;  // read from the second level of cache
-  double dram_bytes_per_second;  // read from memory
-  double l2_stores_per_second;  // bytes written to the second level of cache
+  double macs_per_second;         // int8 multiply-accumulates
+  double l2_bytes_per_second;     // read from the second level of cache
+  double dram_bytes_per_second;   // read from memory
+  double l2_stores_per_second;    // bytes written to the second level of cache
   double dram_stores_per_second;  // bytes written to memory, past the caches
 } lowbit_limits;
 
@@ -97,13 +96,13 @@ typedef struct {
   size_t scale_bytes;
 } lowbit_matrix;
 
-// Writes the numbers of a matrix [rows, depth]: as float32, level * (scale of the group * unit), or as the int8 codes of
-// these, clamp(rint(number / scale) + zero_point, -128, 127), all in float32 and clamped before the conversion.
+// Writes the numbers of a matrix [rows, depth]: as float32, level * (scale of the group * unit), or as the int8 codes
+// of these, clamp(rint(number / scale) + zero_point, -128, 127), all in float32 and clamped before the conversion.
 int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
                       size_t out_bytes, const char* isa, lowbit_error* error);
 
-// Rotates rows of float32 values in place by the randomised block-Hadamard transform that native/ops/rotation.h defines,
-// or rotates them back. `block` is a power of two in [2, 4096].
+// Rotates rows of float32 values in place by the randomised block-Hadamard transform that native/ops/rotation.h
+// defines, or rotates them back. `block` is a power of two in [2, 4096].
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
                     const char* isa, lowbit_error* error);
 

@@ -66,12 +66,8 @@ struct Variant {
 
 // Fastest first.
 constexpr Variant kVariants[] = {
-    {"avx512vnni", avx512vnniKernels},
-    {"avx2", avx2Kernels},
-    {"neoni8mm", neoni8mmKernels},
-    {"neondot", neondotKernels},
-    {"neon", neonKernels},
-    {"scalar", scalarKernels},
+    {"avx512vnni", avx512vnniKernels}, {"avx2", avx2Kernels}, {"neoni8mm", neoni8mmKernels},
+    {"neondot", neondotKernels},       {"neon", neonKernels}, {"scalar", scalarKernels},
 };
 
 }  // namespace

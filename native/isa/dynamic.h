@@ -1,5 +1,5 @@
-// The inner loops of layers whose int8 activations take their scale and zero point from the values at hand, written once
-// over the wrapper `V` of vector-kernels.h, with
+// The inner loops of layers whose int8 activations take their scale and zero point from the values at hand, written
+// once over the wrapper `V` of vector-kernels.h, with
 //   loadFirst(p, count, rest)   `count` lanes of p, `rest` in the others
 //   storeFirst(p, v, count)     `count` lanes, or all
 //   lesser(a, b), greater(a, b) a[i] where a[i] < b[i] (a[i] > b[i]), else b[i]
@@ -23,8 +23,9 @@ struct DynamicRange {
   float zero;  // from 0 to 255
 };
 
-// The range [low, high] around 0, which is a code. A range too narrow for its inverse to be a float32 has code 0 for all
-// values, and infinities end at its ends. Static: a copy that was compiled for one instruction set must not serve another.
+// The range [low, high] around 0, which is a code. A range too narrow for its inverse to be a float32 has code 0 for
+// all values, and infinities end at its ends. Static: a copy that was compiled for one instruction set must not serve
+// another.
 static inline DynamicRange dynamicRange(float low, float high) {
   constexpr float kLargest = FLT_MAX / 2, kSmallest = 1e-30f;
   low = std::max(low, -kLargest);
@@ -49,8 +50,8 @@ struct DynamicKernels {
   // The same with a range for every row, of which scale and scale * zero are stored.
   void (*quantizeRows)(const float* values, size_t rows, size_t channels, uint8_t* codes, size_t pitch, float* scale,
                        float* shift);
-  // value = min(max(value * scale + (bias[n] - shift * sum[n]), low), high) on rows `stride` floats apart. Row m has the
-  // scale and the shift at m * step.
+  // value = min(max(value * scale + (bias[n] - shift * sum[n]), low), high) on rows `stride` floats apart. Row m has
+  // the scale and the shift at m * step.
   void (*finish)(float* values, size_t rows, size_t stride, size_t count, const float* scale, const float* shift,
                  size_t step, const float* bias, const float* sum, float low, float high);
   // The same with a scale and a shift a channel.
@@ -169,18 +170,17 @@ struct VectorDynamic {
   }
 
   static constexpr DynamicKernels kernels() {
-    return DynamicKernels{extrema,      channelExtrema, quantize,      quantizeChannels,
-                          quantizeRows, finish,         finishChannels};
+    return DynamicKernels{extrema, channelExtrema, quantize, quantizeChannels, quantizeRows, finish, finishChannels};
   }
 
  private:
   // The vector at `at` of `count` numbers, with zeros past their end.
   static Float load(const float* from, size_t at, size_t count) {
-    return at + kLanes <= count ? V::load(from + at)
-                                : V::loadFirst(from + at, static_cast<int>(count - at), 0.0f);
+    return at + kLanes <= count ? V::load(from + at) : V::loadFirst(from + at, static_cast<int>(count - at), 0.0f);
   }
 
-  // Codes of the vector at channel c. A row of codes may be written up to its pitch, a multiple of 16 from 5 channels on.
+  // Codes of the vector at channel c. A row of codes may be written up to its pitch, a multiple of 16 from 5 channels
+  // on.
   static void storeCodes(const Codes& own, Float values, size_t channels, size_t c, uint8_t* row) {
     static_assert(kLanes <= 16, "a vector of codes stays within the pitch");
     if (channels > 4) {

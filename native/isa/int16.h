@@ -6,8 +6,8 @@
 namespace lowbit {
 
 // out[m][n] = min(max((float)(sum over t, k of row(t, m)[k] * filter[n][t][k]) * multiplier[n] + bias[n], low), high)
-// The sum fits int32 for all codes in [-32767, 32767] (checked when a program is compiled). Depth is padded with zeros to
-// pairs, outputs to kInt16Panel: packed is [panel][tap][pair][kInt16Panel][2], multiplier and bias are as long.
+// The sum fits int32 for all codes in [-32767, 32767] (checked when a program is compiled). Depth is padded with zeros
+// to pairs, outputs to kInt16Panel: packed is [panel][tap][pair][kInt16Panel][2], multiplier and bias are as long.
 constexpr int kInt16Panel = 16;
 
 struct Int16GemmArgs {

@@ -54,9 +54,9 @@ struct GemmArgs {
   const void* packed;  // made by packGemm
   int outputs;
   const OutputStage* stage;
-  void* scratch;       // gemmScratchBytes(taps, depth), 64-aligned
-  uint8_t* out;        // row m at out + m * outStride (bytes); null for a float output
-  float* floatOut;     // row m at floatOut + m * outStride (elements)
+  void* scratch;    // gemmScratchBytes(taps, depth), 64-aligned
+  uint8_t* out;     // row m at out + m * outStride (bytes); null for a float output
+  float* floatOut;  // row m at floatOut + m * outStride (elements)
   size_t outStride;
 };
 
@@ -79,8 +79,8 @@ struct LowBitConstants {
 
 // The product with a low-bit matrix. For every row m, output n and group g of neighbouring k:
 //   sum_g = sum over k in g of (row(m)[k] - 128) * level(n, k)                 exact
-//   f     = (float)sum_0 * scale(n, 0) + (float)sum_1 * scale(n, 1) + ...      from left to right; scale: float16 * unit
-//   out[m][n] = stage(f)
+//   f     = (float)sum_0 * scale(n, 0) + (float)sum_1 * scale(n, 1) + ...      from left to right; scale: float16 *
+//   unit out[m][n] = stage(f)
 // row(m) = rows ? rows[m] : base + m * rowStride. Every |sum_g| fits int32.
 struct LowBitArgs {
   const uint8_t* const* rows;
@@ -112,9 +112,9 @@ struct DepthwiseArgs {
   int channels;
   const void* packed;  // made by packDepthwise
   const OutputStage* stage;
-  void* scratch;       // depthwiseScratchBytes(columnCount, kernelH), 64-aligned
-  uint8_t* out;        // pixel m at out + m * outStride; the bytes from `channels` to the row pitch may be written
-  float* floatOut;     // pixel m at floatOut + m * outStride (elements), instead of codes
+  void* scratch;    // depthwiseScratchBytes(columnCount, kernelH), 64-aligned
+  uint8_t* out;     // pixel m at out + m * outStride; the bytes from `channels` to the row pitch may be written
+  float* floatOut;  // pixel m at floatOut + m * outStride (elements), instead of codes
   size_t outStride;
 };
 
@@ -177,8 +177,8 @@ struct Kernels {
 
   // filter: int8 [kernelH][kernelW][channels], -128 not among them.
   size_t (*packedDepthwiseBytes)(int channels, int kernelH, int kernelW);
-  void (*packDepthwise)(const int8_t* filter, int channels, int kernelH, int kernelW,
-                        const ChannelConstants& constants, void* packed);
+  void (*packDepthwise)(const int8_t* filter, int channels, int kernelH, int kernelW, const ChannelConstants& constants,
+                        void* packed);
   // Scratch that a depthwise call with these sizes needs.
   size_t (*depthwiseScratchBytes)(int columnCount, int kernelH);
   void (*depthwise)(const DepthwiseArgs& args);

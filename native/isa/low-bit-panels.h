@@ -1,18 +1,19 @@
-// The product with a low-bit matrix on vector units, written once over the vectors of an instruction set. Weights stay as
-// small in memory as the program has them; they are unpacked in registers, each for all rows of a tile.
+// The product with a low-bit matrix on vector units, written once over the vectors of an instruction set. Weights stay
+// as small in memory as the program has them; they are unpacked in registers, each for all rows of a tile.
 //
-// A panel is 16 outputs. 32 inputs of it are a unit: as many vectors of 64 bytes as a code has bits. Byte 4 r + j of each
-// belongs to output r and to the inputs k = 4 q + j of the unit, q from 0 to 7, so that one broadcast of 4 neighbouring
-// codes of the activation meets all of it. The code of q, and in a trellis that of q - 1 beside it, comes out by a shift:
+// A panel is 16 outputs. 32 inputs of it are a unit: as many vectors of 64 bytes as a code has bits. Byte 4 r + j of
+// each belongs to output r and to the inputs k = 4 q + j of the unit, q from 0 to 7, so that one broadcast of 4
+// neighbouring codes of the activation meets all of it. The code of q, and in a trellis that of q - 1 beside it, comes
+// out by a shift:
 //   2 bits   vector q / 4, from bit 2 (q % 4)
 //   3 bits   vector q / 2, from bit 3 (q % 2), for q < 6; two bits of q = 6 and 7 above them in vectors 0 and 1, their
 //            third bits in vector 2
 //   4 bits   vector q / 2, from bit 4 (q % 2)
-//   packed:  panel | zero of 16 | bias of 16 | group: float16 scale of 16 | padding to 64 | unit | vector | 16 x 4 bytes
-//   scratch: row of the tile | signed code of k, 0 past the last;  row | group: offset
+//   packed:  panel | zero of 16 | bias of 16 | group: float16 scale of 16 | padding to 64 | unit | vector | 16 x 4
+//   bytes scratch: row of the tile | signed code of k, 0 past the last;  row | group: offset
 //
-// Bytes are multiplied as unsigned weight by signed code. A weight is its level less the lowest one or, where levels are
-// evenly spaced, the code itself:
+// Bytes are multiplied as unsigned weight by signed code. A weight is its level less the lowest one or, where levels
+// are evenly spaced, the code itself:
 //   sum of code * level = step * sum of code * weight + lowest * sum of code
 // The last sum belongs to the row; with the factor before it, it is the offset.
 //
@@ -21,12 +22,13 @@
 //   Bytes              4 V::lanes bytes; load, set, shiftRight<n> (of bytes or of wider elements: what comes from a
 //                      neighbour is masked), both (and), either (or), select(mask, bits where it is set, others),
 //                      repeat16 (a table of 16), lookup(table, indices below 16), broadcast4 (4 signed codes)
-//   Sum<Adds, MT, F>   an accumulator of one row and slice: start(); add<Q>(weights, codes) of as many vectors as may be added in
+//   Sum<Adds, MT, F>   an accumulator of one row and slice: start(); add<Q>(weights, codes) of as many vectors as may
+//   be added in
 //                      int16 (of one where Adds is 8: so many units as fit, with flush(step) after them);
 //                      total(step): the int32 sums times the step
-//   kMostTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
+//   kMaxTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
 //   halves             V::lanes float16 numbers as float32
-//   clampReal          to [low, high]; a zero keeps its sign
+//   clampFloat          to [low, high]; a zero keeps its sign
 // In an unnamed namespace: each variant compiles its own copy with its own flags.
 #pragma once
 #include <algorithm>
@@ -239,8 +241,8 @@ class LowBitTable<P, 2> {
   typename P::Bytes low_, high_, vector_, pair_;
 };
 
-// Of 2 bits: a code and the one before it. The first of a byte takes the other's place in the pair that the last byte ends
-// with, and has a table for pairs of that order.
+// Of 2 bits: a code and the one before it. The first of a byte takes the other's place in the pair that the last byte
+// ends with, and has a table for pairs of that order.
 template <class P>
 class LowBitTrellis {
  public:
@@ -275,9 +277,9 @@ class LowBitProducts : public LowBitPanels {
     const Call call{args, Extent(format, args.depth), weights};
     if (weights.even) {
       switch (format.bits) {
-        case 2: return rows<LowBitCodes<P, 2>, kMostAdds>(call);
-        case 3: return rows<LowBitCodes<P, 3>, kMostAdds>(call);
-        default: return rows<LowBitCodes<P, 4>, kMostAdds>(call);
+        case 2: return rows<LowBitCodes<P, 2>, kMaxAdds>(call);
+        case 3: return rows<LowBitCodes<P, 3>, kMaxAdds>(call);
+        default: return rows<LowBitCodes<P, 4>, kMaxAdds>(call);
       }
     }
     if (format.trellis) return byAdds<LowBitTrellis<P>>(call);
@@ -296,7 +298,7 @@ class LowBitProducts : public LowBitPanels {
   using Bytes = typename P::Bytes;
   static constexpr int kLanes = static_cast<int>(V::lanes);
   static constexpr int kSlices = kOutputs / kLanes;
-  static constexpr int kMostAdds = 8;
+  static constexpr int kMaxAdds = 8;
 
   // Levels as unsigned bytes.
   struct Weights {
@@ -336,7 +338,7 @@ class LowBitProducts : public LowBitPanels {
 
   template <class Decoder>
   static void byAdds(const Call& call) {
-    if constexpr (P::kMostTableAdds == 1) {
+    if constexpr (P::kMaxTableAdds == 1) {
       rows<Decoder, 1>(call);
     } else {
       // Two products of a code of -128 and as many weights as still fit int16.
@@ -401,7 +403,7 @@ class LowBitProducts : public LowBitPanels {
   static inline void addQuads(Decoder (&decoders)[kSlices], const uint8_t* unit, const int8_t* codes, size_t stride,
                               Sum (&sums)[MT][kSlices]) {
     if constexpr (Q < kQuads) {
-      constexpr int kTogether = Adds == kMostAdds ? 1 : Adds;
+      constexpr int kTogether = Adds == kMaxAdds ? 1 : Adds;
       Bytes weights[kSlices][kTogether];
 #pragma GCC unroll 2
       for (int s = 0; s < kSlices; ++s) {
@@ -431,7 +433,7 @@ class LowBitProducts : public LowBitPanels {
     const int8_t* codes = rows.codes;
     const size_t stride = rows.stride;
     const int step = call.weights.step;
-    const int chunkUnits = Adds == kMostAdds ? call.weights.chunkUnits() : extent.units;
+    const int chunkUnits = Adds == kMaxAdds ? call.weights.chunkUnits() : extent.units;
     Decoder decoders[kSlices];
     Float f[MT][kSlices];
 #pragma GCC unroll 2
@@ -459,10 +461,10 @@ class LowBitProducts : public LowBitPanels {
           for (int s = 0; s < kSlices; ++s) sums[i][s].flush(step);
         }
       }
-      const Float realUnit = V::set(call.args.format->unit);
+      const Float floatUnit = V::set(call.args.format->unit);
 #pragma GCC unroll 2
       for (int s = 0; s < kSlices; ++s) {
-        const Float scale = V::mul(P::halves(scales + s * kLanes), realUnit);
+        const Float scale = V::mul(P::halves(scales + s * kLanes), floatUnit);
 #pragma GCC unroll 4
         for (int i = 0; i < MT; ++i) {
           const Int steps = V::add(sums[i][s].total(step), V::set(rows.offsets[i * extent.groups + g]));
@@ -491,7 +493,7 @@ class LowBitProducts : public LowBitPanels {
         const Float value = V::add(V::mul(sum, multiplier), bias);
         if (args.floatOut) {
           float values[kLanes];
-          V::store(values, P::clampReal(value, low, high));
+          V::store(values, P::clampFloat(value, low, high));
           std::memcpy(args.floatOut + at, values, count * sizeof(float));
         } else {
           Common::storeCodesPartly(args.out + at, Common::toCodes(value, low, high, zeroPoint), stage.table, count);
@@ -500,8 +502,8 @@ class LowBitProducts : public LowBitPanels {
     }
   }
 
-  // How far ahead lines are asked for, in bytes, and into which cache. The buffers of misses that the first level has are
-  // too few to keep the memory busy; the second level's are not, and what it holds early is not in the way.
+  // How far ahead lines are asked for, in bytes, and into which cache. The buffers of misses that the first level has
+  // are too few to keep the memory busy; the second level's are not, and what it holds early is not in the way.
   static constexpr int kAhead = 16 << 10;
   static constexpr int kLevel2 = 2;
 };

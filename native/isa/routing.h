@@ -1,4 +1,5 @@
-// The inner loops of expert routing, written once over a vector wrapper `V` with, beside what vector-kernels.h asks for:
+// The inner loops of expert routing, written once over a vector wrapper `V` with, beside what vector-kernels.h asks
+// for:
 //   loadFirst(p, count, rest)   count floats, fewer than lanes, and `rest` in the lanes after them
 //   hold(&v)          keeps what was loaded in a register, where a compiler would load it anew for each use
 //   clean(v)          NaN as -infinity
@@ -11,9 +12,10 @@
 //   unlessBelow(x, limit, v)   v[i] where x[i] >= limit[i], else 0
 //   ifGreater(x, y, a, b)      a[i] of integers where x[i] > y[i], else b[i]
 //   interleave(a, b, &x, &y)   x, y = a[0], b[0], a[1], b[1], ...; of floats and integers
-//   split<Step>(a, b, &x, &y)  the lanes of a and b dealt out to x and y, each half of either vector in order of a, b: where
-//                              vectors 2i and 2i + 1 become op(x, y) for steps 0, 1, ... until one is left, its lane i is
-//                              the op of all lanes of vector i
+//   split<Step>(a, b, &x, &y)  the lanes of a and b dealt out to x and y, each half of either vector in order of a, b:
+//   where
+//                              vectors 2i and 2i + 1 become op(x, y) for steps 0, 1, ... until one is left, its lane i
+//                              is the op of all lanes of vector i
 #pragma once
 #include <algorithm>
 #include <cfloat>
@@ -29,23 +31,23 @@ namespace lowbit {
 
 // What routing needs of an instruction set. Keys come in multiples of kRoutingLanes, the rest -infinity.
 struct RoutingKernels {
-  // keys[e] = score[e] + bonus[e], without a bonus where it is null; NaN counts as -infinity. extremes: the greatest score
-  // and the least above -infinity.
+  // keys[e] = score[e] + bonus[e], without a bonus where it is null; NaN counts as -infinity. extremes: the greatest
+  // score and the least above -infinity.
   void (*keys)(const float* scores, const float* bonus, int experts, float* keys, float* extremes);
   // The experts of the `count` greatest keys, greatest first, of equal ones the lowest first.
   void (*select)(const float* keys, int padded, int count, int32_t* ids);
   // x = exp(x) of numbers that are not above 0.
   void (*exponentials)(float* x, size_t count);
   // keys and select with a count of 2 for every row of scores [tokens, experts] at once; ids [tokens, 2] with falling
-  // scores, equal ones by number; weights [tokens, 2]: 1 / (1 + e) and e / (1 + e), times weightScale, with e the exp of the
-  // second score less the first, both made finite. ranges, unless null: the sum of the ranges of the rows, a range being the
-  // difference of the extremes; see kRangeBlock.
-  // Returns the first row without a score above -infinity, or -1.
+  // scores, equal ones by number; weights [tokens, 2]: 1 / (1 + e) and e / (1 + e), times weightScale, with e the exp
+  // of the second score less the first, both made finite. ranges, unless null: the sum of the ranges of the rows, a
+  // range being the difference of the extremes; see kRangeBlock. Returns the first row without a score above -infinity,
+  // or -1.
   int (*pairs)(const float* scores, const float* bonus, int tokens, int experts, float weightScale, int32_t* ids,
                float* weights, double* ranges);
 };
 
-constexpr int kMostExperts = 1024;
+constexpr int kMaxExperts = 1024;
 constexpr int kRoutingLanes = 16;
 // Ranges of so many tokens are added up by totalOf, in float32, and such sums in order.
 constexpr int kRangeBlock = kSums;
@@ -139,7 +141,7 @@ struct VectorRouting {
   struct Pairs {
     alignas(64) float limits[kChunk];  // at least two keys reach it, and seldom more; NaN where there is none
     alignas(64) float ranges[kChunk];
-    alignas(64) int32_t low[kChunk];   // the lower of the two experts
+    alignas(64) int32_t low[kChunk];  // the lower of the two experts
     alignas(64) int32_t high[kChunk];
     alignas(64) float scoreOfLow[kChunk];
     alignas(64) float scoreOfHigh[kChunk];
@@ -149,7 +151,8 @@ struct VectorRouting {
   static int chunkOfPairs(const Rows& rows, float weightScale, int32_t* ids, float* weights, double* ranges) {
     Pairs pairs;
     for (int first = 0; first < rows.count; first += kLanes) {
-      const int bad = ranges ? limitsOf<kBonus, true>(rows, first, &pairs) : limitsOf<kBonus, false>(rows, first, &pairs);
+      const int bad =
+          ranges ? limitsOf<kBonus, true>(rows, first, &pairs) : limitsOf<kBonus, false>(rows, first, &pairs);
       if (bad >= 0) return bad;
     }
     if (ranges) {
@@ -163,11 +166,11 @@ struct VectorRouting {
     return -1;
   }
 
-  // The limits and ranges of so many tokens as a vector has lanes, or all that are left. Returns the first one without a
-  // score above -infinity, or -1.
+  // The limits and ranges of so many tokens as a vector has lanes, or all that are left. Returns the first one without
+  // a score above -infinity, or -1.
   //
-  // A limit is the second greatest of the greatest keys of some columns, two to a lane: less than the second greatest key
-  // only where one column has both of the greatest, but found with half of the comparisons.
+  // A limit is the second greatest of the greatest keys of some columns, two to a lane: less than the second greatest
+  // key only where one column has both of the greatest, but found with half of the comparisons.
   template <bool kBonus, bool kRange>
   static int limitsOf(const Rows& rows, int firstToken, Pairs* pairs) {
     const Float nothing = V::set(-INFINITY);
@@ -223,8 +226,8 @@ struct VectorRouting {
     return -1;
   }
 
-  // first[0], second[0]: lane i the greatest and the second greatest lane of first[i] and second[i], where no lane of the
-  // former is less than that of the latter.
+  // first[0], second[0]: lane i the greatest and the second greatest lane of first[i] and second[i], where no lane of
+  // the former is less than that of the latter.
   template <int Step>
   static void foldPairs(Float* first, Float* second) {
     constexpr int kHalf = kLanes >> (Step + 1);
@@ -264,7 +267,9 @@ struct VectorRouting {
   }
 
   static void weighPairs(const Pairs& pairs, int first, int count, float weightScale, int32_t* ids, float* weights) {
-    const auto scoresOf = [&](const float* scores) { return V::min(V::clean(V::load(scores + first)), V::set(FLT_MAX)); };
+    const auto scoresOf = [&](const float* scores) {
+      return V::min(V::clean(V::load(scores + first)), V::set(FLT_MAX));
+    };
     const auto finite = [](Float score) { return V::max(score, V::set(-FLT_MAX)); };
     const auto low = V::load(pairs.low + first), high = V::load(pairs.high + first);
     const Float ofLow = scoresOf(pairs.scoreOfLow), ofHigh = scoresOf(pairs.scoreOfHigh);
@@ -342,7 +347,7 @@ struct VectorRouting {
     int32_t ids[2] = {};
     if (std::isnan(limit)) {
       // One is at -infinity, where NaN counts as much.
-      alignas(64) float keysOf[kMostExperts] = {};
+      alignas(64) float keysOf[kMaxExperts] = {};
       float extremes[2];
       keys(scores, rows.bonus, rows.experts, keysOf, extremes);
       select(keysOf, paddedExperts(rows.experts), 2, ids);

@@ -78,8 +78,8 @@ struct VectorKernels {
     size_t i = 0;
     for (; i + kLanes <= count; i += kLanes) {
       // The product of two 9-bit integers is exact as a float product.
-      const Float product = V::mul(V::toFloat(V::sub(V::loadCodes(a + i), zeroA)),
-                                   V::toFloat(V::sub(V::loadCodes(b + i), zeroB)));
+      const Float product =
+          V::mul(V::toFloat(V::sub(V::loadCodes(a + i), zeroA)), V::toFloat(V::sub(V::loadCodes(b + i), zeroB)));
       storeCodes(out + i, toCodes(V::mul(product, multiplier), low, high, zero), args.table);
     }
     scalarKernels()->mul(a + i, b + i, count - i, args, out + i);

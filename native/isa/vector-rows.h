@@ -109,8 +109,7 @@ struct VectorRows {
     for (size_t start = 0; start < size; start += 4 * stride) {
       for (size_t i = start; i < start + stride; i += kLanes) {
         const size_t j = i + stride, k = j + stride, l = k + stride;
-        const Float a = V::load(values + i), b = V::load(values + j), c = V::load(values + k),
-                    d = V::load(values + l);
+        const Float a = V::load(values + i), b = V::load(values + j), c = V::load(values + k), d = V::load(values + l);
         const Float ab = V::add(a, b), a_b = V::sub(a, b), cd = V::add(c, d), c_d = V::sub(c, d);
         V::store(values + i, finish(V::add(ab, cd), i));
         V::store(values + j, finish(V::add(a_b, c_d), j));

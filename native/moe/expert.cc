@@ -15,7 +15,7 @@ namespace lowbit {
 namespace {
 
 constexpr size_t kPart = 64;
-constexpr int64_t kMostElements = int64_t{1} << 31;
+constexpr int64_t kMaxWeights = int64_t{1} << 31;
 
 float activate(float x, int32_t activation) {
   switch (activation) {
@@ -55,8 +55,9 @@ class Parts {
     std::memcpy(words, header, sizeof words);
     if (words[0] > kFormats || words[1] != static_cast<uint32_t>(rows) || words[2] != static_cast<uint32_t>(depth) ||
         words[3] % 32 != 0 || words[4] > 1) {
-      fail(LOWBIT_INVALID_ARGUMENT, "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to %u.",
-           name, words[1], words[2], words[0], rows, depth, kFormats);
+      fail(LOWBIT_INVALID_ARGUMENT,
+           "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to %u.", name, words[1],
+           words[2], words[0], rows, depth, kFormats);
     }
     ExpertMatrix result{};
     const WeightFormat weights = static_cast<WeightFormat>(words[0]);
@@ -111,7 +112,7 @@ void runExpert(const Kernels& kernels, const ExpertShape& shape, const uint8_t* 
                const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows, float* out) {
   const int32_t width = shape.width, hidden = shape.hidden;
   if (width < 1 || hidden < 1 || shape.activation < 0 || shape.activation > 3 ||
-      static_cast<int64_t>(width) * hidden > kMostElements) {
+      static_cast<int64_t>(width) * hidden > kMaxWeights) {
     fail(LOWBIT_INVALID_ARGUMENT, "An expert cannot have width %d, hidden size %d and activation %d.", width, hidden,
          shape.activation);
   }

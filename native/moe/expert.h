@@ -1,5 +1,5 @@
-// An expert of a mixture-of-experts layer, computed from its bytes as they were read: nothing is copied or unpacked but a
-// tile at a time.
+// An expert of a mixture-of-experts layer, computed from its bytes as they were read: nothing is copied or unpacked but
+// a tile at a time.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -17,8 +17,8 @@ void check(const RouteArgs& args) {
     if (value >= least && value <= most) return;
     fail(LOWBIT_INVALID_ARGUMENT, "Routing: %s is %d, expected %d to %d.", what, value, least, most);
   };
-  expect(args.experts, "the number of experts", 2, kMostExperts);
-  expect(args.topK, "top-k", 1, std::min(args.experts, kMostChosen));
+  expect(args.experts, "the number of experts", 2, kMaxExperts);
+  expect(args.topK, "top-k", 1, std::min(args.experts, kMaxChosen));
   expect(args.protect, "the number of protected picks", 0, args.topK);
   expect(args.groups, "the number of groups", 1, args.experts);
   if (args.experts % args.groups != 0) {
@@ -113,16 +113,16 @@ class Router {
 
   void limitGroups() {
     const int32_t size = args_.experts / args_.groups;
-    float ranks[kMostExperts];
+    float ranks[kMaxExperts];
     for (int32_t g = 0; g < args_.groups; ++g) {
-      float sorted[kMostExperts];
+      float sorted[kMaxExperts];
       const float* from = keys_ + g * size;
       std::partial_sort_copy(from, from + size, sorted, sorted + args_.groupTop, std::greater<float>());
       float sum = 0;
       for (int32_t i = 0; i < args_.groupTop; ++i) sum += sorted[i];
       ranks[g] = sum;
     }
-    int32_t order[kMostExperts];
+    int32_t order[kMaxExperts];
     for (int32_t g = 0; g < args_.groups; ++g) order[g] = g;
     std::stable_sort(order, order + args_.groups, [&](int32_t a, int32_t b) { return ranks[a] > ranks[b]; });
     for (int32_t i = args_.topGroups; i < args_.groups; ++i) {
@@ -132,7 +132,7 @@ class Router {
 
   // A protected pick is one that nothing can outrank.
   void favourResidents() {
-    int32_t sacred[kMostChosen];
+    int32_t sacred[kMaxChosen];
     if (args_.protect > 0) kernels_.select(keys_, padded_, args_.protect, sacred);
     for (int32_t e = 0; e < padded_; ++e) keys_[e] += extra_[e];
     for (int32_t i = 0; i < args_.protect; ++i) keys_[sacred[i]] = INFINITY;
@@ -142,7 +142,7 @@ class Router {
   void sortAndWeigh(const float* scores, float greatest, int32_t token) {
     int32_t* ids = args_.ids + static_cast<size_t>(token) * args_.topK;
     float* weights = args_.weights + static_cast<size_t>(token) * args_.topK;
-    float sorted[kMostChosen];
+    float sorted[kMaxChosen];
     for (int32_t i = 0; i < args_.topK; ++i) {
       const int32_t id = ids[i];
       const float score = cleanScore(scores[id]);
@@ -175,7 +175,8 @@ class Router {
     float greatest = -INFINITY;
     for (int32_t e = 0; e < args_.experts; ++e) greatest = std::max(greatest, cleanScore(logits[e]));
     float sums[kRoutingLanes] = {};
-    for (int32_t e = 0; e < args_.experts; ++e) sums[e % kRoutingLanes] += expOfNonPositive(cleanScore(logits[e]) - greatest);
+    for (int32_t e = 0; e < args_.experts; ++e)
+      sums[e % kRoutingLanes] += expOfNonPositive(cleanScore(logits[e]) - greatest);
     float sum = 0;
     for (const float part : sums) sum += part;
     return sum;
@@ -186,10 +187,10 @@ class Router {
   int32_t padded_;
   bool bonus_;   // any resident expert gets one
   bool staged_;  // keys are made in steps
-  float bias_[kMostExperts];
-  float extra_[kMostExperts];  // what is added to the scores at once, or the bonus only
-  alignas(64) float keys_[kMostExperts];
-  float sigmoids_[kMostExperts];
+  float bias_[kMaxExperts];
+  float extra_[kMaxExperts];  // what is added to the scores at once, or the bonus only
+  alignas(64) float keys_[kMaxExperts];
+  float sigmoids_[kMaxExperts];
 };
 
 }  // namespace

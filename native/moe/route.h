@@ -9,8 +9,8 @@ namespace lowbit {
 // Of `logits` [tokens, experts], the `topK` experts of every token and their gate weights.
 //
 // The score of an expert is its logit, or with `sigmoid` the sigmoid of it; NaN counts as -infinity. Experts are chosen
-// by score + bias + bonus where resident (Skliar et al. 2025, "Mixture of Cache-Conditional Experts"), of equal ones the
-// one with the lowest number; the first `protect` by score + bias alone. With groups, experts are chosen from the
+// by score + bias + bonus where resident (Skliar et al. 2025, "Mixture of Cache-Conditional Experts"), of equal ones
+// the one with the lowest number; the first `protect` by score + bias alone. With groups, experts are chosen from the
 // `topGroups` groups with the greatest sum of their `groupTop` greatest score + bias (DeepSeek-V3, section 2.1.2).
 //
 // Weights come from the scores alone: softmax of the logits over all experts, or the sigmoid; with `normalize` divided
@@ -36,7 +36,7 @@ struct RouteArgs {
   float* meanRange;
 };
 
-constexpr int32_t kMostChosen = 16;
+constexpr int32_t kMaxChosen = 16;
 
 // Throws Error for arguments out of range, and for a token that has no score above -infinity.
 void route(const Kernels& kernels, const RouteArgs& args);

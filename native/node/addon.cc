@@ -27,8 +27,8 @@ napi_value throwError(napi_env env, const char* code, const char* message) {
 }
 
 napi_value throwError(napi_env env, const lowbit_error& error) {
-  static constexpr const char* kCodes[] = {"ok",            "invalid-program",  "unsupported-version",
-                                           "invalid-shape", "invalid-argument", "out-of-memory"};
+  static constexpr const char* kCodes[] = {
+      "ok", "invalid-program", "unsupported-version", "invalid-shape", "invalid-argument", "out-of-memory"};
   return throwError(env, kCodes[error.code], error.message);
 }
 
@@ -338,8 +338,8 @@ napi_value dequantize(napi_env env, napi_callback_info info) {
                                                           : LOWBIT_INT32;
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
-  if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size,
-                        isa.get(), &error) != LOWBIT_OK) {
+  if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size, isa.get(), &error) !=
+      LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
@@ -361,8 +361,8 @@ napi_value hadamard(napi_env env, napi_callback_info info) {
   lowbit_error error;
   if (lowbit_hadamard(static_cast<float*>(values.data), static_cast<int64_t>(numbers[0]),
                       static_cast<int64_t>(numbers[1]), static_cast<int32_t>(numbers[2]),
-                      static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0,
-                      isa.get(), &error) != LOWBIT_OK) {
+                      static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0, isa.get(),
+                      &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
@@ -376,7 +376,8 @@ bool optionalBytes(napi_env env, napi_value value, size_t least, Bytes* out) {
   return bytesOf(env, value, out) && out->size >= least;
 }
 
-// route(router: Float64Array of the numbers of lowbit_router, logits, tokens, bias?, resident?, isa, ids, weights, meanRange?)
+// route(router: Float64Array of the numbers of lowbit_router, logits, tokens, bias?, resident?, isa, ids, weights,
+// meanRange?)
 napi_value route(napi_env env, napi_callback_info info) {
   constexpr size_t kNumbers = 10;
   size_t count = 9;
@@ -410,15 +411,15 @@ napi_value route(napi_env env, napi_callback_info info) {
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
   if (lowbit_route(&args, static_cast<const float*>(logits.data), tokens, static_cast<const float*>(bias.data),
-                   static_cast<const int32_t*>(resident.data), isa.get(),
-                   static_cast<int32_t*>(ids.data), static_cast<float*>(weights.data),
-                   static_cast<float*>(meanRange.data), &error) != LOWBIT_OK) {
+                   static_cast<const int32_t*>(resident.data), isa.get(), static_cast<int32_t*>(ids.data),
+                   static_cast<float*>(weights.data), static_cast<float*>(meanRange.data), &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
 }
 
-// runExpert(shape: [width, hidden, activation, gated], bytes, x, rows: Int32Array, weights, outRows: Int32Array, out, isa)
+// runExpert(shape: [width, hidden, activation, gated], bytes, x, rows: Int32Array, weights, outRows: Int32Array, out,
+// isa)
 napi_value runExpert(napi_env env, napi_callback_info info) {
   size_t count = 8;
   napi_value arguments[8];

@@ -75,8 +75,8 @@ struct Read {
   void run() {
     size_t filled = 0;
     while (filled < bytes) {
-      const ssize_t count = ::pread(file->descriptor(), into + filled, bytes - filled,
-                                    static_cast<off_t>(offset + filled));
+      const ssize_t count =
+          ::pread(file->descriptor(), into + filled, bytes - filled, static_cast<off_t>(offset + filled));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) {
         error = std::strerror(errno);
@@ -119,15 +119,14 @@ napi_value allocatePages(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
   napi_get_value_double(env, argument, &bytes);
   const size_t size = static_cast<size_t>(bytes);
-  void* memory = size == 0 ? MAP_FAILED
-                           : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return fail(env, "out-of-memory", "Could not reserve " + std::to_string(size) + " bytes for experts.");
   }
   napi_value buffer;
   const auto release = [](napi_env, void* data, void* hint) { ::munmap(data, reinterpret_cast<size_t>(hint)); };
-  if (napi_create_external_arraybuffer(env, memory, size, release, reinterpret_cast<void*>(size), &buffer) !=
-      napi_ok) {
+  if (napi_create_external_arraybuffer(env, memory, size, release, reinterpret_cast<void*>(size), &buffer) != napi_ok) {
     ::munmap(memory, size);
     return fail(env, "engine-unavailable", "This runtime does not take memory of native code as an ArrayBuffer.");
   }
@@ -177,7 +176,8 @@ bool readArguments(napi_env env, napi_callback_info info, Read* read, napi_value
   for (int i = 0; i < 3; ++i) valid = valid && napi_get_value_double(env, arguments[1 + i], &numbers[i]) == napi_ok;
   napi_typedarray_type type;
   void* bytes = nullptr;
-  valid = valid && napi_get_typedarray_info(env, arguments[4], &type, &read->bytes, &bytes, nullptr, nullptr) == napi_ok &&
+  valid = valid &&
+          napi_get_typedarray_info(env, arguments[4], &type, &read->bytes, &bytes, nullptr, nullptr) == napi_ok &&
           type == napi_uint8_array;
   if (!valid || numbers[0] < 0 || numbers[1] < 0 || numbers[1] > static_cast<double>(read->bytes)) {
     fail(env, "invalid-argument", "Expected an open file, a range of it and room for it.");

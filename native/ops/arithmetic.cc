@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "ops.h"
-#include "real.h"
+#include "float-ops.h"
 #include "rows.h"
 #include "store.h"
 
@@ -40,9 +40,7 @@ class Binary : public Operator {
     return broadcastShape(label(), inputs[0], inputs[1]);
   }
 
-  size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override {
-    return 2 * rowBytes(output);
-  }
+  size_t scratchBytes(const std::vector<Shape>&, const Shape& output) const override { return 2 * rowBytes(output); }
 
   bool canBeEpilogue(const std::vector<Shape>& inputs) const override { return inputs[0] == inputs[1]; }
 
@@ -130,12 +128,12 @@ class Lookup : public Operator {
   std::vector<uint8_t> table_;
 };
 
-// int8 -> float32 through a table of 256 reals.
-class RealLookup : public Operator {
+// int8 -> float32 through a table of 256 floats.
+class FloatLookup : public Operator {
  public:
-  RealLookup(OpReader& reader, int64_t tableOffset) : Operator(reader.label()), table_(256) {
+  FloatLookup(OpReader& reader, int64_t tableOffset) : Operator(reader.label()), table_(256) {
     constexpr size_t kBytes = 256 * sizeof(float);
-    std::memcpy(table_.data(), reader.bytes("table of reals", tableOffset, kBytes, 4), kBytes);
+    std::memcpy(table_.data(), reader.bytes("table of floats", tableOffset, kBytes, 4), kBytes);
   }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
@@ -168,8 +166,8 @@ struct Target {
 float checkedMultiplier(const OpReader& reader, double multiplier) {
   const float value = static_cast<float>(multiplier);
   if (!std::isfinite(value)) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales, %g, exceeds the float32 range.",
-         reader.label().c_str(), multiplier);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales, %g, exceeds the float32 range.", reader.label().c_str(),
+         multiplier);
   }
   return value;
 }
@@ -203,38 +201,34 @@ BinaryKernel<AddArgs> sum(const Kernels& kernels) { return kernels.add; }
 }  // namespace
 
 std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kAdd, b, output);
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kAdd, b, output);
   return makeScaled(reader, a, b, output, sum, 1);
 }
 
 std::unique_ptr<Operator> makeSub(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kSub, b, output);
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kSub, b, output);
   return makeScaled(reader, a, b, output, sum, -1);
 }
 
 std::unique_ptr<Operator> makeMaximum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMaximum, b, output);
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMaximum, b, output);
   return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<true>; }, 1);
 }
 
 std::unique_ptr<Operator> makeMinimum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMinimum, b, output);
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMinimum, b, output);
   return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<false>; }, 1);
 }
 
 std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeRealBinary(reader, RealBinaryKind::kMul, b, output);
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMul, b, output);
   expectCodes(reader, a, b, output);
   Activation activation = reader.activation();
   const Target target(activation, output);
   const CodeRange range(activation.codeMin, activation.codeMax, target.zeroPoint);
   const double product = static_cast<double>(a.scale) * static_cast<double>(b.scale);
-  const MulArgs args{a.zeroPoint,
-                     b.zeroPoint,
-                     checkedMultiplier(reader, product / target.scale),
-                     range.low,
-                     range.high,
-                     target.zeroPoint,
+  const MulArgs args{a.zeroPoint, b.zeroPoint, checkedMultiplier(reader, product / target.scale),
+                     range.low,   range.high,  target.zeroPoint,
                      nullptr};
   return std::make_unique<Binary<MulArgs>>(
       reader, [](const Kernels& kernels) { return kernels.mul; }, args, std::move(activation.table));
@@ -242,9 +236,9 @@ std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tenso
 
 std::unique_ptr<Operator> makeLookup(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   const int32_t tableOffset = reader.word();
-  if (output.type == TensorType::kFloat32) return std::make_unique<RealLookup>(reader, tableOffset);
+  if (output.type == TensorType::kFloat32) return std::make_unique<FloatLookup>(reader, tableOffset);
   return std::make_unique<Lookup>(reader, reader.table(tableOffset));
 }
 

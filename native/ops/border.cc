@@ -13,7 +13,7 @@ void expectType(const OpReader& reader, const char* what, const Tensor& tensor, 
   }
 }
 
-void expectRealOrCodes(const OpReader& reader, const char* what, const Tensor& tensor) {
+void expectFloatOrCodes(const OpReader& reader, const char* what, const Tensor& tensor) {
   if (tensor.type != TensorType::kFloat32) expectType(reader, what, tensor, TensorType::kInt8);
 }
 

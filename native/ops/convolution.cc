@@ -29,8 +29,8 @@ Activation noActivation() {
   activation.codeMin = -128;
   activation.codeMax = 127;
   activation.preScale = 1;
-  activation.realMin = -std::numeric_limits<float>::infinity();
-  activation.realMax = std::numeric_limits<float>::infinity();
+  activation.floatMin = -std::numeric_limits<float>::infinity();
+  activation.floatMax = std::numeric_limits<float>::infinity();
   return activation;
 }
 
@@ -114,9 +114,9 @@ class Convolution : public Operator {
     const int64_t pixels = plan.pixels();
     const bool direct = !strips_ && taps() == 1 && geometry_.window.strideH == 1 && geometry_.window.strideW == 1 &&
                         plan.outH == plan.inH && plan.outW == plan.inW;
-    const Split split = splitWork(
-        SplitLimits{pixels, context.pool.threads(), static_cast<int64_t>(taps()) * depth() * geometry_.groups, maxRows(),
-                    matrices_[0].blocks().size(), geometry_.groups == 1 && geometry_.outChannels > 2 * pixels});
+    const Split split = splitWork(SplitLimits{
+        pixels, context.pool.threads(), static_cast<int64_t>(taps()) * depth() * geometry_.groups, maxRows(),
+        matrices_[0].blocks().size(), geometry_.groups == 1 && geometry_.outChannels > 2 * pixels});
     const OutputStage stage = stage_.output();
     const uint8_t* padding = input.padding ? input.padding : zeroRow_.data();
     context.pool.parallelFor(split.chunks(), [&](size_t chunk, int thread) {
@@ -178,8 +178,8 @@ class Convolution : public Operator {
   size_t pointerBytes() const { return sizeof(uint8_t*) * static_cast<size_t>(taps()) * maxRows(); }
   // Bounds the pointers that a chunk needs, and the real values that it makes: dynamic products pass over these again.
   int64_t maxRows() const {
-    constexpr int64_t kReals = 4096;
-    const int64_t most = toFloat_ ? kReals / std::min(geometry_.outChannels, PackedMatrix::kBlock) : 576;
+    constexpr int64_t kFloats = 4096;
+    const int64_t most = toFloat_ ? kFloats / std::min(geometry_.outChannels, PackedMatrix::kBlock) : 576;
     return std::clamp<int64_t>(16384 / taps(), kTileRows, std::max(most, kTileRows));
   }
 
@@ -209,8 +209,8 @@ class Depthwise : public Operator {
         toFloat_(output.type == TensorType::kFloat32),
         stage_(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes),
         zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
-        columnScratchBytes_(alignUp(
-            kernels.depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
+        columnScratchBytes_(
+            alignUp(kernels.depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
         packed_(kernels.packedDepthwiseBytes(channels, window.kernelH, window.kernelW)) {
     kernels.packDepthwise(filter, channels, window.kernelH, window.kernelW, stage_.from(0), packed_.data());
   }
@@ -325,8 +325,8 @@ class Linear : public Operator {
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape shape = inputs[0];
     if (shape.rank < 1 || shape.channels() != inFeatures_) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input features but the activation has shape %s.",
-           label().c_str(), inFeatures_, shape.toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input features but the activation has shape %s.", label().c_str(),
+           inFeatures_, shape.toString().c_str());
     }
     shape.dims[shape.rank - 1] = outFeatures_;
     return shape;
@@ -397,7 +397,7 @@ bool isPointwise(const Window& w) {
 
 std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeWideConv2D(reader, output);
+  if (input.type == TensorType::kInt16) return makeInt16Conv2D(reader, output);
   const bool dynamic = input.type == TensorType::kDynamicInt8;
   if (!dynamic) checkWeighted(reader, input, output);
   const Filter filter = dynamic ? reader.int8Filter() : reader.filter();
@@ -408,8 +408,8 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
   geometry.window = reader.window(false);
   const Activation activation = reader.activation();
   if (geometry.inChannels % geometry.groups != 0 || geometry.outChannels % geometry.groups != 0) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: %d groups do not divide %d input and %d output channels.",
-         reader.label().c_str(), geometry.groups, geometry.inChannels, geometry.outChannels);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %d groups do not divide %d input and %d output channels.", reader.label().c_str(),
+         geometry.groups, geometry.inChannels, geometry.outChannels);
   }
   const int64_t taps = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW;
   if (filter.format != WeightFormat::kInt8) {
@@ -423,18 +423,18 @@ std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, c
     return makeLowBitProduct(reader, kernels, geometry.window, geometry.inChannels, geometry.outChannels, filter,
                              activation, input, output);
   }
-  const int8_t* bytes =
-      filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
+  const int8_t* bytes = filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
   if (dynamic) {
-    checkGranularity(reader, input, input.granularity == Granularity::kSample ||
-                                        (input.granularity == Granularity::kRow && isPointwise(geometry.window)));
+    checkGranularity(reader, input,
+                     input.granularity == Granularity::kSample ||
+                         (input.granularity == Granularity::kRow && isPointwise(geometry.window)));
   }
   return makeConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
 }
 
 std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                         const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeWideDepthwise(reader, output);
+  if (input.type == TensorType::kInt16) return makeInt16Depthwise(reader, output);
   const bool dynamic = input.type == TensorType::kDynamicInt8;
   if (!dynamic) checkWeighted(reader, input, output);
   const Filter filter = reader.int8Filter();
@@ -464,13 +464,13 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
   for (int64_t t = 0; t < taps; ++t) {
     for (int32_t o = 0; o < outputs; ++o) transposed[o * taps + t] = bytes[t * outputs + o];
   }
-  return makeConvolution(reader, kernels, Convolution::Geometry{window, channels, outputs, channels},
-                         transposed.data(), filter, activation, input, output);
+  return makeConvolution(reader, kernels, Convolution::Geometry{window, channels, outputs, channels}, transposed.data(),
+                         filter, activation, input, output);
 }
 
 std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                      const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeWideLinear(reader, output);
+  if (input.type == TensorType::kInt16) return makeInt16Linear(reader, output);
   const bool dynamic = input.type == TensorType::kDynamicInt8;
   if (!dynamic) checkWeighted(reader, input, output);
   const Filter filter = dynamic ? reader.int8Filter() : reader.filter();

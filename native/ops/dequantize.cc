@@ -17,7 +17,8 @@ constexpr char kLabel[] = "PiDequant";
 constexpr int64_t kChunk = 1 << 16;
 // int8 codes before they become int32 elements.
 constexpr int kPiece = 2048;
-// Outputs from this size on go past the caches: they would not stay there, and a line would be read before it is written.
+// Outputs from this size on go past the caches: they would not stay there, and a line would be read before it is
+// written.
 constexpr size_t kStreamBytes = 16 << 20;
 
 // Buffers of 32-bit elements may end with a few bytes more.
@@ -35,9 +36,14 @@ LowBitMatrix checkedMatrix(const lowbit_matrix& given) {
     fail(LOWBIT_INVALID_ARGUMENT, "%s: expected at least one row and one element but received %d x %d.", kLabel,
          given.rows, given.depth);
   }
-  const MatrixParts parts{kLabel,      LOWBIT_INVALID_ARGUMENT, static_cast<WeightFormat>(given.format),
-                          given.rows,  given.depth,             given.group,
-                          given.unit,  given.levels};
+  const MatrixParts parts{kLabel,
+                          LOWBIT_INVALID_ARGUMENT,
+                          static_cast<WeightFormat>(given.format),
+                          given.rows,
+                          given.depth,
+                          given.group,
+                          given.unit,
+                          given.levels};
   LowBitMatrix matrix = shapedMatrix(parts);
   const size_t rows = static_cast<size_t>(matrix.rows);
   expectBytes("codes", given.code_bytes, rows * matrix.rowBytes());
@@ -75,8 +81,9 @@ void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit
     return;
   }
   if (!(scale > 0) || std::isinf(scale) || zeroPoint < -128 || zeroPoint > 127) {
-    fail(LOWBIT_INVALID_ARGUMENT, "%s: expected a positive scale and a zero point from -128 to 127 but received %g and %d.",
-         kLabel, static_cast<double>(scale), zeroPoint);
+    fail(LOWBIT_INVALID_ARGUMENT,
+         "%s: expected a positive scale and a zero point from -128 to 127 but received %g and %d.", kLabel,
+         static_cast<double>(scale), zeroPoint);
   }
   forTiles(matrix, [&](const Tile& tile) {
     uint8_t piece[kPiece];

@@ -1,5 +1,5 @@
-// QuantizeDynamic, and products of its codes: int8 activations whose scale and zero point fit the values at hand. No range
-// can cut off anything, and a group of small values keeps as many codes as one of large values.
+// QuantizeDynamic, and products of its codes: int8 activations whose scale and zero point fit the values at hand. No
+// range can cut off anything, and a group of small values keeps as many codes as one of large values.
 //
 // Yao et al. 2022, "ZeroQuant", section 4.2 (a scale for every token); ONNX DynamicQuantizeLinear (the whole tensor).
 #include "dynamic.h"
@@ -28,11 +28,14 @@ class QuantizeDynamic : public Operator {
     const Shape& shape = *context.inputs[0].shape;
     const DynamicGroups groups(context.output, granularity_);
     if (granularity_ == Granularity::kRow) {
-      forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-        context.kernels.dynamic->quantizeRows(context.inputs[0].floats() + first * shape.channels(),
-                                              static_cast<size_t>(rows), shape.channels(), context.output.row(first),
-                                              context.output.pitch(), groups.scale + first, groups.shift + first);
-      }, kChunkElements);
+      forRows(
+          context, shape,
+          [&](int64_t first, int64_t rows, int) {
+            context.kernels.dynamic->quantizeRows(
+                context.inputs[0].floats() + first * shape.channels(), static_cast<size_t>(rows), shape.channels(),
+                context.output.row(first), context.output.pitch(), groups.scale + first, groups.shift + first);
+          },
+          kChunkElements);
       return;
     }
     const int64_t samples = shape.samples();
@@ -84,10 +87,13 @@ class QuantizeDynamic : public Operator {
     const float* extrema = context.threadScratch<float>(0);
     const DynamicRange range = dynamicRange(extrema[0], extrema[1]);
     put(groups, sample, range);
-    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      kernels.quantize(values + first * channels, static_cast<size_t>(rows), channels, range, codes + first * pitch,
-                       pitch);
-    }, kChunkElements);
+    forRows(
+        context, shape,
+        [&](int64_t first, int64_t rows, int) {
+          kernels.quantize(values + first * channels, static_cast<size_t>(rows), channels, range, codes + first * pitch,
+                           pitch);
+        },
+        kChunkElements);
   }
 
   static void quantizeChannels(const RunContext& context, const Shape& shape, const float* values, uint8_t* codes,
@@ -103,17 +109,20 @@ class QuantizeDynamic : public Operator {
     for (size_t c = 0; c < channels; ++c) {
       put(groups, group + static_cast<int64_t>(c), dynamicRange(extrema[c], extrema[channels + c]));
     }
-    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      kernels.quantizeChannels(values + first * channels, static_cast<size_t>(rows), channels, groups.inverse + group,
-                               groups.zero + group, codes + first * pitch, pitch);
-    }, kChunkElements);
+    forRows(
+        context, shape,
+        [&](int64_t first, int64_t rows, int) {
+          kernels.quantizeChannels(values + first * channels, static_cast<size_t>(rows), channels,
+                                   groups.inverse + group, groups.zero + group, codes + first * pitch, pitch);
+        },
+        kChunkElements);
   }
 
   Granularity granularity_;
 };
 
-// Values that are known to lie on a grid, such as pixels: every sample has the grid's own codes, which lose nothing. Zero
-// need not be on the grid, as a scale and a zero point would have it.
+// Values that are known to lie on a grid, such as pixels: every sample has the grid's own codes, which lose nothing.
+// Zero need not be on the grid, as a scale and a zero point would have it.
 class QuantizeGrid : public Operator {
  public:
   QuantizeGrid(OpReader& reader, float first, float step)
@@ -133,8 +142,8 @@ class QuantizeGrid : public Operator {
     }
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
       context.kernels.dynamic->quantize(context.inputs[0].floats() + first * shape.channels(),
-                                        static_cast<size_t>(rows), shape.channels(), range_,
-                                        context.output.row(first), context.output.pitch());
+                                        static_cast<size_t>(rows), shape.channels(), range_, context.output.row(first),
+                                        context.output.pitch());
     });
   }
 
@@ -145,8 +154,7 @@ class QuantizeGrid : public Operator {
 
 class DynamicProduct : public Operator {
  public:
-  DynamicProduct(std::unique_ptr<Operator> product, DynamicStage stage, Granularity granularity,
-                 int32_t paddedChannels)
+  DynamicProduct(std::unique_ptr<Operator> product, DynamicStage stage, Granularity granularity, int32_t paddedChannels)
       : Operator(product->label()),
         product_(std::move(product)),
         stage_(std::move(stage)),
@@ -195,9 +203,7 @@ class DynamicProduct : public Operator {
                             shift + step * rows.first, step, bias, sums, stage_.low, stage_.high);
   }
 
-  size_t packedBytes() const override {
-    return product_->packedBytes() + 2 * sizeof(float) * stage_.bias.size();
-  }
+  size_t packedBytes() const override { return product_->packedBytes() + 2 * sizeof(float) * stage_.bias.size(); }
 
  private:
   // Each piece of the product is finished while it is in the cache.
@@ -224,7 +230,7 @@ class DynamicProduct : public Operator {
 
 DynamicStage::DynamicStage(OpReader& reader, const Filter& filter, const Activation& activation, const Tensor& output,
                            const std::vector<int64_t>& weightSums)
-    : bias(weightSums.size()), weightSums(weightSums.size()), low(activation.realMin), high(activation.realMax) {
+    : bias(weightSums.size()), weightSums(weightSums.size()), low(activation.floatMin), high(activation.floatMax) {
   expectType(reader, "output", output, TensorType::kFloat32);
   reader.expectNoTable(activation.table, "a float32 output");
   const int64_t bytes = 4 * static_cast<int64_t>(weightSums.size());

@@ -64,7 +64,7 @@ class Gather : public Operator {
 
 std::unique_ptr<Operator> makeGather(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectType(reader, "indices", input, TensorType::kInt32);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   const Filter filter = reader.filter();
   if (filter.biasOffset != -1) fail(LOWBIT_INVALID_PROGRAM, "%s: takes no bias.", reader.label().c_str());
   const int32_t rows = reader.word("rows", 1, kMaxFeatures);

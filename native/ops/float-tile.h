@@ -1,5 +1,5 @@
-// float32 activations times a tile of weights that is decoded piece by piece: each piece stays in the first level of cache
-// while it is multiplied with all rows of a block.
+// float32 activations times a tile of weights that is decoded piece by piece: each piece stays in the first level of
+// cache while it is multiplied with all rows of a block.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -51,7 +51,8 @@ struct FloatTile {
       }
     }
     for (int64_t m = 0; m < rows; ++m) {
-      for (int32_t n = 0; n < outputs; ++n) store(m, n, totalOf(sums + (m * kOutputs + n) * static_cast<int64_t>(kSums)));
+      for (int32_t n = 0; n < outputs; ++n)
+        store(m, n, totalOf(sums + (m * kOutputs + n) * static_cast<int64_t>(kSums)));
     }
   }
 };

@@ -11,9 +11,9 @@ namespace {
 constexpr int32_t kMaxExtent = 1 << 24;
 constexpr int32_t kFill = -1;
 
-// The input index along each axis of every output index, or kFill where no input element goes. The inner axes that nothing
-// happens to are one unit of memory; along the axis before them, units are copied in runs that lie side by side in the
-// input as well.
+// The input index along each axis of every output index, or kFill where no input element goes. The inner axes that
+// nothing happens to are one unit of memory; along the axis before them, units are copied in runs that lie side by side
+// in the input as well.
 class AxisGather : public Operator {
  public:
   AxisGather(OpReader& reader, const Tensor& input, uint8_t fill)
@@ -82,8 +82,8 @@ class AxisGather : public Operator {
   // Throws unless the input has this rank.
   void expectRank(const Shape& input, int rank) const {
     if (input.rank != rank) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected rank %d.", label().c_str(),
-           input.toString().c_str(), rank);
+      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected rank %d.", label().c_str(), input.toString().c_str(),
+           rank);
     }
   }
 
@@ -154,9 +154,8 @@ class Pad : public AxisGather {
       const int32_t before = amounts_.before[axis], after = amounts_.after[axis];
       const int64_t most = mode_ == PadMode::kReflect ? out.dims[axis] - 1 : out.dims[axis];
       if (mode_ != PadMode::kConstant && std::max(before, after) > most) {
-        fail(LOWBIT_INVALID_SHAPE, "%s: axis %d of shape %s can be mirrored by at most %lld, not %d.",
-             label().c_str(), axis, inputs[0].toString().c_str(), static_cast<long long>(most),
-             std::max(before, after));
+        fail(LOWBIT_INVALID_SHAPE, "%s: axis %d of shape %s can be mirrored by at most %lld, not %d.", label().c_str(),
+             axis, inputs[0].toString().c_str(), static_cast<long long>(most), std::max(before, after));
       }
       const int64_t extent = static_cast<int64_t>(out.dims[axis]) + before + after;
       if (extent > INT32_MAX) fail(LOWBIT_INVALID_SHAPE, "%s: the output is too large.", label().c_str());
@@ -193,7 +192,8 @@ class Slice : public AxisGather {
     int32_t begin, size, stride;  // size -1: to the end
   };
 
-  Slice(OpReader& reader, const Tensor& input, const std::vector<Range>& ranges) : AxisGather(reader, input, 0), ranges_(ranges) {}
+  Slice(OpReader& reader, const Tensor& input, const std::vector<Range>& ranges)
+      : AxisGather(reader, input, 0), ranges_(ranges) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape out = inputs[0];
@@ -223,11 +223,10 @@ class Slice : public AxisGather {
 
 class ResizeNearest : public AxisGather {
  public:
-  ResizeNearest(OpReader& reader, const Tensor& input, const Resize& resize) : AxisGather(reader, input, 0), resize_(resize) {}
+  ResizeNearest(OpReader& reader, const Tensor& input, const Resize& resize)
+      : AxisGather(reader, input, 0), resize_(resize) {}
 
-  Shape outputShape(const std::vector<Shape>& inputs) const override {
-    return resize_.outputShape(label(), inputs[0]);
-  }
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return resize_.outputShape(label(), inputs[0]); }
 
  protected:
   void fillTable(int axis, int32_t in, int32_t out, int32_t* table) const override {
@@ -242,7 +241,7 @@ class ResizeNearest : public AxisGather {
 }  // namespace
 
 std::unique_ptr<Operator> makePad(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   const auto mode = static_cast<PadMode>(reader.word("mode", 0, 2));
   const int32_t code = reader.word("code", -128, 127);
@@ -257,7 +256,7 @@ std::unique_ptr<Operator> makePad(OpReader& reader, const Tensor& input, const T
 }
 
 std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   std::vector<Slice::Range> ranges(static_cast<size_t>(reader.word("rank", 1, kMaxRank)));
   for (Slice::Range& range : ranges) {
@@ -270,7 +269,7 @@ std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const
 }
 
 std::unique_ptr<Operator> makeResizeNearest(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   return std::make_unique<ResizeNearest>(reader, input, Resize(reader));
 }

@@ -14,7 +14,7 @@ namespace {
 constexpr int32_t kMaxChannels = 1 << 20;
 constexpr int64_t kMaxMagnitude = 65536;
 
-struct WideFilter {
+struct Int16Filter {
   const int16_t* weights;
   std::vector<float> scales;  // padded to whole panels with zeros, as the bias
   std::vector<float> bias;
@@ -26,15 +26,14 @@ float readFloat(const uint8_t* bytes, int64_t index) {
   return value;
 }
 
-WideFilter readFilter(OpReader& reader, int64_t perOutput, int32_t outputs, int64_t weightOffset, int64_t biasOffset,
-                      int64_t scaleOffset) {
+Int16Filter readFilter(OpReader& reader, int64_t perOutput, int32_t outputs, int64_t weightOffset, int64_t biasOffset,
+                       int64_t scaleOffset) {
   if (perOutput * outputs > kMaxElements) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
-  WideFilter filter;
-  filter.weights =
-      reinterpret_cast<const int16_t*>(reader.bytes("filter", weightOffset, 2 * perOutput * outputs, 4));
+  Int16Filter filter;
+  filter.weights = reinterpret_cast<const int16_t*>(reader.bytes("filter", weightOffset, 2 * perOutput * outputs, 4));
   const uint8_t* scales = reader.bytes("filter scales", scaleOffset, 4ll * outputs, 4);
   const uint8_t* bias = biasOffset == -1 ? nullptr : reader.bytes("bias", biasOffset, 4ll * outputs, 4);
   const size_t padded = static_cast<size_t>(ceilDiv(outputs, kInt16Panel) * kInt16Panel);
@@ -44,9 +43,10 @@ WideFilter readFilter(OpReader& reader, int64_t perOutput, int32_t outputs, int6
     filter.scales[c] = readFloat(scales, c);
     if (bias) filter.bias[c] = readFloat(bias, c);
     if (!(filter.scales[c] > 0) || std::isinf(filter.scales[c]) || !std::isfinite(filter.bias[c])) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: output channel %d has scale %g and bias %g, expected finite numbers and a "
-           "positive scale.", reader.label().c_str(), c, static_cast<double>(filter.scales[c]),
-           static_cast<double>(filter.bias[c]));
+      fail(LOWBIT_INVALID_PROGRAM,
+           "%s: output channel %d has scale %g and bias %g, expected finite numbers and a "
+           "positive scale.",
+           reader.label().c_str(), c, static_cast<double>(filter.scales[c]), static_cast<double>(filter.bias[c]));
     }
   }
   return filter;
@@ -55,27 +55,28 @@ WideFilter readFilter(OpReader& reader, int64_t perOutput, int32_t outputs, int6
 void checkMagnitude(const std::string& label, int64_t magnitude, int32_t channel) {
   if (magnitude <= kMaxMagnitude) return;
   fail(LOWBIT_INVALID_PROGRAM,
-       "%s: the weights of output channel %d add up to %lld, more than %lld, and could overflow int32; convert the model "
+       "%s: the weights of output channel %d add up to %lld, more than %lld, and could overflow int32; convert the "
+       "model "
        "again with a wider filter scale.",
        label.c_str(), channel, static_cast<long long>(magnitude), static_cast<long long>(kMaxMagnitude));
 }
 
-struct RealRange {
+struct FloatRange {
   float low, high;
 };
 
-RealRange realRange(OpReader& reader, const Tensor& output) {
+FloatRange floatRange(OpReader& reader, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
   const Activation activation = reader.activation();
   reader.expectNoTable(activation.table, "a float32 output");
-  return RealRange{activation.realMin, activation.realMax};
+  return FloatRange{activation.floatMin, activation.floatMax};
 }
 
 // Ops over a window whose outputs are made in chunks of pixels of one sample.
-class WideWindowOp : public Operator {
+class Int16WindowOp : public Operator {
  public:
-  WideWindowOp(OpReader& reader, const Window& window, int32_t inChannels, int32_t outChannels, WideFilter filter,
-               const RealRange& range)
+  Int16WindowOp(OpReader& reader, const Window& window, int32_t inChannels, int32_t outChannels, Int16Filter filter,
+                const FloatRange& range)
       : Operator(reader.label()),
         window_(window),
         inChannels_(inChannels),
@@ -98,10 +99,10 @@ class WideWindowOp : public Operator {
   }
 
   void run(const RunContext& context) const override {
-    const Shape bytes = wideBytes(*context.inputs[0].shape);
+    const Shape bytes = int16Bytes(*context.inputs[0].shape);
     const View input{context.inputs[0].data, &bytes};
     const WindowPlan plan = planWindow(label(), window_, *context.inputs[0].shape);
-    const float* scales = wideScales(context.inputs[0]);
+    const float* scales = int16Scales(context.inputs[0]);
     const int64_t perSample = static_cast<int64_t>(plan.outH) * plan.outW;
     const int64_t step = std::min(maxRows(), std::max<int64_t>(6, ceilDiv(perSample, 4 * context.pool.threads())));
     const int64_t chunks = ceilDiv(perSample, step);
@@ -146,8 +147,8 @@ class WideWindowOp : public Operator {
   Window window_;
   int32_t inChannels_;
   int32_t outChannels_;
-  WideFilter filter_;
-  RealRange range_;
+  Int16Filter filter_;
+  FloatRange range_;
 
  private:
   size_t multiplierBytes() const { return alignUp(sizeof(float) * filter_.scales.size()); }
@@ -156,12 +157,12 @@ class WideWindowOp : public Operator {
   std::vector<int16_t> zeroRow_;
 };
 
-class WideConvolution : public WideWindowOp {
+class Int16Convolution : public Int16WindowOp {
  public:
   // weights [outChannels][taps][inChannels]
-  WideConvolution(OpReader& reader, const Window& window, int32_t inChannels, int32_t outChannels, WideFilter filter,
-                  const RealRange& range)
-      : WideWindowOp(reader, window, inChannels, outChannels, std::move(filter), range),
+  Int16Convolution(OpReader& reader, const Window& window, int32_t inChannels, int32_t outChannels, Int16Filter filter,
+                   const FloatRange& range)
+      : Int16WindowOp(reader, window, inChannels, outChannels, std::move(filter), range),
         pairs_(static_cast<int>(ceilDiv(inChannels, 2))),
         packed_(static_cast<size_t>(ceilDiv(outChannels, kInt16Panel)) * taps() * pairs_ * kInt16Panel * 2 *
                 sizeof(int16_t)) {
@@ -210,11 +211,11 @@ class WideConvolution : public WideWindowOp {
   PackedBytes packed_;
 };
 
-class WideDepthwise : public WideWindowOp {
+class Int16Depthwise : public Int16WindowOp {
  public:
   // weights [taps][channels]
-  WideDepthwise(OpReader& reader, const Window& window, int32_t channels, WideFilter filter, const RealRange& range)
-      : WideWindowOp(reader, window, channels, channels, std::move(filter), range),
+  Int16Depthwise(OpReader& reader, const Window& window, int32_t channels, Int16Filter filter, const FloatRange& range)
+      : Int16WindowOp(reader, window, channels, channels, std::move(filter), range),
         packed_(int16DepthwiseElements(taps(), channels) * sizeof(int16_t)) {
     int16_t* packed = reinterpret_cast<int16_t*>(packed_.data());
     for (int32_t c = 0; c < channels; ++c) {
@@ -253,9 +254,9 @@ class WideDepthwise : public WideWindowOp {
 };
 
 // A matrix product over the last axis: a 1x1 convolution whose pixels are all other axes but the samples.
-class WideLinear : public Operator {
+class Int16Linear : public Operator {
  public:
-  WideLinear(OpReader& reader, int32_t inFeatures, int32_t outFeatures, WideFilter filter, const RealRange& range)
+  Int16Linear(OpReader& reader, int32_t inFeatures, int32_t outFeatures, Int16Filter filter, const FloatRange& range)
       : Operator(reader.label()),
         inFeatures_(inFeatures),
         outFeatures_(outFeatures),
@@ -264,8 +265,8 @@ class WideLinear : public Operator {
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape shape = inputs[0];
     if (shape.rank < 1 || shape.channels() != inFeatures_) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input features but the activation has shape %s.",
-           label().c_str(), inFeatures_, shape.toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: filter has %d input features but the activation has shape %s.", label().c_str(),
+           inFeatures_, shape.toString().c_str());
     }
     shape.dims[shape.rank - 1] = outFeatures_;
     return shape;
@@ -290,7 +291,7 @@ class WideLinear : public Operator {
  private:
   int32_t inFeatures_;
   int32_t outFeatures_;
-  WideConvolution product_;
+  Int16Convolution product_;
 };
 
 // The words of a filter: weights, bias and scales, and the format, which is the caller's to choose by.
@@ -307,36 +308,36 @@ struct FilterWords {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeWideConv2D(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeInt16Conv2D(OpReader& reader, const Tensor& output) {
   const FilterWords words(reader);
   const int32_t inChannels = reader.word("input channels", 1, kMaxChannels);
   const int32_t outChannels = reader.word("output channels", 1, kMaxChannels);
   reader.word("groups", 1, 1);
   const Window window = reader.window(false);
-  const RealRange range = realRange(reader, output);
+  const FloatRange range = floatRange(reader, output);
   const int64_t perOutput = static_cast<int64_t>(window.kernelH) * window.kernelW * inChannels;
-  WideFilter filter = readFilter(reader, perOutput, outChannels, words.weights, words.bias, words.scales);
-  return std::make_unique<WideConvolution>(reader, window, inChannels, outChannels, std::move(filter), range);
+  Int16Filter filter = readFilter(reader, perOutput, outChannels, words.weights, words.bias, words.scales);
+  return std::make_unique<Int16Convolution>(reader, window, inChannels, outChannels, std::move(filter), range);
 }
 
-std::unique_ptr<Operator> makeWideDepthwise(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeInt16Depthwise(OpReader& reader, const Tensor& output) {
   const FilterWords words(reader);
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
   reader.word("channel multiplier", 1, 1);
   const Window window = reader.window(false);
-  const RealRange range = realRange(reader, output);
+  const FloatRange range = floatRange(reader, output);
   const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
-  WideFilter filter = readFilter(reader, taps, channels, words.weights, words.bias, words.scales);
-  return std::make_unique<WideDepthwise>(reader, window, channels, std::move(filter), range);
+  Int16Filter filter = readFilter(reader, taps, channels, words.weights, words.bias, words.scales);
+  return std::make_unique<Int16Depthwise>(reader, window, channels, std::move(filter), range);
 }
 
-std::unique_ptr<Operator> makeWideLinear(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeInt16Linear(OpReader& reader, const Tensor& output) {
   const FilterWords words(reader);
   const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
   const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
-  const RealRange range = realRange(reader, output);
-  WideFilter filter = readFilter(reader, inFeatures, outFeatures, words.weights, words.bias, words.scales);
-  return std::make_unique<WideLinear>(reader, inFeatures, outFeatures, std::move(filter), range);
+  const FloatRange range = floatRange(reader, output);
+  Int16Filter filter = readFilter(reader, inFeatures, outFeatures, words.weights, words.bias, words.scales);
+  return std::make_unique<Int16Linear>(reader, inFeatures, outFeatures, std::move(filter), range);
 }
 
 }  // namespace lowbit

@@ -6,21 +6,25 @@
 namespace lowbit {
 
 // The shape of the bytes.
-inline Shape wideBytes(const Shape& shape) {
+inline Shape int16Bytes(const Shape& shape) {
   Shape bytes = shape;
   if (bytes.rank == 0) bytes.rank = 1, bytes.dims[0] = 1;
   bytes.dims[bytes.rank - 1] *= 2;
   return bytes;
 }
 
-inline size_t widePitch(const Shape& shape) { return rowPitch(2 * shape.channels()); }
+inline size_t int16Pitch(const Shape& shape) { return rowPitch(2 * shape.channels()); }
 
-inline size_t wideCodeBytes(const Shape& shape) { return alignUp(static_cast<size_t>(shape.rows()) * widePitch(shape)); }
-
-inline size_t wideTensorBytes(const Shape& shape) {
-  return wideCodeBytes(shape) + sizeof(float) * static_cast<size_t>(shape.samples());
+inline size_t int16CodeBytes(const Shape& shape) {
+  return alignUp(static_cast<size_t>(shape.rows()) * int16Pitch(shape));
 }
 
-inline float* wideScales(const View& view) { return reinterpret_cast<float*>(view.data + wideCodeBytes(*view.shape)); }
+inline size_t int16TensorBytes(const Shape& shape) {
+  return int16CodeBytes(shape) + sizeof(float) * static_cast<size_t>(shape.samples());
+}
+
+inline float* int16Scales(const View& view) {
+  return reinterpret_cast<float*>(view.data + int16CodeBytes(*view.shape));
+}
 
 }  // namespace lowbit

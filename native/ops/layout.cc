@@ -119,8 +119,7 @@ class Concat : public Operator {
   int axisOf(const Shape& shape) const {
     const int axis = axis_ < 0 ? axis_ + shape.rank : axis_;
     if (axis < 0 || axis >= shape.rank) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: axis %d is outside shape %s.", label().c_str(), axis_,
-           shape.toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: axis %d is outside shape %s.", label().c_str(), axis_, shape.toString().c_str());
     }
     return axis;
   }
@@ -185,7 +184,7 @@ class Reshape : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makeConcat(OpReader& reader, const std::vector<Tensor>& inputs, const Tensor& output) {
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   for (const Tensor& input : inputs) expectType(reader, "input", input, output.type);
   const int axis = reader.word("axis", -kMaxRank, kMaxRank - 1);
   return std::make_unique<Concat>(reader, axis, inputs, output);

@@ -17,8 +17,8 @@ class LinearFloat : public Operator {
       : Operator(reader.label()),
         weights_(reader, filter, outFeatures, inFeatures),
         bias_(static_cast<size_t>(outFeatures)),
-        low_(activation.realMin),
-        high_(activation.realMax) {
+        low_(activation.floatMin),
+        high_(activation.floatMax) {
     if (filter.biasOffset == -1) return;
     std::memcpy(bias_.data(), reader.bytes("bias", filter.biasOffset, 4ll * outFeatures, 4), 4 * bias_.size());
     for (size_t n = 0; n < bias_.size(); ++n) {

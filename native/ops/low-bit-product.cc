@@ -26,8 +26,8 @@ class LowBitNumbers {
     }
     const int32_t zeroPoint = !table_.empty() ? activation.preZeroPoint : output.zeroPoint;
     const CodeRange range(activation.codeMin, activation.codeMax, zeroPoint);
-    stage_.low = toFloat ? activation.realMin : range.low;
-    stage_.high = toFloat ? activation.realMax : range.high;
+    stage_.low = toFloat ? activation.floatMin : range.low;
+    stage_.high = toFloat ? activation.floatMax : range.high;
     stage_.zeroPoint = toFloat ? 0 : zeroPoint;
     for (int32_t n = 0; n < matrix.rows; ++n) zero_[n] = sumOfZeros(matrix, n, input.zeroPoint);
     if (filter.biasOffset != -1) readBias(reader, filter.biasOffset, outScale);
@@ -140,8 +140,7 @@ class LowBitProduct : public Operator {
   void run(const RunContext& context) const override {
     const View& input = context.inputs[0];
     const WindowPlan plan = planWindow(label(), window_, *input.shape);
-    const bool direct =
-        window_.strideH == 1 && window_.strideW == 1 && plan.outH == plan.inH && plan.outW == plan.inW;
+    const bool direct = window_.strideH == 1 && window_.strideW == 1 && plan.outH == plan.inH && plan.outW == plan.inW;
     const Split split = splitWork(SplitLimits{plan.pixels(), context.pool.threads(), inChannels_, kMaxRows,
                                               blocks_.size(), outChannels_ > 2 * plan.pixels()});
     const LowBitStage stage = numbers_.output();

@@ -27,8 +27,8 @@ class BatchMatMul : public Operator {
         range_(activation.codeMin, activation.codeMax, zeroOut_),
         table_(activation.table) {
     if (!toFloat_) return;
-    range_.low = activation.realMin;
-    range_.high = activation.realMax;
+    range_.low = activation.floatMin;
+    range_.high = activation.floatMax;
   }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
@@ -41,9 +41,9 @@ class BatchMatMul : public Operator {
     if (a.rank < 2 || b.rank < 2) refuse();
     const Matrix left(a, transposeA_), right(b, transposeB_);
     if (left.columns != right.rows) refuse();
-    if (left.columns > kMostTerms) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: a sum of %d products could overflow int32, expected at most %d.",
-           label().c_str(), left.columns, kMostTerms);
+    if (left.columns > kMaxTerms) {
+      fail(LOWBIT_INVALID_SHAPE, "%s: a sum of %d products could overflow int32, expected at most %d.", label().c_str(),
+           left.columns, kMaxTerms);
     }
     Shape out;
     out.rank = std::max(a.rank, b.rank);
@@ -93,7 +93,7 @@ class BatchMatMul : public Operator {
 
  private:
   static constexpr int32_t kBlockRows = 32;
-  static constexpr int32_t kMostTerms = INT32_MAX / (255 * 255);
+  static constexpr int32_t kMaxTerms = INT32_MAX / (255 * 255);
 
   struct Matrix {
     int32_t rows, columns;
@@ -188,15 +188,14 @@ class Constant : public Operator {
 std::unique_ptr<Operator> makeBatchMatMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
   expectType(reader, "first input", a, TensorType::kInt8);
   expectType(reader, "second input", b, TensorType::kInt8);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   const bool transposeA = reader.word("transpose of the first input", 0, 1) == 1;
   const bool transposeB = reader.word("transpose of the second input", 0, 1) == 1;
   const Activation activation = reader.activation();
   const bool toFloat = output.type == TensorType::kFloat32;
   if (toFloat) reader.expectNoTable(activation.table, "a float32 output");
   const double outScale = toFloat ? 1.0 : activation.table.empty() ? output.scale : activation.preScale;
-  const float multiplier =
-      static_cast<float>(static_cast<double>(a.scale) * static_cast<double>(b.scale) / outScale);
+  const float multiplier = static_cast<float>(static_cast<double>(a.scale) * static_cast<double>(b.scale) / outScale);
   if (!std::isfinite(multiplier)) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales exceeds the float32 range.", reader.label().c_str());
   }

@@ -21,7 +21,9 @@ struct View {
   size_t pitch() const { return rowPitch(shape->channels()); }
   uint8_t* row(int64_t index) const { return data + static_cast<size_t>(index) * pitch(); }
   // A row of elements of so many bytes.
-  uint8_t* row(int64_t index, size_t bytes) const { return data + static_cast<size_t>(index) * rowBytes(*shape, bytes); }
+  uint8_t* row(int64_t index, size_t bytes) const {
+    return data + static_cast<size_t>(index) * rowBytes(*shape, bytes);
+  }
   float* floats() const { return reinterpret_cast<float*>(data); }
   int32_t* ints() const { return reinterpret_cast<int32_t*>(data); }
 };

@@ -39,21 +39,21 @@ std::unique_ptr<Operator> makeRotate(OpReader&, const Tensor& input, const Tenso
 std::unique_ptr<Operator> makeLinearFloat(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeGather(OpReader&, const Tensor& indices, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeInt16(OpReader&, const Tensor& input, const Tensor& output);
-std::unique_ptr<Operator> makeRealAffine(OpReader&, const Tensor& input, const Tensor& output);
-std::unique_ptr<Operator> makeRealFunction(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeFloatAffine(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeFloatFunction(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeDynamic(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeGrid(OpReader&, const Tensor& input, const Tensor& output);
-std::unique_ptr<Operator> makeRealGate(OpReader&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeFloatGate(OpReader&, const Tensor& input, const Tensor& output);
 
 // The same ops with an int16 input.
-std::unique_ptr<Operator> makeWideConv2D(OpReader&, const Tensor& output);
-std::unique_ptr<Operator> makeWideDepthwise(OpReader&, const Tensor& output);
-std::unique_ptr<Operator> makeWideLinear(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeInt16Conv2D(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeInt16Depthwise(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeInt16Linear(OpReader&, const Tensor& output);
 
 // Throws unless the tensor has the type.
 void expectType(const OpReader&, const char* what, const Tensor&, TensorType);
 // Throws unless the tensor is float32 or int8.
-void expectRealOrCodes(const OpReader&, const char* what, const Tensor&);
+void expectFloatOrCodes(const OpReader&, const char* what, const Tensor&);
 // Throws unless scale and zero point of both tensors are equal.
 void expectSameQuantization(const OpReader&, const Tensor& input, const Tensor& output);
 

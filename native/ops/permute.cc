@@ -131,8 +131,8 @@ class Transpose : public Permutation {
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     const Shape& in = inputs[0];
     if (static_cast<size_t>(in.rank) != axes_.size()) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected rank %zu.", label().c_str(),
-           in.toString().c_str(), axes_.size());
+      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected rank %zu.", label().c_str(), in.toString().c_str(),
+           axes_.size());
     }
     Shape out = in;
     for (int i = 0; i < out.rank; ++i) out.dims[i] = in.dims[axes_[i]];
@@ -160,12 +160,11 @@ class SpaceDepth : public Permutation {
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     const Shape& in = inputs[0];
     if (in.rank != 4) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected [batch, height, width, channels].",
-           label().c_str(), in.toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected [batch, height, width, channels].", label().c_str(),
+           in.toString().c_str());
     }
     const int64_t area = static_cast<int64_t>(block_) * block_;
-    const bool divides =
-        toSpace_ ? in.dims[3] % area == 0 : in.dims[1] % block_ == 0 && in.dims[2] % block_ == 0;
+    const bool divides = toSpace_ ? in.dims[3] % area == 0 : in.dims[1] % block_ == 0 && in.dims[2] % block_ == 0;
     const int64_t most = INT32_MAX / (toSpace_ ? block_ : area);
     if (!divides || (toSpace_ ? std::max(in.dims[1], in.dims[2]) : in.dims[3]) > most) {
       fail(LOWBIT_INVALID_SHAPE, "%s: blocks of %d x %d do not divide shape %s.", label().c_str(), block_, block_,
@@ -183,8 +182,8 @@ class SpaceDepth : public Permutation {
     const int64_t channels = (toSpace_ ? out : in).channels();
     const ByteStrides deep(depth, element()), wide(toSpace_ ? out : in, element());
     Loops loops;
-    const auto add = [&](int64_t extent, int64_t deepStride, int64_t wideStride) {
-      loops.add(extent, toSpace_ ? deepStride : wideStride, toSpace_ ? wideStride : deepStride);
+    const auto add = [&](int64_t extent, int64_t deepStride, int64_t int16Stride) {
+      loops.add(extent, toSpace_ ? deepStride : int16Stride, toSpace_ ? int16Stride : deepStride);
     };
     add(depth.dims[0], deep.of[0], wide.of[0]);
     add(depth.dims[1], deep.of[1], wide.of[1] * block_);
@@ -201,7 +200,7 @@ class SpaceDepth : public Permutation {
 };
 
 std::unique_ptr<Operator> makeSpaceDepth(OpReader& reader, const Tensor& input, const Tensor& output, bool toSpace) {
-  expectRealOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   return std::make_unique<SpaceDepth>(reader, input, reader.word("block size", 1, 1 << 15), toSpace);
 }
@@ -209,7 +208,7 @@ std::unique_ptr<Operator> makeSpaceDepth(OpReader& reader, const Tensor& input, 
 }  // namespace
 
 std::unique_ptr<Operator> makeTranspose(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
   const int rank = reader.word("rank", 1, kMaxRank);
   std::vector<int> axes(rank);

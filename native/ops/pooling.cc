@@ -1,6 +1,6 @@
 // QuantizedMaxPool and QuantizedAvgPool, strided and global.
 #include "ops.h"
-#include "real.h"
+#include "float-ops.h"
 #include "window.h"
 
 namespace lowbit {
@@ -70,8 +70,8 @@ class MaxPool : public Pool {
         high_(static_cast<uint8_t>(activation.codeMax + 128)) {}
 
  protected:
-  void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void*,
-              const View& output, int64_t pixel) const override {
+  void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void*, const View& output,
+              int64_t pixel) const override {
     kernels.maxRows(rows, count, channels, low_, high_, output.row(pixel));
   }
 
@@ -94,8 +94,8 @@ class AvgPool : public Pool {
         zeroOut_(output.zeroPoint),
         range_(activation.codeMin, activation.codeMax, output.zeroPoint) {
     if (!toFloat_) return;
-    range_.low = activation.realMin;
-    range_.high = activation.realMax;
+    range_.low = activation.floatMin;
+    range_.high = activation.floatMax;
   }
 
  protected:
@@ -108,14 +108,14 @@ class AvgPool : public Pool {
     const RescaleArgs args{zeroIn_, static_cast<float>(static_cast<double>(inScale_) / divisor), range_.low,
                            range_.high, zeroOut_};
     if (toFloat_) {
-      storeReals(sums, channels, count * zeroIn_, args, output.floats() + pixel * channels);
+      storeFloats(sums, channels, count * zeroIn_, args, output.floats() + pixel * channels);
     } else {
       kernels.rescaleSums(sums, channels, count * zeroIn_, args, output.row(pixel));
     }
   }
 
  private:
-  static void storeReals(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, float* out) {
+  static void storeFloats(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, float* out) {
     for (int c = 0; c < channels; ++c) {
       const float value = static_cast<float>(sums[c] - sumOfZeros) * args.multiplier;
       const float above = value > args.low ? value : args.low;
@@ -140,7 +140,7 @@ Activation clampOnly(OpReader& reader) {
 }  // namespace
 
 std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeRealMaxPool(reader, output);
+  if (input.type == TensorType::kFloat32) return makeFloatMaxPool(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
   expectSameQuantization(reader, input, output);
@@ -149,9 +149,9 @@ std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, con
 }
 
 std::unique_ptr<Operator> makeAvgPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeRealAvgPool(reader, output);
+  if (input.type == TensorType::kFloat32) return makeFloatAvgPool(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   const Window window = reader.window(true);
   return std::make_unique<AvgPool>(reader, window, clampOnly(reader), input, output);
 }

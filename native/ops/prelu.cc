@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "ops.h"
-#include "real.h"
+#include "float-ops.h"
 #include "rows.h"
 
 namespace lowbit {
@@ -21,8 +21,8 @@ class Prelu : public Operator {
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     if (static_cast<size_t>(inputs[0].channels()) != slopes_.size()) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu slopes but the activation has shape %s.", label().c_str(),
-           slopes_.size(), inputs[0].toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu slopes but the activation has shape %s.", label().c_str(), slopes_.size(),
+           inputs[0].toString().c_str());
     }
     return inputs[0];
   }
@@ -38,9 +38,12 @@ class Prelu : public Operator {
 
   void run(const RunContext& context) const override {
     const Shape& shape = *context.output.shape;
-    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      runRows(context.kernels, context.inputs, context.output, Rows{first, rows, 0, shape.channels()});
-    }, 16384);
+    forRows(
+        context, shape,
+        [&](int64_t first, int64_t rows, int) {
+          runRows(context.kernels, context.inputs, context.output, Rows{first, rows, 0, shape.channels()});
+        },
+        16384);
   }
 
   size_t packedBytes() const override { return slopes_.size() * sizeof(float); }
@@ -53,7 +56,7 @@ class Prelu : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makePrelu(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeRealPrelu(reader, output);
+  if (input.type == TensorType::kFloat32) return makeFloatPrelu(reader, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
   const int32_t channels = reader.word("channels", 1, kMaxChannels);

@@ -14,7 +14,7 @@ namespace {
 // Below this all values of a sample are taken for zero: the inverse of the scale would leave the float32 range.
 constexpr float kSmallest = 1e-30f;
 
-constexpr float kLargestCode = 32767.0f;
+constexpr float kMaxCode = 32767.0f;
 
 class QuantizeInt16 : public Operator {
  public:
@@ -30,27 +30,30 @@ class QuantizeInt16 : public Operator {
     const View& input = context.inputs[0];
     const Shape& shape = *input.shape;
     const int64_t samples = shape.samples(), perSample = shape.elements() / samples;
-    float* scales = wideScales(context.output);
+    float* scales = int16Scales(context.output);
     for (int64_t s = 0; s < samples; ++s) scales[s] = largest(context, input.floats() + s * perSample, perSample);
-    const size_t channels = shape.channels(), pitch = widePitch(shape) / sizeof(int16_t);
+    const size_t channels = shape.channels(), pitch = int16Pitch(shape) / sizeof(int16_t);
     const int64_t rowsPerSample = shape.rows() / samples;
-    forRows(context, shape, [&](int64_t first, int64_t rows, int thread) {
-      int16_t* spare = context.threadScratch<int16_t>(thread);
-      for (int64_t row = first, end; row < first + rows; row = end) {  // the rows of one sample at a time
-        end = std::min(first + rows, (row / rowsPerSample + 1) * rowsPerSample);
-        const float most = scales[row / rowsPerSample];
-        int16_t* codes = reinterpret_cast<int16_t*>(context.output.data) + row * pitch;
-        if (most < kSmallest) {
-          std::memset(codes, 0, static_cast<size_t>(end - row) * pitch * sizeof(int16_t));
-          continue;
-        }
-        int16_t* dense = pitch == channels ? codes : spare;
-        context.kernels.int16->quantize(input.floats() + row * channels, static_cast<size_t>(end - row) * channels,
-                                        kLargestCode / most, dense);
-        if (dense == spare) spread(dense, end - row, channels, codes, pitch);
-      }
-    }, kChunkElements);
-    for (int64_t s = 0; s < samples; ++s) scales[s] = scales[s] < kSmallest ? 1 : scales[s] / kLargestCode;
+    forRows(
+        context, shape,
+        [&](int64_t first, int64_t rows, int thread) {
+          int16_t* spare = context.threadScratch<int16_t>(thread);
+          for (int64_t row = first, end; row < first + rows; row = end) {  // the rows of one sample at a time
+            end = std::min(first + rows, (row / rowsPerSample + 1) * rowsPerSample);
+            const float most = scales[row / rowsPerSample];
+            int16_t* codes = reinterpret_cast<int16_t*>(context.output.data) + row * pitch;
+            if (most < kSmallest) {
+              std::memset(codes, 0, static_cast<size_t>(end - row) * pitch * sizeof(int16_t));
+              continue;
+            }
+            int16_t* dense = pitch == channels ? codes : spare;
+            context.kernels.int16->quantize(input.floats() + row * channels, static_cast<size_t>(end - row) * channels,
+                                            kMaxCode / most, dense);
+            if (dense == spare) spread(dense, end - row, channels, codes, pitch);
+          }
+        },
+        kChunkElements);
+    for (int64_t s = 0; s < samples; ++s) scales[s] = scales[s] < kSmallest ? 1 : scales[s] / kMaxCode;
   }
 
  private:

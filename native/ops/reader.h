@@ -19,8 +19,8 @@ struct Activation {
   std::vector<uint8_t> table;  // 256 unsigned codes by unsigned code, or empty
   float preScale;
   int32_t preZeroPoint;  // unsigned
-  float realMin;
-  float realMax;
+  float floatMin;
+  float floatMax;
 };
 
 struct Window {
@@ -161,8 +161,8 @@ class OpReader {
            static_cast<double>(a.preScale));
     }
     a.preZeroPoint = word("zero point before the table", -128, 127) + 128;
-    a.realMin = real("least output");
-    a.realMax = real("greatest output");
+    a.floatMin = real("least output");
+    a.floatMax = real("greatest output");
     return a;
   }
 

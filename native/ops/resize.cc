@@ -8,16 +8,14 @@ namespace {
 
 // With float32 operations, one rounding each, on x = (code - zero point) * scale:
 //   column = x[y0] + (x[y1] - x[y0]) * fractionY       value = column[x0] + (column[x1] - column[x0]) * fractionX
-// and the value is quantized as Quantize does it. Each row of the output needs two rows of reals, which the next row
+// and the value is quantized as Quantize does it. Each row of the output needs two rows of floats, which the next row
 // often needs again.
 class ResizeBilinear : public Operator {
  public:
   ResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output)
       : Operator(reader.label()), resize_(reader), input_(input), output_(output) {}
 
-  Shape outputShape(const std::vector<Shape>& inputs) const override {
-    return resize_.outputShape(label(), inputs[0]);
-  }
+  Shape outputShape(const std::vector<Shape>& inputs) const override { return resize_.outputShape(label(), inputs[0]); }
 
   size_t scratchBytes(const std::vector<Shape>& inputs, const Shape& output) const override {
     return columnBytes(output) + sizeof(float) * (3 * rowElements(inputs[0]) + rowElements(output));
@@ -35,7 +33,7 @@ class ResizeBilinear : public Operator {
       float* slots[2] = {column + rowElements(in), column + 2 * rowElements(in)};
       float* line = column + 3 * rowElements(in);
       int64_t held[2] = {-1, -1};  // the lines of the input that the slots hold: neighbours differ in parity
-      const auto reals = [&](int64_t at, int32_t y) {
+      const auto floats = [&](int64_t at, int32_t y) {
         if (input_.type == TensorType::kFloat32) {
           return context.inputs[0].floats() + at * static_cast<int64_t>(rowElements(in));
         }
@@ -47,8 +45,8 @@ class ResizeBilinear : public Operator {
       for (int64_t at = static_cast<int64_t>(chunk) * step; at < end; ++at) {
         const Resize::Between rows = resize_.between(static_cast<int32_t>(at % out.dims[1]), in.dims[1], out.dims[1]);
         const int64_t image = at / out.dims[1] * in.dims[1];
-        const float* above = reals(image + rows.first, rows.first);
-        const float* below = reals(image + rows.second, rows.second);
+        const float* above = floats(image + rows.first, rows.first);
+        const float* below = floats(image + rows.second, rows.second);
         for (size_t i = 0; i < rowElements(in); ++i) column[i] = above[i] + (below[i] - above[i]) * rows.fraction;
         const bool toCodes = output_.type == TensorType::kInt8;
         float* to = toCodes ? line : context.output.floats() + at * static_cast<int64_t>(rowElements(out));
@@ -90,7 +88,7 @@ class ResizeBilinear : public Operator {
     }
   }
 
-  void quantizeLine(const RunContext& context, int64_t line, const float* reals) const {
+  void quantizeLine(const RunContext& context, int64_t line, const float* floats) const {
     const View& output = context.output;
     const int32_t width = output.shape->dims[2];
     const size_t channels = output.shape->channels();
@@ -99,7 +97,7 @@ class ResizeBilinear : public Operator {
     const int32_t calls = dense ? 1 : width;
     const size_t count = dense ? channels * width : channels;
     for (int32_t i = 0; i < calls; ++i) {
-      context.kernels.quantize(reals + i * channels, count, output_.scale, output_.zeroPoint,
+      context.kernels.quantize(floats + i * channels, count, output_.scale, output_.zeroPoint,
                                codes + i * output.pitch());
     }
   }
@@ -112,8 +110,8 @@ class ResizeBilinear : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makeResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "output", output);
   return std::make_unique<ResizeBilinear>(reader, input, output);
 }
 

@@ -1,5 +1,5 @@
-// Rotate: a randomised block-Hadamard rotation along the last axis, so that a matrix whose rows were rotated alike gives
-// the same products (see rotation.h).
+// Rotate: a randomised block-Hadamard rotation along the last axis, so that a matrix whose rows were rotated alike
+// gives the same products (see rotation.h).
 #include "ops.h"
 #include "rotation.h"
 #include "rows.h"
@@ -91,8 +91,8 @@ void rotateRows(const RowKernels& kernels, float* values, int64_t rows, int64_t 
 }
 
 std::unique_ptr<Operator> makeRotate(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "output", output);
   const int32_t depth = reader.word("depth", 1, kMaxDepth);
   const int32_t block = reader.word("block", 2, kMaxRotationBlock);
   if (!isRotationBlock(block)) {

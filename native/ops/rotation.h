@@ -1,8 +1,8 @@
 // Randomised block-Hadamard rotations of rows: x' = H_b D x / sqrt(b) on every block of b elements.
 //
-// A row is cut into as many full blocks as fit and ever smaller powers of two (100 with blocks of 64: 64, 32, 4). D holds
-// the signs: element i is negated where bit i % 32 of the word floor(i / 32) is set, and word j is the finalizer of
-// MurmurHash3 of seed + 0x9e3779b9 * (j + 1) modulo 2^32. H_b is the Walsh-Hadamard matrix; as it is symmetric and
+// A row is cut into as many full blocks as fit and ever smaller powers of two (100 with blocks of 64: 64, 32, 4). D
+// holds the signs: element i is negated where bit i % 32 of the word floor(i / 32) is set, and word j is the finalizer
+// of MurmurHash3 of seed + 0x9e3779b9 * (j + 1) modulo 2^32. H_b is the Walsh-Hadamard matrix; as it is symmetric and
 // H_b H_b = b, the inverse is D H_b / sqrt(b).
 #pragma once
 #include <algorithm>

@@ -39,7 +39,7 @@ class Softmax : public Operator {
         if (fromCodes_) {
           exponentialsOfCodes(input.row(row), channels, values);
         } else {
-          exponentialsOfReals(input.floats() + row * channels, channels, values);
+          exponentialsOfFloats(input.floats() + row * channels, channels, values);
         }
         divideBySum(values, channels);
         if (toCodes_) context.kernels.quantize(values, channels, scale_, zeroPoint_, context.output.row(row));
@@ -53,7 +53,7 @@ class Softmax : public Operator {
     for (int32_t i = 0; i < count; ++i) out[i] = exponentials_[max - codes[i]];
   }
 
-  static void exponentialsOfReals(const float* values, int32_t count, float* out) {
+  static void exponentialsOfFloats(const float* values, int32_t count, float* out) {
     float max = values[0];
     for (int32_t i = 1; i < count; ++i) max = values[i] > max ? values[i] : max;
     for (int32_t i = 0; i < count; ++i) out[i] = expOfNonPositive(values[i] - max);
@@ -75,8 +75,8 @@ class Softmax : public Operator {
 }  // namespace
 
 std::unique_ptr<Operator> makeSoftmax(OpReader& reader, const Tensor& input, const Tensor& output) {
-  expectRealOrCodes(reader, "input", input);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "input", input);
+  expectFloatOrCodes(reader, "output", output);
   return std::make_unique<Softmax>(reader, input, output);
 }
 

@@ -5,8 +5,8 @@
 
 namespace lowbit {
 
-// The same bits as the kernels' store (see isa/kernels.h): clamp, round half to even, add the zero point. What 1.5 * 2^23
-// is added to has no fraction left, rounded half to even.
+// The same bits as the kernels' store (see isa/kernels.h): clamp, round half to even, add the zero point. What 1.5 *
+// 2^23 is added to has no fraction left, rounded half to even.
 inline uint8_t codeOf(float value, float low, float high, int32_t zeroPoint) {
   constexpr float kRound = 12582912.0f;
   const float above = value > low ? value : low;

@@ -32,8 +32,8 @@ StoredRows::StoredRows(OpReader& reader, const Filter& filter, int32_t rows, int
   std::memcpy(scales_.data(), reader.bytes("filter scales", filter.scaleOffset, 4ll * rows, 4), 4 * scales_.size());
   for (int32_t row = 0; row < rows; ++row) {
     if (!(scales_[row] > 0) || std::isinf(scales_[row])) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: filter scale %d is %g, expected a positive number.", reader.label().c_str(), row,
-           static_cast<double>(scales_[row]));
+      fail(LOWBIT_INVALID_PROGRAM, "%s: filter scale %d is %g, expected a positive number.", reader.label().c_str(),
+           row, static_cast<double>(scales_[row]));
     }
   }
 }

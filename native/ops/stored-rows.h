@@ -1,5 +1,5 @@
-// Rows of weights that are read as numbers: of 2, 3 or 4 bits, or int8 with one scale a row. They stay as they are stored
-// and are decoded where they are needed, a tile at a time.
+// Rows of weights that are read as numbers: of 2, 3 or 4 bits, or int8 with one scale a row. They stay as they are
+// stored and are decoded where they are needed, a tile at a time.
 #pragma once
 #include <vector>
 
@@ -22,7 +22,9 @@ class StoredRows {
 
   int32_t rows() const { return matrix_.rows; }
   int32_t depth() const { return matrix_.depth; }
-  size_t bytes() const { return codes_.bytes() + sizeof(float) * scales_.size() + sizeof(uint16_t) * groupScales_.size(); }
+  size_t bytes() const {
+    return codes_.bytes() + sizeof(float) * scales_.size() + sizeof(uint16_t) * groupScales_.size();
+  }
 
   // As `decode` of rows.h; an int8 weight is (float)code * scale.
   void decode(const Kernels& kernels, const Tile& tile, float* out, size_t stride) const;

@@ -1,6 +1,7 @@
-// The windows of a convolution over few channels. Every row of the input is copied once, without the bytes that lie between
-// its pixels and with the padding beside it, so that a row of a kernel sees neighbouring bytes: it is one tap of
-// kernelW * channels, where pixel by pixel it would be kernelW taps that fill a fraction of a step of the product each.
+// The windows of a convolution over few channels. Every row of the input is copied once, without the bytes that lie
+// between its pixels and with the padding beside it, so that a row of a kernel sees neighbouring bytes: it is one tap
+// of kernelW * channels, where pixel by pixel it would be kernelW taps that fill a fraction of a step of the product
+// each.
 #pragma once
 #include <cstring>
 
@@ -10,11 +11,11 @@ namespace lowbit {
 
 class Strips {
  public:
-  static constexpr int32_t kMostChannels = 4;  // up to which pixels are `kMostChannels` bytes apart
+  static constexpr int32_t kMaxChannels = 4;  // up to which pixels are `kMaxChannels` bytes apart
 
   static bool serve(const Window& w, int32_t channels) {
-    return channels <= kMostChannels && w.kernelW > 1 && w.strideW <= w.kernelW && w.dilationH == 1 &&
-           w.dilationW == 1 && std::max(w.kernelH, w.kernelW) <= kMostKernel;
+    return channels <= kMaxChannels && w.kernelW > 1 && w.strideW <= w.kernelW && w.dilationH == 1 &&
+           w.dilationW == 1 && std::max(w.kernelH, w.kernelW) <= kMaxKernel;
   }
 
   // For up to `count` neighbouring output pixels.
@@ -59,7 +60,7 @@ class Strips {
   }
 
  private:
-  static constexpr int32_t kMostKernel = 32;  // bounds the scratch
+  static constexpr int32_t kMaxKernel = 32;  // bounds the scratch
   static constexpr size_t kOverRead = 64;
 
   struct Columns {
@@ -75,7 +76,7 @@ class Strips {
 
   // Every pixel is copied with the bytes after it, which the next one takes the place of.
   static size_t stripBytes(const WindowPlan& plan, int64_t columns) {
-    return static_cast<size_t>(columns) * plan.channels + kMostChannels;
+    return static_cast<size_t>(columns) * plan.channels + kMaxChannels;
   }
 
   static void copy(const WindowPlan& plan, const uint8_t* row, const Columns& columns, uint8_t zero, uint8_t* out) {
@@ -83,9 +84,9 @@ class Strips {
     const int64_t end = std::clamp<int64_t>(plan.inW - columns.first, before, columns.count);
     std::memset(out, zero, static_cast<size_t>(before) * plan.channels);
     uint8_t* to = out + before * plan.channels;
-    const uint8_t* from = row + (columns.first + before) * kMostChannels;
-    for (int64_t x = before; x < end; ++x, to += plan.channels, from += kMostChannels) {
-      std::memcpy(to, from, kMostChannels);
+    const uint8_t* from = row + (columns.first + before) * kMaxChannels;
+    for (int64_t x = before; x < end; ++x, to += plan.channels, from += kMaxChannels) {
+      std::memcpy(to, from, kMaxChannels);
     }
     std::memset(to, zero, static_cast<size_t>(columns.count - end) * plan.channels);
   }

@@ -10,9 +10,9 @@ constexpr int32_t kMaxChannels = 1 << 20;
 constexpr int32_t kMaxExtent = 1 << 24;
 
 // Input pixel i spreads over the outputs i * stride + k - padding, k < kernel. Seen from output o, with
-// o + padding = q * stride + p, that is a sum over the taps k = p + j * stride of input q - j. So the outputs of one phase
-// p (one a row and one a column) are a convolution of stride 1 with every stride-th tap: a GEMM whose output rows lie
-// `stride` pixels apart.
+// o + padding = q * stride + p, that is a sum over the taps k = p + j * stride of input q - j. So the outputs of one
+// phase p (one a row and one a column) are a convolution of stride 1 with every stride-th tap: a GEMM whose output rows
+// lie `stride` pixels apart.
 class TransposedConvolution : public Operator {
  public:
   struct Geometry {
@@ -23,8 +23,7 @@ class TransposedConvolution : public Operator {
 
   // filter [outChannels][kernelH][kernelW][inChannels]
   TransposedConvolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
-                        const Filter& offsets, const Activation& activation, const Tensor& input,
-                        const Tensor& output)
+                        const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         geometry_(geometry),
         toFloat_(output.type == TensorType::kFloat32),
@@ -80,8 +79,8 @@ class TransposedConvolution : public Operator {
     PackedMatrix matrix;
     size_t scratchBytes;
 
-    Phase(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter, int32_t y, int32_t x,
-          const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+    Phase(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter, int32_t y,
+          int32_t x, const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
         : tapsY(y),
           tapsX(x),
           stage(makeStage(reader, geometry, filter, y * x, offsets, activation, input, output)),
@@ -134,10 +133,10 @@ class TransposedConvolution : public Operator {
            geometry_.inChannels, in.toString().c_str());
     }
     const Window& w = geometry_.window;
-    const Shape out{4,
-                    {in.dims[0], extent(geometry_.outH, in.dims[1], w.kernelH, w.strideH, w.top + w.bottom),
-                     extent(geometry_.outW, in.dims[2], w.kernelW, w.strideW, w.left + w.right),
-                     geometry_.outChannels}};
+    const Shape out{
+        4,
+        {in.dims[0], extent(geometry_.outH, in.dims[1], w.kernelH, w.strideH, w.top + w.bottom),
+         extent(geometry_.outW, in.dims[2], w.kernelW, w.strideW, w.left + w.right), geometry_.outChannels}};
     const WindowPlan plan = planWindow(label(), w, out);
     if (plan.outH != in.dims[1] || plan.outW != in.dims[2]) {
       fail(LOWBIT_INVALID_SHAPE, "%s: a convolution of %d x %d pixels gives %d x %d, but the activation has shape %s.",
@@ -223,7 +222,7 @@ class TransposedConvolution : public Operator {
 std::unique_ptr<Operator> makeTransposedConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
                                                const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
-  expectRealOrCodes(reader, "output", output);
+  expectFloatOrCodes(reader, "output", output);
   const Filter filter = reader.int8Filter();
   TransposedConvolution::Geometry geometry;
   geometry.inChannels = reader.word("input channels", 1, kMaxChannels);

@@ -49,8 +49,8 @@ class ChannelStage {
     }
     const int32_t zeroPoint = hasTable ? activation.preZeroPoint : output.zeroPoint;
     const CodeRange range(activation.codeMin, activation.codeMax, zeroPoint);
-    stage_.low = toFloat ? activation.realMin : range.low;
-    stage_.high = toFloat ? activation.realMax : range.high;
+    stage_.low = toFloat ? activation.floatMin : range.low;
+    stage_.high = toFloat ? activation.floatMax : range.high;
     stage_.zeroPoint = toFloat ? 0 : zeroPoint;
     stage_.bounded = bounded;
   }
@@ -89,8 +89,7 @@ class PackedMatrix {
       const int32_t count = std::min(kBlock, outputs - first);
       blocks_.push_back(Block{first, count, packed_.block(blocks_.size())});
       kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, count, taps, depth,
-                       ChannelConstants{constants.bias + first, constants.multiplier + first},
-                       blocks_.back().packed);
+                       ChannelConstants{constants.bias + first, constants.multiplier + first}, blocks_.back().packed);
     }
   }
 
@@ -132,8 +131,8 @@ struct SplitLimits {
 
 constexpr int64_t kTileRows = 12;  // a multiple of the tile heights of most kernels
 
-// By rows: the filter passes through every core's cache, each core's rows stay in it from op to op. By blocks of outputs
-// where the filter is the larger one, so that each core reads its own part alone.
+// By rows: the filter passes through every core's cache, each core's rows stay in it from op to op. By blocks of
+// outputs where the filter is the larger one, so that each core reads its own part alone.
 inline Split splitWork(const SplitLimits& limits) {
   constexpr int64_t kCacheBytes = 128 * 1024;  // the input of a chunk, in the level-2 cache
   constexpr int64_t kChunksPerThread = 4;

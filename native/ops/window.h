@@ -46,10 +46,10 @@ inline WindowPlan planWindow(const std::string& label, const Window& w, const Sh
   if (w.global()) return plan;
   plan.kernelH = w.kernelH;
   plan.kernelW = w.kernelW;
-  plan.outH = outputExtent(label, "height", in.dims[1], w.kernelH, w.strideH, w.dilationH, w.mode, w.top, w.bottom,
-                           &plan.top);
-  plan.outW = outputExtent(label, "width", in.dims[2], w.kernelW, w.strideW, w.dilationW, w.mode, w.left, w.right,
-                           &plan.left);
+  plan.outH =
+      outputExtent(label, "height", in.dims[1], w.kernelH, w.strideH, w.dilationH, w.mode, w.top, w.bottom, &plan.top);
+  plan.outW =
+      outputExtent(label, "width", in.dims[2], w.kernelW, w.strideW, w.dilationW, w.mode, w.left, w.right, &plan.left);
   return plan;
 }
 
@@ -57,8 +57,8 @@ inline Shape outputOf(const WindowPlan& plan, int32_t channels) {
   return Shape{4, {plan.batch, plan.outH, plan.outW, channels}};
 }
 
-// Pointers to the rows below `count` output pixels from `first` on: pointers[tap * count + m], `padding` where a tap lies
-// outside of the input.
+// Pointers to the rows below `count` output pixels from `first` on: pointers[tap * count + m], `padding` where a tap
+// lies outside of the input.
 inline void gatherRows(const WindowPlan& plan, const Window& w, const View& input, int64_t first, int count,
                        const uint8_t* padding, const uint8_t** pointers) {
   const size_t pitch = input.pitch();

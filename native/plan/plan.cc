@@ -15,7 +15,7 @@ constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
-  if (tensor.type == TensorType::kInt16) return wideTensorBytes(shape);
+  if (tensor.type == TensorType::kInt16) return int16TensorBytes(shape);
   if (tensor.type == TensorType::kDynamicInt8) return dynamicTensorBytes(shape, tensor.granularity);
   return static_cast<size_t>(shape.elements()) * 4;
 }
@@ -80,8 +80,7 @@ std::vector<Shape> decodeShapes(const int32_t* words, size_t wordCount, size_t c
   return shapes;
 }
 
-Plan::Plan(const Program& program, std::vector<Shape> inputShapes)
-    : shapes_(program.tensors.size()) {
+Plan::Plan(const Program& program, std::vector<Shape> inputShapes) : shapes_(program.tensors.size()) {
   for (size_t i = 0; i < inputShapes.size(); ++i) {
     const Shape& shape = inputShapes[i];
     const std::string what = "Input " + std::to_string(i);
@@ -206,8 +205,8 @@ void Plan::run(const Program& program, const Kernels& kernels, const void* const
       epilogue = Epilogue{next.op.get(), epilogueArguments_.data()};
     }
     const Clock::time_point start = profile ? Clock::now() : Clock::time_point();
-    step.op->run(RunContext{kernels, pool, arguments_.data(), views_[action.output], scratch_.data(),
-                            scratchPerThread_, epilogue});
+    step.op->run(RunContext{kernels, pool, arguments_.data(), views_[action.output], scratch_.data(), scratchPerThread_,
+                            epilogue});
     if (profile) {
       profile->nanoseconds[action.step] += std::chrono::duration<double, std::nano>(Clock::now() - start).count();
     }

@@ -40,11 +40,11 @@ class Plan {
   void planMemory(const Program& program);
 
   std::vector<int32_t> inputWords_;
-  std::vector<Shape> shapes_;    // by tensor
+  std::vector<Shape> shapes_;  // by tensor
   PackedBytes arena_;
   size_t scratchPerThread_ = 0;
   PackedBytes scratch_;
-  std::vector<View> views_;      // by tensor
+  std::vector<View> views_;  // by tensor
   std::vector<Action> actions_;
   std::vector<View> arguments_;          // inputs of the step at hand
   std::vector<View> epilogueArguments_;  // inputs of its epilogue

@@ -30,9 +30,8 @@ double fastest(const ThreadPool::Lease& pool, int trials, Body&& body) {
   double best = 1e9;
   for (int trial = 0; trial < trials; ++trial) {
     const Clock::time_point start = Clock::now();
-    pool.parallelFor(static_cast<size_t>(pool.threads()), [&](size_t chunk, int) {
-      sink.fetch_add(body(chunk), std::memory_order_relaxed);
-    });
+    pool.parallelFor(static_cast<size_t>(pool.threads()),
+                     [&](size_t chunk, int) { sink.fetch_add(body(chunk), std::memory_order_relaxed); });
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
   }
   return best;
@@ -49,8 +48,7 @@ MachineLimits measureLimits(const Kernels& kernels) {
   std::vector<uint8_t> storage(share * threads + 64, 1);
   uint8_t* data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
 
-  const double multiplying =
-      fastest(pool, kTrials, [&](size_t) { return probe.multiply(data, kRounds); });
+  const double multiplying = fastest(pool, kTrials, [&](size_t) { return probe.multiply(data, kRounds); });
   const double l2 = fastest(pool, kTrials, [&](size_t thread) {
     uint32_t sum = 0;
     for (int pass = 0; pass < kL2Passes; ++pass) {
@@ -58,8 +56,8 @@ MachineLimits measureLimits(const Kernels& kernels) {
     }
     return static_cast<int32_t>(sum);
   });
-  const double dram = fastest(pool, kDramTrials,
-                              [&](size_t thread) { return probe.read(data + thread * share, share); });
+  const double dram =
+      fastest(pool, kDramTrials, [&](size_t thread) { return probe.read(data + thread * share, share); });
   const double l2Stores = fastest(pool, kTrials, [&](size_t thread) {
     for (int pass = 0; pass < kL2Passes; ++pass) probe.store(data + thread * share, kL2Bytes);
     return 0;
@@ -70,8 +68,7 @@ MachineLimits measureLimits(const Kernels& kernels) {
   });
   const double all = static_cast<double>(threads);
   return {all * static_cast<double>(kRounds * probe.macs) / multiplying,
-          all * static_cast<double>(kL2Passes * kL2Bytes) / l2,
-          static_cast<double>(share * threads) / dram,
+          all * static_cast<double>(kL2Passes * kL2Bytes) / l2, static_cast<double>(share * threads) / dram,
           all * static_cast<double>(kL2Passes * kL2Bytes) / l2Stores,
           static_cast<double>(share * threads) / dramStores};
 }

@@ -47,17 +47,17 @@ enum Kind : int32_t {
   kLinearFloat,
   kGather,
   kQuantizeInt16 = 40,
-  kRealAffine,
-  kRealFunction,
-  kRealGate,
+  kFloatAffine,
+  kFloatFunction,
+  kFloatGate,
   kQuantizeDynamic,
   kQuantizeGrid,
 };
 
 struct KindRow {
   const char* name;  // for messages
-  size_t leastInputs = 1;
-  size_t mostInputs = 1;
+  size_t minInputs = 1;
+  size_t maxInputs = 1;
 };
 
 constexpr size_t kAnyNumber = SIZE_MAX;
@@ -98,14 +98,14 @@ constexpr KindRow kKinds[] = {
 };
 
 // By kind, from 40: what layers on real values need.
-constexpr KindRow kWideKinds[] = {{"QuantizeInt16"}, {"RealAffine"},      {"RealFunction"},
-                                  {"RealGate"},      {"QuantizeDynamic"}, {"QuantizeGrid"}};
+constexpr KindRow kInt16Kinds[] = {{"QuantizeInt16"}, {"FloatAffine"},     {"FloatFunction"},
+                                   {"FloatGate"},     {"QuantizeDynamic"}, {"QuantizeGrid"}};
 constexpr int32_t kFirstWideKind = 40;
 
 const KindRow* kindRow(int32_t kind) {
   if (kind >= 1 && static_cast<size_t>(kind) <= std::size(kKinds)) return &kKinds[kind - 1];
-  const bool wide = kind >= kFirstWideKind && static_cast<size_t>(kind - kFirstWideKind) < std::size(kWideKinds);
-  return wide ? &kWideKinds[kind - kFirstWideKind] : nullptr;
+  const bool wide = kind >= kFirstWideKind && static_cast<size_t>(kind - kFirstWideKind) < std::size(kInt16Kinds);
+  return wide ? &kInt16Kinds[kind - kFirstWideKind] : nullptr;
 }
 
 // A cursor over the words of the whole program.
@@ -215,9 +215,9 @@ std::vector<int> decodeIds(Words& words, size_t tensors, const char* what) {
 std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Kernels& kernels,
                                        const std::vector<Tensor>& inputs, const Tensor& output) {
   const KindRow& row = *kindRow(kind);
-  if (inputs.size() < row.leastInputs || inputs.size() > row.mostInputs) {
+  if (inputs.size() < row.minInputs || inputs.size() > row.maxInputs) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %s%zu.", reader.label().c_str(), inputs.size(),
-         row.mostInputs == kAnyNumber ? "at least " : "", row.leastInputs);
+         row.maxInputs == kAnyNumber ? "at least " : "", row.minInputs);
   }
   switch (kind) {
     case kQuantize: return makeQuantize(reader, inputs[0], output);
@@ -251,9 +251,9 @@ std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Ker
     case kRotate: return makeRotate(reader, inputs[0], output);
     case kLinearFloat: return makeLinearFloat(reader, inputs[0], output);
     case kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
-    case kRealAffine: return makeRealAffine(reader, inputs[0], output);
-    case kRealFunction: return makeRealFunction(reader, inputs[0], output);
-    case kRealGate: return makeRealGate(reader, inputs[0], output);
+    case kFloatAffine: return makeFloatAffine(reader, inputs[0], output);
+    case kFloatFunction: return makeFloatFunction(reader, inputs[0], output);
+    case kFloatGate: return makeFloatGate(reader, inputs[0], output);
     case kQuantizeDynamic: return makeQuantizeDynamic(reader, inputs[0], output);
     case kQuantizeGrid: return makeQuantizeGrid(reader, inputs[0], output);
     default: return makeGather(reader, inputs[0], output);
@@ -322,8 +322,8 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
   const size_t outputCount = words.takeCount("outputs");
   words.take("header");
   if (inputCount == 0 || outputCount == 0) {
-    fail(LOWBIT_INVALID_PROGRAM, "The program has %zu inputs and %zu outputs, expected at least 1 of each.",
-         inputCount, outputCount);
+    fail(LOWBIT_INVALID_PROGRAM, "The program has %zu inputs and %zu outputs, expected at least 1 of each.", inputCount,
+         outputCount);
   }
 
   Program program;

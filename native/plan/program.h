@@ -22,9 +22,9 @@ enum class Granularity : int32_t { kSample = 0, kRow = 1, kChannel = 2 };
 struct Tensor {
   TensorType type = TensorType::kFloat32;
   float scale = 1;
-  int32_t zeroPoint = 0;  // unsigned code: the program's zero point + 128
+  int32_t zeroPoint = 0;                           // unsigned code: the program's zero point + 128
   Granularity granularity = Granularity::kSample;  // of dynamic int8 codes, in the place of a zero point
-  Shape declared;         // -1: known when planned
+  Shape declared;                                  // -1: known when planned
 };
 
 // Element bytes at the border of the program (int8 codes cross it as int32).

@@ -2,8 +2,8 @@
 //
 //   compare-kernels [seed [cases]]
 //
-// Prints the seed and the variant that dispatch picks; exits with 1 at the first difference. Shapes lie around the widths
-// of vectors and tiles, values are often extremes, rounding ties, infinities and NaN.
+// Prints the seed and the variant that dispatch picks; exits with 1 at the first difference. Shapes lie around the
+// widths of vectors and tiles, values are often extremes, rounding ties, infinities and NaN.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -46,9 +46,7 @@ class Random {
     return std::clamp(chance(0.5) ? between(1, 9) : near, 1, most);
   }
 
-  int32_t code() {
-    return chance(0.5) ? between(0, 255) : pick({0, 1, 127, 128, 254, 255});
-  }
+  int32_t code() { return chance(0.5) ? between(0, 255) : pick({0, 1, 127, 128, 254, 255}); }
 
   std::vector<uint8_t> codes(size_t count) {
     std::vector<uint8_t> values(count);
@@ -119,8 +117,8 @@ void compareBytes(const void* expected, const void* actual, size_t count, const 
   const uint8_t *a = static_cast<const uint8_t*>(expected), *b = static_cast<const uint8_t*>(actual);
   const size_t at = static_cast<size_t>(std::mismatch(a, a + count, b).first - a);
   if (at == count) return;
-  const std::string what = text("byte", at) + text("is", static_cast<int>(b[at])) +
-                           text("instead of", static_cast<int>(a[at]));
+  const std::string what =
+      text("byte", at) + text("is", static_cast<int>(b[at])) + text("instead of", static_cast<int>(a[at]));
   fail(what.c_str(), where);
 }
 
@@ -242,7 +240,8 @@ struct LowBitCase {
     codes = random.codes(rows * matrix.rowBytes());
     for (int i = 0; i < rows * matrix.groups(); ++i) {
       const int ordinary = random.between(8, 16) << 10 | random.between(0, 1023);
-      scales.push_back(static_cast<uint16_t>(random.chance(0.1) ? random.pick({0, 1, 0x3ff, 0x400, 0x7bff}) : ordinary));
+      scales.push_back(
+          static_cast<uint16_t>(random.chance(0.1) ? random.pick({0, 1, 0x3ff, 0x400, 0x7bff}) : ordinary));
     }
     for (int n = 0; n < rows; ++n) {
       zero.push_back(random.chance(0.3) ? 0 : random.real(-1000, 1000));
@@ -339,8 +338,7 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
   const std::string where = name + " depthwise" + text("channels", channels) + text("kernel height", kernelH) +
                             text("width", kernelW) + text("stride", stride) + text("dilation", dilation) +
                             text("outputs", outputs) + text("float", toFloat) +
-                            text("table", stage.stage.table != nullptr) +
-                            text("bounded", stage.stage.bounded);
+                            text("table", stage.stage.table != nullptr) + text("bounded", stage.stage.bounded);
 
   lowbit::DepthwiseArgs args{};
   args.columnCount = (outputs - 1) * stride + (kernelW - 1) * dilation + 1;
@@ -420,9 +418,8 @@ void compareElementWise(const Kernels& kernels, Random& random, const std::strin
   add.multiplierB = random.pick({1.0f, -1.0f}) * random.multiplier(100);
   add.table = table;
   drawRange(random, add);
-  compareOutputs(kernels, count, name + " add" + where, [&](const Kernels& of, Buffer& out) {
-    of.add(first(out), b.data(), count, add, out.data());
-  });
+  compareOutputs(kernels, count, name + " add" + where,
+                 [&](const Kernels& of, Buffer& out) { of.add(first(out), b.data(), count, add, out.data()); });
 
   lowbit::MulArgs mul{};
   mul.zeroA = random.code();
@@ -430,17 +427,15 @@ void compareElementWise(const Kernels& kernels, Random& random, const std::strin
   mul.multiplier = random.multiplier(10000);
   mul.table = table;
   drawRange(random, mul);
-  compareOutputs(kernels, count, name + " mul" + where, [&](const Kernels& of, Buffer& out) {
-    of.mul(first(out), b.data(), count, mul, out.data());
-  });
+  compareOutputs(kernels, count, name + " mul" + where,
+                 [&](const Kernels& of, Buffer& out) { of.mul(first(out), b.data(), count, mul, out.data()); });
 
   lowbit::RescaleArgs rescale{};
   rescale.zeroIn = random.code();
   rescale.multiplier = random.multiplier(100);
   drawRange(random, rescale);
-  compareOutputs(kernels, count, name + " rescale" + where, [&](const Kernels& of, Buffer& out) {
-    of.rescale(first(out), count, rescale, out.data());
-  });
+  compareOutputs(kernels, count, name + " rescale" + where,
+                 [&](const Kernels& of, Buffer& out) { of.rescale(first(out), count, rescale, out.data()); });
 
   std::vector<float> slopes(count);
   for (float& slope : slopes) slope = random.pick({1.0f, -1.0f}) * random.multiplier(100);
@@ -448,9 +443,8 @@ void compareElementWise(const Kernels& kernels, Random& random, const std::strin
     of.prelu(first(out), count, slopes.data(), rescale, out.data());
   });
 
-  compareOutputs(kernels, count, name + " lookup" + where, [&](const Kernels& of, Buffer& out) {
-    of.lookup(first(out), count, entries.data(), out.data());
-  });
+  compareOutputs(kernels, count, name + " lookup" + where,
+                 [&](const Kernels& of, Buffer& out) { of.lookup(first(out), count, entries.data(), out.data()); });
 }
 
 void compareBorder(const Kernels& kernels, Random& random, const std::string& name) {
@@ -517,7 +511,8 @@ void compareRotation(const Kernels& kernels, Random& random, const std::string& 
 
 void compareRouting(const Kernels& kernels, Random& random, const std::string& name) {
   using Limits = std::numeric_limits<float>;
-  const int experts = std::max(2, random.size(random.chance(0.8) ? 160 : 1024)), tokens = random.between(1, random.chance(0.8) ? 4 : 150);
+  const int experts = std::max(2, random.size(random.chance(0.8) ? 160 : 1024)),
+            tokens = random.between(1, random.chance(0.8) ? 4 : 150);
   const int padded = lowbit::paddedExperts(experts), count = random.between(1, std::min(experts, 16));
   const bool coarse = random.chance(0.5), hasBonus = random.chance(0.5), hasRanges = random.chance(0.5);
   const std::string where = text("experts", experts) + text("tokens", tokens) + text("bonus", hasBonus);
@@ -525,8 +520,8 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
   for (float& score : scores) {
     score = random.chance(0.1) ? random.pick({0.0f, -0.0f, Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(),
                                               Limits::signaling_NaN(), Limits::max()})
-            : coarse ? 0.5f * static_cast<float>(random.between(-4, 4))
-                     : random.real(-20, 20);
+            : coarse           ? 0.5f * static_cast<float>(random.between(-4, 4))
+                               : random.real(-20, 20);
   }
   for (float& extra : bonus) extra = hasBonus && random.chance(0.5) ? random.pick({0.5f, 3.0f}) : 0;
   const float* extras = hasBonus ? bonus.data() : nullptr;
@@ -549,17 +544,20 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
     float* weights = reinterpret_cast<float*>(ids + 2 * tokens);
     const int bad =
         of.routing->pairs(scores.data(), extras, tokens, experts, 1.5f, ids, weights, hasRanges ? &ranges : nullptr);
-    if (bad >= 0) std::memset(ids, 0, 4 * tokens * sizeof(int32_t)), ranges = 0;  // what was written before does not count
+    if (bad >= 0)
+      std::memset(ids, 0, 4 * tokens * sizeof(int32_t)), ranges = 0;  // what was written before does not count
     std::memcpy(out.data(), &ranges, sizeof ranges);
     out.as<int32_t>()[2] = bad;
   });
 
   std::vector<float> exponents(random.between(0, 40));
-  for (float& x : exponents) x = random.chance(0.1) ? random.pick({0.0f, -0.0f, -87.0f, -Limits::infinity()}) : random.real(-90, 0);
-  compareOutputs(kernels, exponents.size() * sizeof(float), name + " exponentials", [&](const Kernels& of, Buffer& out) {
-    std::copy(exponents.begin(), exponents.end(), out.as<float>());
-    of.routing->exponentials(out.as<float>(), exponents.size());
-  });
+  for (float& x : exponents)
+    x = random.chance(0.1) ? random.pick({0.0f, -0.0f, -87.0f, -Limits::infinity()}) : random.real(-90, 0);
+  compareOutputs(kernels, exponents.size() * sizeof(float), name + " exponentials",
+                 [&](const Kernels& of, Buffer& out) {
+                   std::copy(exponents.begin(), exponents.end(), out.as<float>());
+                   of.routing->exponentials(out.as<float>(), exponents.size());
+                 });
 }
 
 void compareDecoding(const Kernels& kernels, Random& random, const std::string& name) {
@@ -592,10 +590,9 @@ void compareDecoding(const Kernels& kernels, Random& random, const std::string& 
                             text("depth", matrix.depth) + text("group", matrix.format.group) + text("row", tile.row) +
                             text("rows", tile.rows) + text("first", tile.first) + text("count", tile.count) +
                             text("stream", stream) + text("start", start);
-  compareOutputs(kernels, (start + tile.rows * stride) * sizeof(float), name + " decode" + where,
-                 [&](const Kernels& of, Buffer& out) {
-                   of.rows->decode(matrix, tile, out.as<float>() + start, stride, stream);
-                 });
+  compareOutputs(
+      kernels, (start + tile.rows * stride) * sizeof(float), name + " decode" + where,
+      [&](const Kernels& of, Buffer& out) { of.rows->decode(matrix, tile, out.as<float>() + start, stride, stream); });
   const float scale = random.real(1e-3f, 20);
   const int32_t zeroPoint = random.code();
   compareOutputs(kernels, tile.rows * stride, name + " decodeCodes" + where, [&](const Kernels& of, Buffer& out) {
@@ -603,7 +600,7 @@ void compareDecoding(const Kernels& kernels, Random& random, const std::string& 
   });
 }
 
-std::vector<float> drawReals(Random& random, size_t count, float most) {
+std::vector<float> drawFloats(Random& random, size_t count, float most) {
   std::vector<float> values(count);
   for (float& value : values) value = random.real(-most, most);
   return values;
@@ -612,14 +609,13 @@ std::vector<float> drawReals(Random& random, size_t count, float most) {
 void compareProducts(const Kernels& kernels, Random& random, const std::string& name) {
   const int rows = random.between(1, 9);
   const size_t count = static_cast<size_t>(random.size(200)), stride = count + random.between(0, 9);
-  const std::vector<float> x = drawReals(random, count, 9), values = drawReals(random, rows * stride, 9);
-  const std::vector<float> sums = drawReals(random, rows * lowbit::kSums, 9);
+  const std::vector<float> x = drawFloats(random, count, 9), values = drawFloats(random, rows * stride, 9);
+  const std::vector<float> sums = drawFloats(random, rows * lowbit::kSums, 9);
   const std::string where = text("rows", rows) + text("count", count);
-  compareOutputs(kernels, sums.size() * sizeof(float), name + " multiply" + where,
-                 [&](const Kernels& of, Buffer& out) {
-                   std::copy(sums.begin(), sums.end(), out.as<float>());
-                   of.rows->multiply(x.data(), count, values.data(), stride, rows, out.as<float>());
-                 });
+  compareOutputs(kernels, sums.size() * sizeof(float), name + " multiply" + where, [&](const Kernels& of, Buffer& out) {
+    std::copy(sums.begin(), sums.end(), out.as<float>());
+    of.rows->multiply(x.data(), count, values.data(), stride, rows, out.as<float>());
+  });
 }
 
 // int16 in [-most, most], the ends now and then.
@@ -641,10 +637,10 @@ void compareInt16Gemm(const Kernels& kernels, Random& random, const std::string&
   const size_t perOutput = 2 * static_cast<size_t>(args.taps) * args.pairs;
   const size_t stride = 2 * static_cast<size_t>(args.pairs) + random.between(0, 3);
   const std::vector<int16_t> codes = drawInt16(random, stride * args.taps * args.rowCount + kOverRead, 32767);
-  const std::vector<int16_t> packed =
-      drawInt16(random, panels * lowbit::kInt16Panel * perOutput, static_cast<int>(std::min<size_t>(32767, 65536 / perOutput)));
-  const std::vector<float> multiplier = drawReals(random, panels * lowbit::kInt16Panel, 1e-3f);
-  const std::vector<float> bias = drawReals(random, panels * lowbit::kInt16Panel, 9);
+  const std::vector<int16_t> packed = drawInt16(random, panels * lowbit::kInt16Panel * perOutput,
+                                                static_cast<int>(std::min<size_t>(32767, 65536 / perOutput)));
+  const std::vector<float> multiplier = drawFloats(random, panels * lowbit::kInt16Panel, 1e-3f);
+  const std::vector<float> bias = drawFloats(random, panels * lowbit::kInt16Panel, 9);
   std::vector<const int16_t*> rows;
   for (int i = 0; i < args.taps * args.rowCount; ++i) {
     rows.push_back(codes.data() + stride * random.between(0, args.taps * args.rowCount - 1));
@@ -671,7 +667,8 @@ void compareInt16Depthwise(const Kernels& kernels, Random& random, const std::st
   args.taps = random.between(1, 10);
   args.channels = random.size(70);
   args.pixelCount = random.between(1, 12);
-  const size_t padded = static_cast<size_t>((args.channels + lowbit::kInt16Block - 1) / lowbit::kInt16Block * lowbit::kInt16Block);
+  const size_t padded =
+      static_cast<size_t>((args.channels + lowbit::kInt16Block - 1) / lowbit::kInt16Block * lowbit::kInt16Block);
   const std::vector<int16_t> codes = drawInt16(random, padded * 8 + kOverRead, 32767);
   std::vector<int16_t> packed(lowbit::int16DepthwiseElements(args.taps, args.channels));
   const std::vector<int16_t> weights = drawInt16(random, packed.size(), std::min(32767, 65536 / args.taps));
@@ -680,7 +677,7 @@ void compareInt16Depthwise(const Kernels& kernels, Random& random, const std::st
       packed[lowbit::int16DepthwiseIndex(t, c, args.channels)] = weights[static_cast<size_t>(t) * args.channels + c];
     }
   }
-  const std::vector<float> multiplier = drawReals(random, padded, 1e-3f), bias = drawReals(random, padded, 9);
+  const std::vector<float> multiplier = drawFloats(random, padded, 1e-3f), bias = drawFloats(random, padded, 9);
   std::vector<const int16_t*> pixels;
   for (int i = 0; i < args.taps * args.pixelCount; ++i) pixels.push_back(codes.data() + padded * random.between(0, 7));
   args.pixels = pixels.data();
@@ -700,23 +697,22 @@ void compareInt16Depthwise(const Kernels& kernels, Random& random, const std::st
 
 void compareInt16Conversion(const Kernels& kernels, Random& random, const std::string& name) {
   const size_t count = static_cast<size_t>(random.size(70));
-  std::vector<float> values = drawReals(random, count, 300);
+  std::vector<float> values = drawFloats(random, count, 300);
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (float& value : values) {
     if (random.chance(0.1)) value = random.pick({0.0f, -0.0f, 0.5f, kInfinity, -kInfinity, std::nanf("")});
   }
   const float inverse = random.pick({1.0f, 109.3f, 32767.0f});
   const std::string where = text("count", count);
-  compareOutputs(kernels, count * sizeof(int16_t), name + " int16 quantize" + where, [&](const Kernels& of, Buffer& out) {
-    of.int16->quantize(values.data(), count, inverse, out.as<int16_t>());
-  });
-  compareOutputs(kernels, sizeof(float), name + " int16 largest" + where, [&](const Kernels& of, Buffer& out) {
-    *out.as<float>() = of.int16->largest(values.data(), count);
-  });
+  compareOutputs(
+      kernels, count * sizeof(int16_t), name + " int16 quantize" + where,
+      [&](const Kernels& of, Buffer& out) { of.int16->quantize(values.data(), count, inverse, out.as<int16_t>()); });
+  compareOutputs(kernels, sizeof(float), name + " int16 largest" + where,
+                 [&](const Kernels& of, Buffer& out) { *out.as<float>() = of.int16->largest(values.data(), count); });
 }
 
 // One sign, both, all zero, of any magnitude, NaN and infinities among them.
-std::vector<float> drawDynamicReals(Random& random, size_t count) {
+std::vector<float> drawDynamicFloats(Random& random, size_t count) {
   using Limits = std::numeric_limits<float>;
   const float magnitude = random.pick({1e-38f, 1e-30f, 1e-3f, 9.0f, 3e38f});
   const float low = random.pick({-magnitude, -magnitude, 0.0f}), high = random.pick({magnitude, magnitude, 0.0f});
@@ -742,7 +738,7 @@ void compareRowsOfCodes(const uint8_t* expected, const uint8_t* actual, int rows
 
 void compareDynamicExtrema(const Kernels& kernels, Random& random, const std::string& name) {
   const int rows = random.size(40), channels = random.size(70);
-  const std::vector<float> values = drawDynamicReals(random, static_cast<size_t>(rows) * channels);
+  const std::vector<float> values = drawDynamicFloats(random, static_cast<size_t>(rows) * channels);
   const std::string where = text("rows", rows) + text("channels", channels);
   compareOutputs(kernels, 2 * sizeof(float), name + " dynamic extrema" + where, [&](const Kernels& of, Buffer& out) {
     float* extrema = out.as<float>();
@@ -759,7 +755,7 @@ void compareDynamicExtrema(const Kernels& kernels, Random& random, const std::st
 
 void compareDynamicCodes(const Kernels& kernels, Random& random, const std::string& name) {
   const int rows = random.chance(0.1) ? random.between(200, 600) : random.size(20), channels = random.size(70);
-  const std::vector<float> values = drawDynamicReals(random, static_cast<size_t>(rows) * channels);
+  const std::vector<float> values = drawDynamicFloats(random, static_cast<size_t>(rows) * channels);
   const std::string where = text("rows", rows) + text("channels", channels);
   const size_t pitch = pitchOf(channels), codeBytes = rows * pitch;
   const float most = random.pick({1e-3f, 9.0f, 300.0f, 3e38f});
@@ -798,10 +794,10 @@ void compareDynamicCodes(const Kernels& kernels, Random& random, const std::stri
 void compareDynamicFinish(const Kernels& kernels, Random& random, const std::string& name) {
   const int rows = random.size(20), count = random.size(140);
   const size_t stride = static_cast<size_t>(count + random.between(0, 3)), step = random.pick({0, 1});
-  const std::vector<float> values = drawDynamicReals(random, rows * stride);
+  const std::vector<float> values = drawDynamicFloats(random, rows * stride);
   const int scales = std::max(rows, count);
-  const std::vector<float> scale = drawReals(random, scales, 2), shift = drawReals(random, scales, 300);
-  const std::vector<float> bias = drawReals(random, count, 9), sum = drawReals(random, count, 30);
+  const std::vector<float> scale = drawFloats(random, scales, 2), shift = drawFloats(random, scales, 300);
+  const std::vector<float> bias = drawFloats(random, count, 9), sum = drawFloats(random, count, 30);
   const float low = random.pick({-std::numeric_limits<float>::infinity(), 0.0f, -0.0f, -9.0f});
   const float high = random.pick({std::numeric_limits<float>::infinity(), 6.0f, 0.0f});
   const std::string where = text("rows", rows) + text("count", count) + text("step", step);

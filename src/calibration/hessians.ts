@@ -38,12 +38,12 @@ export interface HessianOptions {
 }
 
 /** 2^13 x 2^13 float64 are half a gigabyte, and the encoder needs some of them. */
-export const MOST_INPUTS = 4096;
+export const MAX_INPUTS = 4096;
 
 const BYTES_AT_A_TIME = 2 ** 29;
 
 /** Rows of one sample that are counted at most, evenly spread: neighbours tell nearly the same. */
-const MOST_ROWS = 512;
+const MAX_ROWS = 512;
 
 /** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would tell little for their time. */
 const FEW_ROWS = 32;
@@ -99,7 +99,7 @@ class Moments {
     const values = tensor.dataSync() as Float32Array;
     const channels = tensor.shape.at(-1)!;
     const turned = rotation ? rotateRows(values, values.length / channels, channels, rotation) : values;
-    const worth = this.rows < ROWS_A_DEPTH * depth ? MOST_ROWS : FEW_ROWS;
+    const worth = this.rows < ROWS_A_DEPTH * depth ? MAX_ROWS : FEW_ROWS;
     const most = Math.max(worth, Math.floor(CHEAP_MACS / depth ** 2));
     const rows = rowsOf(turned, tensor.shape, this.layer, most);
     const product = tf.tidy(() => {
@@ -117,11 +117,11 @@ class Moments {
 }
 
 function checkDepth({ name, depth }: LayerInput): void {
-  if (depth <= MOST_INPUTS) return;
+  if (depth <= MAX_INPUTS) return;
   throw new LowbitError(
     'invalid-argument',
     `Error feedback for '${name}' would need a matrix of ${depth} x ${depth} numbers, as each of its outputs is made of ` +
-      `${depth} inputs; at most ${MOST_INPUTS} are supported. Convert it without error feedback, or leave the layer in INT8.`,
+      `${depth} inputs; at most ${MAX_INPUTS} are supported. Convert it without error feedback, or leave the layer in INT8.`,
   );
 }
 

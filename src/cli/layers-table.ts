@@ -2,11 +2,11 @@
 import type { ReportLayer } from '../report/report';
 import { milliseconds, percent, table } from './command';
 
-const MOST_CHARACTERS = 44;
+const MAX_CHARACTERS = 44;
 
 /** The end of a long name: it tells more than the beginning. */
 function shorten(name: string): string {
-  return name.length > MOST_CHARACTERS ? `…${name.slice(1 - MOST_CHARACTERS)}` : name;
+  return name.length > MAX_CHARACTERS ? `…${name.slice(1 - MAX_CHARACTERS)}` : name;
 }
 
 function decibels(value: number | undefined): string {

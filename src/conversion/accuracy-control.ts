@@ -17,12 +17,12 @@ import { countMacs } from '../graph/count-macs';
 import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import type { LabelledSource } from '../graph/samples';
+import { floatInOutNodes } from '../passes/quantize/float-in-out-nodes';
 import { layersOf } from '../passes/quantize/layers';
 import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
-import type { RealPrecision } from '../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../passes/quantize/quantizable';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
-import { realNodes } from '../passes/quantize/real-nodes';
 import type { Observations } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
 
@@ -40,11 +40,11 @@ export interface AccuracyBar {
 }
 
 /** dynamic: int8 activations by the values at hand; int16: int16 activations and weights; float: not quantized. */
-export type Precision = RealPrecision | 'float';
+export type Precision = ActivationPrecision | 'float';
 
 export interface AccuracyControlOptions extends WeightOptions {
   /** Layers that have int16 or dynamic activations whatever the bar. */
-  real?: ReadonlyMap<string, RealPrecision>;
+  precisions?: ReadonlyMap<string, ActivationPrecision>;
   /** How many validation samples to use at most. Default 128. */
   samples?: number;
   /** Told how many models were measured. */
@@ -115,9 +115,12 @@ class Trials {
       ...floatAnyway(this.plan),
       ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
     ]);
-    const real = new Map(this.options.real);
-    if (precision !== 'float') for (const layer of kept) real.set(layer, precision);
-    return planQuantization(this.graph, { float, real: realNodes(this.graph, this.plan, real) });
+    const precisions = new Map(this.options.precisions);
+    if (precision !== 'float') for (const layer of kept) precisions.set(layer, precision);
+    return planQuantization(this.graph, {
+      float,
+      precisions: floatInOutNodes(this.graph, this.plan, precisions),
+    });
   }
 
   private async run(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
@@ -183,7 +186,7 @@ async function takeBack(
 const MACS_A_VALUE = 8;
 
 /** Layers that are tried in INT8 again: each takes a run over the validation data. */
-const MOST_GIVEN_BACK = 16;
+const MAX_GIVEN_BACK = 16;
 
 /** What a layer takes on real values, in multiply-accumulates. */
 function costs(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
@@ -199,14 +202,14 @@ async function fewest(
   trials: Trials,
   layers: readonly LayerSensitivity[],
   costOf: (name: string) => number,
-  precision: RealPrecision,
+  precision: ActivationPrecision,
 ): Promise<string[] | undefined> {
   const worth = ({ name, signalToNoise }: LayerSensitivity) => 10 ** (-signalToNoise / 10) / costOf(name);
   const ranking = layers.toSorted((a, b) => worth(b) - worth(a)).map(({ name }) => name);
   const count = await smallestCount(trials, ranking, precision);
   if (count === undefined) return undefined;
   const kept = ranking.slice(0, count);
-  const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MOST_GIVEN_BACK);
+  const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MAX_GIVEN_BACK);
   return takeBack(trials, kept, costly, precision);
 }
 

@@ -20,15 +20,15 @@ import { checkOutputFolder, writeGraphModel } from '../graph/write-graph-model';
 import { equalizeActivations } from '../passes/equalize-activations';
 import type { Change, PassResult } from '../passes/pass';
 import { optimize } from '../passes/pipeline';
+import { floatInOutNodes } from '../passes/quantize/float-in-out-nodes';
 import type { EncodedLayer } from '../passes/quantize/lower-low-bit';
 import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
 import type { WeightOptions } from '../passes/quantize/program-builder';
-import type { RealPrecision } from '../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../passes/quantize/quantizable';
 import { observedTensors, type QuantizeOptions, quantizeGraph } from '../passes/quantize/quantize-graph';
-import { realNodes } from '../passes/quantize/real-nodes';
 import type { QuantizedFilter } from '../quantization/affine';
 import { ROTATION_BLOCKS, type Rotation } from '../quantization/hadamard';
-import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
+import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
 import type { Observations } from '../quantization/observations';
 import { WEIGHT_RANGES } from '../quantization/weight-range';
 import { type AccuracyReport, controlAccuracy } from './accuracy-control';
@@ -119,7 +119,7 @@ export interface NodeRecord extends Partial<WeightRecord> {
   /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
   readonly weightSignalToNoise?: number;
   /** How it multiplies, or serves a layer that multiplies, real values: in a layer with int16 or dynamic activations. */
-  readonly real?: RealPrecision;
+  readonly real?: ActivationPrecision;
   /** Why a node stays float. */
   readonly reason?: string;
   /** Its result is that of the float model times this rotation. */
@@ -200,8 +200,8 @@ function checkWeightOptions({ weights, group, rotate, targetBits, activations }:
   checkArgument(group === undefined || GROUPS.includes(group), 'group', `one of ${GROUPS.join(', ')}`, group);
   const block = typeof rotate !== 'number' || ROTATION_BLOCKS.includes(rotate);
   checkArgument(block, 'rotate', `true, false or one of ${ROTATION_BLOCKS.join(', ')}`, rotate);
-  const bits = targetBits === undefined || (targetBits > 2 && targetBits <= MOST_TARGET_BITS);
-  checkArgument(bits, 'targetBits', `a number above 2, at most ${MOST_TARGET_BITS}`, targetBits);
+  const bits = targetBits === undefined || (targetBits > 2 && targetBits <= MAX_TARGET_BITS);
+  checkArgument(bits, 'targetBits', `a number above 2, at most ${MAX_TARGET_BITS}`, targetBits);
 }
 
 function checkOptions({ input, output, calibration, experts }: ConvertOptions): void {
@@ -238,7 +238,7 @@ export function nodeRecords(
         ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
         ...weights.get(name),
         ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
-        ...(plan.real.has(name) && { real: plan.real.get(name) }),
+        ...(plan.precisions.has(name) && { real: plan.precisions.get(name) }),
       };
     });
   });
@@ -252,7 +252,7 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): ConvertReport['mac
   const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
     [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
   const total = sum(graph.nodes.values());
-  const wide = [...plan.real].filter(([, precision]) => precision === 'int16');
+  const wide = [...plan.precisions].filter(([, precision]) => precision === 'int16');
   const int16 = sum(wide.map(([name]) => graph.nodes.get(name)!));
   const int8 = sum(plan.regions.flatMap((r) => r.nodes)) - int16;
   const percent = (part: number) => (total === 0 ? 0 : (100 * part) / total);
@@ -360,15 +360,15 @@ export async function optimized(
 }
 
 /** The layers that get int16 or dynamic activations as asked, by name. */
-async function realLayers(
+async function floatInOutLayers(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
   data: LabelledSource,
   settings: Settings,
   { weightRange, filters, rounded, lowBit, onProgress, signal }: QuantizationOptions & WeightOptions,
-): Promise<ReadonlyMap<string, RealPrecision>> {
-  const named = settings.realLayers(graph, plan);
+): Promise<ReadonlyMap<string, ActivationPrecision>> {
+  const named = settings.floatInOutLayers(graph, plan);
   if (settings.costliestInt16 === 0) return named;
   const { layers } = await measureSensitivity(graph, plan, observations, data, {
     weights: { weightRange, filters, rounded, lowBit },
@@ -387,17 +387,17 @@ async function refinedPlan(
   data: SampleSource,
   settings: Settings,
   options: QuantizationOptions & WeightOptions,
-): Promise<Pick<Decided, 'plan' | 'real' | 'accuracy'>> {
+): Promise<Pick<Decided, 'plan' | 'precisions' | 'accuracy'>> {
   const { maxDrop, minSignalToNoise, validation = unlabelled(data), validationSamples, signal } = options;
-  const real = await realLayers(graph, plan, observations, validation, settings, options);
+  const precisions = await floatInOutLayers(graph, plan, observations, validation, settings, options);
   if (maxDrop === undefined && minSignalToNoise === undefined) {
-    if (real.size === 0) return { plan, real };
-    const nodes = realNodes(graph, plan, real);
-    return { plan: planQuantization(graph, { float: floatAnyway(plan), real: nodes }), real };
+    if (precisions.size === 0) return { plan, precisions };
+    const nodes = floatInOutNodes(graph, plan, precisions);
+    return { plan: planQuantization(graph, { float: floatAnyway(plan), precisions: nodes }), precisions };
   }
   const bar = { maxDrop, minSignalToNoise };
   const found = await controlAccuracy(graph, plan, observations, validation, bar, {
-    real,
+    precisions,
     weightRange: options.weightRange,
     filters: options.filters,
     rounded: options.rounded,
@@ -408,7 +408,7 @@ async function refinedPlan(
   });
   const { precision, kept } = found.accuracy;
   const chosen = precision === 'float' ? [] : kept.map(({ name }) => [name, precision] as const);
-  return { ...found, real: new Map([...real, ...chosen]) };
+  return { ...found, precisions: new Map([...precisions, ...chosen]) };
 }
 
 /** A model ready to be quantized. */
@@ -480,7 +480,7 @@ export interface Decided extends Omit<Prepared, 'lowBit' | 'rounded'> {
   /** With what gets more than 8 bits. */
   readonly plan: QuantizationPlan;
   /** Layers with int16 or dynamic activations, by name. */
-  readonly real: ReadonlyMap<string, RealPrecision>;
+  readonly precisions: ReadonlyMap<string, ActivationPrecision>;
   readonly accuracy?: AccuracyReport;
 }
 
@@ -508,11 +508,11 @@ export async function decide(
 }
 
 /** What a configuration says of a layer, for the same to be decided again. */
-function decidedLayers(plan: WeightPlan, settings: Settings, real: Decided['real']) {
+function decidedLayers(plan: WeightPlan, settings: Settings, precisions: Decided['precisions']) {
   const weightsOf = decidedWeights(plan, settings);
   return (name: string): Partial<LayerConfig> => ({
     ...weightsOf(name),
-    ...(real.has(name) && { activations: real.get(name) }),
+    ...(precisions.has(name) && { activations: precisions.get(name) }),
   });
 }
 
@@ -563,7 +563,8 @@ export async function convertGraph(
   const data = calibration === 'random' ? randomSamples() : calibration;
   report('optimize', 0, 1);
   const decided = await decide(source, data, settings, options);
-  const { weightPlan, weights, observations, plan, real, accuracy, allocation, changes, samples } = decided;
+  const { weightPlan, weights, observations, plan, precisions, accuracy, allocation, changes, samples } =
+    decided;
   const { graph } = weightPlan;
   const { lowBit } = weights;
   const provenance =
@@ -586,7 +587,7 @@ export async function convertGraph(
       plan,
       observedTensors(plan).map(({ ref }) => ref.node),
       samples,
-      decidedLayers(weightPlan, settings, real),
+      decidedLayers(weightPlan, settings, precisions),
     ),
     warnings: [
       ...settings.warnings(graph),

@@ -10,7 +10,7 @@ import type { Graph, Sample } from '../graph/ir';
 import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
-import type { RealPrecision } from '../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../passes/quantize/quantizable';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
 import { engineInfo } from '../runtime/current-engine';
 import { importBackend, withBackend } from '../tfjs/backends';
@@ -69,7 +69,7 @@ export interface DryRunReport {
   /** Each layer in INT8 alone, worst first; absent for random data. */
   readonly layers?: readonly DryRunLayer[];
   /** Layers that would get int16 or dynamic activations, by name. */
-  readonly real: Readonly<Record<string, RealPrecision>>;
+  readonly real: Readonly<Record<string, ActivationPrecision>>;
   /** With a bar on accuracy: how it would be met. */
   readonly accuracy?: AccuracyReport;
   readonly warnings: readonly string[];
@@ -162,7 +162,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
   const data = calibration === 'random' ? randomSamples() : calibration;
   const source = await readModel(options.input);
   const decided = await decide(source, data, settings, options);
-  const { weightPlan, weights, observations, plan, real, accuracy, provenance } = decided;
+  const { weightPlan, weights, observations, plan, precisions, accuracy, provenance } = decided;
   const { graph } = weightPlan;
   const quantized = quantizeGraph(graph, plan, observations, weights);
   const final = { ...weightPlan, plan };
@@ -190,7 +190,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     float: records.float,
     latency,
     ...(sensitivity && { layers: withPrediction(sensitivity.layers) }),
-    real: Object.fromEntries(real),
+    real: Object.fromEntries(precisions),
     ...(accuracy && { accuracy }),
     warnings: settings.warnings(graph),
   };

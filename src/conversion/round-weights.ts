@@ -1,5 +1,5 @@
 /** INT8 weights with error feedback in a conversion: which layers take it, and their codes. */
-import { type HessianOptions, MOST_INPUTS, measureHessians } from '../calibration/hessians';
+import { type HessianOptions, MAX_INPUTS, measureHessians } from '../calibration/hessians';
 import { refKey } from '../graph/edit';
 import type { SampleSource } from '../graph/samples';
 import { type LinearOp, weightsPerChannel } from '../passes/linear-op';
@@ -18,7 +18,7 @@ export interface RoundOptions extends HessianOptions {
 
 /** Depthwise windows are too small for one weight to make up for another; very deep rows need too large a matrix. */
 function takesFeedback(op: LinearOp): boolean {
-  return op.kind !== 'depthwise' && weightsPerChannel(op) <= MOST_INPUTS;
+  return op.kind !== 'depthwise' && weightsPerChannel(op) <= MAX_INPUTS;
 }
 
 /**

@@ -18,10 +18,10 @@ const ALTERNATIVES = [
 ] as const satisfies readonly SettingsOptions[];
 
 /** Samples that a trial is calibrated and judged on at most. */
-const MOST_SAMPLES = 64;
+const MAX_SAMPLES = 64;
 
 /** What an alternative has to gain to be kept, in dB: less may be chance. */
-const LEAST_GAIN = 0.3;
+const MIN_GAIN = 0.3;
 
 export interface TuningTrial {
   /** What was tried beside what had been kept before. */
@@ -69,7 +69,7 @@ export async function tune(
 ): Promise<{ options: SettingsOptions; tuning: Tuning }> {
   const { validation: labelled = unlabelled(data), signal, onProgress } = options;
   const backend = await importBackend();
-  const samples = Math.min(new Settings(options).samples ?? MOST_SAMPLES, MOST_SAMPLES);
+  const samples = Math.min(new Settings(options).samples ?? MAX_SAMPLES, MAX_SAMPLES);
   const validation = await withBackend(backend, () => Validation.of(source, labelled, samples, signal));
   const noiseOf = async (chosen: SettingsOptions) => {
     const { graph } = await convertOnce({ ...options, ...chosen, samples, onProgress: undefined });
@@ -83,7 +83,7 @@ export async function tune(
   for (const alternative of alternatives) {
     progress(trials.length);
     const signalToNoise = await noiseOf({ ...chosen, ...alternative });
-    const kept = signalToNoise >= best + LEAST_GAIN;
+    const kept = signalToNoise >= best + MIN_GAIN;
     trials.push({ options: alternative, signalToNoise, kept });
     if (!kept) continue;
     best = signalToNoise;

@@ -30,7 +30,7 @@ import { DEFAULT_SAMPLES, progressOf, withMetadata } from './convert';
 import { bitsOfLayer, ROTATION_SEED } from './weights';
 
 /** A program of its own is not worth it for fewer weights, unless a pattern says so. */
-const FEWEST_WEIGHTS = 4096;
+const MIN_WEIGHTS = 4096;
 
 const SCHEME = 'weights only: activations float32; int8 weights per row, symmetric';
 
@@ -57,7 +57,10 @@ interface Selection {
   readonly inside: ReadonlyMap<string, string>;
 }
 
-function checkOptions({ targetBits, equalize, asksReal }: Settings, options: QuantizationOptions): void {
+function checkOptions(
+  { targetBits, equalize, requestsPrecision }: Settings,
+  options: QuantizationOptions,
+): void {
   const { maxDrop, minSignalToNoise } = options;
   const [name] =
     Object.entries({
@@ -65,7 +68,7 @@ function checkOptions({ targetBits, equalize, asksReal }: Settings, options: Qua
       maxDrop,
       minSignalToNoise,
       equalize: equalize || undefined,
-      'int16 or dynamic': asksReal || undefined,
+      'int16 or dynamic': requestsPrecision || undefined,
     }).find(([, value]) => value !== undefined) ?? [];
   if (name === undefined) return;
   throw new LowbitError(
@@ -99,7 +102,7 @@ function select(graph: Graph, shapes: Shapes, settings: Settings): Selection {
       continue;
     }
     const count = weightCount(weightsOf(weighted));
-    if (count < FEWEST_WEIGHTS && !asked.byPattern) {
+    if (count < MIN_WEIGHTS && !asked.byPattern) {
       float.set(name, `it has only ${count} weights`);
       continue;
     }

@@ -162,7 +162,7 @@ function groupsOf(watches: readonly LayerWatch[], shapes: Shapes): LayerWatch[][
   return groups;
 }
 
-function realValues(tensor: Tensor): Float32Array | undefined {
+function floatValues(tensor: Tensor): Float32Array | undefined {
   return tensor.dtype === 'float32' ? (tensor.dataSync() as Float32Array) : undefined;
 }
 
@@ -186,13 +186,13 @@ async function compareGroup(
   await models.float.run(
     sample,
     tensors.map(({ float }) => float),
-    (tensor, i) => expected.push(asConverted(tensors[i].record, realValues(tensor), tensor.shape.at(-1))),
+    (tensor, i) => expected.push(asConverted(tensors[i].record, floatValues(tensor), tensor.shape.at(-1))),
   );
   await models.converted.run(
     sample,
     tensors.map(({ converted }) => converted),
     (tensor, i) => {
-      const received = realValues(tensor);
+      const received = floatValues(tensor);
       const reference = expected[i];
       if (received && reference?.length === received.length) group[i].add(reference, received);
     },

@@ -11,7 +11,7 @@ import { storedElementBytes } from '../graph/read-weights';
 import { holdWeights } from '../runtime/held-weights';
 
 /** Smaller ones are not worth a second reading. */
-const FEWEST_WORDS = 2 ** 14;
+const MIN_WORDS = 2 ** 14;
 
 const WORD = 4;
 
@@ -78,7 +78,7 @@ function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | un
   const sizes = specs.map(bytesOf);
   const regions = weightsOfRegions(artifacts.modelTopology);
   const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
-    regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= FEWEST_WORDS;
+    regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= MIN_WORDS;
   if (!specs.some(large) || sizes.includes(undefined)) return undefined;
   const all = artifacts.weightData as ArrayBuffer;
   const parts: Uint8Array[] = [];

@@ -1,7 +1,7 @@
 import { checkArgument } from '../base/errors';
 
 /** Weights are rescaled before they leave the range that float64 has digits for. */
-const MOST_GROWTH = 1e100;
+const MAX_GROWTH = 1e100;
 
 /**
  * How likely each expert is to be used, from what was used: an exponential moving average per layer and expert.
@@ -41,7 +41,7 @@ export class ExpertAffinity {
         if (j !== i) this.pairs[(layer * experts + ids[i]) * experts + ids[j]] += weight;
       }
     }
-    if (this.growth[layer] > MOST_GROWTH) this.rescale(layer);
+    if (this.growth[layer] > MAX_GROWTH) this.rescale(layer);
   }
 
   /** Share of recent tokens that used the expert, in [0, 1]. */

@@ -44,8 +44,8 @@ export interface Routing {
 /** Share of a token in the running average of the score range. */
 const RANGE_RATE = 0.01;
 
-const MOST_EXPERTS = 1024;
-const MOST_CHOSEN = 16;
+const MAX_EXPERTS = 1024;
+const MAX_CHOSEN = 16;
 
 function integer(value: number, name: string, least: number, most: number): void {
   const fits = Number.isInteger(value) && value >= least && value <= most;
@@ -60,8 +60,8 @@ function integer(value: number, name: string, least: number, most: number): void
 export function routerNumbers(options: RouterOptions): RouterNumbers {
   const { experts, topK, gating = 'softmax', normalize = true, weightScale = 1, protect = 0 } = options;
   const { groups = 1, topGroups = groups, groupTop = 1, bonus = 0, bonusUnit = 'range' } = options;
-  integer(experts, 'experts', 2, MOST_EXPERTS);
-  integer(topK, 'topK', 1, Math.min(experts, MOST_CHOSEN));
+  integer(experts, 'experts', 2, MAX_EXPERTS);
+  integer(topK, 'topK', 1, Math.min(experts, MAX_CHOSEN));
   checkArgument(['softmax', 'sigmoid'].includes(gating), 'gating', "'softmax' or 'sigmoid'", gating);
   checkArgument(Number.isFinite(weightScale), 'weightScale', 'a finite number', weightScale);
   checkArgument(Number.isFinite(bonus) && bonus >= 0, 'bonus', 'a finite number of at least 0', bonus);

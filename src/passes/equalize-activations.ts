@@ -26,7 +26,7 @@ import { ChangeLog, type PassResult } from './pass';
 const DEFAULT_STRENGTH = 0.5;
 
 /** Beyond this the rest of the weights would lose more than the channel gains; dead channels have no bound else. */
-const LARGEST_SCALE = 64;
+const MAX_SCALE = 64;
 
 export interface EqualizeOptions {
   /** 0: nothing; 1: every channel to the full range. Default 0.5. */
@@ -44,7 +44,7 @@ function roomOf(classes: ChannelClasses, maxima: ChannelMaxima): Map<number, num
     values.forEach((value, channel) => {
       const id = classes.find(key, channel);
       if (id === undefined || value === 0) return;
-      room.set(id, Math.min(room.get(id) ?? LARGEST_SCALE, largest / value));
+      room.set(id, Math.min(room.get(id) ?? MAX_SCALE, largest / value));
     });
   }
   return room;

@@ -75,9 +75,9 @@ export enum OpKind {
   LinearFloat = 30,
   Gather = 31,
   QuantizeInt16 = 40,
-  RealAffine = 41,
-  RealFunction = 42,
-  RealGate = 43,
+  FloatAffine = 41,
+  FloatFunction = 42,
+  FloatGate = 43,
   QuantizeDynamic = 44,
   QuantizeGrid = 45,
 }
@@ -105,7 +105,7 @@ export enum WeightFormat {
 }
 
 /** Functions of real values; Swish: x * sigmoid(x). */
-export enum RealFunctionKind {
+export enum FloatFunctionKind {
   Sigmoid = 0,
   Tanh = 1,
   Elu = 2,
@@ -153,7 +153,7 @@ export interface TensorSpec {
  * Without a table, the result is requantized to the output tensor's scale and zero point and clamped to
  * [codeMin, codeMax]. With a table, it is requantized to (preScale, preZeroPoint), clamped, and the code looked up:
  * `table[code + 128]` is the int8 output code. An op with a float32 output clamps the real value to
- * [realMin, realMax] instead and takes no table.
+ * [floatMin, floatMax] instead and takes no table.
  */
 export interface Activation {
   codeMin?: number;
@@ -162,8 +162,8 @@ export interface Activation {
   tableOffset?: number;
   preScale?: number;
   preZeroPoint?: number;
-  realMin?: number;
-  realMax?: number;
+  floatMin?: number;
+  floatMax?: number;
 }
 
 export interface Padding {
@@ -380,19 +380,19 @@ export type Op = OpBase &
     /** float32 -> dynamic int8 codes, a range for each sample, of which the codes of values first + step * 0..255 are exact. */
     | { kind: OpKind.QuantizeGrid; grid: Grid }
     /**
-     * float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. RealGate:
+     * float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. FloatGate:
      * x times that, hard-swish for one.
      */
     | {
-        kind: OpKind.RealAffine | OpKind.RealGate;
+        kind: OpKind.FloatAffine | OpKind.FloatGate;
         channels: number;
         aOffset: number;
         bOffset: number;
-        realMin?: number;
-        realMax?: number;
+        floatMin?: number;
+        floatMax?: number;
       }
     /** float32 -> float32 */
-    | { kind: OpKind.RealFunction; function: RealFunctionKind }
+    | { kind: OpKind.FloatFunction; function: FloatFunctionKind }
   );
 
 export interface Program {
@@ -417,8 +417,8 @@ function activationWords(a: Activation): number[] {
     a.tableOffset ?? -1,
     floatBits(a.preScale ?? 1),
     a.preZeroPoint ?? 0,
-    floatBits(a.realMin ?? Number.NEGATIVE_INFINITY),
-    floatBits(a.realMax ?? Number.POSITIVE_INFINITY),
+    floatBits(a.floatMin ?? Number.NEGATIVE_INFINITY),
+    floatBits(a.floatMax ?? Number.POSITIVE_INFINITY),
   ];
 }
 
@@ -456,16 +456,16 @@ function parameterWords(op: Op): number[] {
       return [];
     case OpKind.QuantizeGrid:
       return [floatBits(op.grid.first), floatBits(op.grid.step)];
-    case OpKind.RealAffine:
-    case OpKind.RealGate:
+    case OpKind.FloatAffine:
+    case OpKind.FloatGate:
       return [
         op.channels,
         op.aOffset,
         op.bOffset,
-        floatBits(op.realMin ?? Number.NEGATIVE_INFINITY),
-        floatBits(op.realMax ?? Number.POSITIVE_INFINITY),
+        floatBits(op.floatMin ?? Number.NEGATIVE_INFINITY),
+        floatBits(op.floatMax ?? Number.POSITIVE_INFINITY),
       ];
-    case OpKind.RealFunction:
+    case OpKind.FloatFunction:
       return [op.function];
     case OpKind.Conv2D:
       return [

@@ -35,7 +35,7 @@ export interface TappedProgram {
 }
 
 /** A float32 tensor of the same shape. */
-function realTensor({ shape: dims }: ProgramTensor): number[] {
+function floatTensor({ shape: dims }: ProgramTensor): number[] {
   const one = new Int32Array(Float32Array.of(1).buffer)[0];
   return [TensorType.Float32, dims.length, one, 0, ...dims];
 }
@@ -54,12 +54,12 @@ function dequantizeOp(from: number, to: number): number[] {
 export function tapProgram(program: Int32Array): TappedProgram {
   const [magic, version, , tensorCount, opCount, inputCount] = program;
   const { inputs, outputs, tensors, ops } = readProgram(program);
-  const reals: number[][] = [];
+  const floats: number[][] = [];
   const dequantized: number[][] = [];
 
   const outputOf = (id: number): number => {
     if (tensors[id].type !== TensorType.Float32) {
-      const real = tensorCount + reals.push(realTensor(tensors[id])) - 1;
+      const real = tensorCount + floats.push(floatTensor(tensors[id])) - 1;
       dequantized.push(dequantizeOp(id, real));
       return outputs.push(real) - 1;
     }
@@ -79,11 +79,11 @@ export function tapProgram(program: Int32Array): TappedProgram {
     ...inputs,
     ...outputs,
     ...tensors.flatMap((tensor) => tensor.words),
-    ...reals.flat(),
+    ...floats.flat(),
     ...ops.flatMap((op) => op.words),
     ...dequantized.flat(),
   ];
-  const counts = [tensorCount + reals.length, opCount + dequantized.length, inputCount, outputs.length];
+  const counts = [tensorCount + floats.length, opCount + dequantized.length, inputCount, outputs.length];
   const header = [magic, version, HEADER_WORDS + words.length, ...counts, program[7]];
   return { program: Int32Array.from([...header, ...words]), taps, ops };
 }

@@ -80,6 +80,6 @@ export function lookupTable(f: (x: number) => number, input: AffineParams, outpu
 }
 
 /** Tabulates a real function over the int8 codes: 256 float32 values, entry i for input code i - 128. */
-export function realTable(f: (x: number) => number, input: AffineParams): Float32Array {
+export function floatTable(f: (x: number) => number, input: AffineParams): Float32Array {
   return Float32Array.from({ length: 256 }, (_, i) => f((i - 128 - input.zeroPoint) * input.scale));
 }

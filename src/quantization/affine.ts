@@ -12,7 +12,7 @@ export interface Range {
 }
 
 /** Ranges narrower than this hold nothing but zeros: a scale from them would leave the normal float32 numbers. */
-const SMALLEST_RANGE = 2 ** -60;
+const MIN_RANGE = 2 ** -60;
 
 /**
  * Chooses the affine INT8 parameters of a tensor from its observed range.
@@ -31,7 +31,7 @@ export function chooseAffine(range: Range): AffineParams {
   }
   const min = Math.min(range.min, 0);
   const max = Math.max(range.max, 0);
-  if (max - min < SMALLEST_RANGE) return { scale: 1, zeroPoint: 0 };
+  if (max - min < MIN_RANGE) return { scale: 1, zeroPoint: 0 };
   const scale = Math.fround((max - min) / 255);
   return { scale, zeroPoint: Math.min(127, Math.max(-128, roundHalfToEven(-128 - min / scale))) };
 }
@@ -42,7 +42,7 @@ export function chooseAffine(range: Range): AffineParams {
  * @param bound largest |x| to hold
  */
 export function chooseSymmetric(bound: number): AffineParams {
-  return { scale: bound < SMALLEST_RANGE ? 1 : Math.fround(bound / 127), zeroPoint: 0 };
+  return { scale: bound < MIN_RANGE ? 1 : Math.fround(bound / 127), zeroPoint: 0 };
 }
 
 export interface QuantizedFilter {
@@ -56,7 +56,7 @@ export interface QuantizedFilter {
 const WEAKEST_CHANNEL = 2 ** -24;
 
 /** Far below the weights of any network, and far above where float32 loses precision. */
-const SMALLEST_SCALE = 2 ** -100;
+const MIN_SCALE = 2 ** -100;
 
 /** Room for the bias and for the products in an int32 accumulator, half each. */
 const HALF_ACCUMULATOR = 2 ** 30 - 1;
@@ -65,7 +65,7 @@ const HALF_ACCUMULATOR = 2 ** 30 - 1;
 const DEPTH_SHARE = 0.5;
 
 /** The largest distance of an activation code from its zero point. */
-const LARGEST_ACTIVATION = 255;
+const MAX_ACTIVATION = 255;
 
 function channelMaxima(values: Float32Array, channel: (i: number) => number, channels: number): Float64Array {
   const maxima = new Float64Array(channels);
@@ -113,8 +113,8 @@ export function quantizeFilter(
   const scales = Float32Array.from(bounds, (bound, c) => {
     const forWeights = Math.max(bound, weakest) / 127;
     const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;
-    const forDepth = (sums[c] * LARGEST_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
-    return Math.max(forWeights, forBias, forDepth, SMALLEST_SCALE);
+    const forDepth = (sums[c] * MAX_ACTIVATION) / (HALF_ACCUMULATOR * DEPTH_SHARE);
+    return Math.max(forWeights, forBias, forDepth, MIN_SCALE);
   });
   // A plain loop: Int8Array.from with a function makes a list of all values on the way.
   const codes = new Int8Array(values.length);

@@ -2,7 +2,7 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 
 /** Largest finite float16. */
-export const LARGEST_FLOAT16 = 65504;
+export const MAX_FLOAT16 = 65504;
 
 const cell = new DataView(new ArrayBuffer(2));
 

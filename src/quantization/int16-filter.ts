@@ -8,16 +8,16 @@ export interface Int16Filter {
   readonly scales: Float32Array;
 }
 
-const LARGEST_CODE = 32767;
+const MAX_CODE = 32767;
 
 /** 65536 * 32767, the largest sum of |weight| times the largest activation, still fits the int32 accumulator. */
-const LARGEST_SUM = 65536;
+const MAX_SUM = 65536;
 
-const SMALLEST_SCALE = 2 ** -100;
+const MIN_SCALE = 2 ** -100;
 
 /** Whether a channel of this many weights leaves room for steps as fine as those of int8. */
 export function fitsInt16(weightsPerChannel: number): boolean {
-  return weightsPerChannel <= LARGEST_SUM / 4;
+  return weightsPerChannel <= MAX_SUM / 4;
 }
 
 /**
@@ -40,14 +40,12 @@ export function quantizeInt16Filter(
     sums[c] += magnitude;
   }
   // Rounding adds up to half a step a weight, and float32 scales are off by a little.
-  const room = (LARGEST_SUM - values.length / channels) * (1 - 2 ** -20);
-  const scales = Float32Array.from(maxima, (max, c) =>
-    Math.max(max / LARGEST_CODE, sums[c] / room, SMALLEST_SCALE),
-  );
+  const room = (MAX_SUM - values.length / channels) * (1 - 2 ** -20);
+  const scales = Float32Array.from(maxima, (max, c) => Math.max(max / MAX_CODE, sums[c] / room, MIN_SCALE));
   const codes = new Int16Array(values.length);
   for (let i = 0; i < codes.length; i++) {
     const code = roundHalfToEven(values[i] / scales[channel(i)]);
-    codes[i] = Math.min(LARGEST_CODE, Math.max(-LARGEST_CODE, code));
+    codes[i] = Math.min(MAX_CODE, Math.max(-MAX_CODE, code));
   }
   return { codes, scales };
 }

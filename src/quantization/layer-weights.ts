@@ -48,4 +48,4 @@ export const FORMAT_OF_BITS: Readonly<Record<WeightBits, WeightsName>> = {
 };
 
 /** What INT8 with its scales has at most, but for tiny layers. */
-export const MOST_TARGET_BITS = 9;
+export const MAX_TARGET_BITS = 9;

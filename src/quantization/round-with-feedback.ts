@@ -3,7 +3,7 @@ import { roundHalfToEven } from './activation';
 import type { QuantizedFilter } from './affine';
 import { factorise } from './formats/error-feedback';
 
-const LARGEST_CODE = 127;
+const MAX_CODE = 127;
 
 /** Errors of 8 bits are small: what is made up for along directions that calibration data hardly has is small too. */
 const DAMPING = 0.001;
@@ -30,7 +30,7 @@ export function roundWithFeedback(
     const start = row * depth;
     targets.set(values.subarray(start, start + depth));
     for (let k = 0; k < depth; k++) {
-      const code = Math.min(LARGEST_CODE, Math.max(-LARGEST_CODE, roundHalfToEven(targets[k] / scale)));
+      const code = Math.min(MAX_CODE, Math.max(-MAX_CODE, roundHalfToEven(targets[k] / scale)));
       codes[start + k] = code;
       const error = values[start + k] - code * scale;
       if (error === 0) continue;

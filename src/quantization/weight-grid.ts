@@ -3,7 +3,7 @@
  * step keeps them exactly; another step would round them a second time.
  */
 
-const LARGEST_CODE = 127;
+const MAX_CODE = 127;
 
 /** So many weights, beside the largest and zeros, do not lie on a grid by chance. */
 const EVIDENCE = 4;
@@ -54,7 +54,7 @@ export function gridBounds(
 ): (number | undefined)[] {
   const samples = telling(values, channel, maxima);
   const codes = samples.map((sample, c) =>
-    sample.length < EVIDENCE ? 0 : largestCode(sample, maxima[c], LARGEST_CODE),
+    sample.length < EVIDENCE ? 0 : largestCode(sample, maxima[c], MAX_CODE),
   );
   // What holds for a sample is checked on all weights of the channel, which a generic channel does not come to.
   let open = new Set([...codes.keys()].filter((c) => codes[c] > 0));
@@ -67,5 +67,5 @@ export function gridBounds(
     for (const c of failed) codes[c] = largestCode(samples[c], maxima[c], codes[c] - 1);
     open = new Set([...failed].filter((c) => codes[c] > 0));
   }
-  return codes.map((code, c) => (code > 0 ? (maxima[c] / code) * LARGEST_CODE : undefined));
+  return codes.map((code, c) => (code > 0 ? (maxima[c] / code) * MAX_CODE : undefined));
 }

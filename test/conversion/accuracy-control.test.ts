@@ -3,10 +3,10 @@ import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/conversion/accurac
 import { Validation } from '../../src/evaluation/validation';
 import type { Graph } from '../../src/graph/ir';
 import type { LabelledSource } from '../../src/graph/samples';
+import { floatInOutNodes } from '../../src/passes/quantize/float-in-out-nodes';
 import { planQuantization } from '../../src/passes/quantize/plan';
-import type { RealPrecision } from '../../src/passes/quantize/quantizable';
+import type { ActivationPrecision } from '../../src/passes/quantize/quantizable';
 import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
-import { realNodes } from '../../src/passes/quantize/real-nodes';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { randomOf } from '../support/random';
@@ -69,11 +69,11 @@ test('leaves everything in INT8 where the bar is met as it is', async () => {
 async function measureWith(
   observations: Awaited<ReturnType<typeof observe>>,
   layers: readonly string[],
-  precision: RealPrecision,
+  precision: ActivationPrecision,
 ): Promise<number> {
   const validation = await Validation.of(graph, source, feeds.length);
-  const real = realNodes(graph, plan, new Map(layers.map((name) => [name, precision])));
-  const { graph: converted } = quantizeGraph(graph, planQuantization(graph, { real }), observations);
+  const precisions = floatInOutNodes(graph, plan, new Map(layers.map((name) => [name, precision])));
+  const { graph: converted } = quantizeGraph(graph, planQuantization(graph, { precisions }), observations);
   return (await validation.measure(converted)).signalToNoise;
 }
 
@@ -84,7 +84,7 @@ test('gives dynamic activations to the layers that read what is cut off, and to 
   expect(accuracy.quantized.signalToNoise).toBeLessThan(20);
   expect(accuracy.precision).toBe('dynamic');
   expect(accuracy.kept.map((k) => k.name).sort()).toEqual(['c', 'e']);
-  expect([...found.real].sort()).toEqual([
+  expect([...found.precisions].sort()).toEqual([
     ['c', 'dynamic'],
     ['e', 'dynamic'],
   ]);
@@ -106,7 +106,7 @@ test('gives int16 activations to the fewest layers where dynamic ones miss the b
   expect(accuracy.precision).toBe('int16');
   const kept = accuracy.kept.map((k) => k.name);
   expect(kept).toEqual(expect.arrayContaining(['c', 'e']));
-  expect([...found.real.values()]).toEqual([...found.real.keys()].fill('int16'));
+  expect([...found.precisions.values()]).toEqual([...found.precisions.keys()].fill('int16'));
   expect(found.float).toEqual(plan.float);
   const signalToNoise = await measureWith(observations, kept, 'int16');
   expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);

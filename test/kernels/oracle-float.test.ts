@@ -223,15 +223,15 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
 }
 
 /** Requires every code to be the one next to the real value, and returns how many there are. */
-function expectNearest({ spec, values }: ReferenceTensor, reals: ArrayLike<number>): number {
-  expect(reals).toHaveLength(values.length);
+function expectNearest({ spec, values }: ReferenceTensor, floats: ArrayLike<number>): number {
+  expect(floats).toHaveLength(values.length);
   for (const [i, code] of values.entries()) {
     if (spec.type === TensorType.Float32) {
-      if (!(Math.abs(code - reals[i]!) <= FLOAT_ERROR * Math.abs(reals[i]!) + FLOAT_ERROR))
-        throw new Error(`element ${i} is ${code}, TF.js has ${reals[i]}`);
+      if (!(Math.abs(code - floats[i]!) <= FLOAT_ERROR * Math.abs(floats[i]!) + FLOAT_ERROR))
+        throw new Error(`element ${i} is ${code}, TF.js has ${floats[i]}`);
       continue;
     }
-    const steps = reals[i]! / spec.scale + spec.zeroPoint;
+    const steps = floats[i]! / spec.scale + spec.zeroPoint;
     const saturated = Math.min(127, Math.max(-128, steps));
     const error = 0.5 + FLOAT_ERROR * (1 + Math.abs(steps));
     if (!(Math.abs(code - saturated) <= error)) {

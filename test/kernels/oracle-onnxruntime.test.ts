@@ -31,7 +31,7 @@ const MAX_WEIGHT = createNativeEngine().supportedIsas.includes('avx512vnni') ? 1
 const TIE = 2 ** -14;
 
 /** The least share of equal codes; the rest are ties. */
-const LEAST_EQUAL: Record<string, number> = {
+const MIN_EQUAL: Record<string, number> = {
   Conv2D: 0.999,
   DepthwiseConv2D: 0.999,
   Linear: 0.999,
@@ -88,7 +88,7 @@ test.each(ARITHMETIC_SERIES)('$label equals onnxruntime, but for ties', async ({
     accepted += 1;
   });
   expect(accepted).toBeGreaterThanOrEqual(200);
-  expect(agreement.report(label)).toBeGreaterThanOrEqual(LEAST_EQUAL[label]!);
+  expect(agreement.report(label)).toBeGreaterThanOrEqual(MIN_EQUAL[label]!);
 });
 
 test('a table of the sigmoid equals onnxruntime, but for ties', async () => {
@@ -127,7 +127,7 @@ test('Quantize and Dequantize equal onnxruntime', async () => {
     const builder = new CaseBuilder();
     const drawer = new Drawer(builder, random, true);
     const codes = builder.tensors[drawer.quantized([random.int(1, 99)])]!;
-    const reals = builder.tensors[drawer.dequantize(builder.tensors.indexOf(codes))]!;
+    const floats = builder.tensors[drawer.dequantize(builder.tensors.indexOf(codes))]!;
     const { shape } = codes;
     const input = builder.tensors[0]!.values;
     const quantized = await runOnnx({
@@ -147,7 +147,7 @@ test('Quantize and Dequantize equal onnxruntime', async () => {
       order: ['x', 'xScale', 'xZero'],
       outputType: 'float32',
     });
-    expect(dequantized.values).toEqual(reals.values);
+    expect(dequantized.values).toEqual(floats.values);
   });
   expect(agreement.report('Quantize')).toBe(1);
 });

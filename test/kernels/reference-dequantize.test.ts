@@ -51,13 +51,13 @@ test.each(FORMATS)('matrices of format %d equal the reference, as numbers and as
     const codes = expected.map((x) => toCode(Math.fround(x / params.scale), params.zeroPoint));
     for (const each of engines) {
       each.threads = random.int(1, 2);
-      const [reals, bytes, words] = [Float32Array, Int8Array, Int32Array].map(
+      const [floats, bytes, words] = [Float32Array, Int8Array, Int32Array].map(
         (type) => new type(rows * depth),
       );
-      each.dequantize(matrix, reals!);
+      each.dequantize(matrix, floats!);
       each.dequantize(matrix, bytes!, params);
       each.dequantize(matrix, words!, params);
-      expect(positiveZeros(reals!)).toEqual(positiveZeros(expected));
+      expect(positiveZeros(floats!)).toEqual(positiveZeros(expected));
       expect(Array.from(bytes!)).toEqual(codes);
       expect(Array.from(words!)).toEqual(codes);
     }

@@ -59,7 +59,7 @@ describe('every channel count from 1 to 70', () => {
     ['prelu', (d, i) => d.prelu(d.codes(image(i)))],
     ['softmax', (d, i) => d.softmax(d.codes([7, i + 1]))],
     ['rotation', (d, i) => d.rotate(d.codes([3, i + 1]), 64)],
-    ['lookup of reals', (d, i) => d.realLookup(d.codes([7, i + 1]))],
+    ['lookup of floats', (d, i) => d.realLookup(d.codes([7, i + 1]))],
     ['pad', (d, i) => d.pad(d.codes(image(i)))],
     ['slice', (d, i) => d.slice(d.codes(image(i)))],
     ['transpose', (d, i) => d.transpose(d.codes(image(i)))],
@@ -267,8 +267,8 @@ describe('real values of more elements than a chunk', () => {
     ['of everything', [1]],
   ])('arithmetic with one %s', async (label, shape) => {
     await check(`chunks, ${label}`, 4, (drawer, random) => {
-      const inputs = [drawer.reals(image), drawer.reals(shape)];
-      const draft = { kind: random.pick([OpKind.Mul, OpKind.Sub] as const), activation: { realMin: -1 } };
+      const inputs = [drawer.floats(image), drawer.floats(shape)];
+      const draft = { kind: random.pick([OpKind.Mul, OpKind.Sub] as const), activation: { floatMin: -1 } };
       return drawer.builder.apply(
         { ...draft, inputs: random.chance(0.5) ? inputs : inputs.toReversed() },
         FLOAT32,
@@ -282,13 +282,13 @@ describe('real values of more elements than a chunk', () => {
         [OpKind.DepthToSpace, [2, 40, 41, 4 * channels]],
         [OpKind.SpaceToDepth, [2, 80, 82, channels]],
       ] as const);
-      return drawer.builder.apply({ kind, inputs: [drawer.reals(shape)], block: 2 }, FLOAT32);
+      return drawer.builder.apply({ kind, inputs: [drawer.floats(shape)], block: 2 }, FLOAT32);
     });
   });
 
   test('a mean over pictures', async () => {
     await check('mean', 4, (drawer, random) => {
-      const inputs = [drawer.reals([2, 41, 43, random.int(1, 40)])];
+      const inputs = [drawer.floats([2, 41, 43, random.int(1, 40)])];
       return drawer.builder.apply(
         { kind: OpKind.AvgPool, inputs, window: window(0, 1, PaddingMode.Valid), activation: {} },
         FLOAT32,
@@ -308,7 +308,7 @@ test('int32 elements that are no codes become the nearest code', async () => {
 
 test('halves round to the even code', async () => {
   const builder = new CaseBuilder();
-  const input = builder.reals([8], Float32Array.of(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 126.5, 127.5));
+  const input = builder.floats([8], Float32Array.of(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 126.5, 127.5));
   builder.output(builder.apply({ kind: OpKind.Quantize, inputs: [input] }, int8({ scale: 1, zeroPoint: 0 })));
   const kernelCase = builder.build();
   expect(kernelCase.expected).toEqual([[-2, -2, 0, 0, 2, 2, 126, 127]]);

@@ -258,7 +258,7 @@ describe('compile refuses', () => {
     ['a table scale of NaN', op({ activation: { preScale: Number.NaN } }), new RegExp(`${named}.*NaN`)],
     [
       'a bound of NaN',
-      op({ activation: { realMin: Number.NaN } }),
+      op({ activation: { floatMin: Number.NaN } }),
       new RegExp(`${named}: least output is NaN`),
     ],
     [
@@ -327,12 +327,12 @@ describe('compile refuses', () => {
       /'table'.*offset -1/,
     ],
     [
-      'a lookup of reals at an odd offset',
+      'a lookup of floats at an odd offset',
       (parts) => {
         tensor(2, { type: TensorType.Float32 })(parts);
         replace(1, { kind: OpKind.Lookup, name: 'table', inputs: [1], output: 2, tableOffset: 2 })(parts);
       },
-      /'table': table of reals needs 1024 bytes at offset 2/,
+      /'table': table of floats needs 1024 bytes at offset 2/,
     ],
     [
       'a prelu with more channels than alphas',
@@ -723,8 +723,8 @@ describe('compile refuses, of dynamic codes,', () => {
     { kind: OpKind.QuantizeInt16 },
     { kind: OpKind.QuantizeDynamic },
     { kind: OpKind.QuantizeGrid, grid: { first: -1, step: 1 } },
-    { kind: OpKind.RealAffine, channels: 1, aOffset: 0, bOffset: 0 },
-    { kind: OpKind.RealFunction, function: 0 },
+    { kind: OpKind.FloatAffine, channels: 1, aOffset: 0, bOffset: 0 },
+    { kind: OpKind.FloatFunction, function: 0 },
   ];
   const TYPES = [
     TensorType.Float32,

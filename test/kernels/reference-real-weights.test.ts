@@ -29,7 +29,7 @@ test.each([
   await forEachCase(`real weights ${rows} ${inputs} ${outputs}`, 6, (random) => {
     const builder = new CaseBuilder();
     const drawer = new Drawer(builder, random);
-    builder.output(drawer.linearFloat(drawer.reals([rows, inputs], { odd: random.chance(0.3) }), outputs));
+    builder.output(drawer.linearFloat(drawer.floats([rows, inputs], { odd: random.chance(0.3) }), outputs));
     expectReference(builder.build(), engines, [1, 2, 3]);
   });
 });
@@ -89,7 +89,7 @@ const linear = (filter: FilterRef, change: object = {}) =>
     filter,
     inFeatures: 3,
     outFeatures: 2,
-    activation: { realMin: 0 },
+    activation: { floatMin: 0 },
     ...change,
   }) as Op;
 
@@ -132,7 +132,7 @@ describe('compile refuses', () => {
 
   test.each<[string, () => unknown, RegExp]>([
     ['integers to multiply', () => compile(linear(filter), integer, weights), /LinearFloat 'dense'.*float32/],
-    ['reals as indices', () => compile(gather(filter), real, weights), /Gather 'embedding'.*int32/],
+    ['floats as indices', () => compile(gather(filter), real, weights), /Gather 'embedding'.*int32/],
     [
       'more outputs than weights',
       () => compile(linear(filter, { outFeatures: 9 }), real, weights),
@@ -151,7 +151,7 @@ describe('compile refuses', () => {
       /takes no bias/,
     ],
     [
-      'a table for reals',
+      'a table for floats',
       () => compile(linear(filter, { activation: { tableOffset: 0 } }), real, new Int32Array(64)),
       /takes no activation table/,
     ],

@@ -126,9 +126,9 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
         levels: [...attrs.levels],
         ...more,
       });
-    const reals = run();
-    expect([reals.dtype, reals.shape]).toEqual(['float32', [2, 3]]);
-    expect(Array.from(await reals.data())).toEqual([-1.5, -0.5, 0.5, 3, -3, -3]);
+    const floats = run();
+    expect([floats.dtype, floats.shape]).toEqual(['float32', [2, 3]]);
+    expect(Array.from(await floats.data())).toEqual([-1.5, -0.5, 0.5, 3, -3, -3]);
     const steps = run({ outputScale: 0.5, outputZeroPoint: 1 });
     expect(steps.dtype).toBe('int32');
     expect(Array.from(await steps.data())).toEqual([-2, 0, 2, 7, -5, -5]);
@@ -279,7 +279,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     await near(lowbit.quantizedLookup(x, { activation: 'tanh', ...input, ...output }), tf.tanh(rx));
   });
 
-  test('softmax, of codes and of reals', async () => {
+  test('softmax, of codes and of floats', async () => {
     const x = codes([2, 3, 40], 11);
     const expected = tf.softmax(real(x, 0.02, 5));
     expect(await stepsApart(lowbit.quantizedSoftmax(x, input), expected, 1)).toBeLessThan(1e-6);

@@ -316,7 +316,7 @@ module.exports = [
     replace: '',
   },
   {
-    name: 'reals: a broadcast axis taken for a part of the next one',
+    name: 'floats: a broadcast axis taken for a part of the next one',
     file: 'native/ops/rows.h',
     find: 'if (known && step != run.step) break;',
     replace: '',
@@ -346,8 +346,8 @@ module.exports = [
     replace: 'groups.shift[s] = 0;',
   },
   {
-    name: 'reals: a gate that is not multiplied',
-    file: 'native/ops/real-arithmetic.cc',
+    name: 'floats: a gate that is not multiplied',
+    file: 'native/ops/float-arithmetic.cc',
     find: 'kGate ? x * clamped : clamped',
     replace: 'clamped',
   },
@@ -514,7 +514,7 @@ module.exports = [
     replace: 'value > low_ ? value < high_ ? value : high_ : low_',
   },
   {
-    name: 'vector product of reals: rest of a row dropped',
+    name: 'vector product of floats: rest of a row dropped',
     file: 'native/isa/vector-rows.h',
     find: 'scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);',
     replace: '',

@@ -19,7 +19,7 @@ export interface KernelCase {
   readonly weights: Int32Array;
   readonly inputs: TensorData[];
   readonly inputShapes: number[][];
-  /** Codes or reals, one array per program output. */
+  /** Codes or floats, one array per program output. */
   readonly expected: number[][];
   readonly outputShapes: number[][];
 }
@@ -64,7 +64,7 @@ export class CaseBuilder {
   }
 
   /** A float32 program input. */
-  reals(shape: readonly number[], values: Float32Array): number {
+  floats(shape: readonly number[], values: Float32Array): number {
     return this.input(FLOAT32, shape, values);
   }
 

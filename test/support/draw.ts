@@ -164,13 +164,13 @@ export class Drawer {
     { float = false, tables = true, activations = true } = {},
   ): number {
     const { random, builder } = this;
-    const reals = builder.preview(make({}), int8({ scale: 1, zeroPoint: 0 })).unrounded;
-    const range = reals.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
+    const floats = builder.preview(make({}), int8({ scale: 1, zeroPoint: 0 })).unrounded;
+    const range = floats.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
     if (float && !this.plain && random.chance(0.2)) {
-      const [realMin, realMax] = [random.real(-range, range), random.real(-range, range)].sort(
+      const [floatMin, floatMax] = [random.real(-range, range), random.real(-range, range)].sort(
         (a, b) => a - b,
       );
-      return builder.apply(make(!activations || random.chance(0.5) ? {} : { realMin, realMax }), FLOAT32);
+      return builder.apply(make(!activations || random.chance(0.5) ? {} : { floatMin, floatMax }), FLOAT32);
     }
     const steps = random.pick([3, 60, 120, 250, 1000]);
     // Long chains of products would run out of float32.
@@ -258,7 +258,7 @@ export class Drawer {
     return this.linear(input, outFeatures, drawLowBitFilter(this, format, outFeatures, depth));
   }
 
-  /** A product of reals with weights of any format. */
+  /** A product of floats with weights of any format. */
   linearFloat(input: number, outFeatures = this.random.int(1, 40)): number {
     const { random, builder } = this;
     const inFeatures = builder.shape(input).at(-1)!;
@@ -267,7 +267,9 @@ export class Drawer {
       ...this.anyFilter(outFeatures, inFeatures),
       biasOffset: random.chance(0.8) ? builder.weights.append(bias) : undefined,
     };
-    const activation = random.chance(0.6) ? {} : random.pick([{ realMin: 0 }, { realMin: -3, realMax: 6 }]);
+    const activation = random.chance(0.6)
+      ? {}
+      : random.pick([{ floatMin: 0 }, { floatMin: -3, floatMax: 6 }]);
     return builder.apply(
       { kind: OpKind.LinearFloat, inputs: [input], filter, inFeatures, outFeatures, activation },
       FLOAT32,
@@ -487,13 +489,13 @@ export class Drawer {
     return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, FLOAT32);
   }
 
-  /** Of codes or of reals, to codes or reals. */
+  /** Of codes or of floats, to codes or floats. */
   softmax(input: number): number {
     const spec = this.random.chance(0.5) ? FLOAT32 : int8({ scale: 1 / 256, zeroPoint: this.zeroPoint() });
     return this.builder.apply({ kind: OpKind.Softmax, inputs: [input] }, spec);
   }
 
-  /** A rotation of codes or of reals, to codes or reals. */
+  /** A rotation of codes or of floats, to codes or floats. */
   rotate(input: number, block = 2 ** this.random.int(1, 9)): number {
     const { random, builder } = this;
     const rotation = {
@@ -509,16 +511,16 @@ export class Drawer {
   }
 
   /** A float32 input: ordinary values of some magnitude, with a few that are not finite if `odd`. */
-  reals(shape: readonly number[], { odd = false } = {}): number {
+  floats(shape: readonly number[], { odd = false } = {}): number {
     const scale = this.random.pick([0.1, 3, 40, 1000]);
     const values = Float32Array.from({ length: sizeOf(shape) }, () => this.random.real(-scale, scale));
     const strange = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, -3e38];
     if (odd) values[this.random.int(0, values.length - 1)] = this.random.pick(strange);
-    return this.builder.reals(shape, values);
+    return this.builder.floats(shape, values);
   }
 
   /** Float32 values around the range that `params` can tell apart, with a few that no code stands for. */
-  private realValues(count: number, { scale, zeroPoint }: AffineParams): Float32Array {
+  private floatValues(count: number, { scale, zeroPoint }: AffineParams): Float32Array {
     const { random } = this;
     const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, -3e38, 1e-45, -0];
     return Float32Array.from({ length: count }, () => {
@@ -530,7 +532,7 @@ export class Drawer {
 
   quantized(shape: readonly number[]): number {
     const params = this.params();
-    const input = this.builder.reals(shape, this.realValues(sizeOf(shape), params));
+    const input = this.builder.floats(shape, this.floatValues(sizeOf(shape), params));
     return this.builder.apply({ kind: OpKind.Quantize, inputs: [input] }, int8(params));
   }
 

@@ -59,7 +59,7 @@ function drawKind(random: Random): () => number {
 }
 
 /** Real values, each sample of a kind of its own; a channel may be of another. */
-function reals({ builder }: Drawer, random: Random, shape: readonly number[]): number {
+function floats({ builder }: Drawer, random: Random, shape: readonly number[]): number {
   const channels = shape.at(-1)!;
   const size = shape.length < 2 ? sizeOf(shape) : sizeOf(shape.slice(1));
   const values = new Float32Array(sizeOf(shape));
@@ -68,7 +68,7 @@ function reals({ builder }: Drawer, random: Random, shape: readonly number[]): n
     const kinds = Array.from({ length: channels }, () => (random.chance(0.1) ? drawKind(random) : kind));
     for (let i = 0; i < size; i++) values[start + i] = kinds[i % channels]!();
   }
-  return builder.reals(shape, values);
+  return builder.floats(shape, values);
 }
 
 /** Values of a grid around zero, with a few beside it and beyond its ends. */
@@ -79,29 +79,29 @@ function gridCodes({ builder }: Drawer, random: Random, shape: readonly number[]
     if (random.chance(0.05)) return random.pick(ODD);
     return first + step * (random.chance(0.9) ? random.int(0, 255) : random.real(-30, 300));
   });
-  const inputs = [builder.reals(shape, values)];
+  const inputs = [builder.floats(shape, values)];
   return builder.apply({ kind: OpKind.QuantizeGrid, inputs, grid: { first, step } }, dynamic(Sample));
 }
 
 function codes(drawer: Drawer, random: Random, shape: readonly number[], granularity: Granularity): number {
   if (granularity === Sample && random.chance(0.3)) return gridCodes(drawer, random, shape);
-  const inputs = [reals(drawer, random, shape)];
+  const inputs = [floats(drawer, random, shape)];
   return drawer.builder.apply({ kind: OpKind.QuantizeDynamic, inputs }, dynamic(granularity));
 }
 
 const clamp = (random: Random): Activation =>
-  random.pick([{}, {}, { realMin: 0 }, { realMin: 0, realMax: 6 }, { realMin: -1, realMax: 0.5 }]);
+  random.pick([{}, {}, { floatMin: 0 }, { floatMin: 0, floatMax: 6 }, { floatMin: -1, floatMax: 0.5 }]);
 
 /** Of any weights, or of the ends alone, so that sums are the largest there are. */
 function filter({ builder }: Drawer, random: Random, channels: number, taps: number): Int8FilterRef {
   const extreme = random.chance(0.3);
   const weight = () => (extreme ? random.pick([-127, 127]) : random.int(-127, 127));
-  const reals = (low: number, high: number) =>
+  const floats = (low: number, high: number) =>
     Float32Array.from({ length: channels }, () => random.real(low, high));
   return {
     filterOffset: builder.weights.append(Int8Array.from({ length: channels * taps }, weight)),
-    ...(random.chance(0.8) && { biasOffset: builder.weights.append(reals(-9, 9)) }),
-    scaleOffset: builder.weights.append(reals(1e-5, 1e-1)),
+    ...(random.chance(0.8) && { biasOffset: builder.weights.append(floats(-9, 9)) }),
+    scaleOffset: builder.weights.append(floats(1e-5, 1e-1)),
     format: WeightFormat.Int8,
   };
 }

@@ -2,11 +2,11 @@
 import {
   type Activation,
   type BinaryKind,
+  FloatFunctionKind,
   type Int16FilterRef,
   OpKind,
   PaddingMode,
   PadMode,
-  RealFunctionKind,
   TensorType,
   WeightFormat,
   type Window,
@@ -19,7 +19,7 @@ import type { Series } from './series';
 
 const INT16: OutputSpec = { type: TensorType.Int16, scale: 1, zeroPoint: 0 };
 
-const LARGEST_SUM = 65536;
+const MAX_SUM = 65536;
 
 const imageShape = (random: Random): number[] => [
   random.int(1, 3),
@@ -29,7 +29,7 @@ const imageShape = (random: Random): number[] => [
 ];
 
 /** Real values of very different magnitude; the extremes, infinities and NaN too, now and then. */
-function reals(drawer: Drawer, random: Random, shape: readonly number[]): number {
+function floats(drawer: Drawer, random: Random, shape: readonly number[]): number {
   const magnitude = 10 ** random.int(-3, 3);
   const extremes = [0, -0, 1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
   const odd = random.chance(0.2) ? extremes : [0, 1];
@@ -38,23 +38,23 @@ function reals(drawer: Drawer, random: Random, shape: readonly number[]): number
     if (allZero) return 0;
     return random.chance(0.05) ? random.pick(odd) : random.real(-magnitude, magnitude);
   });
-  return drawer.builder.reals(shape, values);
+  return drawer.builder.floats(shape, values);
 }
 
 /** The same without infinities, whose sums are NaN. */
 function finiteReals(drawer: Drawer, random: Random, shape: readonly number[]): number {
   const magnitude = 10 ** random.int(-3, 3);
   const values = Float32Array.from({ length: sizeOf(shape) }, () => random.real(-magnitude, magnitude));
-  return drawer.builder.reals(shape, values);
+  return drawer.builder.floats(shape, values);
 }
 
 const clamp = (random: Random): Activation =>
   random.chance(0.5)
     ? {}
-    : random.pick([{ realMin: 0 }, { realMin: 0, realMax: 6 }, { realMin: -1, realMax: 0.5 }]);
+    : random.pick([{ floatMin: 0 }, { floatMin: 0, floatMax: 6 }, { floatMin: -1, floatMax: 0.5 }]);
 
 function int16Input(drawer: Drawer, random: Random, shape: readonly number[]): number {
-  const input = reals(drawer, random, shape);
+  const input = floats(drawer, random, shape);
   return drawer.builder.apply({ kind: OpKind.QuantizeInt16, inputs: [input] }, INT16);
 }
 
@@ -66,7 +66,7 @@ function filter(
   taps: number,
   at: (channel: number, tap: number) => number,
 ): Int16FilterRef {
-  const most = Math.min(32767, Math.floor(LARGEST_SUM / taps));
+  const most = Math.min(32767, Math.floor(MAX_SUM / taps));
   const extreme = random.chance(0.3);
   const codes = new Int16Array(channels * taps);
   for (let c = 0; c < channels; c++) {
@@ -146,7 +146,7 @@ function drawBinary(drawer: Drawer, random: Random): number {
   const shape = random.chance(0.7) ? whole : parts();
   const other = random.pick([shape, [whole[0]!, 1, 1, whole[3]!], [1], parts()]);
   const kinds: readonly BinaryKind[] = [OpKind.Add, OpKind.Sub, OpKind.Mul, OpKind.Maximum, OpKind.Minimum];
-  const pair = [reals(drawer, random, shape), reals(drawer, random, other)];
+  const pair = [floats(drawer, random, shape), floats(drawer, random, other)];
   const inputs = random.chance(0.5) ? pair : pair.toReversed();
   return drawer.builder.apply({ kind: random.pick(kinds), inputs, activation: clamp(random) }, FLOAT32);
 }
@@ -156,8 +156,8 @@ function drawAffine(drawer: Drawer, random: Random): number {
   const channels = random.chance(0.5) ? 1 : shape[3]!;
   const values = () =>
     drawer.builder.weights.append(Float32Array.from({ length: channels }, () => random.real(-9, 9)));
-  const kind = random.pick([OpKind.RealAffine, OpKind.RealGate] as const);
-  const inputs = [reals(drawer, random, shape)];
+  const kind = random.pick([OpKind.FloatAffine, OpKind.FloatGate] as const);
+  const inputs = [floats(drawer, random, shape)];
   return drawer.builder.apply(
     { kind, inputs, channels, aOffset: values(), bOffset: values(), ...clamp(random) },
     FLOAT32,
@@ -174,15 +174,15 @@ function drawPrelu(drawer: Drawer, random: Random): number {
 }
 
 function drawFunction(drawer: Drawer, random: Random): number {
-  const inputs = [reals(drawer, random, imageShape(random))];
+  const inputs = [floats(drawer, random, imageShape(random))];
   const kinds = [
-    RealFunctionKind.Sigmoid,
-    RealFunctionKind.Tanh,
-    RealFunctionKind.Elu,
-    RealFunctionKind.Abs,
-    RealFunctionKind.Swish,
+    FloatFunctionKind.Sigmoid,
+    FloatFunctionKind.Tanh,
+    FloatFunctionKind.Elu,
+    FloatFunctionKind.Abs,
+    FloatFunctionKind.Swish,
   ];
-  return drawer.builder.apply({ kind: OpKind.RealFunction, inputs, function: random.pick(kinds) }, FLOAT32);
+  return drawer.builder.apply({ kind: OpKind.FloatFunction, inputs, function: random.pick(kinds) }, FLOAT32);
 }
 
 function drawPool(drawer: Drawer, random: Random): number {
@@ -236,10 +236,10 @@ export const INT16_SERIES: readonly Series[] = [
   { label: 'Conv2D of int16', draw: drawConv2D },
   { label: 'DepthwiseConv2D of int16', draw: drawDepthwise },
   { label: 'Linear of int16', draw: drawLinear },
-  { label: 'arithmetic on reals', draw: drawBinary },
-  { label: 'RealAffine and RealGate', draw: drawAffine },
-  { label: 'Prelu of reals', draw: drawPrelu },
-  { label: 'RealFunction', draw: drawFunction },
-  { label: 'pools of reals', draw: drawPool },
-  { label: 'moves of reals', draw: drawMove },
+  { label: 'arithmetic on floats', draw: drawBinary },
+  { label: 'FloatAffine and FloatGate', draw: drawAffine },
+  { label: 'Prelu of floats', draw: drawPrelu },
+  { label: 'FloatFunction', draw: drawFunction },
+  { label: 'pools of floats', draw: drawPool },
+  { label: 'moves of floats', draw: drawMove },
 ];

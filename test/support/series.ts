@@ -177,11 +177,11 @@ export const ALL_SERIES: readonly Series[] = [
   },
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
-  { label: 'Lookup of reals', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  { label: 'Lookup of floats', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
   {
     label: 'LinearFloat',
     draw: (drawer, random) =>
-      drawer.linearFloat(drawer.reals([random.pick([1, random.int(1, 9)]), lowBitDepth(random)])),
+      drawer.linearFloat(drawer.floats([random.pick([1, random.int(1, 9)]), lowBitDepth(random)])),
   },
   {
     label: 'Gather',
@@ -194,11 +194,11 @@ export const ALL_SERIES: readonly Series[] = [
   },
   { label: 'Rotate', draw: (drawer, random) => drawer.rotate(drawer.codes(rowsShape(random))) },
   {
-    label: 'Rotate of reals',
-    draw: (drawer, random) => drawer.rotate(drawer.reals(rowsShape(random), { odd: random.chance(0.2) })),
+    label: 'Rotate of floats',
+    draw: (drawer, random) => drawer.rotate(drawer.floats(rowsShape(random), { odd: random.chance(0.2) })),
   },
   {
-    label: 'Softmax of reals',
-    draw: (drawer, random) => drawer.softmax(drawer.reals(anyShape(random), { odd: random.chance(0.2) })),
+    label: 'Softmax of floats',
+    draw: (drawer, random) => drawer.softmax(drawer.floats(anyShape(random), { odd: random.chance(0.2) })),
   },
 ];

@@ -8,7 +8,8 @@
 // of weights is used 4 times.
 //   scratch: column | unit of kRows rows | channel of 16 | row of kRows, code - 128
 //   packed:  block b | bias of 16 | multiplier of 16 | kernel column | unit | channel of 16 | row of kRows
-//                                                                                         (rows past the last: weight 0)
+//                                                                                         (rows past the last: weight
+//                                                                                         0)
 #pragma once
 #include "vector.h"
 
@@ -84,12 +85,12 @@ struct Depthwise {
   }
 
   template <int N>
-  static void storeReals(const DepthwiseArgs& args, const Store& store, const float* multiplier,
-                         const int32x4_t (&sums)[N][4], int m, int c0) {
+  static void storeFloats(const DepthwiseArgs& args, const Store& store, const float* multiplier,
+                          const int32x4_t (&sums)[N][4], int m, int c0) {
     float* out = args.floatOut + m * args.outStride + c0;
     for (int i = 0; i < N; ++i, out += args.outStride) {
-      const auto values = Neon::forEach<Neon::Float>(
-          [&](int q) { return store.value(sums[i][q], vld1q_f32(multiplier + 4 * q)); });
+      const auto values =
+          Neon::forEach<Neon::Float>([&](int q) { return store.value(sums[i][q], vld1q_f32(multiplier + 4 * q)); });
       Neon::storeFirst(out, values, args.channels - c0);
     }
   }
@@ -114,7 +115,7 @@ struct Depthwise {
       Taps::template multiply<N>(sums, codes, step, weights, length);
     }
     if (args.floatOut) {
-      storeReals<N>(args, store, constants.multiplier, sums, m, c0);
+      storeFloats<N>(args, store, constants.multiplier, sums, m, c0);
       return;
     }
     // Within the pitch of its row a pixel may be written whole.

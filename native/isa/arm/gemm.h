@@ -9,8 +9,8 @@
 // A panel is 8 outputs, as channel counts are multiples of 8 more often than of anything larger. The rows of a tile
 // are interleaved once, into scratch, and used by all panels: no shuffles or sign changes are left in the inner loop,
 // one pointer serves the rows and one the weights, and taps follow each other without padding.
-//   scratch: step | unit | 16 codes, then, for more than one tap, the rows of the tile with the taps one after the other
-//   packed:  panel p | bias of 8 | multiplier of 8 | step | output of 8 by k of kStep, in the order of Dot
+//   scratch: step | unit | 16 codes, then, for more than one tap, the rows of the tile with the taps one after the
+//   other packed:  panel p | bias of 8 | multiplier of 8 | step | output of 8 by k of kStep, in the order of Dot
 //                                                                                         (k past the last: weight 0)
 // Signed codes: sum(code * weight) = sum((code - 128) * weight) + 128 * sum(weight); the second sum is part of the
 // packed bias, modulo 2^32.
@@ -34,9 +34,7 @@ struct Gemm {
 
   static size_t steps(int taps, int depth) { return (products(taps, depth) + Dot::kStep - 1) / Dot::kStep; }
 
-  static size_t panelBytes(int taps, int depth) {
-    return sizeof(Constants) + steps(taps, depth) * Dot::kStep * kPanel;
-  }
+  static size_t panelBytes(int taps, int depth) { return sizeof(Constants) + steps(taps, depth) * Dot::kStep * kPanel; }
 
   static size_t packedBytes(int outputs, int taps, int depth) {
     return static_cast<size_t>(ceilDiv(outputs, kPanel)) * panelBytes(taps, depth);
@@ -127,7 +125,8 @@ struct Gemm {
   // MT interleaved rows by one panel. Not inlined, or the compiler would load what the store needs ahead of the product
   // loop, whose accumulators need the registers.
   template <int MT>
-  __attribute__((noinline)) static void tile(const GemmArgs& args, const Store& store, const uint8_t* panel, int m0, int n0) {
+  __attribute__((noinline)) static void tile(const GemmArgs& args, const Store& store, const uint8_t* panel, int m0,
+                                             int n0) {
     using Sums = typename Dot::template Sums<MT>;
     constexpr size_t kCodes = 16 * units(MT), kWeights = Dot::kStep * kPanel;
     // A single row has too few accumulators to hide the latency of the products: four sets take turns.

@@ -1,5 +1,6 @@
 // Products with low-bit matrices on Arm: what the variants have in common apart from the accumulators of a row, `Sums`:
-// start(), add(weights, codes) of 16 outputs by 4 inputs, part(i) of outputs 4 i to 4 i + 3. In an unnamed namespace as vector.h.
+// start(), add(weights, codes) of 16 outputs by 4 inputs, part(i) of outputs 4 i to 4 i + 3. In an unnamed namespace as
+// vector.h.
 #pragma once
 #include "../low-bit-panels.h"
 #include "vector.h"
@@ -25,7 +26,7 @@ template <class Sums>
 struct NeonProduct {
   using V = Neon;
   using Bytes = NeonBytes;
-  static constexpr int kMostTableAdds = 1;
+  static constexpr int kMaxTableAdds = 1;
 
   static Bytes load(const uint8_t* p) {
     return Bytes::forEach([=](int i) { return vld1q_u8(p + 16 * i); });
@@ -61,15 +62,14 @@ struct NeonProduct {
     std::memcpy(&four, codes, sizeof four);
     return Bytes::forEach([=](int) { return vreinterpretq_u8_u32(vdupq_n_u32(four)); });
   }
-  static Neon::Float clampReal(const Neon::Float& value, const Neon::Float& low, const Neon::Float& high) {
+  static Neon::Float clampFloat(const Neon::Float& value, const Neon::Float& low, const Neon::Float& high) {
     return Neon::forEach<Neon::Float>([&](int i) {
       const float32x4_t raised = vbslq_f32(vcgtq_f32(value.part[i], low.part[i]), value.part[i], low.part[i]);
       return vbslq_f32(vcltq_f32(raised, high.part[i]), raised, high.part[i]);
     });
   }
   static Neon::Float halves(const uint16_t* p) {
-    return Neon::forEach<Neon::Float>(
-        [=](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
+    return Neon::forEach<Neon::Float>([=](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
   }
 
   template <int Adds, int MT, bool Fourfold>

@@ -93,9 +93,8 @@ struct Neon {
     return forEach<Float>([&](int i) { return vsubq_f32(a.part[i], b.part[i]); });
   }
   static Float flip(const Float& a, const Int& signs) {
-    return forEach<Float>([&](int i) {
-      return vreinterpretq_f32_s32(veorq_s32(vreinterpretq_s32_f32(a.part[i]), signs.part[i]));
-    });
+    return forEach<Float>(
+        [&](int i) { return vreinterpretq_f32_s32(veorq_s32(vreinterpretq_s32_f32(a.part[i]), signs.part[i])); });
   }
   template <int D>
   static Float partner(const Float& a) {
@@ -176,19 +175,16 @@ struct Neon {
     return bitsOf([&](int i) { return vcgeq_f32(a.part[i], b.part[i]); });
   }
   static Float below(const Float& a, const Float& limit) {
-    return forEach<Float>([&](int i) {
-      return vbslq_f32(vcltq_f32(a.part[i], limit.part[i]), a.part[i], vdupq_n_f32(-INFINITY));
-    });
+    return forEach<Float>(
+        [&](int i) { return vbslq_f32(vcltq_f32(a.part[i], limit.part[i]), a.part[i], vdupq_n_f32(-INFINITY)); });
   }
   static Float powerOfTwo(const Int& n) {
-    return forEach<Float>([&](int i) {
-      return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n.part[i], vdupq_n_s32(127)), 23));
-    });
+    return forEach<Float>(
+        [&](int i) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n.part[i], vdupq_n_s32(127)), 23)); });
   }
   static Float unlessBelow(const Float& x, const Float& limit, const Float& v) {
-    return forEach<Float>([&](int i) {
-      return vbslq_f32(vcgeq_f32(x.part[i], limit.part[i]), v.part[i], vdupq_n_f32(0));
-    });
+    return forEach<Float>(
+        [&](int i) { return vbslq_f32(vcgeq_f32(x.part[i], limit.part[i]), v.part[i], vdupq_n_f32(0)); });
   }
   static float greatest(const Float& a) {
     return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.part[0], a.part[1]), vmaxq_f32(a.part[2], a.part[3])));

@@ -1,6 +1,6 @@
-// Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved by channel and
-// widened to int16 pairs in a buffer, which serves all windows that the column is part of; the multiply-adds then go over 4
-// output pixels at a time. A 3 x 3 window keeps its columns in registers instead.
+// Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved by channel
+// and widened to int16 pairs in a buffer, which serves all windows that the column is part of; the multiply-adds then
+// go over 4 output pixels at a time. A 3 x 3 window keeps its columns in registers instead.
 //   buffer: column | pair of rows | channel of 8 | row of 2, as int16
 //   packed: block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2
 #include "kernels.h"
@@ -90,8 +90,8 @@ inline void storePixels(const DepthwiseArgs& args, const Store& store, __m256 mu
   putRows<kLanes>(store, codes, N, count, args.out + m * args.outStride + c0, args.outStride);
 }
 
-// N output pixels from pixel m on, for the 8 channels of a block. Pairs: how many pairs of rows the kernel has, where that
-// is known when this is compiled, or 0.
+// N output pixels from pixel m on, for the 8 channels of a block. Pairs: how many pairs of rows the kernel has, where
+// that is known when this is compiled, or 0.
 template <int N, int Pairs>
 inline void depthwisePixels(const DepthwiseArgs& args, const Store& store, const Constants& constants,
                             const __m256i* buffer, int m, int c0) {

@@ -1,12 +1,12 @@
-// vpmaddubsw multiplies 32 unsigned codes with 32 signed weights, but adds neighbours into int16 and saturates where two
-// weights of one sign sum to more than 128. Which weights do is known when they are packed.
+// vpmaddubsw multiplies 32 unsigned codes with 32 signed weights, but adds neighbours into int16 and saturates where
+// two weights of one sign sum to more than 128. Which weights do is known when they are packed.
 //
 // A panel is 8 outputs. Its groups of 4 k are of two kinds. In the narrow ones no pair can saturate: for each row one
 // broadcast of 4 codes, vpmaddubsw, vpmaddwd with ones, an addition. In the others codes and weights are widened to
 // int16 and multiplied by vpmaddwd, whose pairwise sums fit int32: for each row and pair of k one broadcast, vpmaddwd,
-// an addition. (On Zen 4 the first way does 32 products a cycle, the second 25.) A tile is 8 rows by two panels, one after
-// the other: 8 accumulators; where all groups are widened, 6 rows by two panels at once: 12 accumulators. The codes of a
-// tile are widened once, into scratch, for all panels.
+// an addition. (On Zen 4 the first way does 32 products a cycle, the second 25.) A tile is 8 rows by two panels, one
+// after the other: 8 accumulators; where all groups are widened, 6 rows by two panels at once: 12 accumulators. The
+// codes of a tile are widened once, into scratch, for all panels.
 //   packed:  header | panel p | bias of 8 | multiplier of 8 | a bit a group: whether it is widened |
 //            narrow groups: output of 8 | k of 4 | widened groups: pair | output of 8 | k of 2
 //   scratch: row of 8 | k as int16, row of 8 | k as bytes: taps one after the other (past the last k: any value)
@@ -21,8 +21,8 @@ namespace {
 
 constexpr int kTileRows = 8;
 
-// The output of a pair of panels (or of a single last one) that lane `lane` of panel p holds: the saturating packs of the
-// store, which work within 128-bit lanes, then put them in order.
+// The output of a pair of panels (or of a single last one) that lane `lane` of panel p holds: the saturating packs of
+// the store, which work within 128-bit lanes, then put them in order.
 inline int outputOf(int panels, int p, int lane) { return 4 * (panels * (lane / 4) + p) + lane % 4; }
 
 inline int panelsAt(int remaining) { return remaining > kLanes ? 2 : 1; }
@@ -63,7 +63,10 @@ namespace {
 class Groups {
  public:
   Groups(const int8_t* filter, int outputs, int taps, int depth)
-      : filter_(filter), outputs_(outputs), products_(static_cast<size_t>(taps) * depth), count_(groupsOf(taps, depth)) {
+      : filter_(filter),
+        outputs_(outputs),
+        products_(static_cast<size_t>(taps) * depth),
+        count_(groupsOf(taps, depth)) {
     int narrow = 0;
     const int panels = ceilDiv(outputs, kLanes);
     for (int p = 0; p < panels; ++p) {
@@ -72,8 +75,8 @@ class Groups {
         narrow += !widened_.back();
       }
     }
-    // A narrow group saves two or three cycles, but where their number differs from panel to panel the processor guesses
-    // the ends of both loops wrong.
+    // A narrow group saves two or three cycles, but where their number differs from panel to panel the processor
+    // guesses the ends of both loops wrong.
     constexpr int kWorthwhile = 16;
     if (narrow < kWorthwhile * panels) widened_.assign(widened_.size(), true);
   }
@@ -115,8 +118,7 @@ class Groups {
 
 }  // namespace
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
-              void* packed) {
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
   const Groups groups(filter, outputs, taps, depth);
   Header& header = *static_cast<Header*>(packed);
   header = Header{};
@@ -201,7 +203,7 @@ struct TileRows {
   const uint8_t* bytes;
   size_t byteStride;
   const int16_t* wide;
-  size_t wideStride;
+  size_t int16Stride;
   int groups;
 };
 
@@ -235,8 +237,8 @@ inline void sumPanel(const TileRows& rows, const Panel& panel, __m256i* out) {
       const int16_t* first = rows.wide + 4 * (64 * word + __builtin_ctzll(rest));
 #pragma GCC unroll 8
       for (int i = 0; i < MT; ++i) {
-        if (i == 3 || i == 6) first += 3 * rows.wideStride;
-        const int16_t* row = first + i % 3 * rows.wideStride;
+        if (i == 3 || i == 6) first += 3 * rows.int16Stride;
+        const int16_t* row = first + i % 3 * rows.int16Stride;
         sums[i] = Avx2::add(sums[i], _mm256_madd_epi16(broadcast4(row), w0));
         sums[i] = Avx2::add(sums[i], _mm256_madd_epi16(broadcast4(row + 2), w1));
       }
@@ -246,8 +248,8 @@ inline void sumPanel(const TileRows& rows, const Panel& panel, __m256i* out) {
   for (int i = 0; i < MT; ++i) out[i] = sums[i];
 }
 
-// The sums of MT rows by NP panels: sums[panel * MT + row]. Not inlined: what the store needs would take registers from the
-// accumulators.
+// The sums of MT rows by NP panels: sums[panel * MT + row]. Not inlined: what the store needs would take registers from
+// the accumulators.
 template <int MT, int NP>
 __attribute__((noinline)) void sumMixed(const TileRows& rows, const uint8_t* panels, __m256i* sums) {
   for (int p = 0; p < NP; ++p) {
@@ -267,13 +269,13 @@ __attribute__((noinline)) void sumWidened(const TileRows& rows, const uint8_t* p
     sums[i][0] = Avx2::load(first.constants.bias);
     sums[i][NP - 1] = Avx2::load(last.constants.bias);
   }
-  const int16_t* codes[2] = {rows.wide, rows.wide + 3 * rows.wideStride};
+  const int16_t* codes[2] = {rows.wide, rows.wide + 3 * rows.int16Stride};
   const size_t pairs = 2 * static_cast<size_t>(rows.groups);
   for (size_t k = 0; k < pairs; ++k) {
     const __m256i w0 = widenWeights(weights[0] + 2 * kLanes * k), w1 = widenWeights(weights[1] + 2 * kLanes * k);
 #pragma GCC unroll 8
     for (int i = 0; i < MT; ++i) {
-      const __m256i pair = broadcast4(codes[i / 3] + (i % 3) * rows.wideStride + 2 * k);
+      const __m256i pair = broadcast4(codes[i / 3] + (i % 3) * rows.int16Stride + 2 * k);
       sums[i][0] = Avx2::add(sums[i][0], _mm256_madd_epi16(pair, w0));
       if constexpr (NP == 2) sums[i][1] = Avx2::add(sums[i][1], _mm256_madd_epi16(pair, w1));
     }

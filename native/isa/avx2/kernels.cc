@@ -14,8 +14,7 @@ namespace {
 
 using Common = VectorKernels<Avx2>;
 
-void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high,
-             uint8_t* out) {
+void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
   for (int c = 0; c < channels; c += 32) {
     __m256i best = _mm256_set1_epi8(static_cast<char>(low));
     for (int r = 0; r < rowCount; ++r) {
@@ -31,8 +30,7 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
 
 using Routing = VectorRouting<Avx2>;
 
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
-                                     Routing::pairs};
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
 
 constexpr DynamicKernels kDynamic = VectorDynamic<Avx2>::kernels();
 

@@ -1,7 +1,7 @@
-// Products with low-bit matrices: vpmaddubsw multiplies 32 unsigned weights with signed codes and adds neighbours in int16.
-// Small weights leave room there for many more products: evenly spaced levels of 2 bits for those of 5 units, 160 inputs,
-// before vpmaddwd widens the sums and multiplies them by the step. Weights out of a table are widened after one product or
-// two.
+// Products with low-bit matrices: vpmaddubsw multiplies 32 unsigned weights with signed codes and adds neighbours in
+// int16. Small weights leave room there for many more products: evenly spaced levels of 2 bits for those of 5 units,
+// 160 inputs, before vpmaddwd widens the sums and multiplies them by the step. Weights out of a table are widened after
+// one product or two.
 #include "../low-bit-panels.h"
 #include "kernels.h"
 #include "vectors.h"
@@ -10,14 +10,14 @@ namespace lowbit {
 namespace avx2 {
 namespace {
 
-// Makes the compiler add products one after the other as they come; left alone, it adds them in trees, for whose branches
-// the registers do not suffice.
+// Makes the compiler add products one after the other as they come; left alone, it adds them in trees, for whose
+// branches the registers do not suffice.
 inline void inTurn(__m256i& sums) { __asm__("" : "+x"(sums)); }
 
 struct Product {
   using V = Avx2;
   using Bytes = __m256i;
-  static constexpr int kMostTableAdds = 2;  // 4 would run out of registers
+  static constexpr int kMaxTableAdds = 2;  // 4 would run out of registers
 
   static Bytes load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static Bytes set(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
@@ -35,7 +35,7 @@ struct Product {
     std::memcpy(&four, codes, sizeof four);
     return _mm256_set1_epi32(four);
   }
-  static V::Float clampReal(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
+  static V::Float clampFloat(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
   static __m256 halves(const uint16_t* p) { return _mm256_cvtph_ps(load16(p)); }
 
   // Widened at once.

@@ -1,8 +1,9 @@
 // Rows of float32 values with AVX2.
 //
-// A block of 32 values is four stores. Of 2 bits, vpermilps looks up 8 values in the 4 of a group by the lowest 2 bits of
-// each lane: 8 codes are shifted into place by one vpsrlvd, so that a store costs two instructions and a half. vpermps
-// does the same for the 8 values of 3 bits. 16 levels are looked up as bytes, then widened, converted and multiplied.
+// A block of 32 values is four stores. Of 2 bits, vpermilps looks up 8 values in the 4 of a group by the lowest 2 bits
+// of each lane: 8 codes are shifted into place by one vpsrlvd, so that a store costs two instructions and a half.
+// vpermps does the same for the 8 values of 3 bits. 16 levels are looked up as bytes, then widened, converted and
+// multiplied.
 #include "../x86/decode.h"
 #include "../vector-rows.h"
 #include "vectors.h"
@@ -42,16 +43,17 @@ class Table {
   __m256 scale_;
 };
 
-struct RealLevels {
+struct FloatLevels {
   __m256 values;
-  explicit RealLevels(__m128i bytes) : values(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))) {}
+  explicit FloatLevels(__m128i bytes) : values(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))) {}
 };
 
 template <>
 class Table<TwoBits> {
  public:
-  struct Levels : RealLevels {
-    explicit Levels(const int8_t* levels) : RealLevels(_mm_set1_epi32(loadAs<int32_t>(reinterpret_cast<const uint8_t*>(levels)))) {}
+  struct Levels : FloatLevels {
+    explicit Levels(const int8_t* levels)
+        : FloatLevels(_mm_set1_epi32(loadAs<int32_t>(reinterpret_cast<const uint8_t*>(levels)))) {}
   };
 
   Table(const Levels& levels, float scale) : values_(_mm256_mul_ps(levels.values, _mm256_set1_ps(scale))) {}
@@ -73,9 +75,8 @@ class Table<TwoBits> {
 template <>
 class Table<ThreeBits> {
  public:
-  struct Levels : RealLevels {
-    explicit Levels(const int8_t* levels)
-        : RealLevels(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(levels))) {}
+  struct Levels : FloatLevels {
+    explicit Levels(const int8_t* levels) : FloatLevels(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(levels))) {}
   };
 
   Table(const Levels& levels, float scale) : values_(_mm256_mul_ps(levels.values, _mm256_set1_ps(scale))) {}

@@ -87,7 +87,9 @@ struct Avx2 {
     return _mm256_blendv_ps(set(-INFINITY), a, _mm256_cmp_ps(a, limit, _CMP_LT_OQ));
   }
   static Float powerOfTwo(Int n) { return _mm256_castsi256_ps(_mm256_slli_epi32(add(n, set(127)), 23)); }
-  static Float unlessBelow(Float x, Float limit, Float v) { return _mm256_and_ps(v, _mm256_cmp_ps(x, limit, _CMP_GE_OQ)); }
+  static Float unlessBelow(Float x, Float limit, Float v) {
+    return _mm256_and_ps(v, _mm256_cmp_ps(x, limit, _CMP_GE_OQ));
+  }
   static float greatest(Float a) {
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));

@@ -1,8 +1,8 @@
 // A block is 64, 32 or 16 channels. Each column of the input is read once: 4 vertically adjacent taps are
 // interleaved by byte and word unpacks, so that an int32 lane holds 4 taps of one channel, in a buffer that serves all
 // windows the column is part of; the dot products then go over 4 output pixels at a time. (A 3 x 3 window keeps its
-// columns in registers instead.) The unpacks work within 128-bit lanes: lane L of vector q holds channels 16 L + 4 q and
-// the three after it.
+// columns in registers instead.) The unpacks work within 128-bit lanes: lane L of vector q holds channels 16 L + 4 q
+// and the three after it.
 //   buffer: column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
 //   packed: block b | bias | multiplier | kernel column | group of 4 rows | vector q | lane L | channel of 4 | row of 4
 #include "kernels.h"
@@ -87,18 +87,18 @@ void interleaveColumns(const DepthwiseArgs& args, int c0, typename W::Vector* bu
 
 // Stores the real values of pixel m of the channels of a block that starts at channel c0.
 template <class W>
-inline void storeReals(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
-                       const typename W::Vector (&sums)[4], int m, int c0) {
+inline void storeFloats(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
+                        const typename W::Vector (&sums)[4], int m, int c0) {
   constexpr int kLanes = W::codes / 4;
-  float reals[W::codes];
+  float floats[W::codes];
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) {
     const auto value = W::mul(W::toFloat(sums[q]), W::loadFloats(multiplier + q * kLanes));
-    W::storeFloats(reals + q * kLanes, store.clamp(value));
+    W::storeFloats(floats + q * kLanes, store.clamp(value));
   }
   float* out = args.floatOut + m * args.outStride + c0;
   const int count = std::min(W::codes, args.channels - c0);
-  const auto four = [&](int c) { return reals + c % 16 / 4 * kLanes + c / 16 * 4; };
+  const auto four = [&](int c) { return floats + c % 16 / 4 * kLanes + c / 16 * 4; };
   int c = 0;
   for (; c + 4 <= count; c += 4) _mm_storeu_ps(out + c, _mm_loadu_ps(four(c)));
   for (int i = 0; c + i < count; ++i) out[c + i] = four(c)[i];
@@ -108,7 +108,7 @@ inline void storeReals(const DepthwiseArgs& args, const Store<W>& store, const f
 template <class W>
 inline void storePixel(const DepthwiseArgs& args, const Store<W>& store, const float* multiplier,
                        const typename W::Vector (&sums)[4], int m, int c0) {
-  if (args.floatOut) return storeReals<W>(args, store, multiplier, sums, m, c0);
+  if (args.floatOut) return storeFloats<W>(args, store, multiplier, sums, m, c0);
   typename W::Vector rounded[4];
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) rounded[q] = store.round(sums[q], W::loadFloats(multiplier + q * (W::codes / 4)));

@@ -1,5 +1,5 @@
-// vpdpbusd multiplies 4 unsigned activations with 4 signed weights and adds them to an int32 lane, without saturation, so
-// the unsigned codes of the engine go in as they are.
+// vpdpbusd multiplies 4 unsigned activations with 4 signed weights and adds them to an int32 lane, without saturation,
+// so the unsigned codes of the engine go in as they are.
 //
 // A panel is 64, 32 or 16 outputs (NZ = 4, 2 or 1 vectors of 16). A tile keeps MT rows x NZ vectors of accumulators
 // in registers: NZ vectors of weights are loaded once and used MT times, each row's 4 codes are one broadcast load used
@@ -15,9 +15,7 @@ namespace lowbit {
 namespace avx512vnni {
 namespace {
 
-inline int panelVectors(int remaining) {
-  return remaining > 48 ? 4 : remaining > 16 ? 2 : 1;
-}
+inline int panelVectors(int remaining) { return remaining > 48 ? 4 : remaining > 16 ? 2 : 1; }
 
 // The output of a panel of `vectors` vectors that lane `lane` (of 16) of vector z holds.
 inline int outputOf(int vectors, int z, int lane) { return 4 * (vectors * (lane / 4) + z) + lane % 4; }
@@ -37,8 +35,7 @@ size_t packedGemmBytes(int outputs, int taps, int depth) {
   return bytes;
 }
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
-              void* packed) {
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
   uint8_t* panel = static_cast<uint8_t*>(packed);
   for (int n0 = 0, vectors; n0 < outputs; n0 += vectors * kLanes) {
     vectors = panelVectors(outputs - n0);
@@ -88,8 +85,8 @@ inline void storeCodes(const Store<Wide>& store, const __m512i (&rounded)[4], in
     store.put<Half>(_mm512_castsi512_si256(byRow), count, out);
     if (rows > 1) store.put<Half>(_mm512_extracti64x4_epi64(byRow, 1), count, out + stride);
   } else {
-    const __m512i byRow = _mm512_permutexvar_epi32(
-        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
+    const __m512i byRow =
+        _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
     store.put<Quarter>(_mm512_castsi512_si128(byRow), count, out);
     if (rows > 1) store.put<Quarter>(_mm512_extracti32x4_epi32(byRow, 1), count, out + stride);
     if (rows > 2) store.put<Quarter>(_mm512_extracti32x4_epi32(byRow, 2), count, out + 2 * stride);

@@ -14,8 +14,7 @@ namespace {
 
 using Common = VectorKernels<Avx512>;
 
-void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high,
-             uint8_t* out) {
+void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
   for (int c = 0; c < channels; c += 64) {
     __m512i best = _mm512_set1_epi8(static_cast<char>(low));
     for (int r = 0; r < rowCount; ++r) best = _mm512_max_epu8(best, _mm512_loadu_si512(rows[r] + c));
@@ -26,8 +25,7 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
 
 using Routing = VectorRouting<Avx512>;
 
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
-                                     Routing::pairs};
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
 
 constexpr DynamicKernels kDynamic = VectorDynamic<Avx512>::kernels();
 

@@ -1,5 +1,5 @@
-// Products with low-bit matrices: vpdpbusd multiplies 64 unsigned weights with signed codes and adds fours to int32 lanes,
-// a panel at once. A row has accumulators that take turns, as each product waits for the one before it.
+// Products with low-bit matrices: vpdpbusd multiplies 64 unsigned weights with signed codes and adds fours to int32
+// lanes, a panel at once. A row has accumulators that take turns, as each product waits for the one before it.
 #include "../low-bit-panels.h"
 #include "kernels.h"
 #include "vectors.h"
@@ -11,7 +11,7 @@ namespace {
 struct Product {
   using V = Avx512;
   using Bytes = __m512i;
-  static constexpr int kMostTableAdds = 1;
+  static constexpr int kMaxTableAdds = 1;
 
   static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Bytes set(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
@@ -31,7 +31,7 @@ struct Product {
     std::memcpy(&four, codes, sizeof four);
     return _mm512_set1_epi32(four);
   }
-  static V::Float clampReal(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
+  static V::Float clampFloat(V::Float value, V::Float low, V::Float high) { return V::min(V::max(value, low), high); }
   static __m512 halves(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }

@@ -186,7 +186,8 @@ class Decoder {
   }
 
  private:
-  // Elements of the cache line that `out` is in, from there on; where a line's end would divide a byte of codes, a vector.
+  // Elements of the cache line that `out` is in, from there on; where a line's end would divide a byte of codes, a
+  // vector.
   static int toLine(const float* out) {
     const uintptr_t address = reinterpret_cast<uintptr_t>(out);
     return address % 16 ? kLanes : static_cast<int>((64 - address % 64) / sizeof(float));

@@ -35,9 +35,7 @@ struct Avx512 {
   static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float toFloat(Int a) { return _mm512_cvtepi32_ps(a); }
-  static Int toInt(Float a) {
-    return _mm512_cvt_roundps_epi32(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  static Int toInt(Float a) { return _mm512_cvt_roundps_epi32(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float flip(Float a, Int signs) { return _mm512_xor_ps(a, _mm512_castsi512_ps(signs)); }
   template <int D>

@@ -1,6 +1,6 @@
 // Baseline AArch64, without dot product: smull and smlal multiply bytes into int16. Two products of a signed code and a
-// weight, at most 2 * 128 * 127 = 32512, still fit; sadalp then adds neighbours into int32 lanes. 3 instructions take 16
-// products.
+// weight, at most 2 * 128 * 127 = 32512, still fit; sadalp then adds neighbours into int32 lanes. 3 instructions take
+// 16 products.
 //
 // GEMM: a tile of 6 rows by 8 outputs is 24 accumulators, each with two partial sums of two outputs, which are added
 // once at the end. smull takes the lower 8 bytes of a step, smlal the upper ones:
@@ -79,7 +79,7 @@ struct ByteTaps {
 
   static void interleave(const int8x16_t (&rows)[1], int8x16_t (&units)[1]) { units[0] = rows[0]; }
 
-  static void addWide(int32x4_t (&sums)[4], int16x8_t low, int16x8_t high) {
+  static void addInt16(int32x4_t (&sums)[4], int16x8_t low, int16x8_t high) {
     sums[0] = vaddw_s16(sums[0], vget_low_s16(low));
     sums[1] = vaddw_high_s16(sums[1], low);
     sums[2] = vaddw_s16(sums[2], vget_low_s16(high));
@@ -94,8 +94,8 @@ struct ByteTaps {
 #pragma GCC unroll 4
       for (int i = 0; i < N; ++i) {
         const int8x16_t c0 = vld1q_s8(codes + i * pixelStep), c1 = vld1q_s8(codes + i * pixelStep + 16);
-        addWide(sums[i], vmlal_s8(multiplyLow(c0, w0), vget_low_s8(c1), vget_low_s8(w1)),
-                vmlal_high_s8(vmull_high_s8(c0, w0), c1, w1));
+        addInt16(sums[i], vmlal_s8(multiplyLow(c0, w0), vget_low_s8(c1), vget_low_s8(w1)),
+                 vmlal_high_s8(vmull_high_s8(c0, w0), c1, w1));
       }
     }
     if (taps == 0) return;
@@ -103,7 +103,7 @@ struct ByteTaps {
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) {
       const int8x16_t c = vld1q_s8(codes + i * pixelStep);
-      addWide(sums[i], multiplyLow(c, w), vmull_high_s8(c, w));
+      addInt16(sums[i], multiplyLow(c, w), vmull_high_s8(c, w));
     }
   }
 };
@@ -150,8 +150,7 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
 
 using Routing = VectorRouting<Neon>;
 
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials,
-                                     Routing::pairs};
+constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
 
 constexpr DynamicKernels kDynamic = VectorDynamic<Neon>::kernels();
 

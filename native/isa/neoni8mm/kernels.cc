@@ -1,6 +1,6 @@
-// The matrix product of Armv8.6 (FEAT_I8MM): usmmla multiplies 2 x 8 unsigned codes by 8 x 2 signed weights and adds the
-// 2 x 2 sums to int32 lanes, exactly: twice the products of a dot product, and the codes go in as they are. Everything
-// but the GEMM is neondot's.
+// The matrix product of Armv8.6 (FEAT_I8MM): usmmla multiplies 2 x 8 unsigned codes by 8 x 2 signed weights and adds
+// the 2 x 2 sums to int32 lanes, exactly: twice the products of a dot product, and the codes go in as they are.
+// Everything but the GEMM is neondot's.
 //
 // A tile of 12 rows by 8 outputs is 24 accumulators of 2 x 2; a step of 8 k is 24 usmmla to 10 loads.
 //   codes of a unit:  row of 2 | k of 8

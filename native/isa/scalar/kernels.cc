@@ -33,9 +33,7 @@ struct Packed {
   }
 };
 
-size_t packedBytes(size_t outputs, size_t perOutput) {
-  return outputs * (sizeof(int32_t) + sizeof(float) + perOutput);
-}
+size_t packedBytes(size_t outputs, size_t perOutput) { return outputs * (sizeof(int32_t) + sizeof(float) + perOutput); }
 
 void pack(const int8_t* filter, size_t outputs, size_t perOutput, const ChannelConstants& constants, void* packed) {
   uint8_t* to = static_cast<uint8_t*>(packed);
@@ -48,8 +46,7 @@ size_t packedGemmBytes(int outputs, int taps, int depth) {
   return packedBytes(outputs, static_cast<size_t>(taps) * depth);
 }
 
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
-              void* packed) {
+void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
   pack(filter, outputs, static_cast<size_t>(taps) * depth, constants, packed);
 }
 
@@ -71,8 +68,7 @@ void gemm(const GemmArgs& args) {
       if (args.floatOut) {
         args.floatOut[m * args.outStride + n] = clampFloat(value, stage.low, stage.high);
       } else {
-        args.out[m * args.outStride + n] =
-            toCode(value, stage.low, stage.high, stage.zeroPoint, stage.table);
+        args.out[m * args.outStride + n] = toCode(value, stage.low, stage.high, stage.zeroPoint, stage.table);
       }
     }
   }
@@ -82,8 +78,8 @@ size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
   return packedBytes(channels, static_cast<size_t>(kernelH) * kernelW);
 }
 
-void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW,
-                   const ChannelConstants& constants, void* packed) {
+void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW, const ChannelConstants& constants,
+                   void* packed) {
   pack(filter, channels, static_cast<size_t>(kernelH) * kernelW, constants, packed);
 }
 
@@ -156,8 +152,7 @@ void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out)
   for (size_t i = 0; i < count; ++i) out[i] = table[in[i]];
 }
 
-void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high,
-             uint8_t* out) {
+void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
   for (int c = 0; c < channels; ++c) {
     uint8_t best = low;
     for (int r = 0; r < rowCount; ++r) best = rows[r][c] > best ? rows[r][c] : best;
@@ -171,8 +166,7 @@ void sumRows(const uint8_t* const* rows, int rowCount, int channels, int32_t* su
   }
 }
 
-void rescaleSums(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args,
-                 uint8_t* out) {
+void rescaleSums(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out) {
   for (int c = 0; c < channels; ++c) {
     const float value = static_cast<float>(sums[c] - sumOfZeros) * args.multiplier;
     out[c] = toCode(value, args.low, args.high, args.zeroPoint, nullptr);
@@ -210,7 +204,7 @@ void exponentials(float* x, size_t count) {
 
 int routingPairs(const float* scores, const float* bonus, int tokens, int experts, float weightScale, int32_t* ids,
                  float* weights, double* ranges) {
-  float keys[kMostExperts];
+  float keys[kMaxExperts];
   float block[kRangeBlock] = {};
   double sum = 0;
   for (int token = 0; token < tokens; ++token, scores += experts, ids += 2, weights += 2) {

@@ -1,8 +1,8 @@
 // Low-bit weights as codes, for AVX2 and AVX-512, and what their decoders to numbers share.
 //
 // Elements of a group take few values, so a table of them is made for each group: every level times the scale, or the
-// code of that. A block of 32 elements, whole bytes in every format, is then looked up in it; what a group has left over
-// goes through the scalar variant.
+// code of that. A block of 32 elements, whole bytes in every format, is then looked up in it; what a group has left
+// over goes through the scalar variant.
 #pragma once
 #include <immintrin.h>
 
@@ -32,12 +32,12 @@ struct TwoBits {
 
   // Fields 0 and 2 of each byte of x, fields 1 and 3 of y, one in the lower half of the byte and one in the upper.
   static __m256i inOrder(uint64_t x, uint64_t y) {
-    const __m128i xy = _mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<int64_t>(x)),
-                                         _mm_cvtsi64_si128(static_cast<int64_t>(y)));
+    const __m128i xy =
+        _mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<int64_t>(x)), _mm_cvtsi64_si128(static_cast<int64_t>(y)));
     const __m128i half = _mm_set1_epi8(15);
     const __m128i low = _mm_and_si128(xy, half), high = _mm_and_si128(_mm_srli_epi16(xy, 4), half);
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(low, high)),
-                                   _mm_unpackhi_epi16(low, high), 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(low, high)), _mm_unpackhi_epi16(low, high),
+                                   1);
   }
 
   static constexpr uint64_t kFields = 0x3333333333333333;
@@ -121,8 +121,7 @@ struct CodeDecoder {
       uint8_t entries[16];
       for (int i = 0; i < 16; ++i) values[i] = static_cast<float>(matrix.format.levels[i]) * groupScale;
       VectorKernels<V>::quantize(values, 16, scale, zeroPoint, entries);
-      const __m256i table =
-          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)));
+      const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)));
       const uint8_t* at = codes + static_cast<size_t>(first / kBlock) * Format::kBytes;
       uint8_t* to = out + (first - tile.first);
       int k = 0;

@@ -1,5 +1,5 @@
-// The int16 kernels of x86, written once over pairs `P`: a vector of int32 sums, each of which takes the products of two
-// int16 codes with two weights at a time (vpmaddwd: no product of codes above -32768 overflows it).
+// The int16 kernels of x86, written once over pairs `P`: a vector of int32 sums, each of which takes the products of
+// two int16 codes with two weights at a time (vpmaddwd: no product of codes above -32768 overflows it).
 //   lanes                    int32 in a vector, a divisor of kInt16Panel
 //   zero, load, repeat, dot  repeat: one pair of codes in all lanes; dot: sum + a[0] * b[0] + a[1] * b[1]
 //   store                    of the stage value of the first `count` lanes

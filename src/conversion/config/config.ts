@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { LowbitError } from '../../base/errors';
 import { CALIBRATION_METHODS } from '../../calibration/observers/methods';
 import { ROTATION_BLOCKS } from '../../quantization/hadamard';
-import { ACTIVATIONS, GROUPS, MOST_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
+import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../../quantization/weight-range';
 import { BIAS_CORRECTIONS } from '../correction/bias-correction';
 
@@ -73,7 +73,7 @@ const config = z.strictObject({
   /** Spreads the error of rounded weights over those that are rounded later. */
   errorFeedback: z.boolean().optional(),
   /** Average bits of a weight that layers of 8, 4, 3 and 2 bits are mixed for. */
-  targetBits: z.number().gt(2).lte(MOST_TARGET_BITS).optional(),
+  targetBits: z.number().gt(2).lte(MAX_TARGET_BITS).optional(),
   /** int8; or float32: only weights are quantized, of matrix products and of tables. */
   activations: z.enum(ACTIVATIONS, { error: `expected one of ${ACTIVATIONS.join(', ')}` }).optional(),
   /** One native program for every region of quantized nodes, or a kernel for every node. */

@@ -4,7 +4,7 @@ import { type CalibrationMethod, DEFAULT_METHOD } from '../../calibration/observ
 import type { Graph } from '../../graph/ir';
 import { layersOf } from '../../passes/quantize/layers';
 import type { QuantizationPlan } from '../../passes/quantize/plan';
-import type { RealPrecision } from '../../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../../passes/quantize/quantizable';
 import {
   type Activations,
   blockOf,
@@ -114,7 +114,7 @@ export class Settings {
   /** How many of the costliest layers get int16 activations, beside those that are named. */
   readonly costliestInt16: number;
   /** Whether any layer is asked to get int16 or dynamic activations. */
-  readonly asksReal: boolean;
+  readonly requestsPrecision: boolean;
   private readonly rules: LayerRules;
 
   /**
@@ -150,7 +150,7 @@ export class Settings {
       ...last.map((match): LayerConfig => ({ match, bits: 'float' })),
     ];
     const asks = ({ activations = 'int8' }: LayerConfig) => activations !== 'int8';
-    this.asksReal = this.costliestInt16 > 0 || layers.some(asks);
+    this.requestsPrecision = this.costliestInt16 > 0 || layers.some(asks);
     this.rules = new LayerRules({ ...config, layers });
   }
 
@@ -178,8 +178,8 @@ export class Settings {
    * The layers of a plan that get int16 or dynamic activations, by name: as is said of that, or of a node fused into them,
    * where int16 goes before.
    */
-  realLayers(graph: Graph, plan: QuantizationPlan): Map<string, RealPrecision> {
-    const real = new Map<string, RealPrecision>();
+  floatInOutLayers(graph: Graph, plan: QuantizationPlan): Map<string, ActivationPrecision> {
+    const real = new Map<string, ActivationPrecision>();
     for (const { name, nodes } of layersOf(graph, plan)) {
       const said = new Set([...nodes].map((node) => this.rules.activationsOf(node)));
       const precision = (['int16', 'dynamic'] as const).find((each) => said.has(each));

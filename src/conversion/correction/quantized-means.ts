@@ -20,7 +20,7 @@ import { importBackend, withBackend } from '../../tfjs/backends';
 import { LoadedGraph } from '../../tfjs/loaded-graph';
 
 /** They are kept in memory, for they are run once a layer. */
-const MOST_SAMPLES = 64;
+const MAX_SAMPLES = 64;
 
 export interface QuantizedMeansOptions extends WeightOptions {
   /** How many samples to use at most; never more than 64. */
@@ -142,10 +142,10 @@ export async function measureQuantizedMeans(
   plan: QuantizationPlan,
   observations: Observations,
   source: SampleSource,
-  { samples: asked = MOST_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
+  { samples: asked = MAX_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
 ): Promise<ReadonlyMap<string, Float64Array>> {
   install();
-  const samples = await firstSamples(source, graph, Math.min(asked, MOST_SAMPLES));
+  const samples = await firstSamples(source, graph, Math.min(asked, MAX_SAMPLES));
   const groups = inputsByDepth(graph, plan);
   const inputs = groups.flat();
   const quantizedMeans = new Map<string, Float64Array>();

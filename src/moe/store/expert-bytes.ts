@@ -48,7 +48,7 @@ export interface ExpertFormat {
 }
 
 const PART_BYTES = 64;
-const LARGEST_CODE = 127;
+const MAX_CODE = 127;
 
 function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -70,7 +70,7 @@ function storeInt8(values: Float32Array, rows: number, depth: number): Stored {
     const from = values.subarray(row * depth, (row + 1) * depth);
     let largest = 0;
     for (const value of from) largest = Math.max(largest, Math.abs(value));
-    scales[row] = largest > 0 ? largest / LARGEST_CODE : 1;
+    scales[row] = largest > 0 ? largest / MAX_CODE : 1;
     for (let k = 0; k < depth; k++) codes[row * depth + k] = Math.round(from[k] / scales[row]) + 128;
   }
   return {

@@ -141,7 +141,7 @@ class Expansion {
         const shape = [op.outFeatures, op.inFeatures];
         const { filter, scales, bias, attrs } = this.filter(op.name, op.filter, shape, op.outFeatures, true);
         const fixed = { ...attrs, filterShape: attr.ints(shape) };
-        return this.clampedReal(op.name, op.activation, (more) =>
+        return this.clampedFloat(op.name, op.activation, (more) =>
           this.node(op.name, 'LinearFloat', [inputs[0], filter, scales, bias], { ...fixed, ...more }),
         );
       }
@@ -189,7 +189,7 @@ class Expansion {
         );
       case OpKind.Lookup:
         return result.type === TensorType.Float32
-          ? this.gather(op.name, inputs[0], this.realTable(op))
+          ? this.gather(op.name, inputs[0], this.floatTable(op))
           : this.lookup(op.name, inputs[0], op.tableOffset);
       case OpKind.Softmax:
         return this.node(op.name, 'QuantizedSoftmax', inputs, {
@@ -256,7 +256,7 @@ class Expansion {
             ...more,
           });
         return result.type === TensorType.Float32
-          ? this.clampedReal(op.name, op.activation, emit)
+          ? this.clampedFloat(op.name, op.activation, emit)
           : this.activated(op.name, result, op.activation, emit);
       }
       case OpKind.Constant: {
@@ -266,17 +266,17 @@ class Expansion {
       }
       case OpKind.Cast:
         return inputs[0];
-      case OpKind.RealAffine: {
+      case OpKind.FloatAffine: {
         const numbers = (offset: number) => new Float32Array(this.words(offset, 4 * op.channels).buffer);
         const product = this.arithmetic(op.name, 'Mul', inputs[0], numbers(op.aOffset), 1);
         const sum = this.arithmetic(op.name, 'AddV2', product, numbers(op.bOffset), 0);
-        return this.clampedReal(op.name, op, () => sum, ['linear']);
+        return this.clampedFloat(op.name, op, () => sum, ['linear']);
       }
       case OpKind.QuantizeInt16:
       case OpKind.QuantizeDynamic:
       case OpKind.QuantizeGrid:
-      case OpKind.RealGate:
-      case OpKind.RealFunction:
+      case OpKind.FloatGate:
+      case OpKind.FloatFunction:
         throw new Error(`${OpKind[op.kind]} has no kernel of its own.`);
     }
   }
@@ -308,7 +308,7 @@ class Expansion {
       ...(float ? { floatOutput: attr.bool(true) } : affineAttrs('output', result)),
     };
     const emit = () => this.node(op.name, name, inputs, attrs);
-    if (float) return this.clampedReal(op.name, op.activation, emit, ['linear']);
+    if (float) return this.clampedFloat(op.name, op.activation, emit, ['linear']);
     const { codeMin = -128, codeMax = 127 } = op.activation;
     return codeMin === -128 && codeMax === 127
       ? emit()
@@ -334,7 +334,7 @@ class Expansion {
     const emit = (more: Attrs) =>
       this.node(op.name, kernel, [x, filter, scales, bias], { ...fixed, ...more });
     return result.type === TensorType.Float32
-      ? this.clampedReal(op.name, op.activation, emit)
+      ? this.clampedFloat(op.name, op.activation, emit)
       : this.activated(op.name, result, op.activation, emit);
   }
 
@@ -344,7 +344,7 @@ class Expansion {
     ref: FilterRef,
     shape: readonly number[],
     channels: number,
-    realBias = ref.format !== WeightFormat.Int8,
+    floatBias = ref.format !== WeightFormat.Int8,
   ): { filter: TensorRef; scales: TensorRef; bias: TensorRef; attrs: Attrs } {
     const { filterOffset, scaleOffset, biasOffset } = ref;
     const depth = shape.reduce((product, d) => product * d, 1) / channels;
@@ -352,7 +352,7 @@ class Expansion {
       this.constant(`${name}/filter`, this.words(filterOffset, channels * rowBytes));
     const biasWords =
       biasOffset === undefined ? new Int32Array(channels) : this.words(biasOffset, 4 * channels);
-    const bias = this.constant(`${name}/bias`, realBias ? new Float32Array(biasWords.buffer) : biasWords);
+    const bias = this.constant(`${name}/bias`, floatBias ? new Float32Array(biasWords.buffer) : biasWords);
     if (ref.format === WeightFormat.Int8) {
       const scales = new Float32Array(this.words(scaleOffset, 4 * channels).buffer);
       return {
@@ -382,13 +382,13 @@ class Expansion {
   }
 
   /** A kernel that stores real values, and the clamp after it, unless it is one of the kernel's own. */
-  private clampedReal(
+  private clampedFloat(
     name: string,
-    { realMin, realMax }: Activation,
+    { floatMin, floatMax }: Activation,
     emit: (attrs: Attrs) => TensorRef,
     own: readonly ActivationName[] = ['linear', 'relu', 'relu6'],
   ): TensorRef {
-    const bounds = [realMin ?? Number.NEGATIVE_INFINITY, realMax ?? Number.POSITIVE_INFINITY];
+    const bounds = [floatMin ?? Number.NEGATIVE_INFINITY, floatMax ?? Number.POSITIVE_INFINITY];
     const known = own.find((n) => clampBounds(n)!.every((b, i) => b === bounds[i]));
     if (known) return emit({ activation: attr.string(known) });
     const [min, max] = bounds.map((b, i) => this.constant(`${name}/bound_${i}`, Float32Array.of(b), []));
@@ -430,7 +430,7 @@ class Expansion {
     return this.gather(name, codes, Int32Array.from(new Int8Array(bytes.buffer)));
   }
 
-  private realTable({ tableOffset }: Extract<Op, { kind: OpKind.Lookup }>): Float32Array {
+  private floatTable({ tableOffset }: Extract<Op, { kind: OpKind.Lookup }>): Float32Array {
     return new Float32Array(this.words(tableOffset, 4 * TABLE_ENTRIES).buffer);
   }
 

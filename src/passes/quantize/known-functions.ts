@@ -3,7 +3,7 @@
  * a graph writes x * relu6(x + 3) / 6 or (x / 6) * relu6(x + 3).
  */
 
-import { RealFunctionKind } from '../../program/program';
+import { FloatFunctionKind } from '../../program/program';
 import { activationFunction, type Bounds } from '../../quantization/activation';
 
 /** x * factor + summand, clamped. */
@@ -13,12 +13,12 @@ export interface AffineFunction {
   readonly clamp: Bounds;
 }
 
-const FUNCTIONS: readonly (readonly [RealFunctionKind, (x: number) => number])[] = [
-  [RealFunctionKind.Sigmoid, activationFunction('sigmoid')],
-  [RealFunctionKind.Tanh, activationFunction('tanh')],
-  [RealFunctionKind.Elu, activationFunction('elu')],
-  [RealFunctionKind.Abs, Math.abs],
-  [RealFunctionKind.Swish, activationFunction('swish')],
+const FUNCTIONS: readonly (readonly [FloatFunctionKind, (x: number) => number])[] = [
+  [FloatFunctionKind.Sigmoid, activationFunction('sigmoid')],
+  [FloatFunctionKind.Tanh, activationFunction('tanh')],
+  [FloatFunctionKind.Elu, activationFunction('elu')],
+  [FloatFunctionKind.Abs, Math.abs],
+  [FloatFunctionKind.Swish, activationFunction('swish')],
 ];
 
 /** Beyond the rounding of constants to float32, below what could matter. */
@@ -69,7 +69,7 @@ export function gateFunction(f: (x: number) => number): AffineFunction | undefin
 }
 
 /** The function of the engine that a function is. */
-export function namedFunction(f: (x: number) => number): RealFunctionKind | undefined {
+export function namedFunction(f: (x: number) => number): FloatFunctionKind | undefined {
   const same = (g: (x: number) => number) =>
     POINTS.every((x) => Math.abs(f(x) - g(x)) <= TOLERANCE * (1 + Math.abs(x)));
   return FUNCTIONS.find(([, g]) => same(g))?.[0];

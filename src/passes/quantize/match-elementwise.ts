@@ -7,7 +7,7 @@ import { quantizeBias, quantizeFilter } from '../../quantization/affine';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../fold-batch-norm';
 import { perChannel } from '../linear-op';
 import type { ProgramBuilder } from './program-builder';
-import type { Facts, Matcher, Quantizable, RealForm } from './quantizable';
+import type { Facts, FloatForm, Matcher, Quantizable } from './quantizable';
 
 const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Maximum', 'Minimum']);
 
@@ -21,9 +21,9 @@ function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine):
     activations: [from],
     fuses: true,
     affine,
-    real(builder, result, { clamp }) {
+    lowerFloat(builder, result, { clamp }) {
       const [factor, summand] = [Float32Array.from(scale), Float32Array.from(shift)];
-      builder.realAffine(node.name, from, result, { factor, summand, clamp });
+      builder.floatAffine(node.name, from, result, { factor, summand, clamp });
     },
     lower(builder, store) {
       const input = builder.read(from);
@@ -98,11 +98,11 @@ function binary(node: GraphNode, facts: Facts): Quantizable | string {
     activations: operands.filter((_, i) => !constants[i]),
     fuses: true,
     ...(constants.every((constant) => !constant) && {
-      real(builder: ProgramBuilder, result: TensorRef, { clamp = UNBOUNDED }: RealForm) {
-        const [realMin, realMax] = clamp;
+      lowerFloat(builder: ProgramBuilder, result: TensorRef, { clamp = UNBOUNDED }: FloatForm) {
+        const [floatMin, floatMax] = clamp;
         const inputs = operands.map((ref) => builder.dequantized(ref));
-        const output = builder.realResult(result);
-        builder.op({ kind, name: node.name, inputs, output, activation: { realMin, realMax } });
+        const output = builder.floatResult(result);
+        builder.op({ kind, name: node.name, inputs, output, activation: { floatMin, floatMax } });
       },
     }),
     lower(builder, store) {

@@ -27,19 +27,19 @@ export const matchReshape: Matcher = (node, { shapes }) => {
     floatAtEnd: 'it only renames dimensions, after the last quantized op',
     storesFloat: 'as read',
     readsFloat: true,
-    real(builder, result) {
+    lowerFloat(builder, result) {
       builder.op({
         kind: OpKind.Reshape,
         name: node.name,
         inputs: [builder.dequantized(input)],
-        output: builder.realResult(result),
+        output: builder.floatResult(result),
         shape,
       });
     },
     lower(builder, store) {
-      const data = store.float ? builder.readReals(input) : builder.read(input);
+      const data = store.float ? builder.readFloats(input) : builder.read(input);
       const result = store.float
-        ? builder.realResult(store.result)
+        ? builder.floatResult(store.result)
         : builder.result(store.result, builder.paramsOf(data));
       const { name } = node;
       builder.op({ kind: OpKind.Reshape, name, inputs: [data], output: result, shape });
@@ -57,12 +57,12 @@ export const matchConcat: Matcher = (node, { graph, shapes }) => {
   return {
     activations: parts,
     movesOnly: true,
-    real(builder, result) {
+    lowerFloat(builder, result) {
       builder.op({
         kind: OpKind.Concat,
         name: node.name,
         inputs: parts.map((p) => builder.dequantized(p)),
-        output: builder.realResult(result),
+        output: builder.floatResult(result),
         axis: axis < 0 ? axis + rank : axis,
       });
     },

@@ -26,10 +26,10 @@ function moves(node: GraphNode, op: (zeroPoint: number) => Move, moved?: readonl
   return {
     activations: [from],
     floatAtEnd: AT_END,
-    real(builder, result) {
+    lowerFloat(builder, result) {
       const name = node.name;
       const inputs = [builder.dequantized(from)];
-      const target = builder.realResult(result);
+      const target = builder.floatResult(result);
       const temporary = moved ? builder.temporaryLike(target, moved) : target;
       builder.op({ ...op(0), name, inputs, output: temporary } as Op);
       if (!moved) return;

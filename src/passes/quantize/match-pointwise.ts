@@ -2,7 +2,7 @@
 import { numberAttr } from '../../graph/attrs';
 import { constantOf, output, refKey } from '../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
-import { RealFunctionKind } from '../../program/program';
+import { FloatFunctionKind } from '../../program/program';
 import { type ActivationName, activationFunction, clampBounds } from '../../quantization/activation';
 import type { AffineFunction } from './known-functions';
 import type { ProgramBuilder } from './program-builder';
@@ -55,28 +55,28 @@ function scalar(graph: Graph, ref: TensorRef | undefined): number | undefined {
   return constant?.dtype === 'float32' && constant.values.length === 1 ? constant.values[0] : undefined;
 }
 
-const REAL_FUNCTIONS: Readonly<Record<string, RealFunctionKind>> = {
-  Sigmoid: RealFunctionKind.Sigmoid,
-  Tanh: RealFunctionKind.Tanh,
-  Elu: RealFunctionKind.Elu,
-  Abs: RealFunctionKind.Abs,
+const REAL_FUNCTIONS: Readonly<Record<string, FloatFunctionKind>> = {
+  Sigmoid: FloatFunctionKind.Sigmoid,
+  Tanh: FloatFunctionKind.Tanh,
+  Elu: FloatFunctionKind.Elu,
+  Abs: FloatFunctionKind.Abs,
 };
 
 type Affine = Partial<AffineFunction>;
 
-function realAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
+function floatAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
   const affine = { factor: Float32Array.of(factor), summand: Float32Array.of(summand), clamp };
-  return (builder: ProgramBuilder, result: TensorRef) => builder.realAffine(node.name, from, result, affine);
+  return (builder: ProgramBuilder, result: TensorRef) => builder.floatAffine(node.name, from, result, affine);
 }
 
 /** How a unary function is computed on real values, if it can be. */
-function realUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['real'] {
+function floatUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['lowerFloat'] {
   const [from] = node.inputs;
-  if (clamp) return realAffine(node, from, { clamp });
-  if (node.op === 'Neg') return realAffine(node, from, { factor: -1 });
+  if (clamp) return floatAffine(node, from, { clamp });
+  if (node.op === 'Neg') return floatAffine(node, from, { factor: -1 });
   const kind = REAL_FUNCTIONS[node.op];
   if (kind === undefined) return undefined;
-  return (builder, result) => builder.realFunction(node.name, from, result, kind);
+  return (builder, result) => builder.floatFunction(node.name, from, result, kind);
 }
 
 /** x op c or c op x as a multiple of x and a constant, if it is one. */
@@ -148,8 +148,8 @@ export const matchPointwise: Matcher = (node, { graph, shapes }) => {
     const floatAtEnd = SQUASHING.has(node.op)
       ? 'its result is no longer quantized: computed in float'
       : undefined;
-    const real = realUnary(node, pointwise.clamp);
-    return { activations: [node.inputs[0]], pointwise, floatAtEnd, ...(real && { real }) };
+    const lowerFloat = floatUnary(node, pointwise.clamp);
+    return { activations: [node.inputs[0]], pointwise, floatAtEnd, ...(lowerFloat && { lowerFloat }) };
   }
   const match = withScalar(node, graph);
   if (!match) return undefined;
@@ -161,6 +161,6 @@ export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   return {
     activations: [input],
     pointwise: { f: match.f },
-    ...(affine && { real: realAffine(node, input, affine) }),
+    ...(affine && { lowerFloat: floatAffine(node, input, affine) }),
   };
 };

@@ -19,14 +19,14 @@ function pool(node: GraphNode, window: Window): Quantizable {
   return {
     activations: [from],
     storesFloat: average,
-    real(builder, result) {
+    lowerFloat(builder, result) {
       const kind = average ? OpKind.AvgPool : OpKind.MaxPool;
       const inputs = [builder.dequantized(from)];
       builder.op({
         kind,
         name: node.name,
         inputs,
-        output: builder.realResult(result),
+        output: builder.floatResult(result),
         window,
         activation: {},
       });
@@ -34,7 +34,7 @@ function pool(node: GraphNode, window: Window): Quantizable {
     lower(builder, store) {
       const input = builder.read(from);
       if (store.float) {
-        const output = builder.realResult(store.result);
+        const output = builder.floatResult(store.result);
         builder.op({
           kind: OpKind.AvgPool,
           name: node.name,
@@ -81,9 +81,9 @@ function mean(node: GraphNode, facts: Facts): Quantizable | string {
   return {
     activations: [from],
     storesFloat: true,
-    real: (builder, result) => pool(builder, builder.dequantized(from), builder.realResult(result)),
+    lowerFloat: (builder, result) => pool(builder, builder.dequantized(from), builder.floatResult(result)),
     lower(builder, { float, result }) {
-      pool(builder, builder.read(from), float ? builder.realResult(result) : builder.result(result));
+      pool(builder, builder.read(from), float ? builder.floatResult(result) : builder.result(result));
     },
   };
 }

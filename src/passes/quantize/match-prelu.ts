@@ -25,15 +25,15 @@ export const matchPrelu: Matcher = (node, { graph, shapes }) => {
       alphaOffset,
     });
   };
-  const real: Quantizable['real'] = (builder, result) =>
-    prelu(builder, builder.dequantized(from!), builder.realResult(result));
+  const lowerFloat: Quantizable['lowerFloat'] = (builder, result) =>
+    prelu(builder, builder.dequantized(from!), builder.floatResult(result));
   if (constant!.values.length === 1) {
     const [single] = alpha;
-    return { activations: [from!], pointwise: { f: (x) => (x < 0 ? single * x : x) }, real };
+    return { activations: [from!], pointwise: { f: (x) => (x < 0 ? single * x : x) }, lowerFloat };
   }
   return {
     activations: [from!],
-    real,
+    lowerFloat,
     lower: (builder, store) => prelu(builder, builder.read(from!), builder.result(store.result)),
   };
 };

@@ -20,12 +20,12 @@ export const matchResize: Matcher = (node, { shapes }) => {
   return {
     activations: [from],
     storesFloat: bilinear,
-    real(builder, result) {
+    lowerFloat(builder, result) {
       builder.op({
         kind: bilinear ? OpKind.ResizeBilinear : OpKind.ResizeNearestNeighbor,
         name: node.name,
         inputs: [builder.dequantized(from)],
-        output: builder.realResult(result),
+        output: builder.floatResult(result),
         size,
       });
     },
@@ -33,7 +33,7 @@ export const matchResize: Matcher = (node, { shapes }) => {
       const input = builder.read(from);
       const common = { name: node.name, inputs: [input], size };
       if (bilinear) {
-        const result = store.float ? builder.realResult(store.result) : builder.result(store.result);
+        const result = store.float ? builder.floatResult(store.result) : builder.result(store.result);
         builder.op({ ...common, kind: OpKind.ResizeBilinear, output: result });
         return;
       }

@@ -15,8 +15,8 @@ export const matchSoftmax: Matcher = (node, { shapes }) => {
     storesFloat: true,
     readsFloat: true,
     lower(builder, store) {
-      const input = store.float ? builder.readReals(from) : builder.read(from);
-      const result = store.float ? builder.realResult(store.result) : builder.result(store.result);
+      const input = store.float ? builder.readFloats(from) : builder.read(from);
+      const result = store.float ? builder.floatResult(store.result) : builder.result(store.result);
       builder.op({ kind: OpKind.Softmax, name: node.name, inputs: [input], output: result });
     },
   };

@@ -15,7 +15,7 @@ import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../l
 import { inputChannel, programChannel, reorder, tapOf } from './filter-order';
 import { lowerLowBit, ownBounds } from './lower-low-bit';
 import type { ProgramBuilder, Store } from './program-builder';
-import type { Matcher, RealForm } from './quantizable';
+import type { FloatForm, Matcher } from './quantizable';
 import { type LayerWeights, quantizeDynamicWeights, quantizeInt16Weights, quantizeWeights } from './weights';
 import { tapShares, windowOf } from './window';
 
@@ -62,14 +62,14 @@ function granularityOf(op: LinearOp): Granularity {
   return ones && top + bottom + left + right === 0 ? Granularity.Row : Granularity.Sample;
 }
 
-function lowerReal(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: RealForm): void {
+function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: FloatForm): void {
   const weights = weightsOf(op, builder);
   const wide = form.precision === 'int16';
   const inputs = [wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
   const filter = wide ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
-  const [realMin, realMax] = boundsOfBoth(ownBounds(op), form.clamp ?? UNBOUNDED);
-  const output = builder.realResult(result);
-  append(op, builder, { inputs, filter, output, activation: { realMin, realMax } });
+  const [floatMin, floatMax] = boundsOfBoth(ownBounds(op), form.clamp ?? UNBOUNDED);
+  const output = builder.floatResult(result);
+  append(op, builder, { inputs, filter, output, activation: { floatMin, floatMax } });
 }
 
 interface Lowered {
@@ -98,7 +98,7 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
 }
 
 /** Whether the engine can run the op on real values. */
-function hasRealForm(op: LinearOp): boolean {
+function hasFloatForm(op: LinearOp): boolean {
   return op.kind !== 'depthwise' || op.filter.shape[3] === 1;
 }
 
@@ -121,9 +121,9 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     fuses: true,
     storesFloat: true,
     lower: (builder, store) => lower(op, builder, store),
-    ...(hasRealForm(op) && {
-      real: (builder: ProgramBuilder, result: TensorRef, form: RealForm) =>
-        lowerReal(op, builder, result, form),
+    ...(hasFloatForm(op) && {
+      lowerFloat: (builder: ProgramBuilder, result: TensorRef, form: FloatForm) =>
+        lowerFloatInOut(op, builder, result, form),
       overflowsInt16: !fitsInt16(weightsPerChannel(op)),
     }),
   };

@@ -9,6 +9,7 @@ import type { DType, Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { MIXTURE_OP } from '../../graph/mixture';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
+import { findFloatChains } from './float-chains';
 import { matchBatchMatMul } from './match-batch-matmul';
 import { matchElementwise } from './match-elementwise';
 import { matchConcat, matchReshape } from './match-layout';
@@ -22,8 +23,7 @@ import { matchTransposed } from './match-transposed';
 import { matchWeighted } from './match-weighted';
 import { type Chain, findChains } from './pointwise-chains';
 import type { Store } from './program-builder';
-import type { Facts, Matcher, Quantizable, RealForm, RealPrecision } from './quantizable';
-import { findRealChains } from './real-chains';
+import type { ActivationPrecision, Facts, FloatForm, Matcher, Quantizable } from './quantizable';
 import { outlineRegions, regionOutputs } from './regions';
 
 /** The first that speaks for a node decides. */
@@ -60,11 +60,11 @@ export type Step =
       readonly f: (x: number) => number;
     }
   | {
-      readonly kind: 'real';
+      readonly kind: 'floatInOut';
       readonly node: GraphNode;
       readonly quantizable: Quantizable;
       readonly result: TensorRef;
-      readonly form: RealForm;
+      readonly form: FloatForm;
     };
 
 export interface Region {
@@ -86,7 +86,7 @@ export interface QuantizationPlan {
   /** Names of those of them that have a form in the program, but are in no region. */
   readonly outside: ReadonlySet<string>;
   /** The nodes that run on real values, by name, and how those of them that have weights multiply. */
-  readonly real: ReadonlyMap<string, RealPrecision>;
+  readonly precisions: ReadonlyMap<string, ActivationPrecision>;
 }
 
 function isSource(node: GraphNode): boolean {
@@ -129,7 +129,7 @@ interface Demands {
   /** What is computed of a tensor. */
   readonly readers: ReadonlyMap<string, readonly TensorRef[]>;
   /** Tensors that a node of a layer on real values reads. */
-  readonly realReads: ReadonlySet<string>;
+  readonly floatReads: ReadonlySet<string>;
 }
 
 /** Works backwards from the outputs: what is in the middle of a chain is never computed. */
@@ -137,16 +137,16 @@ function findDemands(
   region: readonly GraphNode[],
   outputs: readonly TensorRef[],
   candidates: ReadonlyMap<string, Quantizable>,
-  isReal: (node: string) => boolean,
+  isFloatInOut: (node: string) => boolean,
 ): Demands {
   const inside = new Set(region.map((n) => n.name));
   const chains = findChains(
-    region.filter(({ name }) => !isReal(name)),
+    region.filter(({ name }) => !isFloatInOut(name)),
     candidates,
   );
   const needed = new Map<string, { ref: TensorRef; chain?: Chain }>();
   const readers = new Map<string, TensorRef[]>();
-  const realReads = new Set<string>();
+  const floatReads = new Set<string>();
   const queue = [...outputs];
   for (const ref of outputs) needed.set(refKey(ref), { ref });
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
@@ -156,13 +156,13 @@ function findDemands(
     for (const read of chain ? [chain.root] : candidates.get(ref.node)!.activations) {
       const key = refKey(read);
       readers.set(key, [...(readers.get(key) ?? []), ref]);
-      if (isReal(ref.node)) realReads.add(key);
+      if (isFloatInOut(ref.node)) floatReads.add(key);
       if (needed.has(key)) continue;
       needed.set(key, { ref: read });
       queue.push(read);
     }
   }
-  return { needed, readers, realReads };
+  return { needed, readers, floatReads };
 }
 
 /**
@@ -170,16 +170,16 @@ function findDemands(
  * values to such a result, or that layers on real values read. Rounding logits to 8 bits before a softmax, say,
  * would gain nothing.
  */
-function storedAsReals(
+function storedAsFloats(
   nodes: readonly GraphNode[],
-  { needed, readers, realReads }: Demands,
+  { needed, readers, floatReads }: Demands,
   fused: ReadonlySet<string>,
   candidates: ReadonlyMap<string, Quantizable>,
-  isReal: (node: string) => boolean,
+  isFloatInOut: (node: string) => boolean,
 ): Set<string> {
   const stored = new Set<string>();
   const canStore = (ref: TensorRef): boolean => {
-    if (isReal(ref.node)) return true;
+    if (isFloatInOut(ref.node)) return true;
     const chain = needed.get(refKey(ref))?.chain;
     if (chain && !(chain.clamp && fused.has(refKey(chain.root)))) return false;
     const quantizable = candidates.get((chain?.root ?? ref).node);
@@ -187,14 +187,14 @@ function storedAsReals(
     const [read] = quantizable.activations;
     return readers.get(refKey(read))!.length === 1 && canStore(read);
   };
-  const takesReals = (reader: TensorRef) => {
+  const takesFloats = (reader: TensorRef) => {
     const key = refKey(reader);
     return !needed.get(key)!.chain && candidates.get(reader.node)!.readsFloat === true && stored.has(key);
   };
   for (const ref of nodes.toReversed().map((n) => output(n.name))) {
     const key = refKey(ref);
     const reading = readers.get(key) ?? [];
-    const wanted = realReads.has(key) || reading.every(takesReals);
+    const wanted = floatReads.has(key) || reading.every(takesFloats);
     if (needed.has(key) && wanted && canStore(ref)) stored.add(key);
   }
   return stored;
@@ -204,31 +204,31 @@ function planRegion(
   graph: Graph,
   nodes: readonly GraphNode[],
   matched: ReadonlyMap<string, Quantizable>,
-  real: ReadonlyMap<string, RealPrecision>,
+  precisions: ReadonlyMap<string, ActivationPrecision>,
 ): Region {
-  const isReal = (name: string) => real.has(name);
+  const isFloatInOut = (name: string) => precisions.has(name);
   const outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
   const leaving = new Set(outputs.map(refKey));
   const inside = new Set(nodes.map((n) => n.name));
-  const candidates = new Map([...matched, ...findRealChains(nodes, matched, isReal, leaving)]);
-  const demands = findDemands(nodes, outputs, candidates, isReal);
+  const candidates = new Map([...matched, ...findFloatChains(nodes, matched, isFloatInOut, leaving)]);
+  const demands = findDemands(nodes, outputs, candidates, isFloatInOut);
   const { needed, readers } = demands;
   const inputs = [...needed.values()].filter(({ ref }) => !inside.has(ref.node)).map(({ ref }) => ref);
 
-  const takesIn = (root: TensorRef, real: boolean): boolean => {
+  const takesIn = (root: TensorRef, floatInOut: boolean): boolean => {
     const key = refKey(root);
     return (
       inside.has(root.node) &&
       candidates.get(root.node)?.fuses === true &&
       readers.get(key)?.length === 1 &&
-      isReal(root.node) === real &&
+      isFloatInOut(root.node) === floatInOut &&
       !leaving.has(key)
     );
   };
   /** What a node on real values clamps, if it does nothing else. */
   const clampedBy = ({ node }: TensorRef): TensorRef | undefined => {
     const { pointwise, activations } = candidates.get(node)!;
-    return isReal(node) && pointwise?.clamp ? activations[0] : undefined;
+    return isFloatInOut(node) && pointwise?.clamp ? activations[0] : undefined;
   };
   const fused = new Set(
     [...needed.values()].flatMap(({ ref, chain }) => {
@@ -238,7 +238,7 @@ function planRegion(
     }),
   );
 
-  const reals = storedAsReals(nodes, demands, fused, candidates, isReal);
+  const floats = storedAsFloats(nodes, demands, fused, candidates, isFloatInOut);
   const steps: Step[] = [];
   const observed = new Map(inputs.map((ref) => [refKey(ref), ref]));
   for (const { name } of nodes) {
@@ -248,17 +248,17 @@ function planRegion(
     if (!need || fused.has(key)) continue;
     const { chain } = need;
     observed.set(key, ref);
-    if (isReal(name)) {
+    if (isFloatInOut(name)) {
       const clamped = clampedBy(ref);
       const taken = clamped !== undefined && fused.has(refKey(clamped));
       const own = taken ? clamped.node : name;
       const clamp = taken ? candidates.get(name)!.pointwise!.clamp : undefined;
       steps.push({
-        kind: 'real',
+        kind: 'floatInOut',
         node: graph.nodes.get(own)!,
         quantizable: candidates.get(own)!,
         result: ref,
-        form: { precision: real.get(own)!, ...(clamp && { clamp }) },
+        form: { precision: precisions.get(own)!, ...(clamp && { clamp }) },
       });
       continue;
     }
@@ -276,7 +276,7 @@ function planRegion(
       quantizable,
       store: {
         result: ref,
-        float: reals.has(key),
+        float: floats.has(key),
         ...(chain && { fused: { before: chain.root, f: chain.f, clamp: chain.clamp } }),
       },
     });
@@ -310,7 +310,7 @@ export interface PlanOptions {
   /** Nodes to leave in float, each with the reason. */
   readonly float?: ReadonlyMap<string, string>;
   /** Nodes that run on real values, where they have such a form. */
-  readonly real?: ReadonlyMap<string, RealPrecision>;
+  readonly precisions?: ReadonlyMap<string, ActivationPrecision>;
   /** Makes regions of ops without weights too, which no speed is gained by, to see what they cost in accuracy. */
   readonly weightless?: boolean;
 }
@@ -337,16 +337,16 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     else candidates.set(node.name, result);
   }
   takeInAffines(graph, candidates);
-  const { regions, left, real } = outlineRegions(graph, candidates, options);
+  const { regions, left, precisions } = outlineRegions(graph, candidates, options);
   for (const [name, reason] of left) float.set(name, reason);
-  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, real));
+  const planned = regions.map((nodes) => planRegion(graph, nodes, candidates, precisions));
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
     regions: planned,
     shapes,
     float,
     outside: new Set(left.keys()),
-    real: new Map([...real].filter(([name]) => inRegions.has(name))),
+    precisions: new Map([...precisions].filter(([name]) => inRegions.has(name))),
   };
 }
 

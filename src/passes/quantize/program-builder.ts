@@ -6,6 +6,7 @@ import type { Constant, TensorRef } from '../../graph/ir';
 import type { AffineParams } from '../../program/affine-params';
 import {
   type Activation,
+  type FloatFunctionKind,
   Granularity,
   type Grid,
   type Int8FilterRef,
@@ -15,7 +16,6 @@ import {
   type Op,
   OpKind,
   type Program,
-  type RealFunctionKind,
   type TensorSpec,
   TensorType,
   WeightFormat,
@@ -51,8 +51,8 @@ export interface Store {
 }
 
 /** One factor and summand for all channels, or one a channel. */
-export interface RealAffine {
-  readonly kind?: OpKind.RealAffine | OpKind.RealGate;
+export interface FloatAffine {
+  readonly kind?: OpKind.FloatAffine | OpKind.FloatGate;
   readonly factor: Float32Array;
   readonly summand: Float32Array;
   readonly clamp?: Bounds;
@@ -122,7 +122,7 @@ export class ProgramBuilder {
   /** Signal-to-noise of the quantized weights, in dB, by node. */
   readonly weightFidelity = new Map<string, number>();
   private readonly codes = new Map<string, number>();
-  private readonly reals = new Map<string, number>();
+  private readonly floats = new Map<string, number>();
   private readonly wide = new Map<string, number>();
   private readonly dynamic = new Map<string, number>();
   private readonly offsets = new Map<string, number>();
@@ -161,7 +161,7 @@ export class ProgramBuilder {
   read(ref: TensorRef): number {
     const known = this.codes.get(refKey(ref));
     if (known !== undefined) return known;
-    const real = this.reals.get(refKey(ref))!;
+    const real = this.floats.get(refKey(ref))!;
     const codes = this.result(ref);
     this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [real], output: codes });
     return codes;
@@ -169,10 +169,10 @@ export class ProgramBuilder {
 
   /** The id of the real values of a tensor that was lowered before: as stored, or dequantized now. */
   dequantized(ref: TensorRef): number {
-    const known = this.reals.get(refKey(ref));
+    const known = this.floats.get(refKey(ref));
     if (known !== undefined) return known;
     const codes = this.codes.get(refKey(ref))!;
-    const real = this.realResult(ref);
+    const real = this.floatResult(ref);
     this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: real });
     return real;
   }
@@ -211,8 +211,8 @@ export class ProgramBuilder {
   }
 
   /** The id of a tensor that was lowered before: its real values where there are any, else its codes. */
-  readReals(ref: TensorRef): number {
-    return this.reals.get(refKey(ref)) ?? this.read(ref);
+  readFloats(ref: TensorRef): number {
+    return this.floats.get(refKey(ref)) ?? this.read(ref);
   }
 
   paramsOf(id: number): AffineParams {
@@ -235,9 +235,9 @@ export class ProgramBuilder {
   }
 
   /** Declares the tensor of real values of a node's result, which leaves the region. */
-  realResult(ref: TensorRef): number {
+  floatResult(ref: TensorRef): number {
     const id = this.tensor({ type: TensorType.Float32, shape: this.shape(ref), scale: 1, zeroPoint: 0 });
-    this.reals.set(refKey(ref), id);
+    this.floats.set(refKey(ref), id);
     return id;
   }
 
@@ -259,7 +259,7 @@ export class ProgramBuilder {
    * @param grid that its values lie on, where all that reads its codes makes up for their offset
    */
   input(ref: TensorRef, read = true, grid?: Grid): void {
-    const real = this.realResult(ref);
+    const real = this.floatResult(ref);
     this.inputs.push(real);
     if (!read) return;
     if (grid) this.inputOnGrid(ref, real, grid);
@@ -295,7 +295,7 @@ export class ProgramBuilder {
     const known = this.codes.get(key);
     if (known !== undefined) return known;
     const { min, max } = this.observations.ranges.get(key)!;
-    const input = this.codes.get(refKey(ref)) ?? this.reals.get(refKey(ref))!;
+    const input = this.codes.get(refKey(ref)) ?? this.floats.get(refKey(ref))!;
     const output = this.temporary(this.shape(ref), chooseSymmetric(Math.max(-min, max)));
     const depth = this.shape(ref).at(-1)!;
     this.op({ kind: OpKind.Rotate, name, inputs: [input], output, rotation: { depth, ...rotation } });
@@ -309,12 +309,12 @@ export class ProgramBuilder {
   }
 
   /** Computes x * factor + summand on real values, clamped, or x times that. */
-  realAffine(name: string, from: TensorRef, result: TensorRef, affine: RealAffine): void {
-    this.affineOp(name, this.dequantized(from), this.realResult(result), affine);
+  floatAffine(name: string, from: TensorRef, result: TensorRef, affine: FloatAffine): void {
+    this.affineOp(name, this.dequantized(from), this.floatResult(result), affine);
   }
 
-  private affineOp(name: string, input: number, output: number, affine: RealAffine): void {
-    const { kind = OpKind.RealAffine, factor, summand, clamp: [realMin, realMax] = UNBOUNDED } = affine;
+  private affineOp(name: string, input: number, output: number, affine: FloatAffine): void {
+    const { kind = OpKind.FloatAffine, factor, summand, clamp: [floatMin, floatMax] = UNBOUNDED } = affine;
     this.op({
       kind,
       name,
@@ -323,20 +323,20 @@ export class ProgramBuilder {
       channels: factor.length,
       aOffset: this.weights.append(factor),
       bOffset: this.weights.append(summand),
-      realMin,
-      realMax,
+      floatMin,
+      floatMax,
     });
   }
 
   /** Computes a function of real values. */
-  realFunction(name: string, from: TensorRef, result: TensorRef, kind: RealFunctionKind): void {
+  floatFunction(name: string, from: TensorRef, result: TensorRef, kind: FloatFunctionKind): void {
     const inputs = [this.dequantized(from)];
-    this.op({ kind: OpKind.RealFunction, function: kind, name, inputs, output: this.realResult(result) });
+    this.op({ kind: OpKind.FloatFunction, function: kind, name, inputs, output: this.floatResult(result) });
   }
 
   /** Whether a layer reads real values. */
-  get hasReal(): boolean {
-    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16 && kind !== OpKind.RealAffine);
+  get hasFloatInOut(): boolean {
+    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16 && kind !== OpKind.FloatAffine);
   }
 
   /** Looks up f of one tensor's codes as another's. */
@@ -356,7 +356,7 @@ export class ProgramBuilder {
     const { fused, result } = store;
     const bounds = fused?.clamp ? boundsOfBoth(own, fused.clamp) : own;
     if (store.float) {
-      return { output: this.realResult(result), activation: { realMin: bounds[0], realMax: bounds[1] } };
+      return { output: this.floatResult(result), activation: { floatMin: bounds[0], floatMax: bounds[1] } };
     }
     const params = this.params(result);
     const output = this.result(result);

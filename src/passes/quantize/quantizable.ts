@@ -8,12 +8,12 @@ import type { ProgramBuilder, Store } from './program-builder';
  * How a layer multiplies real values: as int16 codes with int16 weights, or as int8 codes with INT8 weights, in either case
  * with scales that fit the values at hand.
  */
-export type RealPrecision = 'int16' | 'dynamic';
+export type ActivationPrecision = 'int16' | 'dynamic';
 
 /** What a node on real values is told. */
-export interface RealForm {
+export interface FloatForm {
   /** How it multiplies, if it has weights. */
-  readonly precision: RealPrecision;
+  readonly precision: ActivationPrecision;
   /** Bounds of the result, of what `fuses` only: a node that clamps it, and does nothing else, is fused into it. */
   readonly clamp?: Bounds;
 }
@@ -36,7 +36,7 @@ export interface Quantizable {
    * A layer with int16 or dynamic activations reads and stores real values: appends its ops, result included. Absent: it
    * cannot.
    */
-  real?(builder: ProgramBuilder, result: TensorRef, form: RealForm): void;
+  lowerFloat?(builder: ProgramBuilder, result: TensorRef, form: FloatForm): void;
   /** Its sums would not fit with int16 activations. */
   readonly overflowsInt16?: boolean;
   /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */

@@ -26,7 +26,7 @@ function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
 /** Keys of tensors that a region reads as codes of themselves, not rotated. */
 function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   const reads = steps.flatMap((step) => {
-    if (step.kind === 'real') return [];
+    if (step.kind === 'floatInOut') return [];
     if (step.kind === 'lookup') return [step.from];
     return rotationOf(step, lowBit) ? [] : step.quantizable.activations;
   });
@@ -43,7 +43,7 @@ function gridOf(
   const key = refKey(ref);
   const grid = sharedRanges.has(key) ? undefined : grids?.get(key);
   const suits = (step: Step) => {
-    if (step.kind === 'real') return true;
+    if (step.kind === 'floatInOut') return true;
     if (step.kind === 'lookup') return refKey(step.from) !== key;
     const reads = step.quantizable.activations.some((read) => refKey(read) === key);
     return !reads || (linearKind(step.node) !== undefined && !lowBit?.has(step.node.name));
@@ -66,7 +66,7 @@ export function lowerRegion(
   }
   for (const step of region.steps) {
     if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
-    else if (step.kind === 'real') step.quantizable.real!(builder, step.result, step.form);
+    else if (step.kind === 'floatInOut') step.quantizable.lowerFloat!(builder, step.result, step.form);
     else step.quantizable.lower!(builder, step.store);
   }
   for (const ref of region.outputs) builder.output(ref);
@@ -145,7 +145,7 @@ export function quantizeGraph(
     const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
-    const emit = regions || builder.hasReal ? regionNode : expandProgram;
+    const emit = regions || builder.hasFloatInOut ? regionNode : expandProgram;
     const results = emit(editor, builder.build(), builder.weights.build(), inputs, `lowbit/region_${index}`);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });

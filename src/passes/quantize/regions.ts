@@ -8,7 +8,7 @@
  */
 import { consumers, outputNodes } from '../../graph/edit';
 import type { Graph, GraphNode } from '../../graph/ir';
-import type { Quantizable, RealPrecision } from './quantizable';
+import type { ActivationPrecision, Quantizable } from './quantizable';
 
 type Candidates = ReadonlyMap<string, Quantizable>;
 
@@ -64,7 +64,7 @@ function withoutFloatEnds(
   graph: Graph,
   region: readonly GraphNode[],
   candidates: Candidates,
-  real: Map<string, RealPrecision>,
+  precisions: Map<string, ActivationPrecision>,
 ): GraphNode[] {
   const readers = consumers(graph);
   const kept = new Set(region.map((n) => n.name));
@@ -73,11 +73,15 @@ function withoutFloatEnds(
     if (candidates.get(node.name)!.floatAtEnd && !inside) kept.delete(node.name);
   }
   for (const { name } of region) {
-    const { activations, real: onReals } = candidates.get(name)!;
-    if (kept.has(name) || !onReals || !activations.every(({ node }) => kept.has(node) && real.has(node)))
+    const { activations, lowerFloat } = candidates.get(name)!;
+    if (
+      kept.has(name) ||
+      !lowerFloat ||
+      !activations.every(({ node }) => kept.has(node) && precisions.has(node))
+    )
       continue;
     kept.add(name);
-    real.set(name, real.get(activations[0].node)!);
+    precisions.set(name, precisions.get(activations[0].node)!);
   }
   return region.filter((n) => kept.has(n.name));
 }
@@ -88,12 +92,12 @@ export interface Outline {
   /** Why a quantizable node is in no region. */
   readonly left: ReadonlyMap<string, string>;
   /** Nodes that run on real values, by name. */
-  readonly real: ReadonlyMap<string, RealPrecision>;
+  readonly precisions: ReadonlyMap<string, ActivationPrecision>;
 }
 
 export interface OutlineOptions {
   /** Nodes that run on real values where they have such a form. */
-  readonly real?: ReadonlyMap<string, RealPrecision>;
+  readonly precisions?: ReadonlyMap<string, ActivationPrecision>;
   /** Takes every group whole. */
   readonly weightless?: boolean;
 }
@@ -102,18 +106,18 @@ export interface OutlineOptions {
 export function outlineRegions(
   graph: Graph,
   candidates: Candidates,
-  { real: asked = new Map(), weightless = false }: OutlineOptions = {},
+  { precisions: asked = new Map(), weightless = false }: OutlineOptions = {},
 ): Outline {
   const left = new Map<string, string>();
-  const real = new Map(
+  const precisions = new Map(
     [...asked].filter(([name, precision]) => {
       const candidate = candidates.get(name);
-      return candidate?.real && (precision === 'dynamic' || !candidate.overflowsInt16);
+      return candidate?.lowerFloat && (precision === 'dynamic' || !candidate.overflowsInt16);
     }),
   );
   const regions: GraphNode[][] = [];
   for (const group of components(graph, candidates)) {
-    const region = weightless ? group : withoutFloatEnds(graph, group, candidates, real);
+    const region = weightless ? group : withoutFloatEnds(graph, group, candidates, precisions);
     const worth = weightless || region.some((n) => candidates.get(n.name)!.weighted);
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
@@ -122,7 +126,7 @@ export function outlineRegions(
         left.set(name, worth ? candidates.get(name)!.floatAtEnd! : 'no weighted op is next to it');
     }
   }
-  return { regions, left, real };
+  return { regions, left, precisions };
 }
 
 /** Nodes of a region that something outside it reads, or that are outputs of the model. */

@@ -72,7 +72,7 @@ function correctedBias(
   return Float64Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
 }
 
-function realBias(
+function floatBias(
   weights: LayerWeights,
   filter: QuantizedFilter | Int16Filter,
   builder: ProgramBuilder,
@@ -83,13 +83,13 @@ function realBias(
 /** Appends int16 weights with a bias of real values. */
 export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
   const filter = quantizeInt16Filter(weights.values, weights.outputChannel, weights.channels);
-  return builder.int16Filter(filter, realBias(weights, filter, builder));
+  return builder.int16Filter(filter, floatBias(weights, filter, builder));
 }
 
 /** Appends INT8 weights with a bias of real values, for an activation that is quantized by the values at hand. */
 export function quantizeDynamicWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
   const filter = quantizedFilter(weights, builder.options, 'dynamic');
-  return builder.filter(filter, realBias(weights, filter, builder));
+  return builder.filter(filter, floatBias(weights, filter, builder));
 }
 
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */

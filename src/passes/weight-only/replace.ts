@@ -73,7 +73,7 @@ function store(
   return { filter: appendLowBitFilter(weights, matrix, bias), signalToNoise };
 }
 
-const reals = (shape: readonly number[]): TensorSpec => ({
+const floats = (shape: readonly number[]): TensorSpec => ({
   type: TensorType.Float32,
   shape,
   scale: 1,
@@ -95,14 +95,14 @@ function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer |
     op.bias,
   );
   const inFeatures = weightsPerChannel(op);
-  const tensors = [reals(inputShape)];
+  const tensors = [floats(inputShape)];
   const ops: Op[] = [];
   if (encoded?.rotation) {
     const rotation = { depth: inFeatures, ...encoded.rotation };
     ops.push({ kind: OpKind.Rotate, name: node.name, inputs: [0], output: tensors.length, rotation });
-    tensors.push(reals(inputShape));
+    tensors.push(floats(inputShape));
   }
-  const [realMin, realMax] = ownBounds(op);
+  const [floatMin, floatMax] = ownBounds(op);
   ops.push({
     kind: OpKind.LinearFloat,
     name: node.name,
@@ -111,9 +111,9 @@ function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer |
     filter,
     inFeatures,
     outFeatures: op.channels,
-    activation: { realMin, realMax },
+    activation: { floatMin, floatMax },
   });
-  tensors.push(reals([...inputShape.slice(0, -1), op.channels]));
+  tensors.push(floats([...inputShape.slice(0, -1), op.channels]));
   const program = { tensors, ops, inputs: [0], outputs: [tensors.length - 1] };
   return { program, weights: weights.build(), signalToNoise };
 }
@@ -125,7 +125,7 @@ function lowerTable(table: Table, encoded: EncodedLayer | undefined): Lowered {
   const [rows, depth] = table.constant.shape;
   const indices = { type: TensorType.Int32, shape: indicesShape, scale: 1, zeroPoint: 0 };
   const program: Program = {
-    tensors: [indices, reals([...indicesShape, depth])],
+    tensors: [indices, floats([...indicesShape, depth])],
     ops: [{ kind: OpKind.Gather, name: node.name, inputs: [0], output: 1, filter, rows, depth }],
     inputs: [0],
     outputs: [1],

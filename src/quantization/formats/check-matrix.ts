@@ -2,7 +2,7 @@
 import { LowbitError } from '../../base/errors';
 import { filterRowBytes } from '../../program/program';
 import { fromFloat16Bits } from '../float16';
-import { type Format, GROUP_MULTIPLE, groupsOf, LARGEST_LEVEL, LEVELS, type LowBitMatrix } from './format';
+import { type Format, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix, MAX_LEVEL } from './format';
 import { formatNamed } from './registry';
 
 function check({ format }: LowBitMatrix, ok: boolean, message: () => string): void {
@@ -51,11 +51,11 @@ export function checkLayout(matrix: LowBitMatrix): Format {
     () => `expected a positive finite unit but found ${unit}.`,
   );
   checkLength(matrix, 'levels', LEVELS);
-  const wrong = levels.findIndex((level) => Math.abs(level) > LARGEST_LEVEL);
+  const wrong = levels.findIndex((level) => Math.abs(level) > MAX_LEVEL);
   check(
     matrix,
     wrong < 0,
-    () => `expected levels of at most ${LARGEST_LEVEL} but level ${wrong} is ${levels[wrong]}.`,
+    () => `expected levels of at most ${MAX_LEVEL} but level ${wrong} is ${levels[wrong]}.`,
   );
   checkLength(matrix, 'codes', rows * filterRowBytes(format.storage, depth));
   checkLength(matrix, 'scales', rows * groupsOf(matrix));

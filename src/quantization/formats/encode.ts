@@ -28,7 +28,7 @@ export interface EncodeOptions {
 const DEFAULT_GROUP = 128;
 
 /** Of the mean importance: the least that an input gets, so that one that was never seen still has sensible weights. */
-const LEAST_IMPORTANCE = 1e-6;
+const MIN_IMPORTANCE = 1e-6;
 
 function checkCounts(values: Float32Array, rows: number, depth: number, group: number): void {
   for (const [name, count] of Object.entries({ rows, depth })) {
@@ -61,7 +61,7 @@ function importanceOf(depth: number, given: EncodeOptions['importance']): Float6
   checkArgument(bad < 0, `importance[${bad}]`, 'a finite number of at least 0', given[bad]);
   const importance = Float64Array.from(given);
   const mean = importance.reduce((sum, value) => sum + value, 0) / depth;
-  return importance.map((value) => (mean > 0 ? value / mean + LEAST_IMPORTANCE : 1));
+  return importance.map((value) => (mean > 0 ? value / mean + MIN_IMPORTANCE : 1));
 }
 
 function emptyMatrix(format: Format, rows: number, depth: number, group: number, unit: number): LowBitMatrix {

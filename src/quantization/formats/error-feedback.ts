@@ -22,7 +22,7 @@ export interface Factors {
 const DAMPING = 0.01;
 
 /** Codes that are chosen before the errors are passed on to the rest of the row. */
-export const LARGEST_BLOCK = 128;
+export const MAX_BLOCK = 128;
 
 /**
  * What is added to the diagonal of a hessian.
@@ -130,8 +130,8 @@ function blocksOf(
   const depth = diagonal.length;
   let from = 0;
   for (const run of runs) {
-    for (let start = 0; start < run.length; start += LARGEST_BLOCK) {
-      const inputs = run.subarray(start, start + LARGEST_BLOCK);
+    for (let start = 0; start < run.length; start += MAX_BLOCK) {
+      const inputs = run.subarray(start, start + MAX_BLOCK);
       const size = inputs.length;
       const coupling = new Float64Array(size * size);
       for (let k = 0; k < size; k++) {
@@ -155,7 +155,7 @@ function reordered(hessian: Float64Array, order: Int32Array): Float64Array {
 }
 
 function emptyBlock(): BlockOfRow {
-  const numbers = () => new Float64Array(LARGEST_BLOCK);
+  const numbers = () => new Float64Array(MAX_BLOCK);
   return {
     targets: numbers(),
     weights: numbers(),

@@ -46,7 +46,7 @@ export interface LowBitMatrix {
 export const LEVELS = 16;
 
 /** The largest level: 2 * 255 * 63 < 2^15, so that adding two products with unsigned bytes cannot saturate int16. */
-export const LARGEST_LEVEL = 63;
+export const MAX_LEVEL = 63;
 
 /** Sequences that are interleaved in a row of a trellis: the code that counts beside a weight's own is so many before. */
 export const TRELLIS_STRIDE = 4;

@@ -1,11 +1,11 @@
 /** Scales as they are stored: float16 numbers, times one unit of the matrix. */
-import { fromFloat16Bits, LARGEST_FLOAT16, toFloat16Bits } from '../float16';
+import { fromFloat16Bits, MAX_FLOAT16, toFloat16Bits } from '../float16';
 
 /** The largest weight is so many units at most: 2^15 at level 1 is in float16's range, and small scales keep its digits. */
-const LARGEST_EXPONENT = 15;
+const MAX_EXPONENT = 15;
 
 /** Keeps the unit, and what is multiplied by it, a normal float32. */
-const SMALLEST_EXPONENT = -125;
+const MIN_EXPONENT = -125;
 
 export class ScaleCoder {
   /** A float32. */
@@ -16,13 +16,13 @@ export class ScaleCoder {
    * @param max largest |w| of the matrix
    */
   constructor(base: number, max: number) {
-    const exponent = max > 0 ? Math.ceil(Math.log2(max / base)) - LARGEST_EXPONENT : 0;
-    this.unit = Math.fround(base * 2 ** Math.max(exponent, SMALLEST_EXPONENT));
+    const exponent = max > 0 ? Math.ceil(Math.log2(max / base)) - MAX_EXPONENT : 0;
+    this.unit = Math.fround(base * 2 ** Math.max(exponent, MIN_EXPONENT));
   }
 
   /** @returns bits of the float16 for a scale in real units per level */
   encode(scale: number): number {
-    return toFloat16Bits(Math.min(scale / this.unit, LARGEST_FLOAT16));
+    return toFloat16Bits(Math.min(scale / this.unit, MAX_FLOAT16));
   }
 
   /** Real units per level: what a kernel multiplies by. */

@@ -7,7 +7,7 @@
  *
  * Raheli, Polydoros and Tzou 1995, Per-survivor processing.
  */
-import { type Block, type BlockOfRow, LARGEST_BLOCK } from './error-feedback';
+import { type Block, type BlockOfRow, MAX_BLOCK } from './error-feedback';
 import { TRELLIS_STRIDE } from './format';
 
 const CODES = 4;
@@ -18,8 +18,8 @@ const INFINITY = Number.POSITIVE_INFINITY;
 /** One sequence for each last code. */
 class Survivors {
   readonly costs = new Float64Array(CODES);
-  readonly errors = new Float64Array(CODES * LARGEST_BLOCK);
-  readonly codes = new Uint8Array(CODES * LARGEST_BLOCK);
+  readonly errors = new Float64Array(CODES * MAX_BLOCK);
+  readonly codes = new Uint8Array(CODES * MAX_BLOCK);
 }
 
 export class TrellisSurvivors {
@@ -43,7 +43,7 @@ export class TrellisSurvivors {
       [this.current, this.next] = [this.next, this.current];
     }
     const { costs, codes, errors } = this.current;
-    const at = costs.indexOf(Math.min(...costs)) * LARGEST_BLOCK;
+    const at = costs.indexOf(Math.min(...costs)) * MAX_BLOCK;
     for (let k = 0; k < size; k++) {
       row.codes[inputs[k]] = codes[at + k];
       row.errors[k] = errors[at + k];
@@ -53,7 +53,7 @@ export class TrellisSurvivors {
   private move(k: number, target: number, coupling: Float64Array): void {
     const { errors } = this.current;
     for (let last = 0; last < CODES; last++) {
-      const at = last * LARGEST_BLOCK;
+      const at = last * MAX_BLOCK;
       let moved = target;
       for (let j = 0; j < k; j++) moved += errors[at + j] * coupling[j];
       this.moved[last] = moved;
@@ -74,7 +74,7 @@ export class TrellisSurvivors {
           from = last;
         }
       }
-      const [to, at] = [code * LARGEST_BLOCK, from * LARGEST_BLOCK];
+      const [to, at] = [code * MAX_BLOCK, from * MAX_BLOCK];
       for (let j = 0; j < k; j++) next.errors[to + j] = current.errors[at + j];
       for (let j = 0; j < k; j++) next.codes[to + j] = current.codes[at + j];
       next.costs[code] = least;

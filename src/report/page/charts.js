@@ -4,8 +4,8 @@ import { element } from './elements.js';
 import { count, level, shorten, showDecibels } from './numbers.js';
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const LARGEST_SHOWN = 14;
-const MOST_DECIBELS = 80;
+const MAX_SHOWN = 14;
+const MAX_DECIBELS = 80;
 
 const charts = new Map();
 
@@ -37,9 +37,9 @@ const legend = { position: 'top', align: 'start', labels: { boxWidth: 12, boxHei
 /** The layers with most of something, before beside after, and the sum of the others. */
 export function beforeAndAfter(canvas, { value, title, show }) {
   const sorted = layers.filter((layer) => value(layer)).sort((a, b) => value(b).before - value(a).before);
-  const others = sorted.slice(LARGEST_SHOWN);
+  const others = sorted.slice(MAX_SHOWN);
   const sum = (which) => others.reduce((total, layer) => total + value(layer)[which], 0);
-  const rows = sorted.slice(0, LARGEST_SHOWN).map((layer) => ({ name: layer.name, ...value(layer) }));
+  const rows = sorted.slice(0, MAX_SHOWN).map((layer) => ({ name: layer.name, ...value(layer) }));
   if (others.length > 0) {
     rows.push({ name: `the other ${others.length}`, before: sum('before'), after: sum('after') });
   }
@@ -79,7 +79,7 @@ export function beforeAndAfter(canvas, { value, title, show }) {
 
 /** One bar a layer, coloured by its level. */
 export function levels(canvas, { shown, value, title, pick }) {
-  const data = shown.map((layer) => Math.max(0, Math.min(MOST_DECIBELS, value(layer))));
+  const data = shown.map((layer) => Math.max(0, Math.min(MAX_DECIBELS, value(layer))));
   draw(canvas, () => ({
     type: 'bar',
     data: {

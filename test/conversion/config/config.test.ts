@@ -125,7 +125,7 @@ describe('activations by the values at hand', () => {
     .build('c');
   const real = (options: ConstructorParameters<typeof Settings>[0]) => {
     const settings = new Settings(options);
-    return [...settings.realLayers(graph, planQuantization(graph, { float: settings.float(graph) }))];
+    return [...settings.floatInOutLayers(graph, planQuantization(graph, { float: settings.float(graph) }))];
   };
 
   test('are those of the layers that are named, and int16 goes before', () => {
@@ -159,7 +159,8 @@ describe('activations by the values at hand', () => {
   });
 
   test('are asked for where any layer has them', () => {
-    const asks = (options: ConstructorParameters<typeof Settings>[0]) => new Settings(options).asksReal;
+    const asks = (options: ConstructorParameters<typeof Settings>[0]) =>
+      new Settings(options).requestsPrecision;
     expect(asks({})).toBe(false);
     expect(asks({ config: { layers: [{ match: 'a', activations: 'int8' }] } })).toBe(false);
     expect(asks({ dynamic: ['a'] })).toBe(true);

@@ -122,7 +122,7 @@ function storeSums(
     const bias = biasOffset === undefined ? 0 : view.getFloat32(biasOffset + 4 * c, true);
     return { scale, bias, weightSum: fround(scale * fround(sum)) };
   });
-  const { realMin = Number.NEGATIVE_INFINITY, realMax = Number.POSITIVE_INFINITY } = op.activation;
+  const { floatMin = Number.NEGATIVE_INFINITY, floatMax = Number.POSITIVE_INFINITY } = op.activation;
   const { groups } = input as DynamicTensor;
   const values = sums.map((sum, index) => {
     if (sum !== (sum | 0)) throw new Error(`sum ${sum} does not fit int32`);
@@ -130,7 +130,7 @@ function storeSums(
     const group = groups[groupOf(input.spec, shape, index)]!;
     const product = fround(fround(fround(sum) * scale) * group.scale);
     const offset = fround(bias - fround(group.shift * weightSum));
-    return clamp(fround(product + offset), fround(realMin), fround(realMax));
+    return clamp(fround(product + offset), fround(floatMin), fround(floatMax));
   });
   return makeTensor(spec, shape, values);
 }

@@ -3,9 +3,9 @@ import {
   type Activation,
   type BinaryKind,
   type FilterRef,
+  FloatFunctionKind,
   type Op,
   OpKind,
-  RealFunctionKind,
   type TensorSpec,
 } from '../../../src/program/program';
 import { broadcastShape, broadcastStrides } from './elementwise';
@@ -15,17 +15,17 @@ import { outputPositions, realTaps, windowAxes } from './window';
 
 const fround = Math.fround;
 
-const LARGEST_CODE = 32767;
+const MAX_CODE = 32767;
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
 
 /** Comparisons with NaN fail: it ends at the lower bound. */
-function clampReal(
+function clampFloat(
   value: number,
-  { realMin = Number.NEGATIVE_INFINITY, realMax = Number.POSITIVE_INFINITY },
+  { floatMin = Number.NEGATIVE_INFINITY, floatMax = Number.POSITIVE_INFINITY },
 ) {
-  const above = value > fround(realMin) ? value : fround(realMin);
-  return above < fround(realMax) ? above : fround(realMax);
+  const above = value > fround(floatMin) ? value : fround(floatMin);
+  return above < fround(floatMax) ? above : fround(floatMax);
 }
 
 function roundHalfToEven(x: number): number {
@@ -49,11 +49,11 @@ export function quantizeInt16(input: ReferenceTensor, spec: TensorSpec): Referen
     const magnitudes = sample.map(Math.abs).filter((magnitude) => !Number.isNaN(magnitude));
     const most = Math.min(Math.max(0, ...magnitudes), fround(3.4028234663852886e38));
     const zero = most < fround(1e-30);
-    const inverse = fround(LARGEST_CODE / most);
-    scales.push(zero ? 1 : fround(most / LARGEST_CODE));
+    const inverse = fround(MAX_CODE / most);
+    scales.push(zero ? 1 : fround(most / MAX_CODE));
     for (const x of sample) {
-      const bounds = { realMin: -LARGEST_CODE, realMax: LARGEST_CODE };
-      codes.push(zero ? 0 : roundHalfToEven(clampReal(fround(x * inverse), bounds)));
+      const bounds = { floatMin: -MAX_CODE, floatMax: MAX_CODE };
+      codes.push(zero ? 0 : roundHalfToEven(clampFloat(fround(x * inverse), bounds)));
     }
   }
   return makeTensor(spec, input.shape, codes, scales);
@@ -78,7 +78,7 @@ function storeSums(
     const bias = filter.biasOffset === undefined ? 0 : view.getFloat32(filter.biasOffset + 4 * c, true);
     const multiplier = fround(input.unrounded[Math.floor(index / size)]! * scale);
     if (sum !== (sum | 0)) throw new Error(`sum ${sum} does not fit int32`);
-    return clampReal(fround(fround(fround(sum) * multiplier) + bias), activation);
+    return clampFloat(fround(fround(fround(sum) * multiplier) + bias), activation);
   });
   return makeTensor(spec, shape, values);
 }
@@ -172,7 +172,7 @@ export function realBinary(
   const at = (position: readonly number[], strides: readonly number[]) =>
     position.reduce((sum, p, axis) => sum + p * strides[axis]!, 0);
   const values = Array.from(positions(shape), (position) =>
-    clampReal(
+    clampFloat(
       COMBINE[op.kind](a.values[at(position, stridesA!)]!, b.values[at(position, stridesB!)]!),
       op.activation,
     ),
@@ -180,23 +180,23 @@ export function realBinary(
   return makeTensor(spec, shape, values);
 }
 
-function readReals(weights: Int8Array, offset: number): (index: number) => number {
+function readFloats(weights: Int8Array, offset: number): (index: number) => number {
   const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
   return (index) => view.getFloat32(offset + 4 * index, true);
 }
 
 /** x * a[c] + b[c], clamped, or x times that. */
-export function realAffine(
-  op: OpOf<OpKind.RealAffine | OpKind.RealGate>,
+export function floatAffine(
+  op: OpOf<OpKind.FloatAffine | OpKind.FloatGate>,
   input: ReferenceTensor,
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const [a, b] = [readReals(weights, op.aOffset), readReals(weights, op.bOffset)];
+  const [a, b] = [readFloats(weights, op.aOffset), readFloats(weights, op.bOffset)];
   const values = input.values.map((x, i) => {
     const c = i % op.channels;
-    const clamped = clampReal(fround(fround(x * a(c)) + b(c)), op);
-    return op.kind === OpKind.RealGate ? fround(x * clamped) : clamped;
+    const clamped = clampFloat(fround(fround(x * a(c)) + b(c)), op);
+    return op.kind === OpKind.FloatGate ? fround(x * clamped) : clamped;
   });
   return makeTensor(spec, input.shape, values);
 }
@@ -208,7 +208,7 @@ export function realPrelu(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const alpha = readReals(weights, op.alphaOffset);
+  const alpha = readFloats(weights, op.alphaOffset);
   const values = input.values.map((x, i) =>
     fround(Math.max(x, 0) + fround(Math.min(x, 0) * alpha(i % op.channels))),
   );
@@ -220,19 +220,19 @@ function sigmoid(x: number): number {
   return fround((x < 0 ? e : 1) / fround(1 + e));
 }
 
-const FUNCTIONS: Readonly<Record<RealFunctionKind, (x: number) => number>> = {
-  [RealFunctionKind.Sigmoid]: sigmoid,
-  [RealFunctionKind.Tanh]: (x) => {
+const FUNCTIONS: Readonly<Record<FloatFunctionKind, (x: number) => number>> = {
+  [FloatFunctionKind.Sigmoid]: sigmoid,
+  [FloatFunctionKind.Tanh]: (x) => {
     const e = expOfNonPositive(fround(-Math.abs(x) * 2));
     return fround(fround(1 - e) / fround(1 + e)) * (x < 0 ? -1 : 1);
   },
-  [RealFunctionKind.Elu]: (x) => (x < 0 ? fround(expOfNonPositive(x) - 1) : x),
-  [RealFunctionKind.Abs]: Math.abs,
-  [RealFunctionKind.Swish]: (x) => fround(x * sigmoid(x)),
+  [FloatFunctionKind.Elu]: (x) => (x < 0 ? fround(expOfNonPositive(x) - 1) : x),
+  [FloatFunctionKind.Abs]: Math.abs,
+  [FloatFunctionKind.Swish]: (x) => fround(x * sigmoid(x)),
 };
 
-export function realFunction(
-  op: OpOf<OpKind.RealFunction>,
+export function floatFunction(
+  op: OpOf<OpKind.FloatFunction>,
   input: ReferenceTensor,
   spec: TensorSpec,
 ): ReferenceTensor {
@@ -253,9 +253,9 @@ export function realPool(
         (column) => input.values[indexOf(input.shape, [batch, row.at, column.at, channel])]!,
       ),
     );
-    if (op.kind === OpKind.MaxPool) return clampReal(Math.max(...window), op.activation);
+    if (op.kind === OpKind.MaxPool) return clampFloat(Math.max(...window), op.activation);
     const sum = window.reduce((total, value) => fround(total + value), 0);
-    return clampReal(fround(sum * fround(1 / Math.max(window.length, 1))), op.activation);
+    return clampFloat(fround(sum * fround(1 / Math.max(window.length, 1))), op.activation);
   });
   return makeTensor(spec, shape, values);
 }

@@ -2,7 +2,7 @@ import { type Op, type OpKind, type TensorSpec, TensorType } from '../../../src/
 import { clamp, toCode } from './requantize';
 import { indexOf, isFloat, makeTensor, positions, type ReferenceTensor, scaleOf, sizeOf } from './tensor';
 
-/** Brings every input to the output's scale, (code - zero) * float32(s_in / s_out), and lays them side by side; reals as they are. */
+/** Brings every input to the output's scale, (code - zero) * float32(s_in / s_out), and lays them side by side; floats as they are. */
 export function concat(
   op: Extract<Op, { kind: OpKind.Concat }>,
   inputs: readonly ReferenceTensor[],

@@ -49,10 +49,10 @@ function product(x: readonly number[], weight: (k: number) => number): number {
 }
 
 /** NaN stays what it is. */
-function clampReal(value: number, { realMin, realMax }: { realMin?: number; realMax?: number }): number {
+function clampFloat(value: number, { floatMin, floatMax }: { floatMin?: number; floatMax?: number }): number {
   const [low, high] = [
-    fround(realMin ?? Number.NEGATIVE_INFINITY),
-    fround(realMax ?? Number.POSITIVE_INFINITY),
+    fround(floatMin ?? Number.NEGATIVE_INFINITY),
+    fround(floatMax ?? Number.POSITIVE_INFINITY),
   ];
   return value < low ? low : value > high ? high : value;
 }
@@ -71,7 +71,7 @@ export function linearFloat(
   for (let first = 0; first < input.values.length; first += inFeatures) {
     const x = input.values.slice(first, first + inFeatures);
     for (let n = 0; n < outFeatures; ++n) {
-      values.push(clampReal(fround(product(x, (k) => weight(n, k)) + bias(n)), activation));
+      values.push(clampFloat(fround(product(x, (k) => weight(n, k)) + bias(n)), activation));
     }
   }
   return makeTensor(spec, [...input.shape.slice(0, -1), outFeatures], values);

@@ -38,12 +38,12 @@ export function store(
   const real = Array.from({ length: sizeOf(shape) }, (_, index) => valueAt(index));
   const { codeMin, codeMax, tableOffset, preZeroPoint = 0 } = activation;
   if (isFloat(spec)) {
-    const realMin = fround(activation.realMin ?? Number.NEGATIVE_INFINITY);
-    const realMax = fround(activation.realMax ?? Number.POSITIVE_INFINITY);
+    const floatMin = fround(activation.floatMin ?? Number.NEGATIVE_INFINITY);
+    const floatMax = fround(activation.floatMax ?? Number.POSITIVE_INFINITY);
     return makeTensor(
       spec,
       shape,
-      real.map((value) => clamp(value, realMin, realMax)),
+      real.map((value) => clamp(value, floatMin, floatMax)),
     );
   }
   const codes =

@@ -40,7 +40,7 @@ export function resizeBilinear(
   const [n, h, w, c] = input.shape as [number, number, number, number];
   const { values } = dequantize(input, spec);
   const shape = [n, height, width, c];
-  const reals = Array.from(outputPositions(shape), ({ batch, y, x, channel }) => {
+  const floats = Array.from(outputPositions(shape), ({ batch, y, x, channel }) => {
     const rows = between(op.size, y, h, height);
     const columns = between(op.size, x, w, width);
     const real = (row: number, column: number) =>
@@ -48,6 +48,6 @@ export function resizeBilinear(
     const at = (column: number) => blend(real(rows.first, column), real(rows.second, column), rows.fraction);
     return blend(at(columns.first), at(columns.second), columns.fraction);
   });
-  const result = makeTensor(spec, shape, reals);
+  const result = makeTensor(spec, shape, floats);
   return isFloat(spec) ? result : quantizeReals(result, spec);
 }

@@ -48,11 +48,11 @@ export function rotate(
   const { depth } = op.rotation;
   const fromReals = isFloat(input.spec);
   const steps = fromReals ? input.values : input.values.map((code) => code - input.spec.zeroPoint);
-  const reals: number[] = [];
+  const floats: number[] = [];
   for (let start = 0; start < steps.length; start += depth) {
     const row = steps.slice(start, start + depth);
-    reals.push(...rotateRow(row, op.rotation, fromReals ? 1 : scaleOf(input.spec)));
+    floats.push(...rotateRow(row, op.rotation, fromReals ? 1 : scaleOf(input.spec)));
   }
-  const real = makeTensor(spec, input.shape, reals);
+  const real = makeTensor(spec, input.shape, floats);
   return isFloat(spec) ? real : quantizeReals(real, spec);
 }

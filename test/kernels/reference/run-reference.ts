@@ -9,13 +9,13 @@ import { dynamicConv2d, dynamicDepthwise, dynamicLinear, quantizeDynamic, quanti
 import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise';
 import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
 import {
+  floatAffine,
+  floatFunction,
   int16Conv2d,
   int16Depthwise,
   int16Linear,
   quantizeInt16,
-  realAffine,
   realBinary,
-  realFunction,
   realPool,
   realPrelu,
 } from './int16';
@@ -150,11 +150,11 @@ export function runOp(
       return quantizeDynamic(input, spec);
     case OpKind.QuantizeGrid:
       return quantizeGrid(op, input, spec);
-    case OpKind.RealAffine:
-    case OpKind.RealGate:
-      return realAffine(op, input, spec, weights);
-    case OpKind.RealFunction:
-      return realFunction(op, input, spec);
+    case OpKind.FloatAffine:
+    case OpKind.FloatGate:
+      return floatAffine(op, input, spec, weights);
+    case OpKind.FloatFunction:
+      return floatFunction(op, input, spec);
   }
 }
 
@@ -162,7 +162,7 @@ export function runOp(
  * Runs a program.
  *
  * @param weights the blob as `WeightsBuilder` makes it
- * @param inputs codes (int32) or reals (float32), row-major, one array per program input
+ * @param inputs codes (int32) or floats (float32), row-major, one array per program input
  * @returns every tensor of the program by its number
  */
 export function runReference(

@@ -5,7 +5,7 @@ export interface ReferenceTensor {
   readonly spec: TensorSpec;
   /** Without unknown dimensions. */
   readonly shape: readonly number[];
-  /** Codes or int32 values; reals where the type is float32. */
+  /** Codes or int32 values; floats where the type is float32. */
   readonly values: number[];
   /** What was rounded to the code, in steps of the output and without its zero point; empty where nothing was. */
   readonly unrounded: number[];

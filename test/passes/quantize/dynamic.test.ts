@@ -28,7 +28,7 @@ const graph = new FloatGraph(random)
   .build('sum');
 
 const LAYERS = ['a', 'b', 'c', 'd'];
-const options: PlanOptions = { real: new Map(LAYERS.map((name) => [name, 'dynamic'])) };
+const options: PlanOptions = { precisions: new Map(LAYERS.map((name) => [name, 'dynamic'])) };
 const plan = planQuantization(graph, options);
 
 /** Observations of images of these values. */
@@ -78,7 +78,8 @@ test('an image keeps the codes of its pixels', async () => {
 });
 
 test('the range of an image of few shades does not cost it its codes', async () => {
-  const only = (layer: string, of: Graph) => planQuantization(of, { real: new Map([[layer, 'dynamic']]) });
+  const only = (layer: string, of: Graph) =>
+    planQuantization(of, { precisions: new Map([[layer, 'dynamic']]) });
   const observations = await observe(pixel);
   const one = new FloatGraph(random)
     .input('image', [-1, 6, 6, 3])

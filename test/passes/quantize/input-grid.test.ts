@@ -49,7 +49,7 @@ test('zero between two pixels shifts them, and the bias makes up for it', async 
   const graph = convolution().build('a');
   const observations = await observe(graph, between);
   const plan = planQuantization(graph);
-  expect(kinds(graph, observations).slice(0, 2)).toEqual([OpKind.RealAffine, OpKind.Quantize]);
+  expect(kinds(graph, observations).slice(0, 2)).toEqual([OpKind.FloatAffine, OpKind.Quantize]);
   await expectReference(graph, observations, random);
 
   const feeds = { image: { shape: SHAPE, values: pixels(between) } };
@@ -94,5 +94,5 @@ test.each([
     .build('sum');
   const observations = await observe(graph, between);
   expect(observations.grids!.has('image:0')).toBe(true);
-  expect(kinds(graph, observations)).not.toContain(OpKind.RealAffine);
+  expect(kinds(graph, observations)).not.toContain(OpKind.FloatAffine);
 });

@@ -1,5 +1,5 @@
 import { affineFunction, gateFunction, namedFunction } from '../../../src/passes/quantize/known-functions';
-import { RealFunctionKind } from '../../../src/program/program';
+import { FloatFunctionKind } from '../../../src/program/program';
 import { activationFunction } from '../../../src/quantization/activation';
 
 const { fround } = Math;
@@ -57,13 +57,13 @@ test('no gate is what bends within', () => {
     expect(gateFunction(f)).toBeUndefined();
 });
 
-test.each<[string, (x: number) => number, RealFunctionKind | undefined]>([
-  ['sigmoid', (x) => 1 / (1 + Math.exp(-x)), RealFunctionKind.Sigmoid],
-  ['sigmoid by tanh', (x) => 0.5 * Math.tanh(0.5 * x) + 0.5, RealFunctionKind.Sigmoid],
-  ['tanh by sigmoid', (x) => 2 * sigmoid(2 * x) - 1, RealFunctionKind.Tanh],
-  ['elu', activationFunction('elu'), RealFunctionKind.Elu],
-  ['a magnitude as a maximum', (x) => Math.max(x, -x), RealFunctionKind.Abs],
-  ['swish', (x) => x * sigmoid(x), RealFunctionKind.Swish],
+test.each<[string, (x: number) => number, FloatFunctionKind | undefined]>([
+  ['sigmoid', (x) => 1 / (1 + Math.exp(-x)), FloatFunctionKind.Sigmoid],
+  ['sigmoid by tanh', (x) => 0.5 * Math.tanh(0.5 * x) + 0.5, FloatFunctionKind.Sigmoid],
+  ['tanh by sigmoid', (x) => 2 * sigmoid(2 * x) - 1, FloatFunctionKind.Tanh],
+  ['elu', activationFunction('elu'), FloatFunctionKind.Elu],
+  ['a magnitude as a maximum', (x) => Math.max(x, -x), FloatFunctionKind.Abs],
+  ['swish', (x) => x * sigmoid(x), FloatFunctionKind.Swish],
   ['swish with bounds far out', (x) => Math.min(x * sigmoid(x), 1e4), undefined],
   ['swish of a multiple', (x) => x * sigmoid(1.7 * x), undefined],
   ['mish', (x) => x * Math.tanh(activationFunction('softplus')(x)), undefined],

@@ -1,8 +1,8 @@
 import { attr } from '../../../src/graph/attrs';
+import { floatInOutNodes } from '../../../src/passes/quantize/float-in-out-nodes';
 import { layersOf } from '../../../src/passes/quantize/layers';
 import { planQuantization } from '../../../src/passes/quantize/plan';
 import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { realNodes } from '../../../src/passes/quantize/real-nodes';
 import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
 import { signalToNoise } from '../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
@@ -141,17 +141,17 @@ test.each(
   );
   const { plan, observations, graph: int8 } = await quantize(graph, random);
   const layers = new Map(layersOf(graph, plan).map(({ name }) => [name, precision]));
-  const real = realNodes(graph, plan, layers);
-  const planned = planQuantization(graph, { real });
-  expect(planned.real.get('after')).toBe(precision);
-  await expectReference(graph, observations, random, { real });
+  const precisions = floatInOutNodes(graph, plan, layers);
+  const planned = planQuantization(graph, { precisions });
+  expect(planned.precisions.get('after')).toBe(precision);
+  await expectReference(graph, observations, random, { precisions });
   const { graph: quantized } = quantizeGraph(graph, planned, observations);
   const feeds = drawFeeds(graph, random);
   const decibels = async (of: typeof graph) =>
     signalToNoise((await execute(graph, feeds))[0].values, (await execute(of, feeds))[0].values);
   const [coarse, fine] = [await decibels(int8), await decibels(quantized)];
   const everything = [...graph.nodes.values()].every(
-    ({ name, op }) => op === 'Const' || op === 'Placeholder' || planned.real.has(name),
+    ({ name, op }) => op === 'Const' || op === 'Placeholder' || planned.precisions.has(name),
   );
   expect(fine).toBeGreaterThan(everything ? REAL[precision] : coarse - 3);
 });

@@ -1,10 +1,10 @@
 import { attr } from '../../../src/graph/attrs';
 import type { Graph } from '../../../src/graph/ir';
+import { floatInOutNodes } from '../../../src/passes/quantize/float-in-out-nodes';
 import { layersOf } from '../../../src/passes/quantize/layers';
 import { floatAnyway, planQuantization } from '../../../src/passes/quantize/plan';
 import { lowerRegion, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { realNodes } from '../../../src/passes/quantize/real-nodes';
-import { type Op, OpKind, RealFunctionKind } from '../../../src/program/program';
+import { FloatFunctionKind, type Op, OpKind } from '../../../src/program/program';
 import { signalToNoise } from '../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference, quantize } from '../../support/quantize';
@@ -46,7 +46,7 @@ const sixth = scalar('sixth', 1 / 6);
 async function convert(graph: Graph) {
   const { plan, observations } = await quantize(graph, random);
   const layers = new Map(layersOf(graph, plan).map(({ name }) => [name, 'int16' as const]));
-  const options = { float: floatAnyway(plan), real: realNodes(graph, plan, layers) };
+  const options = { float: floatAnyway(plan), precisions: floatInOutNodes(graph, plan, layers) };
   const wide = planQuantization(graph, options);
   expect(wide.regions).toHaveLength(1);
   await expectReference(graph, observations, random, options);
@@ -77,20 +77,20 @@ test.each<[string, Build, string[]]>([
       )(shifted(g))
         .node('product', 'Mul', ['x', 'gate'])
         .node('y', 'RealDiv', ['product', 'six']),
-    ['RealGate'],
+    ['FloatGate'],
   ],
   [
     'hard-swish, the gate made first',
     (g) => sixth(shifted(g)).node('part', 'Mul', ['gate', 'sixth']).node('y', 'Mul', ['x', 'part']),
-    ['RealGate'],
+    ['FloatGate'],
   ],
   [
     'hard-swish, the number divided first',
     (g) => sixth(shifted(g)).node('part', 'Mul', ['sixth', 'x']).node('y', 'Mul', ['part', 'gate']),
-    ['RealGate'],
+    ['FloatGate'],
   ],
-  ['hard sigmoid', (g) => sixth(shifted(g)).node('y', 'Mul', ['gate', 'sixth']), ['RealAffine']],
-  ['swish', (g) => g.node('s', 'Sigmoid', ['x']).node('y', 'Mul', ['s', 'x']), ['RealFunction']],
+  ['hard sigmoid', (g) => sixth(shifted(g)).node('y', 'Mul', ['gate', 'sixth']), ['FloatAffine']],
+  ['swish', (g) => g.node('s', 'Sigmoid', ['x']).node('y', 'Mul', ['s', 'x']), ['FloatFunction']],
   [
     'an unknown function of known ones',
     (g) =>
@@ -101,7 +101,7 @@ test.each<[string, Build, string[]]>([
         .node('double', 'Mul', ['x', 'two'])
         .node('s', 'Sigmoid', ['double'])
         .node('y', 'Mul', ['s', 'double']),
-    ['RealAffine', 'RealFunction'],
+    ['FloatAffine', 'FloatFunction'],
   ],
   ['a rectifier', (g) => g.node('y', 'Relu', ['x']), []],
   [
@@ -122,15 +122,15 @@ test('what a chain passes through stays where something else reads it', async ()
     'y',
   );
   const one = await convert(behindConv(build).build('end'));
-  expect(kinds(one.ops)).toEqual(['RealFunction']);
+  expect(kinds(one.ops)).toEqual(['FloatFunction']);
   const read = await convert(
     behindConv((g) => build(g).node('sum', 'AddV2', ['x', 'r'])).build('end', 'sum'),
   );
   expect(read.ops.map(({ name, kind }) => [name, OpKind[kind]])).toEqual(
     expect.arrayContaining([
       ['x', 'Conv2D'],
-      ['r', 'RealAffine'],
-      ['y', 'RealFunction'],
+      ['r', 'FloatAffine'],
+      ['y', 'FloatFunction'],
       ['sum', 'Add'],
     ]),
   );
@@ -152,7 +152,7 @@ test('the nodes of a layer are all of its chain', async () => {
 test('a clamp is an op of its own where what it clamps leaves the region', async () => {
   const build = thenConv((g) => g.node('y', 'Relu', ['x']), 'y');
   const { ops, decibels } = await convert(behindConv(build).build('end', 'x'));
-  expect(kinds(ops)).toEqual(['RealAffine']);
+  expect(kinds(ops)).toEqual(['FloatAffine']);
   for (const value of decibels) expect(value).toBeGreaterThan(60);
 });
 
@@ -165,10 +165,10 @@ describe('at the end of a region', () => {
   test('what reads only real values stays in it', async () => {
     const { wide, ops, decibels } = await convert(behindConv(end).build('y'));
     expect(wide.float.size).toBe(0);
-    expect([...wide.real.keys()]).toEqual(['x', 'moved', 'y']);
+    expect([...wide.precisions.keys()]).toEqual(['x', 'moved', 'y']);
     expect(ops.slice(-2)).toMatchObject([
       { kind: OpKind.DepthToSpace },
-      { kind: OpKind.RealFunction, function: RealFunctionKind.Sigmoid },
+      { kind: OpKind.FloatFunction, function: FloatFunctionKind.Sigmoid },
     ]);
     expect(decibels[0]).toBeGreaterThan(60);
   });
@@ -177,7 +177,7 @@ describe('at the end of a region', () => {
     const graph = behindConv(end).build('y');
     expect([...planQuantization(graph).float.keys()]).toEqual(['moved', 'y']);
     const float = new Map([['y', 'asked for']]);
-    const plan = planQuantization(graph, { float, real: new Map([['x', 'int16']]) });
+    const plan = planQuantization(graph, { float, precisions: new Map([['x', 'int16']]) });
     expect([...plan.float]).toEqual([['y', 'asked for']]);
   });
 });

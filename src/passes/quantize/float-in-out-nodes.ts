@@ -6,10 +6,10 @@ import { output, refKey } from '../../graph/edit';
 import type { Graph } from '../../graph/ir';
 import { type Layer, layerOf } from './layers';
 import type { QuantizationPlan, Step } from './plan';
-import type { RealPrecision } from './quantizable';
+import type { ActivationPrecision } from './quantizable';
 
 /** What of a layer must run on real values so that its result is stored as such. */
-function realPart({ name, nodes }: Layer, step: Step): string[] {
+function floatPart({ name, nodes }: Layer, step: Step): string[] {
   if (step.kind !== 'op') return [...nodes];
   const { quantizable, store } = step;
   const plain = !store.fused || store.fused.clamp !== undefined;
@@ -22,16 +22,16 @@ function realPart({ name, nodes }: Layer, step: Step): string[] {
  * @param layers by name
  * @returns nodes by name; one that serves several layers takes the precision that the first of them has
  */
-export function realNodes(
+export function floatInOutNodes(
   graph: Graph,
   plan: QuantizationPlan,
-  layers: ReadonlyMap<string, RealPrecision>,
-): Map<string, RealPrecision> {
+  layers: ReadonlyMap<string, ActivationPrecision>,
+): Map<string, ActivationPrecision> {
   const steps = plan.regions.flatMap((region) => region.steps);
   const all = steps.map((step) => ({ step, layer: layerOf(graph, step) }));
   const byName = new Map(all.map((entry) => [entry.layer.name, entry]));
   const byResult = new Map(all.map((entry) => [refKey(entry.layer.result), entry]));
-  const nodes = new Map<string, RealPrecision>();
+  const nodes = new Map<string, ActivationPrecision>();
   for (const [name, precision] of layers) {
     for (const node of byName.get(name)?.layer.nodes ?? []) nodes.set(node, precision);
   }
@@ -41,7 +41,7 @@ export function realNodes(
     const reads = entry.step.kind === 'lookup' ? [entry.step.from] : entry.step.quantizable.activations;
     for (const ref of reads) {
       const maker = byResult.get(refKey(ref)) ?? byResult.get(refKey(output(ref.node)));
-      for (const node of maker ? realPart(maker.layer, maker.step) : []) {
+      for (const node of maker ? floatPart(maker.layer, maker.step) : []) {
         if (!nodes.has(node)) nodes.set(node, precision);
       }
     }

@@ -1,11 +1,11 @@
-// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; RealAffine, RealGate,
-// RealFunction; leaky rectifiers.
+// Arithmetic and functions on real values: sums, products, extrema with NumPy broadcasting; FloatAffine, FloatGate,
+// FloatFunction; leaky rectifiers.
 #include <algorithm>
 #include <cmath>
 
 #include "../base/exp.h"
 #include "ops.h"
-#include "real.h"
+#include "float-ops.h"
 #include "rows.h"
 
 namespace lowbit {
@@ -24,22 +24,22 @@ void forElements(const RunContext& context, Body&& body) {
   });
 }
 
-template <RealBinaryKind kKind>
+template <FloatBinaryKind kKind>
 float apply(float a, float b) {
   switch (kKind) {
-    case RealBinaryKind::kAdd: return a + b;
-    case RealBinaryKind::kSub: return a - b;
-    case RealBinaryKind::kMul: return a * b;
-    case RealBinaryKind::kMaximum: return a > b ? a : b;
+    case FloatBinaryKind::kAdd: return a + b;
+    case FloatBinaryKind::kSub: return a - b;
+    case FloatBinaryKind::kMul: return a * b;
+    case FloatBinaryKind::kMaximum: return a > b ? a : b;
     default: return a < b ? a : b;
   }
 }
 
-template <RealBinaryKind kKind>
-class RealBinary : public Operator {
+template <FloatBinaryKind kKind>
+class FloatBinary : public Operator {
  public:
-  RealBinary(OpReader& reader, const Activation& activation)
-      : Operator(reader.label()), low_(activation.realMin), high_(activation.realMax) {}
+  FloatBinary(OpReader& reader, const Activation& activation)
+      : Operator(reader.label()), low_(activation.floatMin), high_(activation.floatMax) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     return broadcastShape(label(), inputs[0], inputs[1]);
@@ -56,16 +56,19 @@ class RealBinary : public Operator {
     }
     const Shape& shape = *context.output.shape;
     const int64_t channels = shape.channels();
-    forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      for (int64_t row = first, count; row < first + rows; row += count) {
-        const Rows left(a, shape, row), right(b, shape, row);
-        count = std::min({first + rows - row, left.count, right.count});
-        float* out = context.output.floats() + row * channels;
-        for (int64_t i = 0; i < count; ++i, out += channels) {
-          combine(left.at(i), left.step, right.at(i), right.step, channels, out);
-        }
-      }
-    }, kChunkElements);
+    forRows(
+        context, shape,
+        [&](int64_t first, int64_t rows, int) {
+          for (int64_t row = first, count; row < first + rows; row += count) {
+            const Rows left(a, shape, row), right(b, shape, row);
+            count = std::min({first + rows - row, left.count, right.count});
+            float* out = context.output.floats() + row * channels;
+            for (int64_t i = 0; i < count; ++i, out += channels) {
+              combine(left.at(i), left.step, right.at(i), right.step, channels, out);
+            }
+          }
+        },
+        kChunkElements);
   }
 
  private:
@@ -91,16 +94,16 @@ class RealBinary : public Operator {
   void combine(const float* a, int stepA, const float* b, int stepB, int64_t count, float* out) const {
     const float low = low_, high = high_;
     if (stepA == 1 && stepB == 1) {
-      for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i], b[i]), low, high);
+      for (int64_t i = 0; i < count; ++i) out[i] = clampFloat(apply<kKind>(a[i], b[i]), low, high);
     } else {
-      for (int64_t i = 0; i < count; ++i) out[i] = clampReal(apply<kKind>(a[i * stepA], b[i * stepB]), low, high);
+      for (int64_t i = 0; i < count; ++i) out[i] = clampFloat(apply<kKind>(a[i * stepA], b[i * stepB]), low, high);
     }
   }
 
   float low_, high_;
 };
 
-std::vector<float> readReals(OpReader& reader, const char* what, int64_t offset, int32_t count) {
+std::vector<float> readFloats(OpReader& reader, const char* what, int64_t offset, int32_t count) {
   std::vector<float> values(count);
   std::memcpy(values.data(), reader.bytes(what, offset, 4ll * count, 4), sizeof(float) * values.size());
   return values;
@@ -108,9 +111,9 @@ std::vector<float> readReals(OpReader& reader, const char* what, int64_t offset,
 
 // min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each; kGate: x times that.
 template <bool kGate>
-class RealAffine : public Operator {
+class FloatAffine : public Operator {
  public:
-  RealAffine(OpReader& reader, std::vector<float> a, std::vector<float> b, float low, float high)
+  FloatAffine(OpReader& reader, std::vector<float> a, std::vector<float> b, float low, float high)
       : Operator(reader.label()), a_(std::move(a)), b_(std::move(b)), low_(low), high_(high) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
@@ -128,7 +131,7 @@ class RealAffine : public Operator {
       forElements(context, [&](int64_t first, int64_t count) {
         const float* x = context.inputs[0].floats() + first;
         float* out = context.output.floats() + first;
-        for (int64_t i = 0; i < count; ++i) out[i] = finish(x[i], clampReal(x[i] * a + b, low, high));
+        for (int64_t i = 0; i < count; ++i) out[i] = finish(x[i], clampFloat(x[i] * a + b, low, high));
       });
       return;
     }
@@ -137,7 +140,7 @@ class RealAffine : public Operator {
       for (int64_t row = first; row < first + rows; ++row) {
         const float* x = context.inputs[0].floats() + row * channels;
         float* out = context.output.floats() + row * channels;
-        for (size_t c = 0; c < channels; ++c) out[c] = finish(x[c], clampReal(x[c] * a_[c] + b_[c], low, high));
+        for (size_t c = 0; c < channels; ++c) out[c] = finish(x[c], clampFloat(x[c] * a_[c] + b_[c], low, high));
       }
     });
   }
@@ -152,14 +155,14 @@ class RealAffine : public Operator {
 };
 
 // max(x, 0) + min(x, 0) * alpha[c]
-class RealPrelu : public Operator {
+class FloatPrelu : public Operator {
  public:
-  RealPrelu(OpReader& reader, std::vector<float> alphas) : Operator(reader.label()), alphas_(std::move(alphas)) {}
+  FloatPrelu(OpReader& reader, std::vector<float> alphas) : Operator(reader.label()), alphas_(std::move(alphas)) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     if (static_cast<size_t>(inputs[0].channels()) != alphas_.size()) {
-      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu slopes but the activation has shape %s.", label().c_str(),
-           alphas_.size(), inputs[0].toString().c_str());
+      fail(LOWBIT_INVALID_SHAPE, "%s: has %zu slopes but the activation has shape %s.", label().c_str(), alphas_.size(),
+           inputs[0].toString().c_str());
     }
     return inputs[0];
   }
@@ -200,9 +203,9 @@ float magnitude(float x) { return -nonPositive(x); }
 float swish(float x) { return x * sigmoid(x); }
 
 template <float (*kFunction)(float)>
-class RealFunction : public Operator {
+class FloatFunction : public Operator {
  public:
-  explicit RealFunction(OpReader& reader) : Operator(reader.label()) {}
+  explicit FloatFunction(OpReader& reader) : Operator(reader.label()) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
 
@@ -215,9 +218,9 @@ class RealFunction : public Operator {
   }
 };
 
-template <RealBinaryKind kKind>
+template <FloatBinaryKind kKind>
 std::unique_ptr<Operator> binary(OpReader& reader, const Activation& activation) {
-  return std::make_unique<RealBinary<kKind>>(reader, activation);
+  return std::make_unique<FloatBinary<kKind>>(reader, activation);
 }
 
 template <bool kGate>
@@ -225,56 +228,57 @@ std::unique_ptr<Operator> affine(OpReader& reader, const Tensor& input, const Te
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> a = readReals(reader, "factors", reader.word(), channels);
-  std::vector<float> b = readReals(reader, "summands", reader.word(), channels);
+  std::vector<float> a = readFloats(reader, "factors", reader.word(), channels);
+  std::vector<float> b = readFloats(reader, "summands", reader.word(), channels);
   const float low = reader.real("least output");
   const float high = reader.real("greatest output");
-  return std::make_unique<RealAffine<kGate>>(reader, std::move(a), std::move(b), low, high);
+  return std::make_unique<FloatAffine<kGate>>(reader, std::move(a), std::move(b), low, high);
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeRealBinary(OpReader& reader, RealBinaryKind kind, const Tensor& b, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatBinary(OpReader& reader, FloatBinaryKind kind, const Tensor& b,
+                                          const Tensor& output) {
   expectType(reader, "second input", b, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
   const Activation activation = reader.activation();
   reader.expectNoTable(activation.table, "a float32 output");
   switch (kind) {
-    case RealBinaryKind::kAdd: return binary<RealBinaryKind::kAdd>(reader, activation);
-    case RealBinaryKind::kSub: return binary<RealBinaryKind::kSub>(reader, activation);
-    case RealBinaryKind::kMul: return binary<RealBinaryKind::kMul>(reader, activation);
-    case RealBinaryKind::kMaximum: return binary<RealBinaryKind::kMaximum>(reader, activation);
-    default: return binary<RealBinaryKind::kMinimum>(reader, activation);
+    case FloatBinaryKind::kAdd: return binary<FloatBinaryKind::kAdd>(reader, activation);
+    case FloatBinaryKind::kSub: return binary<FloatBinaryKind::kSub>(reader, activation);
+    case FloatBinaryKind::kMul: return binary<FloatBinaryKind::kMul>(reader, activation);
+    case FloatBinaryKind::kMaximum: return binary<FloatBinaryKind::kMaximum>(reader, activation);
+    default: return binary<FloatBinaryKind::kMinimum>(reader, activation);
   }
 }
 
-std::unique_ptr<Operator> makeRealPrelu(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatPrelu(OpReader& reader, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
   const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> alphas = readReals(reader, "alpha", reader.word(), channels);
+  std::vector<float> alphas = readFloats(reader, "alpha", reader.word(), channels);
   for (float alpha : alphas) {
     if (!std::isfinite(alpha)) fail(LOWBIT_INVALID_PROGRAM, "%s: an alpha is not finite.", reader.label().c_str());
   }
-  return std::make_unique<RealPrelu>(reader, std::move(alphas));
+  return std::make_unique<FloatPrelu>(reader, std::move(alphas));
 }
 
-std::unique_ptr<Operator> makeRealAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
   return affine<false>(reader, input, output);
 }
 
-std::unique_ptr<Operator> makeRealGate(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatGate(OpReader& reader, const Tensor& input, const Tensor& output) {
   return affine<true>(reader, input, output);
 }
 
-std::unique_ptr<Operator> makeRealFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
   switch (reader.word("function", 0, kFunctions - 1)) {
-    case 0: return std::make_unique<RealFunction<sigmoid>>(reader);
-    case 1: return std::make_unique<RealFunction<hyperbolicTangent>>(reader);
-    case 2: return std::make_unique<RealFunction<elu>>(reader);
-    case 3: return std::make_unique<RealFunction<magnitude>>(reader);
-    default: return std::make_unique<RealFunction<swish>>(reader);
+    case 0: return std::make_unique<FloatFunction<sigmoid>>(reader);
+    case 1: return std::make_unique<FloatFunction<hyperbolicTangent>>(reader);
+    case 2: return std::make_unique<FloatFunction<elu>>(reader);
+    case 3: return std::make_unique<FloatFunction<magnitude>>(reader);
+    default: return std::make_unique<FloatFunction<swish>>(reader);
   }
 }
 

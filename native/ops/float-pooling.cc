@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "ops.h"
-#include "real.h"
+#include "float-ops.h"
 #include "window.h"
 
 namespace lowbit {
@@ -11,10 +11,10 @@ namespace {
 
 // kMaximum: the largest of the window. Otherwise the mean: the sum over its pixels, row by row, times 1 / count.
 template <bool kMaximum>
-class RealPool : public Operator {
+class FloatPool : public Operator {
  public:
-  RealPool(OpReader& reader, const Window& window, const Activation& activation)
-      : Operator(reader.label()), window_(window), low_(activation.realMin), high_(activation.realMax) {}
+  FloatPool(OpReader& reader, const Window& window, const Activation& activation)
+      : Operator(reader.label()), window_(window), low_(activation.floatMin), high_(activation.floatMax) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     const WindowPlan plan = planWindow(label(), window_, inputs[0]);
@@ -80,7 +80,7 @@ class RealPool : public Operator {
         for (int64_t c = 0; c < channels; ++c) out[c] = from[c] > out[c] ? from[c] : out[c];
       }
     }
-    for (int64_t c = 0; c < channels; ++c) out[c] = clampReal(out[c], low_, high_);
+    for (int64_t c = 0; c < channels; ++c) out[c] = clampFloat(out[c], low_, high_);
   }
 
   // Of so many neighbouring channels that their sums stay in registers: a window may be a whole picture.
@@ -94,7 +94,7 @@ class RealPool : public Operator {
       }
     }
     const float share = 1.0f / static_cast<float>(std::max<int64_t>(pixels.rows * pixels.columns, 1));
-    for (int c = 0; c < kCount; ++c) out[c] = clampReal(sums[c] * share, low_, high_);
+    for (int c = 0; c < kCount; ++c) out[c] = clampFloat(sums[c] * share, low_, high_);
   }
 
   Window window_;
@@ -107,13 +107,17 @@ std::unique_ptr<Operator> make(OpReader& reader, const Tensor& output) {
   const Window window = reader.window(true);
   const Activation activation = reader.activation();
   reader.expectNoTable(activation.table, "a pool");
-  return std::make_unique<RealPool<kMaximum>>(reader, window, activation);
+  return std::make_unique<FloatPool<kMaximum>>(reader, window, activation);
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeRealMaxPool(OpReader& reader, const Tensor& output) { return make<true>(reader, output); }
+std::unique_ptr<Operator> makeFloatMaxPool(OpReader& reader, const Tensor& output) {
+  return make<true>(reader, output);
+}
 
-std::unique_ptr<Operator> makeRealAvgPool(OpReader& reader, const Tensor& output) { return make<false>(reader, output); }
+std::unique_ptr<Operator> makeFloatAvgPool(OpReader& reader, const Tensor& output) {
+  return make<false>(reader, output);
+}
 
 }  // namespace lowbit

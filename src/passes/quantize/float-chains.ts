@@ -24,9 +24,9 @@ function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undef
     return {
       activations: [root],
       pointwise: { f, ...(clamps && { clamp }) },
-      real: (builder, result) =>
-        builder.realAffine(name, root, result, {
-          kind: gate ? OpKind.RealGate : OpKind.RealAffine,
+      lowerFloat: (builder, result) =>
+        builder.floatAffine(name, root, result, {
+          kind: gate ? OpKind.FloatGate : OpKind.FloatAffine,
           factor: Float32Array.of(factor),
           summand: Float32Array.of(summand),
           clamp,
@@ -38,7 +38,7 @@ function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undef
   return {
     activations: [root],
     pointwise: { f },
-    real: (builder, result) => builder.realFunction(name, root, result, kind),
+    lowerFloat: (builder, result) => builder.floatFunction(name, root, result, kind),
   };
 }
 
@@ -56,13 +56,13 @@ function readOtherwise(nodes: readonly GraphNode[], candidates: Candidates, real
  * @param leaving keys of its outputs
  * @returns by name, what to compute in a node's place: of what is farthest away
  */
-export function findRealChains(
+export function findFloatChains(
   nodes: readonly GraphNode[],
   candidates: Candidates,
-  isReal: (node: string) => boolean,
+  isFloatInOut: (node: string) => boolean,
   leaving: ReadonlySet<string>,
 ): Map<string, Quantizable> {
-  const real = nodes.filter(({ name }) => isReal(name));
+  const real = nodes.filter(({ name }) => isFloatInOut(name));
   const existing = readOtherwise(nodes, candidates, real);
   const chains = new Map<string, readonly Chain[]>();
   const endingIn = (ref: TensorRef): readonly Chain[] => {
