@@ -6,7 +6,7 @@ import { convert } from '../src/conversion/convert';
 import { readModel } from '../src/graph/read-model';
 import type { InputSpec } from '../src/graph/samples';
 import { optimize } from '../src/passes/pipeline';
-import { planQuantization } from '../src/passes/quantize/plan';
+import { planQuantization } from '../src/passes/quantize/plan/plan';
 import { observedTensors } from '../src/passes/quantize/quantize-graph';
 import { engineInfo } from '../src/runtime/current-engine';
 import { exportOnnx } from './onnx/export';

@@ -20,13 +20,13 @@ import { checkOutputFolder, writeGraphModel } from '../graph/write-graph-model';
 import { equalizeActivations } from '../passes/equalize-activations';
 import type { Change, PassResult } from '../passes/pass';
 import { optimize } from '../passes/pipeline';
-import { floatInOutNodes } from '../passes/quantize/float-in-out-nodes';
-import type { EncodedLayer } from '../passes/quantize/lower-low-bit';
-import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
-import type { WeightOptions } from '../passes/quantize/program-builder';
-import type { ActivationPrecision } from '../passes/quantize/quantizable';
+import type { EncodedLayer } from '../passes/quantize/lower/low-bit';
+import type { WeightOptions } from '../passes/quantize/lower/program-builder';
+import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../passes/quantize/plan/float-in-out-nodes';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
 import { observedTensors, type QuantizeOptions, quantizeGraph } from '../passes/quantize/quantize-graph';
-import type { QuantizedFilter } from '../quantization/affine';
+import type { FilterCodes } from '../quantization/affine';
 import { ROTATION_BLOCKS, type Rotation } from '../quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../quantization/layer-weights';
 import type { Observations } from '../quantization/observations';
@@ -418,7 +418,7 @@ export interface Prepared {
   readonly provenance: CalibrationProvenance;
   readonly lowBit: ReadonlyMap<string, EncodedLayer>;
   /** INT8 weights that were rounded with error feedback, by node. */
-  readonly rounded?: ReadonlyMap<string, QuantizedFilter>;
+  readonly rounded?: ReadonlyMap<string, FilterCodes>;
   readonly allocation?: BitAllocation;
   readonly changes: readonly Change[];
   readonly samples: number;

@@ -9,7 +9,7 @@ import { calibrate } from '../../src/calibration/runner';
 import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';
 import { optimize } from '../../src/passes/pipeline';
-import { planQuantization } from '../../src/passes/quantize/plan';
+import { planQuantization } from '../../src/passes/quantize/plan/plan';
 import { observedTensors } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';

@@ -9,7 +9,7 @@ import { GraphEditor } from '../../src/graph/edit';
 import type { Graph, Sample } from '../../src/graph/ir';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
 import { fileSystem } from '../../src/loading/file-system';
-import { inFilterOrder } from '../../src/passes/quantize/filter-order';
+import { inFilterOrder } from '../../src/passes/quantize/lower/filter-order';
 import { lowerRegion } from '../../src/passes/quantize/quantize-graph';
 import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { FORMATS } from '../../src/quantization/formats/registry';

@@ -2,7 +2,7 @@
 
 import { calibrate } from '../../src/calibration/runner';
 import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
-import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan';
+import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import type { Observations } from '../../src/quantization/observations';

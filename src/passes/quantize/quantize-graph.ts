@@ -13,9 +13,9 @@ import type { Rotation } from '../../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../../quantization/observations';
 import { linearKind } from '../linear-op';
 import { removeDeadNodes } from '../remove-dead-nodes';
-import { expandProgram } from './expand-program';
-import type { QuantizationPlan, Region, Step } from './plan';
-import { ProgramBuilder, type WeightOptions } from './program-builder';
+import { expandProgram } from './emit/expand-program';
+import { ProgramBuilder, type WeightOptions } from './lower/program-builder';
+import type { QuantizationPlan, Region, Step } from './plan/plan';
 
 type LowBit = WeightOptions['lowBit'];
 

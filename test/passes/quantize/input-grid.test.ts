@@ -2,7 +2,7 @@
 
 import { calibrate } from '../../../src/calibration/runner';
 import type { Graph } from '../../../src/graph/ir';
-import { planQuantization } from '../../../src/passes/quantize/plan';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
 import { lowerRegion, observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { OpKind } from '../../../src/program/program';
 import { signalToNoise } from '../../../src/quantization/metrics';
