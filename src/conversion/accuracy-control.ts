@@ -17,7 +17,7 @@ import { countMacs } from '../graph/count-macs';
 import { output, refKey } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import type { LabelledSource } from '../graph/samples';
-import type { WeightOptions } from '../passes/quantize/lower/program-builder';
+import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { floatInOutNodes } from '../passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../passes/quantize/plan/layers';

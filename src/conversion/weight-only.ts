@@ -11,13 +11,13 @@ import { mixturesOf } from '../graph/mixture';
 import type { SampleSource } from '../graph/samples';
 import { weightCount, weightsPerChannel } from '../passes/linear-op';
 import { optimize } from '../passes/pipeline';
+import type { EncodedLayer } from '../passes/quantize/lower/encode-layer';
 import {
   encodeLayer,
   type LayerFormat,
   rotationHelps,
   statisticsOf,
 } from '../passes/quantize/lower/encode-layer';
-import type { EncodedLayer } from '../passes/quantize/lower/low-bit';
 import { nodesInControlFlow } from '../passes/quantize/plan/control-flow';
 import { endsOf } from '../passes/quantize/plan/low-bit-layers';
 import { findWeighted, type Weighted, weightsOf } from '../passes/weight-only/find';

@@ -9,13 +9,13 @@ import type { SampleSource } from '../graph/samples';
 import { foldRotations } from '../passes/fold-rotations';
 import { type LinearOp, weightCount, weightsPerChannel } from '../passes/linear-op';
 import type { Change } from '../passes/pass';
+import type { EncodedLayer } from '../passes/quantize/lower/encode-layer';
 import {
   encodeLayer,
   type LayerFormat,
   rotationHelps,
   statisticsOf,
 } from '../passes/quantize/lower/encode-layer';
-import type { EncodedLayer } from '../passes/quantize/lower/low-bit';
 import { windowOf } from '../passes/quantize/lower/window';
 import { type LowBitLayer, selectLowBit, weightedOps } from '../passes/quantize/plan/low-bit-layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';

@@ -10,7 +10,7 @@ import type { Graph, Sample } from '../../src/graph/ir';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
 import { fileSystem } from '../../src/loading/file-system';
 import { inFilterOrder } from '../../src/passes/quantize/lower/filter-order';
-import { lowerRegion } from '../../src/passes/quantize/quantize-graph';
+import { lowerRegion } from '../../src/passes/quantize/lower-region';
 import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { FORMATS } from '../../src/quantization/formats/registry';
 import { rotateRowsBack } from '../../src/quantization/hadamard';

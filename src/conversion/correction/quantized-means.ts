@@ -11,7 +11,7 @@ import { ChannelMeanObserver } from '../../calibration/observers/channel-mean';
 import { refKey } from '../../graph/edit';
 import type { Graph, Sample, TensorRef } from '../../graph/ir';
 import type { SampleSource } from '../../graph/samples';
-import type { WeightOptions } from '../../passes/quantize/lower/program-builder';
+import type { WeightOptions } from '../../passes/quantize/lower/weight-options';
 import { planQuantization, type QuantizationPlan, type Step } from '../../passes/quantize/plan/plan';
 import { quantizeGraph } from '../../passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../passes/remove-dead-nodes';

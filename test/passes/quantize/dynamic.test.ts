@@ -2,8 +2,10 @@
 
 import { calibrate } from '../../../src/calibration/runner';
 import type { Graph } from '../../../src/graph/ir';
+import { lowerRegion } from '../../../src/passes/quantize/lower-region';
+import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
 import { type PlanOptions, planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { lowerRegion, observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { Granularity, OpKind, TensorType } from '../../../src/program/program';
 import type { Observations } from '../../../src/quantization/observations';
 import { execute, FloatGraph, windowAttrs } from '../../support/float-graph';

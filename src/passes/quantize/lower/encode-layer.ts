@@ -2,14 +2,23 @@
 
 import { decodeMatrix } from '../../../quantization/formats/decode';
 import { encodeMatrix } from '../../../quantization/formats/encode';
-import type { FormatName } from '../../../quantization/formats/format';
+import type { FormatName, LowBitMatrix } from '../../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../../quantization/hadamard';
 import { SignalToNoise } from '../../../quantization/metrics';
 import type { Observations } from '../../../quantization/observations';
 import { observedKey } from '../../../quantization/observations';
 import { type LinearOp, weightsPerChannel } from '../../linear-op';
 import { inputChannel, inputChannels, reorder } from './filter-order';
-import type { EncodedLayer } from './low-bit';
+
+/** The weights of a layer, ready for a program. */
+export interface EncodedLayer {
+  /** Output channels by inputs in the program's order, rotated where there is a rotation. */
+  readonly matrix: LowBitMatrix;
+  /** Of the layer's input, in the program. */
+  readonly rotation?: Rotation;
+  /** Signal-to-noise of the encoded weights, in dB. */
+  readonly signalToNoise: number;
+}
 
 /** A format that a layer's weights are encoded in. */
 export interface LayerFormat {

@@ -3,23 +3,13 @@
 import { OpKind, PaddingMode } from '../../../program/program';
 import { clampBounds } from '../../../quantization/activation';
 import { decodeMatrix } from '../../../quantization/formats/decode';
-import type { LowBitMatrix } from '../../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../../quantization/hadamard';
 import type { LinearOp } from '../../linear-op';
+import type { EncodedLayer } from './encode-layer';
 import { inputChannel, reorder } from './filter-order';
 import { appendIm2col } from './im2col';
 import type { ProgramBuilder, Store } from './program-builder';
 import { windowOf } from './window';
-
-/** The weights of a layer, ready for a program. */
-export interface EncodedLayer {
-  /** Output channels by inputs in the program's order, rotated where there is a rotation. */
-  readonly matrix: LowBitMatrix;
-  /** Of the layer's input, in the program. */
-  readonly rotation?: Rotation;
-  /** Signal-to-noise of the encoded weights, in dB. */
-  readonly signalToNoise: number;
-}
 
 /** The bounds that a layer clamps its result to. */
 export function ownBounds({ activation }: LinearOp): readonly [number, number] {

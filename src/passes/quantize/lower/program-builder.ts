@@ -34,8 +34,7 @@ import type { LowBitMatrix } from '../../../quantization/formats/format';
 import type { Rotation } from '../../../quantization/hadamard';
 import type { Int16Filter } from '../../../quantization/int16-filter';
 import { type Observations, observedKey } from '../../../quantization/observations';
-import type { WeightRange } from '../../../quantization/weight-range';
-import type { EncodedLayer } from './low-bit';
+import type { WeightOptions } from './weight-options';
 
 /** Where an op puts its result, and the pointwise function on the way there. */
 export interface Store {
@@ -83,17 +82,6 @@ function rangeOf(values: Float32Array): Range {
     max = Math.max(max, value);
   }
   return { min, max };
-}
-
-export interface WeightOptions {
-  /** How the bounds of weights are chosen. Default `max`. */
-  readonly weightRange?: WeightRange;
-  /** Quantized weights by node and input scale, kept for the next program of the same graph. */
-  readonly filters?: Map<string, FilterCodes>;
-  /** INT8 weights that were rounded with error feedback, by node. */
-  readonly rounded?: ReadonlyMap<string, FilterCodes>;
-  /** Layers with low-bit weights, by node. */
-  readonly lowBit?: ReadonlyMap<string, EncodedLayer>;
 }
 
 /** Appends low-bit weights with a bias in real units. */

@@ -5,7 +5,8 @@ import { type FilterCodes, quantizeBias, quantizeFilter } from '../../../quantiz
 import { biasCorrection } from '../../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../../quantization/int16-filter';
 import { SignalToNoise } from '../../../quantization/metrics';
-import type { ProgramBuilder, WeightOptions } from './program-builder';
+import type { ProgramBuilder } from './program-builder';
+import type { WeightOptions } from './weight-options';
 
 export interface LayerWeights {
   /** The node that multiplies by them. */

@@ -1,9 +1,9 @@
 /** Transposed convolutions whose windows overlap, with what follows them taken in. */
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
 import { layersOf } from '../../../../src/passes/quantize/plan/layers';
 import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
-import { lowerRegion } from '../../../../src/passes/quantize/quantize-graph';
 import { OpKind } from '../../../../src/program/program';
 import { FloatGraph, windowAttrs } from '../../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../../support/quantize';

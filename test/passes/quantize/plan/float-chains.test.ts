@@ -1,9 +1,10 @@
 import { attr } from '../../../../src/graph/attrs';
 import type { Graph } from '../../../../src/graph/ir';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
 import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../../src/passes/quantize/plan/layers';
 import { floatAnyway, planQuantization } from '../../../../src/passes/quantize/plan/plan';
-import { lowerRegion, quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
 import { FloatFunctionKind, type Op, OpKind } from '../../../../src/program/program';
 import { signalToNoise } from '../../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../../support/float-graph';
