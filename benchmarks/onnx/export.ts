@@ -7,7 +7,7 @@
 import { output, refKey } from '../../src/graph/edit';
 import { inferShapes, type Shape } from '../../src/graph/infer-shapes';
 import type { Graph, GraphNode } from '../../src/graph/ir';
-import type { QuantizationPlan } from '../../src/passes/quantize/plan';
+import type { QuantizationPlan } from '../../src/passes/quantize/plan/plan';
 import type { AffineParams } from '../../src/program/affine-params';
 import { chooseAffine } from '../../src/quantization/affine';
 import type { Observations } from '../../src/quantization/observations';

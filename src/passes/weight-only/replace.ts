@@ -20,10 +20,11 @@ import {
 import { quantizeFilter } from '../../quantization/affine';
 import { SignalToNoise } from '../../quantization/metrics';
 import { weightsPerChannel } from '../linear-op';
-import { expandProgram } from '../quantize/expand-program';
-import { reorder } from '../quantize/filter-order';
-import { type EncodedLayer, ownBounds } from '../quantize/lower-low-bit';
-import { appendLowBitFilter } from '../quantize/program-builder';
+import { expandProgram } from '../quantize/emit/expand-program';
+import type { EncodedLayer } from '../quantize/lower/encode-layer';
+import { reorder } from '../quantize/lower/filter-order';
+import { ownBounds } from '../quantize/lower/low-bit';
+import { appendLowBitFilter } from '../quantize/lower/program-builder';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import type { Product, Table, Weighted } from './find';
 
