@@ -3,6 +3,7 @@
  *
  *   npm run test:mutation                  all of mutations.js
  *   npm run test:mutation -- avx2 padding  those whose name has one of the words
+ *   npm run test:mutation -- --check       builds nothing: only whether each of them fits the code
  *
  * Each mutant is built in a temporary folder and loaded by the tests instead of the real addon. A mutant is killed when
  * a test fails, crashes or hangs. Exits with 1 if one survives, if the tests fail without a mutation, or if a mutation
@@ -73,11 +74,12 @@ function mutate(source, { name, file, find, replace }) {
 }
 
 function main() {
-  const words = process.argv.slice(2);
+  const words = process.argv.slice(2).filter((word) => word !== '--check');
   const chosen = mutations.filter(
     ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
   );
   for (const mutation of chosen) mutate(fs.readFileSync(path.join(ROOT, mutation.file), 'utf8'), mutation);
+  if (process.argv.includes('--check')) return;
 
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lowbit-mutation-'));
   try {

@@ -185,7 +185,7 @@ export class ProgramBuilder {
     const codes = this.tensor({
       ...this.tensors[real],
       type: TensorType.DynamicInt8,
-      zeroPoint: granularity,
+      granularity,
     });
     this.dynamic.set(key, codes);
     const grid = granularity === Granularity.Sample ? this.observations.grids?.get(refKey(ref)) : undefined;
