@@ -14,7 +14,8 @@ import { expandProgram } from './emit/expand-program';
 import { regionNode } from './emit/region-node';
 import type { WeightOptions } from './lower/weight-options';
 import { lowerRegion } from './lower-region';
-import type { QuantizationPlan, Region } from './plan/plan';
+import type { QuantizationPlan } from './plan/plan';
+import type { Region } from './plan/region';
 
 /**
  * Makes a region's readers read its node instead, and takes its own nodes away.

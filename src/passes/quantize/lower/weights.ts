@@ -5,6 +5,7 @@ import { type FilterCodes, quantizeBias, quantizeFilter } from '../../../quantiz
 import { biasCorrection } from '../../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../../quantization/int16-filter';
 import { SignalToNoise } from '../../../quantization/metrics';
+import { appendInt8Filter, appendInt16Filter } from './filters';
 import type { ProgramBuilder } from './program-builder';
 import type { WeightOptions } from './weight-options';
 
@@ -67,7 +68,7 @@ function correctedBias(
 ): Float64Array | undefined {
   const { node, input, channels, bias } = weights;
   builder.weightFidelity.set(node, fidelity(weights, filter));
-  const means = builder.channelMeans(input);
+  const means = builder.calibrated.means(input);
   const correction = means && biasCorrection({ ...weights, ...filter, means, quantizedMeans });
   if (!bias && !correction) return undefined;
   return Float64Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
@@ -84,13 +85,13 @@ function floatBias(
 /** Appends int16 weights with a bias of real values. */
 export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
   const filter = quantizeInt16Filter(weights.values, weights.outputChannel, weights.channels);
-  return builder.int16Filter(filter, floatBias(weights, filter, builder));
+  return appendInt16Filter(builder.weights, filter, floatBias(weights, filter, builder));
 }
 
 /** Appends INT8 weights with a bias of real values, for an activation that is quantized by the values at hand. */
 export function quantizeDynamicWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
   const filter = quantizedFilter(weights, builder.options, 'dynamic');
-  return builder.filter(filter, floatBias(weights, filter, builder));
+  return appendInt8Filter(builder.weights, filter, floatBias(weights, filter, builder));
 }
 
 /** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */
@@ -100,8 +101,8 @@ export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder):
   const filter = quantizedFilter(weights, builder.options, inputScale);
   const offset = builder.offset(input);
   if (offset === 0) {
-    const bias = correctedBias(weights, filter, builder, builder.quantizedMeans(input));
-    return builder.filter(filter, bias && quantizeBias(bias, filter.scales, inputScale));
+    const bias = correctedBias(weights, filter, builder, builder.calibrated.quantizedMeans(input));
+    return appendInt8Filter(builder.weights, filter, bias && quantizeBias(bias, filter.scales, inputScale));
   }
   const bias = correctedBias(weights, filter, builder) ?? new Float64Array(channels);
   // At the border of an image, where zeros are added, this is half a step too much at most.
@@ -109,5 +110,5 @@ export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder):
     const c = outputChannel(i);
     bias[c] += offset * code * filter.scales[c];
   });
-  return builder.filter(filter, quantizeBias(bias, filter.scales, inputScale));
+  return appendInt8Filter(builder.weights, filter, quantizeBias(bias, filter.scales, inputScale));
 }

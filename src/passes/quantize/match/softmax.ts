@@ -11,11 +11,10 @@ export const matchSoftmax: Matcher = (node, { shapes }) => {
   const from = node.inputs[0];
   if (!shapes.get(refKey(output(node.name)))) return 'the shape of its input is not known';
   return {
+    kind: 'softmax',
     activations: [from],
-    storesFloat: true,
-    readsFloat: true,
     lower(builder, store) {
-      const input = store.float ? builder.readFloats(from) : builder.read(from);
+      const input = store.float ? builder.readStored(from) : builder.read(from);
       const result = store.float ? builder.floatResult(store.result) : builder.result(store.result);
       builder.op({ kind: OpKind.Softmax, name: node.name, inputs: [input], output: result });
     },

@@ -11,10 +11,17 @@ import {
 } from '../../../program/program';
 import { boundsOfBoth, UNBOUNDED } from '../../../quantization/activation';
 import { fitsInt16 } from '../../../quantization/int16-filter';
-import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../../linear-op';
+import {
+  activationBounds,
+  type LinearOp,
+  linearKind,
+  readLinearOp,
+  weightsPerChannel,
+} from '../../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from '../lower/filter-order';
-import { lowerLowBit, ownBounds } from '../lower/low-bit';
-import type { ProgramBuilder, Store } from '../lower/program-builder';
+import { lowerLowBit } from '../lower/low-bit';
+import type { ProgramBuilder } from '../lower/program-builder';
+import { type Store, storeResult } from '../lower/store';
 import {
   type LayerWeights,
   quantizeDynamicWeights,
@@ -54,7 +61,7 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   }
   const inputs = [builder.read(op.input)];
   const filter = quantizeWeights(weightsOf(op, builder), builder);
-  append(op, builder, { inputs, filter, ...builder.store(store, ownBounds(op)) });
+  append(op, builder, { inputs, filter, ...storeResult(builder, store, activationBounds(op)) });
 }
 
 /** How finely a layer's input can be quantized by the values at hand: each output has one scale for all it sums. */
@@ -69,10 +76,10 @@ function granularityOf(op: LinearOp): Granularity {
 
 function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: FloatForm): void {
   const weights = weightsOf(op, builder);
-  const wide = form.precision === 'int16';
-  const inputs = [wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
-  const filter = wide ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
-  const [floatMin, floatMax] = boundsOfBoth(ownBounds(op), form.clamp ?? UNBOUNDED);
+  const int16 = form.precision === 'int16';
+  const inputs = [int16 ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
+  const filter = int16 ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
+  const [floatMin, floatMax] = boundsOfBoth(activationBounds(op), form.clamp ?? UNBOUNDED);
   const output = builder.floatResult(result);
   append(op, builder, { inputs, filter, output, activation: { floatMin, floatMax } });
 }
@@ -121,10 +128,8 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     if (typeof window === 'string') return window;
   }
   return {
+    kind: 'weighted',
     activations: [op.input],
-    weighted: true,
-    fuses: true,
-    storesFloat: true,
     lower: (builder, store) => lower(op, builder, store),
     ...(hasFloatForm(op) && {
       lowerFloat: (builder: ProgramBuilder, result: TensorRef, form: FloatForm) =>

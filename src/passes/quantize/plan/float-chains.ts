@@ -1,15 +1,15 @@
 /**
- * Chains of pointwise nodes on real values as one op each, where the engine knows the function that they compute: a
+ * Chains of pointwise nodes on float32 as one op each, where the engine knows the function that they compute: a
  * written-out hard-swish is one pass over memory instead of four.
  */
 import { output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import { OpKind } from '../../../program/program';
+import { appendFloatAffine, appendFloatFunction } from '../lower/float-functions';
 import { affineFunction, gateFunction, namedFunction } from '../match/known-functions';
 import type { Quantizable } from '../match/quantizable';
+import type { Candidates } from './candidates';
 import { type Chain, extendChains, findChains, IDENTITY } from './pointwise-chains';
-
-type Candidates = ReadonlyMap<string, Quantizable>;
 
 const keyOf = ({ name }: GraphNode) => refKey(output(name));
 
@@ -22,10 +22,12 @@ function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undef
     const { factor, summand, clamp } = known;
     const clamps = affine && factor === 1 && summand === 0;
     return {
+      kind: 'pointwise',
       activations: [root],
-      pointwise: { f, ...(clamps && { clamp }) },
+      f,
+      ...(clamps && { clamp }),
       lowerFloat: (builder, result) =>
-        builder.floatAffine(name, root, result, {
+        appendFloatAffine(builder, name, root, result, {
           kind: gate ? OpKind.FloatGate : OpKind.FloatAffine,
           factor: Float32Array.of(factor),
           summand: Float32Array.of(summand),
@@ -36,9 +38,10 @@ function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undef
   const kind = namedFunction(f);
   if (kind === undefined) return undefined;
   return {
+    kind: 'pointwise',
     activations: [root],
-    pointwise: { f },
-    lowerFloat: (builder, result) => builder.floatFunction(name, root, result, kind),
+    f,
+    lowerFloat: (builder, result) => appendFloatFunction(builder, name, root, result, kind),
   };
 }
 

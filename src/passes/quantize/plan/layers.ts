@@ -5,7 +5,8 @@
 import { output, refKey } from '../../../graph/edit';
 import type { Graph, TensorRef } from '../../../graph/ir';
 import { RENAMES } from '../match/reshape';
-import type { QuantizationPlan, Step } from './plan';
+import type { QuantizationPlan } from './plan';
+import type { Step } from './steps';
 
 export interface Layer {
   /** The op's node; of a table, the node that it computes. */
@@ -46,7 +47,7 @@ export function layerOf(graph: Graph, step: Step): Layer {
     op: node.op,
     nodes,
     result,
-    weighted: quantizable.weighted === true,
+    weighted: quantizable.kind === 'weighted',
   };
 }
 
