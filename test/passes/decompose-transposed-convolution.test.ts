@@ -1,3 +1,4 @@
+// @needs engine
 import { decomposeTransposedConvolution } from '../../src/passes/decompose-transposed-convolution';
 import { optimize } from '../../src/passes/pipeline';
 import { removeDeadNodes } from '../../src/passes/remove-dead-nodes';
