@@ -1,4 +1,5 @@
 import { removeIdentities } from '../../src/passes/remove-identities';
+import { expectSameFunction } from '../support/float-graph';
 import { applyPass, convolution } from '../support/pass-checks';
 import { type Random, randomOf } from '../support/random';
 
@@ -17,5 +18,17 @@ describe('remove-identities', () => {
     const result = await applyPass(removeIdentities, graph, random);
     expect(result.live).toEqual(['Conv2D', 'Identity']);
     expect(result.graph.nodes.get('named')?.inputs[0].node).toBe('conv');
+  });
+
+  test.each(['Identity', 'Snapshot', 'StopGradient', 'PreventGradient'])('removes %s', async (op) => {
+    const graph = convolution(random)
+      .node('same', op, ['conv'])
+      .node('relu', 'Relu', ['same'])
+      .node('tanh', 'Tanh', ['same'])
+      .build('relu', 'tanh');
+    const result = removeIdentities.apply(graph);
+    expect(result.changes.map((c) => c.detail)).toEqual([`removed ${op}`]);
+    for (const name of ['relu', 'tanh']) expect(result.graph.nodes.get(name)?.inputs[0].node).toBe('conv');
+    if (op !== 'PreventGradient') await expectSameFunction(graph, result.graph, random);
   });
 });
