@@ -29,7 +29,7 @@ test.each([
 
 test('windows that overlap are left alone', () => {
   const { changes } = decomposeTransposedConvolution.apply(transposed(3, 2, 2, 'SAME').build('up'));
-  expect(changes.map((c) => c.detail)).toEqual(['not spread: its windows overlap']);
+  expect(changes.map((c) => c.detail)).toEqual(['not decomposed: its windows overlap']);
 });
 
 test('quantized between two convolutions', async () => {
