@@ -1,3 +1,4 @@
+// @needs engine
 /** Models whose weights alone are quantized: what TF.js computes with them. */
 import { convertGraph } from '../../src/conversion/convert';
 import type { QuantizationOptions } from '../../src/conversion/options/options';

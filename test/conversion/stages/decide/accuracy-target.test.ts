@@ -1,3 +1,4 @@
+// @needs engine
 import { calibrate } from '../../../../src/calibration/runner';
 import { FLOAT_FOR_ACCURACY } from '../../../../src/conversion/float-reasons';
 import { meetAccuracyTarget } from '../../../../src/conversion/stages/decide/accuracy-target';

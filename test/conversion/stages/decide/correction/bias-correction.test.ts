@@ -1,3 +1,4 @@
+// @needs engine
 import { calibrate } from '../../../../../src/calibration/runner';
 import { correctedObservations } from '../../../../../src/conversion/stages/decide/correction/bias-correction';
 import { shrunkenShift } from '../../../../../src/conversion/stages/decide/correction/quantized-means';
