@@ -8,20 +8,33 @@ import {
   writeMatrixNumbers,
   writeRouterNumbers,
 } from '../program/program';
-import type { CompiledProgram, Engine, Isa, MemoryBytes, TensorData } from './engine';
-import { loadNativeAddon, type NativeAddon } from './native-addon';
+import type {
+  CompiledProgram,
+  Engine,
+  ExpertRange,
+  ExpertReader,
+  Isa,
+  MemoryBytes,
+  TensorData,
+} from './engine';
+import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
 
 const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
 
-/** Runs a call into the addon; its errors carry one of our codes. */
+/** Errors of the addon carry one of our codes. */
+function lowbitError(error: unknown): unknown {
+  const { code, message } = error as { code?: LowbitErrorCode; message: string };
+  return code === undefined ? error : new LowbitError(code, message);
+}
+
+/** Runs a call into the addon. */
 function rethrow<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const { code, message } = error as { code?: LowbitErrorCode; message: string };
-    throw code === undefined ? error : new LowbitError(code, message);
+    throw lowbitError(error);
   }
 }
 
@@ -129,6 +142,34 @@ function checkInt32(name: string, value: number): void {
   checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
 }
 
+class NativeExpertReader implements ExpertReader {
+  private readonly handle: unknown;
+
+  constructor(
+    private readonly addon: ExpertReaderAddon,
+    path: string,
+    direct: boolean,
+  ) {
+    this.handle = rethrow(() => addon.openExperts(path, direct));
+  }
+
+  async read({ offset, bytes, crc }: ExpertRange, into: Uint8Array): Promise<void> {
+    try {
+      await this.addon.readExpert(this.handle, offset, bytes, crc, into);
+    } catch (error) {
+      throw lowbitError(error);
+    }
+  }
+
+  readNow({ offset, bytes, crc }: ExpertRange, into: Uint8Array): void {
+    rethrow(() => this.addon.readExpertNow(this.handle, offset, bytes, crc, into));
+  }
+
+  close(): void {
+    this.addon.closeExperts(this.handle);
+  }
+}
+
 /**
  * Creates the engine on the native addon.
  *
@@ -175,6 +216,8 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       writeExpertShape(expertShape, shape);
       rethrow(() => addon.runExpert(expertShape, bytes, x, rows, weights, outRows, out, isa));
     },
+    allocatePages: (bytes) => rethrow(() => addon.allocatePages(bytes)),
+    openExperts: (path, { direct }) => new NativeExpertReader(addon, path, direct),
     measureLimits() {
       const [macs, l2Bytes, dramBytes, l2Stores, dramStores] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes, l2Stores, dramStores };

@@ -474,8 +474,8 @@ module.exports = [
   {
     name: 'program: a newer format is read all the same',
     file: 'native/plan/decode.cc',
-    find: 'if (data[1] > kVersion) {',
-    replace: 'if (data[1] > kVersion + 1) {',
+    find: 'if (data[1] > kProgramVersion) {',
+    replace: 'if (data[1] > kProgramVersion + 1) {',
   },
   {
     name: 'build: products and sums contracted',
