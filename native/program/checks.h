@@ -40,7 +40,8 @@ constexpr uint32_t formatBit(WeightFormat format) { return 1u << static_cast<int
 inline WeightFormat readWeightFormat(OpReader& reader, uint32_t allowed) {
   const int32_t format = reader.word();
   if (!isWeightFormat(format)) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: unknown weight format %d.", reader.label().c_str(), format);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: unknown weight format %d, expected %s.", reader.label().c_str(), format,
+         kWeightFormatNumbers);
   }
   if ((allowed & formatBit(static_cast<WeightFormat>(format))) == 0) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: takes no weights of format %d; linear layers and 1x1 convolutions do.",

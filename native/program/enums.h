@@ -105,6 +105,9 @@ enum class WeightFormat : int32_t {
   kInt16 = 16,
 };
 
+// For messages.
+constexpr char kWeightFormatNumbers[] = "0 to 4 or 16";
+
 constexpr bool isWeightFormat(int32_t number) {
   const auto value = static_cast<WeightFormat>(number);
   switch (value) {

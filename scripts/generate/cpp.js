@@ -24,6 +24,17 @@ function names(name, { values }) {
   return `constexpr const char* nameOf(${name} value) {\n  switch (value) {\n${cases.join('\n')}\n  }\n  return "unknown";\n}`;
 }
 
+/** 0 to 4 or 16, of 0, 1, 2, 3, 4 and 16. */
+function ranges(numbers) {
+  const runs = [];
+  for (const number of numbers) {
+    const last = runs.at(-1);
+    if (last && last.at(-1) === number - 1) last.push(number);
+    else runs.push([number]);
+  }
+  return runs.map((run) => (run.length > 1 ? `${run[0]} to ${run.at(-1)}` : run[0])).join(' or ');
+}
+
 function weightFormats({ WEIGHT_FORMATS, WEIGHT_FORMAT_DOC, FILTERS }) {
   const entries = Object.entries(WEIGHT_FORMATS);
   const bits = entries.map(([name, value]) => `    case WeightFormat::k${name}: return ${value.bits};`);
@@ -46,6 +57,9 @@ function weightFormats({ WEIGHT_FORMATS, WEIGHT_FORMAT_DOC, FILTERS }) {
       throw new Error(`${name} packs ${width} bits otherwise.`);
   }
   return `${enumeration('WeightFormat', { doc: WEIGHT_FORMAT_DOC, values: WEIGHT_FORMATS })}
+
+// For messages.
+constexpr char kWeightFormatNumbers[] = "${ranges(entries.map(([, { number }]) => number))}";
 
 constexpr bool isWeightFormat(int32_t number) {
   const auto value = static_cast<WeightFormat>(number);
