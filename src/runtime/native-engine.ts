@@ -5,8 +5,6 @@ import { loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
 
-const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
-
 /** Runs a call into the addon; its errors carry one of our codes. */
 function rethrow<T>(call: () => T): T {
   try {
@@ -154,12 +152,13 @@ function checkInt32(name: string, value: number): void {
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();
-  const isa = (options.isa ?? rethrow(() => addon.isa())) as Isa;
-  checkArgument(addon.supports(isa), 'isa', 'an instruction set of this machine', isa);
+  const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
+  const isa = options.isa ?? rethrow(() => addon.isa());
+  checkArgument(supportedIsas.includes(isa), 'isa', `one of ${supportedIsas.join(', ')}`, isa);
   return {
     kind: 'native',
     isa,
-    supportedIsas: NATIVE_ISAS.filter((name) => addon.supports(name)),
+    supportedIsas,
     get threads() {
       return addon.threads();
     },
