@@ -44,7 +44,7 @@ function quantizationOf(graph: Graph, { plan, observations, narrowWeights }: Qua
       }
       if (step.kind === 'floatInOut') continue;
       const { fused, result, float } = step.store;
-      if (step.quantizable.weighted) weighted.add(step.node.name);
+      if (step.quantizable.kind === 'weighted') weighted.add(step.node.name);
       if (fused && !fused.clamp) add(refKey(fused.before));
       if (!float) add(refKey(result));
     }

@@ -6,9 +6,14 @@ import type { Grid } from '../../program/program';
 import type { Rotation } from '../../quantization/hadamard';
 import type { Observations } from '../../quantization/observations';
 import { linearKind } from '../linear-op';
+import { Calibrated } from './lower/calibrated';
+import { appendInput } from './lower/input';
 import { ProgramBuilder } from './lower/program-builder';
+import { appendLookup } from './lower/store';
 import type { WeightOptions } from './lower/weight-options';
-import type { QuantizationPlan, Region, Step } from './plan/plan';
+import type { QuantizationPlan } from './plan/plan';
+import type { Region } from './plan/region';
+import type { Step } from './plan/steps';
 
 type LowBit = WeightOptions['lowBit'];
 
@@ -16,7 +21,7 @@ function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
   return step.kind === 'op' ? lowBit?.get(step.node.name)?.rotation : undefined;
 }
 
-/** Keys of tensors that a region reads as codes of themselves, not rotated. */
+/** Keys of tensors whose own codes a region reads, not only their rotated codes. */
 function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   const reads = steps.flatMap((step) => {
     if (step.kind === 'floatInOut') return [];
@@ -26,7 +31,7 @@ function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   return new Set([...reads, ...outputs].map(refKey));
 }
 
-/** The grid of an input's values, where only layers that can make up for the offset of its codes read them. */
+/** The grid of an input's values, where its codes are read by layers only, which correct for the offset in their bias. */
 function gridOf(
   { steps, sharedRanges }: Region,
   ref: TensorRef,
@@ -51,16 +56,16 @@ export function lowerRegion(
   observations: Observations,
   options?: WeightOptions,
 ): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, observations, region.sharedRanges, options);
+  const builder = new ProgramBuilder(plan.shapes, new Calibrated(observations, region.sharedRanges), options);
   const read = readAsCodes(region, options?.lowBit);
   for (const input of region.inputs) {
     const grid = gridOf(region, input, observations, options?.lowBit);
-    builder.input(input, read.has(refKey(input)), grid);
+    appendInput(builder, input, read.has(refKey(input)), grid);
   }
   for (const step of region.steps) {
-    if (step.kind === 'lookup') builder.lookup(step.from, step.to, step.f);
-    else if (step.kind === 'floatInOut') step.quantizable.lowerFloat!(builder, step.result, step.form);
-    else step.quantizable.lower!(builder, step.store);
+    if (step.kind === 'lookup') appendLookup(builder, step.from, step.to, step.f);
+    else if (step.kind === 'floatInOut') step.quantizable.lowerFloat(builder, step.result, step.form);
+    else step.quantizable.lower(builder, step.store);
   }
   for (const ref of region.outputs) builder.output(ref);
   return builder;

@@ -1,3 +1,4 @@
+// @needs engine
 /** Products of two activations, softmax between them and at the end, and reshapes that join the two. */
 import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';

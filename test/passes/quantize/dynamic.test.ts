@@ -1,3 +1,4 @@
+// @needs engine
 /** Programs of layers whose int8 activations are quantized by the values at hand. */
 
 import { calibrate } from '../../../src/calibration/runner';

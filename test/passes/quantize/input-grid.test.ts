@@ -1,3 +1,4 @@
+// @needs engine
 /** Inputs whose values lie on a grid, as pixels do: their int8 codes are exact, wherever zero lies. */
 
 import { calibrate } from '../../../src/calibration/runner';

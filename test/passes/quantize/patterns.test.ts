@@ -1,3 +1,4 @@
+// @needs engine
 /** Activations and gates written out in many nodes: each one table or a few ops in the region of its neighbours. */
 import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';

@@ -1,3 +1,4 @@
+// @needs engine
 import { attr } from '../../../src/graph/attrs';
 import { output, refKey } from '../../../src/graph/edit';
 import { optimize } from '../../../src/passes/pipeline';

@@ -1,3 +1,4 @@
+// @needs engine
 import { attr } from '../../../src/graph/attrs';
 import { floatInOutNodes } from '../../../src/passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../src/passes/quantize/plan/layers';

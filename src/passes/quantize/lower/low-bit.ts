@@ -1,20 +1,16 @@
-/** Layers with low-bit weights: a matrix of output channels by inputs, in the program's compact form. */
+/** Layers with low-bit weights, as a product with a matrix [output channels, inputs]; larger windows by im2col. */
 
 import { OpKind, PaddingMode } from '../../../program/program';
-import { clampBounds } from '../../../quantization/activation';
 import { decodeMatrix } from '../../../quantization/formats/decode';
 import { type Rotation, rotateRows } from '../../../quantization/hadamard';
-import type { LinearOp } from '../../linear-op';
+import { activationBounds, type LinearOp } from '../../linear-op';
 import type { EncodedLayer } from './encode-layer';
 import { inputChannel, reorder } from './filter-order';
+import { appendLowBitFilter } from './filters';
 import { appendIm2col } from './im2col';
-import type { ProgramBuilder, Store } from './program-builder';
+import type { ProgramBuilder } from './program-builder';
+import { type Store, storeResult } from './store';
 import { windowOf } from './window';
-
-/** The bounds that a layer clamps its result to. */
-export function ownBounds({ activation }: LinearOp): readonly [number, number] {
-  return clampBounds(activation === 'Relu6' ? 'relu6' : activation === 'Relu' ? 'relu' : 'linear')!;
-}
 
 /** sum over k of w[r, k] * means[input channel of k], for every output channel r. */
 function meanOutputs(
@@ -37,19 +33,19 @@ function rotated(means: Float64Array, rotation: Rotation | undefined): Float64Ar
     : means;
 }
 
-/** The bias, which makes up for what encoding the weights does to the mean output (see `biasCorrection`). */
+/** bias + E[W x] - E[W_encoded x]: corrects the mean error that encoding the weights causes (see `biasCorrection`). */
 function correctedBias(
   op: LinearOp,
   { matrix, rotation }: EncodedLayer,
   builder: ProgramBuilder,
 ): Float32Array | undefined {
-  const means = builder.channelMeans(op.input);
+  const means = builder.calibrated.means(op.input);
   if (!means) return op.bias;
   const channel = inputChannel(op);
-  const shifted = rotated(builder.quantizedMeans(op.input) ?? means, rotation);
-  const wanted = meanOutputs(reorder(op), op.channels, channel, means);
-  const given = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted);
-  return Float32Array.from(wanted, (sum, c) => (op.bias?.[c] ?? 0) + sum - given[c]);
+  const shifted = rotated(builder.calibrated.quantizedMeans(op.input) ?? means, rotation);
+  const expected = meanOutputs(reorder(op), op.channels, channel, means);
+  const actual = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted);
+  return Float32Array.from(expected, (sum, c) => (op.bias?.[c] ?? 0) + sum - actual[c]);
 }
 
 export function lowerLowBit(
@@ -62,8 +58,8 @@ export function lowerLowBit(
   const { matrix, rotation, signalToNoise } = encoded;
   builder.weightFidelity.set(name, signalToNoise);
   const input = rotation ? builder.rotated(op.input, rotation, name) : builder.read(op.input);
-  const filter = builder.lowBitFilter(matrix, correctedBias(op, encoded, builder));
-  const { output, activation } = builder.store(store, ownBounds(op));
+  const filter = appendLowBitFilter(builder.weights, matrix, correctedBias(op, encoded, builder));
+  const { output, activation } = storeResult(builder, store, activationBounds(op));
   const common = { name, output, filter, activation };
   if (op.kind === 'matmul') {
     const { depth: inFeatures, rows: outFeatures } = matrix;

@@ -1,6 +1,6 @@
 /**
- * Matrix products of which no operand is the weights of a dense layer: of two activations, of an activation and a
- * constant that is one matrix for many (weights all the same, with a scale a channel), or any other constant.
+ * Matrix products that are not dense layers: of two activations; of an activation and a constant. A constant of a single
+ * matrix, which multiplies every matrix of a batch, is quantized as weights with a scale a channel.
  */
 import { boolAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
@@ -8,8 +8,10 @@ import type { Constant, GraphNode, TensorRef } from '../../../graph/ir';
 import { OpKind } from '../../../program/program';
 import { linearKind, readLinearOp } from '../../linear-op';
 import { reorder } from '../lower/filter-order';
+import { appendConstant } from '../lower/filters';
+import { storeResult } from '../lower/store';
 import { quantizeWeights } from '../lower/weights';
-import type { Facts, Matcher, Quantizable } from './quantizable';
+import type { Facts, Matcher, MatrixProduct, WeightedLayer } from './quantizable';
 
 const PRODUCTS = new Set(['MatMul', 'BatchMatMul', 'BatchMatMulV2']);
 
@@ -22,15 +24,13 @@ interface Product {
 }
 
 /** x . w for a single matrix w, [in, out] or [out, in] transposed, on the last axis of x. */
-function linear({ node, operands, transposeB }: Product, matrix: Constant): Quantizable {
+function linear({ node, operands, transposeB }: Product, matrix: Constant): WeightedLayer {
   const [rows, columns] = matrix.shape.slice(-2);
   const [inFeatures, outFeatures] = transposeB ? [columns, rows] : [rows, columns];
   const [input] = operands;
   return {
+    kind: 'weighted',
     activations: [input],
-    weighted: true,
-    fuses: true,
-    storesFloat: true,
     lower(builder, store) {
       const weights = {
         node: node.name,
@@ -42,22 +42,28 @@ function linear({ node, operands, transposeB }: Product, matrix: Constant): Quan
       };
       const filter = quantizeWeights(weights, builder);
       const common = { name: node.name, inputs: [builder.read(input)], filter, inFeatures, outFeatures };
-      builder.op({ kind: OpKind.Linear, ...common, ...builder.store(store) });
+      builder.op({ kind: OpKind.Linear, ...common, ...storeResult(builder, store) });
     },
   };
 }
 
-function batched({ node, operands, constants, transposeA, transposeB }: Product): Quantizable {
+function batched({ node, operands, constants, transposeA, transposeB }: Product): MatrixProduct {
   return {
+    kind: 'matrixProduct',
     activations: operands.filter((_, i) => !constants[i]),
-    fuses: true,
-    storesFloat: true,
     lower(builder, store) {
       const inputs = operands.map((ref, i) =>
-        constants[i] ? builder.constant(node.name, constants[i]) : builder.read(ref),
+        constants[i] ? appendConstant(builder, node.name, constants[i]) : builder.read(ref),
       );
       const { name } = node;
-      builder.op({ kind: OpKind.BatchMatMul, name, inputs, transposeA, transposeB, ...builder.store(store) });
+      builder.op({
+        kind: OpKind.BatchMatMul,
+        name,
+        inputs,
+        transposeA,
+        transposeB,
+        ...storeResult(builder, store),
+      });
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Sums and products of two activations, and a scale and shift a channel that could not be folded into weights. */
+/** Arithmetic of two tensors, and a scale and shift of each channel that could not be folded into weights. */
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../../program/program';
@@ -6,31 +6,38 @@ import { UNBOUNDED } from '../../../quantization/activation';
 import { quantizeBias, quantizeFilter } from '../../../quantization/affine';
 import { BATCH_NORMS, batchNormAffine, type ChannelAffine } from '../../fold-batch-norm';
 import { perChannel } from '../../linear-op';
+import { appendConstant, appendInt8Filter } from '../lower/filters';
+import { appendFloatAffine } from '../lower/float-functions';
 import type { ProgramBuilder } from '../lower/program-builder';
-import type { Facts, FloatForm, Matcher, Quantizable } from './quantizable';
+import { storeResult } from '../lower/store';
+import type { ChannelAffineOp, Elementwise, Facts, FloatForm, Matcher } from './quantizable';
 
 const BINARY = new Set(['Add', 'AddV2', 'BiasAdd', 'Sub', 'Mul', 'RealDiv', 'Maximum', 'Minimum']);
 
 const POINT: Window = { kernel: [1, 1], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
 
 /** scale[c] * x + shift[c] is a depthwise convolution with a 1x1 kernel. */
-function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine): Quantizable {
+function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine): ChannelAffineOp {
   const { scale, shift } = affine;
   const channels = scale.length;
   return {
+    kind: 'channelAffine',
     activations: [from],
-    fuses: true,
     affine,
     lowerFloat(builder, result, { clamp }) {
       const [factor, summand] = [Float32Array.from(scale), Float32Array.from(shift)];
-      builder.floatAffine(node.name, from, result, { factor, summand, clamp });
+      appendFloatAffine(builder, node.name, from, result, { factor, summand, clamp });
     },
     lower(builder, store) {
       const input = builder.read(from);
       const weights = Float32Array.from(scale);
       const inputScale = builder.paramsOf(input).scale;
       const quantized = quantizeFilter(weights, (i) => i, channels, Float32Array.from(shift), inputScale);
-      const filter = builder.filter(quantized, quantizeBias(shift, quantized.scales, inputScale));
+      const filter = appendInt8Filter(
+        builder.weights,
+        quantized,
+        quantizeBias(shift, quantized.scales, inputScale),
+      );
       builder.op({
         kind: OpKind.DepthwiseConv2D,
         name: node.name,
@@ -39,7 +46,7 @@ function channelAffine(node: GraphNode, from: TensorRef, affine: ChannelAffine):
         channels,
         multiplier: 1,
         window: POINT,
-        ...builder.store(store),
+        ...storeResult(builder, store),
       });
     },
   };
@@ -87,29 +94,29 @@ const KINDS: Readonly<Record<string, BinaryKind>> = {
   Minimum: OpKind.Minimum,
 };
 
-function binary(node: GraphNode, facts: Facts): Quantizable | string {
-  const kind = KINDS[node.op];
-  if (!kind) return `${node.op} of two activations has no quantized form`;
+function binary(node: GraphNode, facts: Facts): Elementwise | string {
+  const opKind = KINDS[node.op];
+  if (!opKind) return `${node.op} of two activations has no quantized form`;
   const operands = node.inputs.slice(0, 2);
   const constants = operands.map((ref) => constantOf(facts.graph, ref));
   if (constants.every((constant) => constant)) return 'both of its operands are constant';
   if (operands.some((ref) => !facts.shapes.get(refKey(ref)))) return 'the shapes of its inputs are not known';
   return {
+    kind: 'elementwise',
     activations: operands.filter((_, i) => !constants[i]),
-    fuses: true,
     ...(constants.every((constant) => !constant) && {
       lowerFloat(builder: ProgramBuilder, result: TensorRef, { clamp = UNBOUNDED }: FloatForm) {
         const [floatMin, floatMax] = clamp;
         const inputs = operands.map((ref) => builder.dequantized(ref));
         const output = builder.floatResult(result);
-        builder.op({ kind, name: node.name, inputs, output, activation: { floatMin, floatMax } });
+        builder.op({ kind: opKind, name: node.name, inputs, output, activation: { floatMin, floatMax } });
       },
     }),
     lower(builder, store) {
       const inputs = operands.map((ref, i) =>
-        constants[i] ? builder.constant(node.name, constants[i]) : builder.read(ref),
+        constants[i] ? appendConstant(builder, node.name, constants[i]) : builder.read(ref),
       );
-      builder.op({ kind, name: node.name, inputs, ...builder.store(store) });
+      builder.op({ kind: opKind, name: node.name, inputs, ...storeResult(builder, store) });
     },
   };
 }

@@ -1,12 +1,13 @@
-/** Functions of one real number: activations, and arithmetic with a scalar constant. */
+/** Functions of one number: activations, and arithmetic with a scalar constant. */
 import { numberAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
 import { FloatFunctionKind } from '../../../program/program';
 import { type ActivationName, activationFunction, clampBounds } from '../../../quantization/activation';
+import { appendFloatAffine, appendFloatFunction } from '../lower/float-functions';
 import type { ProgramBuilder } from '../lower/program-builder';
 import type { AffineFunction } from './known-functions';
-import type { Matcher, Quantizable } from './quantizable';
+import type { Matcher, PointwiseFunction } from './quantizable';
 
 const NAMED: Readonly<Record<string, ActivationName>> = {
   Relu: 'relu',
@@ -17,14 +18,14 @@ const NAMED: Readonly<Record<string, ActivationName>> = {
   Softplus: 'softplus',
 };
 
-/** Functions whose small results tell apart (probabilities): 256 codes are too few for an output of the model. */
+/** Functions whose small results matter (probabilities): 256 codes are too few for an output of the model. */
 const SQUASHING = new Set(['Sigmoid', 'Tanh', 'Softplus']);
 
 /** Klambauer et al. 2017, equation 2. */
 const SELU_SCALE = 1.0507009873554805;
 const SELU_ALPHA = 1.6732632423543772;
 
-/** Abramowitz and Stegun 1964, equation 7.1.26, as TF.js has it: off by 1.5e-7 at most. */
+/** Abramowitz and Stegun 1964, equation 7.1.26, as TF.js computes it: an error of at most 1.5e-7. */
 function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const series =
@@ -55,7 +56,7 @@ function scalar(graph: Graph, ref: TensorRef | undefined): number | undefined {
   return constant?.dtype === 'float32' && constant.values.length === 1 ? constant.values[0] : undefined;
 }
 
-const REAL_FUNCTIONS: Readonly<Record<string, FloatFunctionKind>> = {
+const FLOAT_FUNCTIONS: Readonly<Record<string, FloatFunctionKind>> = {
   Sigmoid: FloatFunctionKind.Sigmoid,
   Tanh: FloatFunctionKind.Tanh,
   Elu: FloatFunctionKind.Elu,
@@ -66,20 +67,21 @@ type Affine = Partial<AffineFunction>;
 
 function floatAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0, clamp }: Affine) {
   const affine = { factor: Float32Array.of(factor), summand: Float32Array.of(summand), clamp };
-  return (builder: ProgramBuilder, result: TensorRef) => builder.floatAffine(node.name, from, result, affine);
+  return (builder: ProgramBuilder, result: TensorRef) =>
+    appendFloatAffine(builder, node.name, from, result, affine);
 }
 
-/** How a unary function is computed on real values, if it can be. */
-function floatUnary(node: GraphNode, clamp: Affine['clamp']): Quantizable['lowerFloat'] {
+/** How a unary function is computed on float32, if the engine can. */
+function floatUnary(node: GraphNode, clamp: Affine['clamp']): PointwiseFunction['lowerFloat'] {
   const [from] = node.inputs;
   if (clamp) return floatAffine(node, from, { clamp });
   if (node.op === 'Neg') return floatAffine(node, from, { factor: -1 });
-  const kind = REAL_FUNCTIONS[node.op];
+  const kind = FLOAT_FUNCTIONS[node.op];
   if (kind === undefined) return undefined;
-  return (builder, result) => builder.floatFunction(node.name, from, result, kind);
+  return (builder, result) => appendFloatFunction(builder, node.name, from, result, kind);
 }
 
-/** x op c or c op x as a multiple of x and a constant, if it is one. */
+/** x op c, or c op x if swapped, as clamp(x * factor + summand), if it is one. */
 function affineWith(op: string, value: number, swapped: boolean): Affine | undefined {
   switch (op) {
     case 'Add':
@@ -100,7 +102,7 @@ function affineWith(op: string, value: number, swapped: boolean): Affine | undef
   }
 }
 
-function unary(node: GraphNode, graph: Graph): Quantizable['pointwise'] {
+function unary(node: GraphNode, graph: Graph): Pick<PointwiseFunction, 'f' | 'clamp'> | undefined {
   const name = NAMED[node.op];
   if (name) return { f: activationFunction(name), clamp: clampBounds(name) };
   switch (node.op) {
@@ -145,11 +147,14 @@ function withScalar(
 export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   const pointwise = unary(node, graph);
   if (pointwise) {
-    const floatAtEnd = SQUASHING.has(node.op)
-      ? 'its result is no longer quantized: computed in float'
-      : undefined;
     const lowerFloat = floatUnary(node, pointwise.clamp);
-    return { activations: [node.inputs[0]], pointwise, floatAtEnd, ...(lowerFloat && { lowerFloat }) };
+    return {
+      kind: 'pointwise',
+      activations: [node.inputs[0]],
+      ...pointwise,
+      squashes: SQUASHING.has(node.op),
+      ...(lowerFloat && { lowerFloat }),
+    };
   }
   const match = withScalar(node, graph);
   if (!match) return undefined;
@@ -159,8 +164,9 @@ export const matchPointwise: Matcher = (node, { graph, shapes }) => {
   }
   const { input, affine } = match;
   return {
+    kind: 'pointwise',
     activations: [input],
-    pointwise: { f: match.f },
+    f: match.f,
     ...(affine && { lowerFloat: floatAffine(node, input, affine) }),
   };
 };

@@ -5,7 +5,7 @@ import type { GraphNode, TensorRef } from '../../../graph/ir';
 import { OpKind, PaddingMode, type Window } from '../../../program/program';
 import type { ProgramBuilder } from '../lower/program-builder';
 import { windowOf } from '../lower/window';
-import type { Facts, Matcher, Quantizable } from './quantizable';
+import type { Facts, Matcher, Resampling } from './quantizable';
 
 const GLOBAL: Window = { kernel: [0, 0], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
 
@@ -13,12 +13,12 @@ function rankOf({ shapes }: Facts, ref: TensorRef): number | undefined {
   return shapes.get(refKey(ref))?.length;
 }
 
-function pool(node: GraphNode, window: Window): Quantizable {
+function pool(node: GraphNode, window: Window): Resampling {
   const from = node.inputs[0];
   const average = node.op === 'AvgPool';
   return {
+    kind: average ? 'averaging' : 'selecting',
     activations: [from],
-    storesFloat: average,
     lowerFloat(builder, result) {
       const kind = average ? OpKind.AvgPool : OpKind.MaxPool;
       const inputs = [builder.dequantized(from)];
@@ -54,7 +54,7 @@ function pool(node: GraphNode, window: Window): Quantizable {
   };
 }
 
-function mean(node: GraphNode, facts: Facts): Quantizable | string {
+function mean(node: GraphNode, facts: Facts): Resampling | string {
   const from = node.inputs[0];
   const axes = Array.from(constantOf(facts.graph, node.inputs[1])?.values ?? [], (a) => (a < 0 ? a + 4 : a));
   if (rankOf(facts, from) !== 4 || axes.sort().join() !== '1,2')
@@ -79,8 +79,8 @@ function mean(node: GraphNode, facts: Facts): Quantizable | string {
     builder.op({ kind: OpKind.Reshape, name, inputs: [pooled], output: result, shape: [-1, channels] });
   };
   return {
+    kind: 'averaging',
     activations: [from],
-    storesFloat: true,
     lowerFloat: (builder, result) => pool(builder, builder.dequantized(from), builder.floatResult(result)),
     lower(builder, { float, result }) {
       pool(builder, builder.read(from), float ? builder.floatResult(result) : builder.result(result));

@@ -29,9 +29,10 @@ export const matchPrelu: Matcher = (node, { graph, shapes }) => {
     prelu(builder, builder.dequantized(from!), builder.floatResult(result));
   if (constant!.values.length === 1) {
     const [single] = alpha;
-    return { activations: [from!], pointwise: { f: (x) => (x < 0 ? single * x : x) }, lowerFloat };
+    return { kind: 'pointwise', activations: [from!], f: (x) => (x < 0 ? single * x : x), lowerFloat };
   }
   return {
+    kind: 'prelu',
     activations: [from!],
     lowerFloat,
     lower: (builder, store) => prelu(builder, builder.read(from!), builder.result(store.result)),

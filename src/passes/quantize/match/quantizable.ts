@@ -2,19 +2,20 @@ import type { Shapes } from '../../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
 import type { Bounds } from '../../../quantization/activation';
 import type { ChannelAffine } from '../../fold-batch-norm';
-import type { ProgramBuilder, Store } from '../lower/program-builder';
+import type { ProgramBuilder } from '../lower/program-builder';
+import type { Store } from '../lower/store';
 
 /**
- * How a layer multiplies real values: as int16 codes with int16 weights, or as int8 codes with INT8 weights, in either case
- * with scales that fit the values at hand.
+ * How a layer multiplies float32 activations: as int16 codes with int16 weights, or as int8 codes with INT8 weights. In
+ * either case the scales of the activations fit the values at hand.
  */
 export type ActivationPrecision = 'int16' | 'dynamic';
 
-/** What a node on real values is told. */
+/** How a node with float32 input and output is lowered. */
 export interface FloatForm {
   /** How it multiplies, if it has weights. */
   readonly precision: ActivationPrecision;
-  /** Bounds of the result, of what `fuses` only: a node that clamps it, and does nothing else, is fused into it. */
+  /** Bounds of the result, where a node that only clamps is fused into this one. */
   readonly clamp?: Bounds;
 }
 
@@ -24,40 +25,109 @@ export interface Facts {
   readonly shapes: Shapes;
 }
 
-/** A node that has a form in the quantized program. */
-export interface Quantizable {
-  /** Tensors that it reads as int8 codes. */
+interface Matched {
+  /** Tensors that it reads as int8 codes; its constants are not among them. */
   readonly activations: readonly TensorRef[];
-  /** Multiplies by weights: what a region must have to be worth its borders. */
-  readonly weighted?: boolean;
-  /** Why it is better computed in float where nothing quantized reads it: it does not end a region. */
-  readonly floatAtEnd?: string;
-  /**
-   * A layer with int16 or dynamic activations reads and stores real values: appends its ops, result included. Absent: it
-   * cannot.
-   */
+  /** Appends its ops with float32 input and output; absent: it has only a form on int8 codes. */
   lowerFloat?(builder: ProgramBuilder, result: TensorRef, form: FloatForm): void;
-  /** Its sums would not fit with int16 activations. */
-  readonly overflowsInt16?: boolean;
-  /** A function of one real number, with its bounds if it only clamps; tabulated, or fused into what it reads. */
-  readonly pointwise?: { f: (x: number) => number; clamp?: Bounds };
-  /** May take a following pointwise function into its store. */
-  readonly fuses?: boolean;
-  /** Only moves its activations: those that nothing else reads are best stored with its own scale from the start. */
-  readonly movesOnly?: boolean;
-  /** May store real values instead of codes; or may if what it reads is stored so. */
-  readonly storesFloat?: boolean | 'as read';
-  /** Reads real values, if there are any, where it stores real values. */
-  readonly readsFloat?: boolean;
-  /** What it does to each channel, if that is a scale and a shift. */
-  readonly affine?: ChannelAffine;
-  /** The same with a scale and a shift of each channel of its result. */
-  withAffine?(affine: ChannelAffine): Quantizable;
-  /** The node, other than its own, whose result it changes and which it computes on the way. */
-  readonly computes?: GraphNode;
-  /** Appends its ops to a program; absent for a pointwise function. */
-  lower?(builder: ProgramBuilder, store: Store): void;
 }
 
-/** A quantizable node, the reason why it is none, or undefined for a node that the matcher does not speak for. */
+interface Lowered extends Matched {
+  /** Appends its ops on int8 codes. */
+  lower(builder: ProgramBuilder, store: Store): void;
+}
+
+/** Multiplies by constant weights: what a region must have to be worth its borders. */
+export interface WeightedLayer extends Lowered {
+  readonly kind: 'weighted';
+  /** Its sums do not fit the accumulator with int16 activations. */
+  readonly overflowsInt16?: boolean;
+  /** The layer followed by a scale and shift of each channel, as one layer; absent: its weights cannot take them. */
+  fuseAffine?(affine: ChannelAffine): WeightedLayer;
+  /** Where such a scale and shift is fused: the node of the layer itself. The result is that of the scale and shift. */
+  readonly layerNode?: GraphNode;
+}
+
+/** A product of two matrices, neither of which is the weights of a layer. */
+export interface MatrixProduct extends Lowered {
+  readonly kind: 'matrixProduct';
+}
+
+/** A sum, difference, product, maximum or minimum of two tensors. */
+export interface Elementwise extends Lowered {
+  readonly kind: 'elementwise';
+}
+
+/** y = scale[c] * x + shift[c] for channel c. */
+export interface ChannelAffineOp extends Lowered {
+  readonly kind: 'channelAffine';
+  readonly affine: ChannelAffine;
+}
+
+/** A function of one number: a table over codes, or fused into the store of the op that computes its argument. */
+export interface PointwiseFunction extends Matched {
+  readonly kind: 'pointwise';
+  readonly f: (x: number) => number;
+  /** Its bounds, if it only clamps. */
+  readonly clamp?: Bounds;
+  /** Its small results differ by less than a code (probabilities), so that an output of the model is computed in float. */
+  readonly squashes?: boolean;
+}
+
+/**
+ * A pool or a resize: each result is an average of some values of one channel, or selected from them. What is selected
+ * keeps its code.
+ */
+export interface Resampling extends Lowered {
+  readonly kind: 'averaging' | 'selecting';
+}
+
+/** A leaky rectifier with a slope for each channel. */
+export interface Prelu extends Lowered {
+  readonly kind: 'prelu';
+}
+
+export interface Softmax extends Lowered {
+  readonly kind: 'softmax';
+}
+
+/** Joins tensors along an axis. */
+export interface Concat extends Lowered {
+  readonly kind: 'concat';
+}
+
+/** Renames dimensions and keeps the data as it is. */
+export interface Reshape extends Lowered {
+  readonly kind: 'reshape';
+}
+
+/** Moves elements (pad, slice, transpose, space to depth and back); codes keep their scale and zero point. */
+export interface Layout extends Lowered {
+  readonly kind: 'layout';
+}
+
+/** A node that is an op of the program on its own. */
+export type QuantizableOp =
+  | WeightedLayer
+  | MatrixProduct
+  | Elementwise
+  | ChannelAffineOp
+  | Resampling
+  | Prelu
+  | Softmax
+  | Concat
+  | Reshape
+  | Layout;
+
+/** A node that has a form in the quantized program. */
+export type Quantizable = QuantizableOp | PointwiseFunction;
+
+/** A node that can be lowered with float32 input and output. */
+export type FloatCapable = Quantizable & Required<Pick<Matched, 'lowerFloat'>>;
+
+export function isFloatCapable(quantizable: Quantizable): quantizable is FloatCapable {
+  return quantizable.lowerFloat !== undefined;
+}
+
+/** A quantizable node; why the node cannot be quantized; or undefined for a node of another matcher. */
 export type Matcher = (node: GraphNode, facts: Facts) => Quantizable | string | undefined;

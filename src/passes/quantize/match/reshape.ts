@@ -1,5 +1,5 @@
-/** Concatenation, and ops that only rename dimensions. */
-import { constantOf, output, refKey } from '../../../graph/edit';
+/** Ops that only rename dimensions. */
+import { output, refKey } from '../../../graph/edit';
 import { OpKind } from '../../../program/program';
 import type { Matcher } from './quantizable';
 
@@ -23,10 +23,8 @@ export const matchReshape: Matcher = (node, { shapes }) => {
   if (to.filter((d) => d < 0).length > 1) return 'more than one of its dimensions is not known';
   const shape = keepsBatch(from, to) ? [-1, ...to.slice(1)] : to;
   return {
+    kind: 'reshape',
     activations: [input],
-    floatAtEnd: 'it only renames dimensions, after the last quantized op',
-    storesFloat: 'as read',
-    readsFloat: true,
     lowerFloat(builder, result) {
       builder.op({
         kind: OpKind.Reshape,
@@ -37,44 +35,12 @@ export const matchReshape: Matcher = (node, { shapes }) => {
       });
     },
     lower(builder, store) {
-      const data = store.float ? builder.readFloats(input) : builder.read(input);
+      const data = store.float ? builder.readStored(input) : builder.read(input);
       const result = store.float
         ? builder.floatResult(store.result)
         : builder.result(store.result, builder.paramsOf(data));
       const { name } = node;
       builder.op({ kind: OpKind.Reshape, name, inputs: [data], output: result, shape });
-    },
-  };
-};
-
-export const matchConcat: Matcher = (node, { graph, shapes }) => {
-  if (node.op !== 'ConcatV2') return undefined;
-  const parts = node.inputs.slice(0, -1);
-  const axis = constantOf(graph, node.inputs.at(-1))?.values[0];
-  const rank = shapes.get(refKey(output(node.name)))?.length;
-  if (axis === undefined || rank === undefined) return 'its axis or its shape is not known';
-  if (parts.some((p) => constantOf(graph, p))) return 'it concatenates a constant';
-  return {
-    activations: parts,
-    movesOnly: true,
-    lowerFloat(builder, result) {
-      builder.op({
-        kind: OpKind.Concat,
-        name: node.name,
-        inputs: parts.map((p) => builder.dequantized(p)),
-        output: builder.floatResult(result),
-        axis: axis < 0 ? axis + rank : axis,
-      });
-    },
-    lower(builder, store) {
-      const inputs = parts.map((p) => builder.read(p));
-      builder.op({
-        kind: OpKind.Concat,
-        name: node.name,
-        inputs,
-        output: builder.result(store.result),
-        axis: axis < 0 ? axis + rank : axis,
-      });
     },
   };
 };

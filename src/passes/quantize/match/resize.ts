@@ -18,8 +18,8 @@ export const matchResize: Matcher = (node, { shapes }) => {
   if (size.alignCorners && size.halfPixelCenters) return 'it aligns both corners and centers';
   const bilinear = node.op === 'ResizeBilinear';
   return {
+    kind: bilinear ? 'averaging' : 'selecting',
     activations: [from],
-    storesFloat: bilinear,
     lowerFloat(builder, result) {
       builder.op({
         kind: bilinear ? OpKind.ResizeBilinear : OpKind.ResizeNearestNeighbor,

@@ -1,6 +1,6 @@
 /**
- * Softmax. At the end of the model it reads and stores real values: logits are not rounded on the way to it, and
- * probabilities, most of them small, keep their order. Elsewhere, between two products of an attention say, codes.
+ * Softmax. At the end of the model it reads and stores float32: logits are not rounded before it, and probabilities, most
+ * of them small, keep their order. Elsewhere, as between the two products of an attention, it reads and stores codes.
  */
 import { output, refKey } from '../../../graph/edit';
 import { OpKind } from '../../../program/program';
@@ -11,11 +11,10 @@ export const matchSoftmax: Matcher = (node, { shapes }) => {
   const from = node.inputs[0];
   if (!shapes.get(refKey(output(node.name)))) return 'the shape of its input is not known';
   return {
+    kind: 'softmax',
     activations: [from],
-    storesFloat: true,
-    readsFloat: true,
     lower(builder, store) {
-      const input = store.float ? builder.readFloats(from) : builder.read(from);
+      const input = store.float ? builder.readStored(from) : builder.read(from);
       const result = store.float ? builder.floatResult(store.result) : builder.result(store.result);
       builder.op({ kind: OpKind.Softmax, name: node.name, inputs: [input], output: result });
     },

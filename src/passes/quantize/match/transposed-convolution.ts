@@ -1,16 +1,17 @@
 /**
- * Transposed convolutions with constant weights, of any window. TensorFlow has no form of them with a bias, and
- * no pass could write one back: a scale and shift a channel that follow are taken in when the region is planned.
+ * Transposed convolutions with constant weights, of any window. TensorFlow has no transposed convolution with a bias, so no
+ * pass can fold one into the graph: a following scale and shift of each channel is fused when the region is planned.
  */
 import { intsAttr, stringAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../../graph/ir';
 import { OpKind, type Window } from '../../../program/program';
 import type { ChannelAffine } from '../../fold-batch-norm';
-import type { ProgramBuilder, Store } from '../lower/program-builder';
+import type { ProgramBuilder } from '../lower/program-builder';
+import { type Store, storeResult } from '../lower/store';
 import { type LayerWeights, quantizeWeights } from '../lower/weights';
 import { windowOf } from '../lower/window';
-import type { Matcher, Quantizable } from './quantizable';
+import type { Matcher, WeightedLayer } from './quantizable';
 
 interface Transposed {
   readonly node: GraphNode;
@@ -57,7 +58,7 @@ function lower(op: Transposed, builder: ProgramBuilder, store: Store, affine?: C
     outChannels,
     window: op.window,
     outputSize: op.outputSize,
-    ...builder.store(store),
+    ...storeResult(builder, store),
   });
 }
 
@@ -68,19 +69,17 @@ function after(first: ChannelAffine, second: ChannelAffine): ChannelAffine {
   };
 }
 
-function quantizable(op: Transposed, affine?: ChannelAffine): Quantizable {
+function layer(op: Transposed, affine?: ChannelAffine): WeightedLayer {
   return {
+    kind: 'weighted',
     activations: [op.input],
-    weighted: true,
-    fuses: true,
-    storesFloat: true,
-    withAffine: (next) => quantizable(op, affine ? after(affine, next) : next),
-    ...(affine && { computes: op.node }),
+    fuseAffine: (next) => layer(op, affine ? after(affine, next) : next),
+    ...(affine && { layerNode: op.node }),
     lower: (builder, store) => lower(op, builder, store, affine),
   };
 }
 
-export const matchTransposed: Matcher = (node, { graph, shapes }) => {
+export const matchTransposedConvolution: Matcher = (node, { graph, shapes }) => {
   if (node.op !== 'Conv2DBackpropInput') return undefined;
   const [, weights, input] = node.inputs;
   const filter = constantOf(graph, weights);
@@ -92,5 +91,5 @@ export const matchTransposed: Matcher = (node, { graph, shapes }) => {
   if (from?.length !== 4 || to?.length !== 4 || to[1] < 1 || to[2] < 1) return 'its size is not known';
   const window = windowOf(node, [filter.shape[0], filter.shape[1]]);
   if (typeof window === 'string') return window;
-  return quantizable({ node, input: input!, filter, window, outputSize: [to[1], to[2]] });
+  return layer({ node, input: input!, filter, window, outputSize: [to[1], to[2]] });
 };

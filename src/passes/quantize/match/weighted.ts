@@ -11,10 +11,17 @@ import {
 } from '../../../program/program';
 import { boundsOfBoth, UNBOUNDED } from '../../../quantization/activation';
 import { fitsInt16 } from '../../../quantization/int16-filter';
-import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../../linear-op';
+import {
+  activationBounds,
+  type LinearOp,
+  linearKind,
+  readLinearOp,
+  weightsPerChannel,
+} from '../../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from '../lower/filter-order';
-import { lowerLowBit, ownBounds } from '../lower/low-bit';
-import type { ProgramBuilder, Store } from '../lower/program-builder';
+import { lowerLowBit } from '../lower/low-bit';
+import type { ProgramBuilder } from '../lower/program-builder';
+import { type Store, storeResult } from '../lower/store';
 import {
   type LayerWeights,
   quantizeDynamicWeights,
@@ -24,7 +31,7 @@ import {
 import { tapShares, windowOf } from '../lower/window';
 import type { FloatForm, Matcher } from './quantizable';
 
-/** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
+/** The share of outputs that each weight contributes to: at the border some taps of the window lie on padding. */
 function shares(op: LinearOp, builder: ProgramBuilder): LayerWeights['share'] {
   if (op.kind === 'matmul') return undefined;
   const window = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
@@ -54,10 +61,10 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   }
   const inputs = [builder.read(op.input)];
   const filter = quantizeWeights(weightsOf(op, builder), builder);
-  append(op, builder, { inputs, filter, ...builder.store(store, ownBounds(op)) });
+  append(op, builder, { inputs, filter, ...storeResult(builder, store, activationBounds(op)) });
 }
 
-/** How finely a layer's input can be quantized by the values at hand: each output has one scale for all it sums. */
+/** The finest granularity of dynamic activations: one scale for all that is summed into one output. */
 function granularityOf(op: LinearOp): Granularity {
   if (op.kind === 'depthwise') return Granularity.Channel;
   if (op.kind === 'matmul') return Granularity.Row;
@@ -69,10 +76,10 @@ function granularityOf(op: LinearOp): Granularity {
 
 function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: FloatForm): void {
   const weights = weightsOf(op, builder);
-  const wide = form.precision === 'int16';
-  const inputs = [wide ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
-  const filter = wide ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
-  const [floatMin, floatMax] = boundsOfBoth(ownBounds(op), form.clamp ?? UNBOUNDED);
+  const int16 = form.precision === 'int16';
+  const inputs = [int16 ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
+  const filter = int16 ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
+  const [floatMin, floatMax] = boundsOfBoth(activationBounds(op), form.clamp ?? UNBOUNDED);
   const output = builder.floatResult(result);
   append(op, builder, { inputs, filter, output, activation: { floatMin, floatMax } });
 }
@@ -84,7 +91,7 @@ interface Lowered {
   readonly activation: Activation;
 }
 
-/** Appends the op with what is the same for both precisions. */
+/** Appends the op: the fields that do not depend on the precision of the activations. */
 function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   const common = { name: op.node.name, ...lowered };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
@@ -102,7 +109,7 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   }
 }
 
-/** Whether the engine can run the op on real values. */
+/** Whether the engine can run the op with float32 input and output. */
 function hasFloatForm(op: LinearOp): boolean {
   return op.kind !== 'depthwise' || op.filter.shape[3] === 1;
 }
@@ -121,10 +128,8 @@ export const matchWeighted: Matcher = (node, { graph, shapes }) => {
     if (typeof window === 'string') return window;
   }
   return {
+    kind: 'weighted',
     activations: [op.input],
-    weighted: true,
-    fuses: true,
-    storesFloat: true,
     lower: (builder, store) => lower(op, builder, store),
     ...(hasFloatForm(op) && {
       lowerFloat: (builder: ProgramBuilder, result: TensorRef, form: FloatForm) =>

@@ -1,19 +1,21 @@
 /**
- * Which nodes run on real values when some layers get int16 or dynamic activations: the layers themselves, and what else
- * makes their inputs, or these would be rounded to int8 codes on the way.
+ * Which nodes get float32 input and output when some layers get int16 or dynamic activations: the layers themselves, and
+ * the nodes that compute their inputs, or these would be rounded to int8 codes on the way.
  */
 import { output, refKey } from '../../../graph/edit';
 import type { Graph } from '../../../graph/ir';
 import type { ActivationPrecision } from '../match/quantizable';
+import { capabilitiesOf } from './capabilities';
 import { type Layer, layerOf } from './layers';
-import type { QuantizationPlan, Step } from './plan';
+import type { QuantizationPlan } from './plan';
+import type { Step } from './steps';
 
-/** What of a layer must run on real values so that its result is stored as such. */
+/** The nodes of a layer that need float32 input and output so that its result is stored as float32. */
 function floatPart({ name, nodes }: Layer, step: Step): string[] {
   if (step.kind !== 'op') return [...nodes];
   const { quantizable, store } = step;
   const plain = !store.fused || store.fused.clamp !== undefined;
-  if (!quantizable.storesFloat) return [...nodes];
+  if (capabilitiesOf(quantizable).storesFloat32 === 'never') return [...nodes];
   return plain ? [] : [...nodes].filter((node) => node !== name);
 }
 
@@ -40,8 +42,8 @@ export function floatInOutNodes(
     if (!entry) continue;
     const reads = entry.step.kind === 'lookup' ? [entry.step.from] : entry.step.quantizable.activations;
     for (const ref of reads) {
-      const maker = byResult.get(refKey(ref)) ?? byResult.get(refKey(output(ref.node)));
-      for (const node of maker ? floatPart(maker.layer, maker.step) : []) {
+      const producer = byResult.get(refKey(ref)) ?? byResult.get(refKey(output(ref.node)));
+      for (const node of producer ? floatPart(producer.layer, producer.step) : []) {
         if (!nodes.has(node)) nodes.set(node, precision);
       }
     }

@@ -20,7 +20,7 @@ export function observedTensors(
   for (const region of plan.regions) {
     for (const ref of region.observed) observe({ ref });
     for (const step of region.steps) {
-      if (step.kind === 'lookup' || !step.quantizable.weighted) continue;
+      if (step.kind === 'lookup' || step.quantizable.kind !== 'weighted') continue;
       const [ref] = step.quantizable.activations;
       const channels = plan.shapes.get(refKey(ref))?.at(-1);
       const squares = rotations.has(step.node.name);

@@ -25,12 +25,12 @@ export const IDENTITY = (x: number) => x;
  */
 export function extendChains(
   node: GraphNode,
-  { pointwise, activations }: Quantizable,
+  quantizable: Quantizable,
   endingIn: (ref: TensorRef) => readonly Chain[],
 ): Chain[] {
-  const [a, b] = activations.map(endingIn);
-  if (pointwise) {
-    const { f, clamp } = pointwise;
+  const [a, b] = quantizable.activations.map(endingIn);
+  if (quantizable.kind === 'pointwise') {
+    const { f, clamp } = quantizable;
     return a!.map(({ root, f: before }) =>
       before === IDENTITY ? { root, f, clamp } : { root, f: (x) => f(before(x)) },
     );

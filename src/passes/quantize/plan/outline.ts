@@ -9,8 +9,8 @@
 import { consumers, outputNodes } from '../../../graph/edit';
 import type { Graph, GraphNode } from '../../../graph/ir';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
-
-type Candidates = ReadonlyMap<string, Quantizable>;
+import type { Candidates } from './candidates';
+import { whyFloatAtEnd } from './capabilities';
 
 function depths(graph: Graph, candidates: Candidates): Map<string, number> {
   const depth = new Map<string, number>();
@@ -25,7 +25,13 @@ function depths(graph: Graph, candidates: Candidates): Map<string, number> {
   return depth;
 }
 
-/** Sets of names joined by edges of equal depth, by their first member. */
+/** The nodes that a candidate computes something of: those that it reads, and a layer that is fused into it. */
+function sourcesOf(candidate: Quantizable): string[] {
+  const layerNode = candidate.kind === 'weighted' ? candidate.layerNode : undefined;
+  return [...candidate.activations.map((ref) => ref.node), ...(layerNode ? [layerNode.name] : [])];
+}
+
+/** Sets of nodes that are joined by edges of equal depth. */
 function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const depth = depths(graph, candidates);
   const parent = new Map<string, string>();
@@ -42,8 +48,7 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const members = [...graph.nodes.values()].filter((n) => candidates.has(n.name));
   for (const node of members) {
     parent.set(node.name, node.name);
-    const { activations, computes } = candidates.get(node.name)!;
-    for (const input of [...activations.map((ref) => ref.node), ...(computes ? [computes.name] : [])]) {
+    for (const input of sourcesOf(candidates.get(node.name)!)) {
       if (candidates.has(input) && depth.get(input) === depth.get(node.name))
         parent.set(find(input), find(node.name));
     }
@@ -57,10 +62,12 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
 }
 
 /**
- * Takes off a region's end what is better computed in float: the op before it can store float32 itself. What reads
- * nothing but real values stays, and runs on them.
+ * Removes from a region's end what is better computed in float: the op before it can store float32 itself. A node that
+ * reads float32 only stays, and gets float32 input and output.
+ *
+ * @param precisions gets the nodes that stay so
  */
-function withoutFloatEnds(
+function trimFloatEnds(
   graph: Graph,
   region: readonly GraphNode[],
   candidates: Candidates,
@@ -70,7 +77,7 @@ function withoutFloatEnds(
   const kept = new Set(region.map((n) => n.name));
   for (const node of region.toReversed()) {
     const inside = readers.get(node.name)?.some((n) => kept.has(n.name));
-    if (candidates.get(node.name)!.floatAtEnd && !inside) kept.delete(node.name);
+    if (whyFloatAtEnd(candidates.get(node.name)!) && !inside) kept.delete(node.name);
   }
   for (const { name } of region) {
     const { activations, lowerFloat } = candidates.get(name)!;
@@ -89,16 +96,16 @@ function withoutFloatEnds(
 export interface Outline {
   /** Nodes of each region, in topological order. */
   readonly regions: readonly (readonly GraphNode[])[];
-  /** Why a quantizable node is in no region. */
-  readonly left: ReadonlyMap<string, string>;
-  /** Nodes that run on real values, by name. */
+  /** Why a quantizable node is in no region, by name. */
+  readonly leftOut: ReadonlyMap<string, string>;
+  /** Nodes with float32 input and output, by name. */
   readonly precisions: ReadonlyMap<string, ActivationPrecision>;
 }
 
 export interface OutlineOptions {
-  /** Nodes that run on real values where they have such a form. */
+  /** Nodes that get float32 input and output where they have such a form, by name. */
   readonly precisions?: ReadonlyMap<string, ActivationPrecision>;
-  /** Takes every group whole. */
+  /** Keeps every group whole, with or without weights. */
   readonly weightless?: boolean;
 }
 
@@ -106,27 +113,28 @@ export interface OutlineOptions {
 export function outlineRegions(
   graph: Graph,
   candidates: Candidates,
-  { precisions: asked = new Map(), weightless = false }: OutlineOptions = {},
+  { precisions: requested = new Map(), weightless = false }: OutlineOptions = {},
 ): Outline {
-  const left = new Map<string, string>();
+  const leftOut = new Map<string, string>();
   const precisions = new Map(
-    [...asked].filter(([name, precision]) => {
+    [...requested].filter(([name, precision]) => {
       const candidate = candidates.get(name);
-      return candidate?.lowerFloat && (precision === 'dynamic' || !candidate.overflowsInt16);
+      const overflows = precision === 'int16' && candidate?.kind === 'weighted' && candidate.overflowsInt16;
+      return candidate?.lowerFloat && !overflows;
     }),
   );
   const regions: GraphNode[][] = [];
   for (const group of components(graph, candidates)) {
-    const region = weightless ? group : withoutFloatEnds(graph, group, candidates, precisions);
-    const worth = weightless || region.some((n) => candidates.get(n.name)!.weighted);
+    const region = weightless ? group : trimFloatEnds(graph, group, candidates, precisions);
+    const worth = weightless || region.some((n) => candidates.get(n.name)!.kind === 'weighted');
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
     for (const { name } of group) {
       if (!kept.has(name))
-        left.set(name, worth ? candidates.get(name)!.floatAtEnd! : 'no weighted op is next to it');
+        leftOut.set(name, worth ? whyFloatAtEnd(candidates.get(name)!)! : 'no weighted op is next to it');
     }
   }
-  return { regions, left, precisions };
+  return { regions, leftOut, precisions };
 }
 
 /** Nodes of a region that something outside it reads, or that are outputs of the model. */
