@@ -20,6 +20,7 @@ async function collectGarbage(): Promise<void> {
 
 async function main(location: string, backend: string): Promise<void> {
   install();
+  install();
   await importBackend();
   await tf.setBackend(backend);
   // One small op, so that the backend's own memory is allocated before the measurement.
