@@ -56,7 +56,7 @@ async function later(call: GraphCall): Promise<core.Tensor> {
  * Output: float32 [tokens, width]. A node of a graph (see `graph/mixture.ts`) makes the logits of its gate; TF.js waits for
  * it in `executeAsync`, while `predict` and `execute` block until what is missing was read.
  */
-export const mixtureOfExperts: LowbitKernel = {
+export const mixtureOfExpertsKernel: LowbitKernel = {
   name: MIXTURE_OP,
   inputNames: ['x', 'logits'],
   run({ inputs, attrs, backend, host }: KernelCall) {

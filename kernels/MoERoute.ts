@@ -48,7 +48,7 @@ function routerOf(options: MoERouteAttrs): Router {
  * `bias` float32 [experts], added when experts are ranked, optional. Outputs: expert ids, int32 [tokens, topK], with
  * falling score; gate weights, float32 [tokens, topK].
  */
-export const moeRoute: LowbitKernel = {
+export const moeRouteKernel: LowbitKernel = {
   name: 'MoERoute',
   inputNames: ['logits', 'resident', 'bias'],
   run({ inputs, attrs, backend, host }: KernelCall) {

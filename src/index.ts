@@ -21,7 +21,7 @@ export {
   quantizedAdd,
   quantizedAvgPool,
   quantizedConcat,
-  quantizedConv2d,
+  quantizedConv2D,
   quantizedDepthwise,
   quantizedGather,
   quantizedLinear,
@@ -29,7 +29,7 @@ export {
   quantizedMaxPool,
   quantizedMul,
   quantizedRegion,
-} from '../kernels/functional';
+} from '../kernels/functions';
 export type { HadamardAttrs } from '../kernels/Hadamard';
 export type { LinearFloatAttrs } from '../kernels/LinearFloat';
 export type { MoERouteAttrs } from '../kernels/MoERoute';

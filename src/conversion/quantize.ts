@@ -1,7 +1,7 @@
 /** Quantization of a model in memory, for programs that have one already. */
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { quantize as quantizeTensor } from '../../kernels/functional';
+import { quantize as quantizeTensor } from '../../kernels/functions';
 import type { QuantizeAttrs } from '../../kernels/Quantize';
 import { checkArgument } from '../base/errors';
 import { byName, type ModelInput, type TensorData, tensorSamples } from '../calibration/data/tensors';

@@ -43,9 +43,9 @@ test('works from ES modules, with named imports', () => {
   writeFileSync(
     join(folder, 'main.mjs'),
     `import 'tfjs-lowbit';
-     import { convert, compare, inspect, imageFolder, setThreads, quantizedConv2d, LowbitError } from 'tfjs-lowbit';
+     import { convert, compare, inspect, imageFolder, setThreads, quantizedConv2D, LowbitError } from 'tfjs-lowbit';
      import * as tf from '@tensorflow/tfjs-core';
-     const all = [convert, compare, inspect, imageFolder, setThreads, quantizedConv2d, LowbitError];
+     const all = [convert, compare, inspect, imageFolder, setThreads, quantizedConv2D, LowbitError];
      console.log(all.every((f) => typeof f === 'function'), tf.getKernel('QuantizedRegion', 'wasm').backendName);`,
   );
   expect(run(folder, 'main.mjs')).toBe('true wasm');
