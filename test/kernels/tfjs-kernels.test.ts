@@ -395,6 +395,8 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     const x = tf.tensor1d([-1000, -0.75, -0.25, 0.25, 0.75, 1.25, 1000, Number.NaN]);
     const q = lowbit.quantize(x, { scale: 0.5, zeroPoint: 3 });
     expect(Array.from(await q.data())).toEqual([-128, 1, 3, 3, 5, 5, 127, -128]);
+    const few = lowbit.quantize(tf.tensor1d([-1, 0, 0.5]), { scale: 0.5, zeroPoint: 1 });
+    expect(Array.from(few.dataSync())).toEqual([-1, 1, 2]);
   });
 
   test('errors name the kernel and what is wrong', () => {
