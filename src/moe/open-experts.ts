@@ -46,8 +46,8 @@ export function mixtureOf(store: unknown): MixtureOfExperts {
   if (mixture) return mixture;
   throw new LowbitError(
     'invalid-weights',
-    "The experts of this model are not open; import 'tfjs-lowbit/moe' and load the model from its files: " +
-      "tf.loadGraphModel(fileSystem('model.json')).",
+    'The experts of this model are not open; load it from its files: ' +
+      "import 'tfjs-lowbit/moe', then tf.loadGraphModel(fileSystem('model.json')).",
   );
 }
 
