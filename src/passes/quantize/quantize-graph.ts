@@ -18,7 +18,7 @@ import type { QuantizationPlan } from './plan/plan';
 import type { Region } from './plan/region';
 
 /**
- * Makes a region's readers read its node instead, and takes its own nodes away.
+ * Makes the readers of a region read its node instead, and removes the nodes that it replaces.
  *
  * @returns where the region's outputs are now
  */
@@ -49,14 +49,14 @@ export interface QuantizedGraph {
 }
 
 export interface QuantizeOptions extends WeightOptions {
-  /** One node a region (default), or (false) one a quantized op, where no layer of the region reads real values. */
+  /** True (default): one node a region. False: one a quantized op, of regions whose ops all have a kernel. */
   readonly regions?: boolean;
 }
 
 /**
  * Lowers the regions of a plan.
  *
- * @param observations range of every tensor that the plan's regions observe, channel means of those that weights multiply
+ * @param observations range of every tensor that the plan's regions observe; channel means of the inputs of layers
  */
 export function quantizeGraph(
   graph: Graph,
