@@ -14,16 +14,16 @@ export { labelledRecords, type RecordDType, type RecordLayout, records } from '.
 export type { ModelInput, TensorData } from './calibration/data/tensors';
 export type { CalibrationMethod } from './calibration/observers/methods';
 export { type Config, type LayerConfig, readConfig } from './conversion/config/config';
-export {
-  type ConvertOptions,
-  type ConvertReport,
-  convert,
-  type QuantizationOptions,
-  type QuantizationReport,
-} from './conversion/convert';
-export { type DryRunOptions, type DryRunReport, dryRun } from './conversion/dry-run';
-export type { ExpertPackOptions, ExpertReport } from './conversion/experts';
+export { convert } from './conversion/convert';
+export { type DryRunReport, dryRun } from './conversion/dry-run';
+export type {
+  ConvertOptions,
+  DryRunOptions,
+  ExpertPackOptions,
+  QuantizationOptions,
+} from './conversion/options/options';
 export { type FloatModel, type ModelTensor, QuantizedModel, quantizeModel } from './conversion/quantize';
+export type { ConvertReport, ExpertReport, QuantizationReport } from './conversion/report-types';
 export { type BenchOptions, type BenchReport, bench } from './evaluation/bench';
 export { type CompareOptions, type CompareReport, compare } from './evaluation/compare';
 export {

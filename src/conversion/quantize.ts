@@ -5,9 +5,13 @@ import { checkArgument } from '../base/errors';
 import { byName, type ModelInput, type TensorData, tensorSamples } from '../calibration/data/tensors';
 import { refKey } from '../graph/edit';
 import type { DType, Graph, SignatureEntry } from '../graph/ir';
-import { readModelArtifacts } from '../graph/read-model';
 import { toModelArtifacts } from '../graph/write-graph-model';
-import { convertGraph, type QuantizationOptions, type QuantizationReport } from './convert';
+import { decideConversion } from './convert';
+import type { QuantizationOptions } from './options/options';
+import { settle } from './options/settle';
+import type { QuantizationReport } from './report-types';
+import { lower } from './stages/lower/lower';
+import { readArtifacts } from './stages/read';
 
 /** What a tf.LayersModel and a tf.GraphModel have in common. */
 export interface FloatModel {
@@ -152,8 +156,8 @@ export async function quantizeModel<M extends FloatModel>(
     'a tensor, or several in an array or a generator',
     data,
   );
-  const source = await readModelArtifacts(await artifactsOf(model));
-  const calibration = typeof data === 'string' ? data : tensorSamples(data);
-  const { graph, ...report } = await convertGraph(source, calibration, options);
+  const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
+  const source = await readArtifacts(await artifactsOf(model), settings);
+  const { graph, ...report } = lower(await decideConversion(source, settings));
   return QuantizedModel.load<M>(graph, report);
 }

@@ -20,6 +20,7 @@ async function collectGarbage(): Promise<void> {
 
 async function main(location: string, backend: string): Promise<void> {
   install();
+  install();
   await importBackend();
   await tf.setBackend(backend);
   // One small op, so that what the backend itself takes is there before.

@@ -1,3 +1,8 @@
+/** `none`; `fast`: for the rounding of a layer's own weights; `sequential`: also for the effect of the layers before it. */
+export const BIAS_CORRECTIONS = ['none', 'fast', 'sequential'] as const;
+
+export type BiasCorrection = (typeof BIAS_CORRECTIONS)[number];
+
 export interface MeanOutput {
   /** Real weights. */
   readonly values: Float32Array;

@@ -1,57 +1,17 @@
-/** Conversion of mixture-of-experts layers: their experts go into a container beside the model. */
-
-import { checkArgument } from '../base/errors';
-import type { Graph } from '../graph/ir';
-import { EXPERTS_FILE, MIXTURE_OP } from '../graph/mixture';
-import { graphModelBytes } from '../graph/write-graph-model';
-import { checkBudget } from '../moe/memory-budget';
-import type { ExpertsMetadata } from '../moe/model-experts';
-import { type ExpertBytes, PAGE_BYTES, pageAligned, writeContainer } from '../moe/store/container';
-import type { ExpertFormat } from '../moe/store/expert-bytes';
-import { WEIGHT_FORMATS } from '../quantization/layer-weights';
-import type { NodeRecord, QuantizationReport } from './convert';
+/** Mixture-of-experts layers of a converted model: their experts go into a container beside the model. */
+import type { Graph } from '../../../graph/ir';
+import { EXPERTS_FILE, MIXTURE_OP } from '../../../graph/mixture';
+import { graphModelBytes } from '../../../graph/write-graph-model';
+import type { ExpertsMetadata } from '../../../moe/model-experts';
+import { type ExpertBytes, PAGE_BYTES, pageAligned, writeContainer } from '../../../moe/store/container';
+import type { ReportProgress } from '../../progress';
+import type { ExpertReport, NodeRecord } from '../../report-types';
+import type { ExpertPacking } from '../../settings';
+import type { ConvertedModel } from '../../stage-results';
 import { extractExperts, packLayers } from './extract-experts';
 
-export interface ExpertPackOptions {
-  /** Precisions of each expert; the first is what is read by default. Default: int8. */
-  readonly formats?: readonly ExpertFormat[];
-  /**
-   * Memory that experts take when the model runs, unless its loader is told otherwise: a share of all (`25%`), bytes
-   * (`64MB`), a kind of device (`MEMORY_PRESETS`), or `auto` (default), half of what the process may have.
-   */
-  readonly budget?: string;
-}
-
-/** The experts of a converted model. */
-export interface ExpertReport {
-  readonly layers: number;
-  /** Of a layer. */
-  readonly experts: number;
-  readonly topK: number;
-  readonly budget: string;
-  /** Bytes of one expert and of all. */
-  readonly precisions: readonly {
-    readonly name: string;
-    readonly expertBytes: number;
-    readonly bytes: number;
-  }[];
-}
-
-type Converted = QuantizationReport & { readonly graph: Graph };
-
-export function checkExpertOptions({ formats, budget }: ExpertPackOptions): void {
-  checkArgument(formats === undefined || formats.length > 0, 'experts.formats', 'one or more', 0);
-  for (const { format } of formats ?? []) {
-    checkArgument(WEIGHT_FORMATS.includes(format), 'experts.formats', WEIGHT_FORMATS.join(', '), format);
-  }
-  if (budget !== undefined) checkBudget(budget);
-}
-
 /** Bytes that a converted graph takes on disk, its experts packed. */
-export function packedModelBytes(
-  graph: Graph,
-  { formats = [{ format: 'int8' }] }: ExpertPackOptions = {},
-): number {
+export function packedModelBytes(graph: Graph, { formats }: ExpertPacking): number {
   const extracted = extractExperts(graph);
   if (!extracted) return graphModelBytes(graph);
   const { model, experts } = packLayers(extracted, formats);
@@ -61,7 +21,7 @@ export function packedModelBytes(
   return graphModelBytes(extracted.graph) + PAGE_BYTES + model.layers * model.experts * perExpert;
 }
 
-/** What `userDefinedMetadata` tells once the experts are packed. */
+/** `userDefinedMetadata` once the experts are packed. */
 function metadataOf({ source }: Graph, records: readonly NodeRecord[], experts: ExpertsMetadata) {
   const metadata = source.userDefinedMetadata as { lowbit: { layers: NodeRecord[] } };
   const { lowbit } = metadata;
@@ -74,15 +34,15 @@ function metadataOf({ source }: Graph, records: readonly NodeRecord[], experts: 
 }
 
 /**
- * A converted graph without its experts, and what writes those; undefined where it has none.
+ * A converted model without its experts, and a function that writes those; undefined where it has none.
  *
  * @param report called with each expert that is packed
  * @throws LowbitError as `extractExperts`
  */
 export function withPackedExperts(
-  converted: Converted,
-  { formats = [{ format: 'int8' }], budget = 'auto' }: ExpertPackOptions = {},
-  report: (stage: 'pack experts', done: number, total: number) => void,
+  converted: ConvertedModel,
+  { formats, budget }: ExpertPacking,
+  report: ReportProgress,
 ) {
   const extracted = extractExperts(converted.graph);
   if (!extracted) return undefined;

@@ -1,9 +1,9 @@
 // @needs engine
-import { convertGraph } from '../../src/conversion/convert';
-import type { Graph } from '../../src/graph/ir';
-import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
-import { toSample } from '../support/quantize';
-import { randomOf } from '../support/random';
+import { convertGraph } from '../../../../src/conversion/convert';
+import type { Graph } from '../../../../src/graph/ir';
+import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
+import { toSample } from '../../../support/quantize';
+import { randomOf } from '../../../support/random';
 
 const random = randomOf('tune', 0);
 

@@ -5,22 +5,22 @@
  * layer precedes have their inputs measured in the model up to there, quantized and corrected; then they are corrected
  * themselves.
  */
-import { install } from '../../../kernels/register';
-import { yieldToCancel } from '../../base/cancelled';
-import { ChannelMeanObserver } from '../../calibration/observers/channel-mean';
-import { refKey } from '../../graph/edit';
-import type { Graph, Sample, TensorRef } from '../../graph/ir';
-import type { SampleSource } from '../../graph/samples';
-import type { WeightOptions } from '../../passes/quantize/lower/weight-options';
-import { planQuantization, type QuantizationPlan } from '../../passes/quantize/plan/plan';
-import type { Step } from '../../passes/quantize/plan/steps';
-import { quantizeGraph } from '../../passes/quantize/quantize-graph';
-import { removeDeadNodes } from '../../passes/remove-dead-nodes';
-import type { Observations } from '../../quantization/observations';
-import { importBackend, withBackend } from '../../tfjs/backends';
-import { LoadedGraph } from '../../tfjs/loaded-graph';
+import { install } from '../../../../../kernels/register';
+import { yieldToCancel } from '../../../../base/cancelled';
+import { ChannelMeanObserver } from '../../../../calibration/observers/channel-mean';
+import { refKey } from '../../../../graph/edit';
+import type { Graph, Sample, TensorRef } from '../../../../graph/ir';
+import type { SampleSource } from '../../../../graph/samples';
+import type { WeightOptions } from '../../../../passes/quantize/lower/weight-options';
+import { planQuantization, type QuantizationPlan } from '../../../../passes/quantize/plan/plan';
+import type { Step } from '../../../../passes/quantize/plan/steps';
+import { quantizeGraph } from '../../../../passes/quantize/quantize-graph';
+import { removeDeadNodes } from '../../../../passes/remove-dead-nodes';
+import type { Observations } from '../../../../quantization/observations';
+import { importBackend, withBackend } from '../../../../tfjs/backends';
+import { LoadedGraph } from '../../../../tfjs/loaded-graph';
 
-/** They are kept in memory, for they are run once a layer. */
+/** They are kept in memory, as they are run once a layer. */
 const MAX_SAMPLES = 64;
 
 export interface QuantizedMeansOptions extends WeightOptions {
@@ -59,7 +59,7 @@ function inputsByDepth(graph: Graph, plan: QuantizationPlan): TensorRef[][] {
   return Object.values(groups).map((group) => [...group.values()]);
 }
 
-/** Stores codes even where the graph is cut off and real values would leave. */
+/** Stores codes even where the graph is cut off and float32 values would leave. */
 function storingCodes(step: Step): Step {
   return step.kind === 'op' ? { ...step, store: { ...step.store, float: false } } : step;
 }
@@ -85,7 +85,7 @@ type SampleMeans = readonly Float64Array[];
 /**
  * Channel means of some tensors.
  *
- * @param keys what they are called in the result, by `refs`
+ * @param keys their keys in the result, in the order of `refs`
  */
 async function channelMeans(
   graph: Graph,
@@ -110,7 +110,7 @@ async function channelMeans(
   return means;
 }
 
-/** Standard errors within which a shift is not told from chance. */
+/** Standard errors within which a shift may be chance. */
 const DOUBTFUL = 2;
 
 /**
@@ -143,10 +143,10 @@ export async function measureQuantizedMeans(
   plan: QuantizationPlan,
   observations: Observations,
   source: SampleSource,
-  { samples: asked = MAX_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
+  { samples: limit = MAX_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
 ): Promise<ReadonlyMap<string, Float64Array>> {
   install();
-  const samples = await firstSamples(source, graph, Math.min(asked, MAX_SAMPLES));
+  const samples = await firstSamples(source, graph, Math.min(limit, MAX_SAMPLES));
   const groups = inputsByDepth(graph, plan);
   const inputs = groups.flat();
   const quantizedMeans = new Map<string, Float64Array>();

@@ -1,16 +1,14 @@
 // @needs engine
-import { calibrate } from '../../../src/calibration/runner';
-import {
-  type BiasCorrection,
-  correctedObservations,
-} from '../../../src/conversion/correction/bias-correction';
-import { shrunkenShift } from '../../../src/conversion/correction/quantized-means';
-import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
-import { planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../support/float-graph';
-import { toSample } from '../../support/quantize';
-import { randomOf } from '../../support/random';
+import { calibrate } from '../../../../../src/calibration/runner';
+import { correctedObservations } from '../../../../../src/conversion/stages/decide/correction/bias-correction';
+import { shrunkenShift } from '../../../../../src/conversion/stages/decide/correction/quantized-means';
+import { observedTensors } from '../../../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../../src/passes/quantize/quantize-graph';
+import type { BiasCorrection } from '../../../../../src/quantization/bias-correction';
+import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../../../support/float-graph';
+import { toSample } from '../../../../support/quantize';
+import { randomOf } from '../../../../support/random';
 
 const random = randomOf('bias correction', 0);
 const CHANNELS = 8;

@@ -1,41 +1,17 @@
 /**
- * Mixed widths: which layers take 8, 4, 3 and 2 bits, so that weights have a given number of bits on average and the
- * outputs suffer least.
+ * Mixed widths: which layers get 8, 4, 3 and 2 bits, so that weights have a given number of bits on average and the
+ * noise of the outputs is least.
  *
- * Each layer is measured alone at each width; noises of layers are taken to add up. Along the lower convex hull of a
+ * Each layer is measured alone at each width; noises of layers are assumed to add up. Along the lower convex hull of a
  * layer's noise over its bits, steps to fewer bits are taken in the order of the noise that they cost a bit, which is
  * the optimum for every budget that they lead to; what is left of the budget then goes to whatever steps back fit.
  *
  * @see Shoham and Gersho 1988, "Efficient bit allocation for an arbitrary set of quantizers"
  */
-import { LowbitError } from '../base/errors';
-import type { WeightBits } from '../quantization/layer-weights';
+import { LowbitError } from '../../../base/errors';
+import type { BitAllocation, LayerWidths, WidthOption } from '../../report-types';
 
-/** A layer at one width. */
-export interface WidthOption {
-  readonly bits: WeightBits;
-  /** Stored bits of a weight, scales counted. */
-  readonly bitsPerWeight: number;
-  /** Signal-to-noise at the outputs of the model with only this layer quantized, in dB. */
-  readonly signalToNoise: number;
-}
-
-export interface LayerWidths {
-  readonly name: string;
-  /** Number of weights. */
-  readonly weights: number;
-  /** Widest first. */
-  readonly options: readonly WidthOption[];
-}
-
-export interface BitAllocation {
-  readonly targetBits: number;
-  /** Reached, over all weights of quantized layers. */
-  readonly bitsPerWeight: number;
-  readonly layers: readonly (LayerWidths & { readonly chosen: WeightBits })[];
-}
-
-/** Weights whose width is given, with all that they store. */
+/** Weights whose width is fixed, with all that they store. */
 export interface FixedWeights {
   readonly weights: number;
   readonly storedBits: number;
@@ -51,7 +27,7 @@ function hull(options: readonly WidthOption[]): WidthOption[] {
     (noise(b) - noise(a)) / (a.bitsPerWeight - b.bitsPerWeight);
   const kept: WidthOption[] = [];
   for (const option of options) {
-    // A wider option that is no better serves nothing; one above the line between its neighbours neither.
+    // Drop a wider option that is no better, and one above the line between its neighbours.
     while (kept.length > 0 && noise(kept.at(-1)!) >= noise(option)) kept.pop();
     while (kept.length > 1 && slope(kept.at(-2)!, kept.at(-1)!) >= slope(kept.at(-1)!, option)) kept.pop();
     kept.push(option);
@@ -106,8 +82,8 @@ function best(
 }
 
 /**
- * @param targetBits most bits of a weight on average, scales counted
- * @throws LowbitError 'invalid-argument' if the narrowest widths store more, telling how much
+ * @param targetBits bits of a weight on average at most, scales counted
+ * @throws LowbitError 'invalid-argument' with the average of the narrowest widths, if that is more
  */
 export function allocateBits(
   layers: readonly LayerWidths[],

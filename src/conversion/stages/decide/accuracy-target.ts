@@ -1,72 +1,46 @@
 /**
- * Accuracy-aware mode: few layers get more bits that bring a model to a bar.
+ * The strategy of accuracy targets: gives higher precision to as few layers as bring a model to its target.
  *
- * Each layer's noise is measured alone. As many layers as it takes get dynamic activations, those first whose noise is
- * largest for what that costs them in time, their number found by doubling and halving; then the costly ones of them are
- * given back where the bar is met without. Where dynamic activations are not enough, int16 ones are tried in the same way,
- * and then the noisiest layers are left in float instead; each of them, the least noisy first, is quantized again if the bar
- * is met without it. Every verdict is that of the whole converted model on the validation data.
+ * Each layer's noise is measured alone. Layers get dynamic activations in the order of their noise per cost in time,
+ * as many as the target needs, a number found by doubling and halving; then the costly ones of them return to INT8 where
+ * the target is met without. If dynamic activations are not enough, int16 ones are tried in the same way, and then the
+ * noisiest layers are left in float; each of them, the least noisy first, is quantized again if the target is met without
+ * it. Every verdict is that of the whole converted model on the validation data.
  *
  * @see NNCF, quantize_with_accuracy_control (rank, then revert until the drop is small enough)
  */
-
-import { LowbitError } from '../base/errors';
-import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
-import { type AccuracyFigures, Validation } from '../evaluation/validation';
-import { countMacs } from '../graph/count-macs';
-import { output, refKey } from '../graph/edit';
-import type { Graph } from '../graph/ir';
-import type { LabelledSource } from '../graph/samples';
-import type { WeightOptions } from '../passes/quantize/lower/weight-options';
-import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../passes/quantize/plan/float-in-out-nodes';
-import { layersOf } from '../passes/quantize/plan/layers';
-import { floatAnyway, planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
-import { quantizeGraph } from '../passes/quantize/quantize-graph';
-import type { Observations } from '../quantization/observations';
-import { importBackend, withBackend } from '../tfjs/backends';
+import { LowbitError } from '../../../base/errors';
+import { type LayerSensitivity, measureSensitivity } from '../../../evaluation/sensitivity';
+import { type AccuracyFigures, Validation } from '../../../evaluation/validation';
+import { countMacs } from '../../../graph/count-macs';
+import { output, refKey } from '../../../graph/edit';
+import type { Graph } from '../../../graph/ir';
+import type { LabelledSource } from '../../../graph/samples';
+import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
+import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
+import { layersOf } from '../../../passes/quantize/plan/layers';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../passes/quantize/quantize-graph';
+import type { Observations } from '../../../quantization/observations';
+import { importBackend, withBackend } from '../../../tfjs/backends';
+import { FLOAT_FOR_ACCURACY } from '../../float-reasons';
+import type { AccuracyReport, Precision } from '../../report-types';
+import type { AccuracyTarget } from '../../settings';
 
 const DEFAULT_SAMPLES = 128;
 
-/** Why a layer is left in float. */
-export const KEPT_FOR_ACCURACY = 'left in float to meet the bar on accuracy';
-
-/** What a converted model has to reach; both, where both are given. */
-export interface AccuracyBar {
-  /** The most points of top-1 that may be lost; needs labels. */
-  maxDrop?: number;
-  /** The least signal-to-noise at every output, in dB. */
-  minSignalToNoise?: number;
-}
-
-/** dynamic: int8 activations by the values at hand; int16: int16 activations and weights; float: not quantized. */
-export type Precision = ActivationPrecision | 'float';
-
-export interface AccuracyControlOptions extends WeightOptions {
-  /** Layers that have int16 or dynamic activations whatever the bar. */
+export interface AccuracyTargetOptions extends WeightOptions {
+  /** Layers that have int16 or dynamic activations whatever the target. */
   precisions?: ReadonlyMap<string, ActivationPrecision>;
   /** How many validation samples to use at most. Default 128. */
   samples?: number;
-  /** Told how many models were measured. */
+  /** Called with the number of models measured. */
   onTrial?(trials: number): void;
   signal?: AbortSignal;
 }
 
-export interface AccuracyReport {
-  readonly samples: number;
-  /** With everything in INT8 that can be. */
-  readonly quantized: AccuracyFigures;
-  /** As converted. */
-  readonly converted: AccuracyFigures;
-  /** What the layers below have. */
-  readonly precision: Precision;
-  /** Layers in higher precision, the costliest first, and the signal-to-noise that quantizing each alone leaves. */
-  readonly kept: readonly Pick<LayerSensitivity, 'name' | 'op' | 'signalToNoise'>[];
-  /** How many models were measured. */
-  readonly trials: number;
-}
-
-function meets({ maxDrop, minSignalToNoise }: AccuracyBar, figures: AccuracyFigures): boolean {
+function meets({ maxDrop, minSignalToNoise }: AccuracyTarget, figures: AccuracyFigures): boolean {
   const { top1Drop, signalToNoise } = figures;
   return (
     (maxDrop === undefined || top1Drop! <= maxDrop) &&
@@ -96,8 +70,8 @@ class Trials {
     private readonly plan: QuantizationPlan,
     private readonly observations: Observations,
     private readonly validation: Validation,
-    private readonly bar: AccuracyBar,
-    private readonly options: AccuracyControlOptions,
+    private readonly target: AccuracyTarget,
+    private readonly options: AccuracyTargetOptions,
   ) {
     this.nodes = new Map(layersOf(graph, plan).map((layer) => [layer.name, layer.nodes]));
   }
@@ -113,7 +87,7 @@ class Trials {
     const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
     const float = new Map([
       ...floatAnyway(this.plan),
-      ...left.map((name): [string, string] => [name, KEPT_FOR_ACCURACY]),
+      ...left.map((name): [string, string] => [name, FLOAT_FOR_ACCURACY]),
     ]);
     const precisions = new Map(this.options.precisions);
     if (precision !== 'float') for (const layer of kept) precisions.set(layer, precision);
@@ -130,11 +104,11 @@ class Trials {
     const figures = await this.validation.measure(graph);
     this.count++;
     this.options.onTrial?.(this.count);
-    return { plan, figures, met: meets(this.bar, figures) };
+    return { plan, figures, met: meets(this.target, figures) };
   }
 }
 
-/** The smallest number of layers off the top of a ranking that meets the bar, by doubling, then halving the gap. */
+/** The smallest number of layers off the top of a ranking that meets the target, by doubling, then halving the gap. */
 async function smallestCount(
   trials: Trials,
   ranking: readonly string[],
@@ -163,11 +137,11 @@ async function smallestCount(
 }
 
 /**
- * Quantizes again what the bar does not need.
+ * Returns layers to INT8 that the target does not need in higher precision.
  *
  * @param order the layers that are tried, one after the other
  */
-async function takeBack(
+async function returnToInt8(
   trials: Trials,
   kept: readonly string[],
   order: readonly string[],
@@ -182,13 +156,13 @@ async function takeBack(
   return needed;
 }
 
-/** A real value that is read and stored costs about as much time as so many multiply-accumulates. */
+/** Reading or storing a float32 value costs about as much time as so many multiply-accumulates. */
 const MACS_A_VALUE = 8;
 
-/** Layers that are tried in INT8 again: each takes a run over the validation data. */
-const MAX_GIVEN_BACK = 16;
+/** Layers that are tried in INT8 again: each costs a run over the validation data. */
+const MAX_RETURNED = 16;
 
-/** What a layer takes on real values, in multiply-accumulates. */
+/** Time that a layer takes with float32 input and output, in multiply-accumulates. */
 function costs(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
   return (name) => {
     const node = graph.nodes.get(name)!;
@@ -197,7 +171,7 @@ function costs(graph: Graph, { shapes }: QuantizationPlan): (name: string) => nu
   };
 }
 
-/** The layers that reach the bar in a precision, if any do; `layers` are the noisiest first. */
+/** The fewest layers that reach the target in a precision, if any do; `layers` are the noisiest first. */
 async function fewest(
   trials: Trials,
   layers: readonly LayerSensitivity[],
@@ -209,19 +183,19 @@ async function fewest(
   const count = await smallestCount(trials, ranking, precision);
   if (count === undefined) return undefined;
   const kept = ranking.slice(0, count);
-  const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MAX_GIVEN_BACK);
-  return takeBack(trials, kept, costly, precision);
+  const costly = kept.toSorted((a, b) => costOf(b) - costOf(a)).slice(0, MAX_RETURNED);
+  return returnToInt8(trials, kept, costly, precision);
 }
 
-function checkLabels({ maxDrop }: AccuracyBar, validation: Validation): void {
+function checkLabels({ maxDrop }: AccuracyTarget, validation: Validation): void {
   if (maxDrop === undefined || validation.labelled) return;
   throw new LowbitError(
     'invalid-argument',
-    'A bar on the loss of top-1 needs samples with labels; give labels, or a bar on signal-to-noise.',
+    'An accuracy target for top-1 needs samples with labels; give labels, or set minSignalToNoise instead of maxDrop.',
   );
 }
 
-function describeBar({ maxDrop, minSignalToNoise }: AccuracyBar): string {
+function describeTarget({ maxDrop, minSignalToNoise }: AccuracyTarget): string {
   return [
     ...(maxDrop === undefined ? [] : [`at most ${maxDrop} points of top-1 lost`]),
     ...(minSignalToNoise === undefined ? [] : [`at least ${minSignalToNoise} dB`]),
@@ -229,28 +203,28 @@ function describeBar({ maxDrop, minSignalToNoise }: AccuracyBar): string {
 }
 
 /**
- * Finds the layers to leave in float.
+ * Finds the layers that need higher precision.
  *
  * @param graph the optimized float graph
  * @param plan everything in INT8 that can be
- * @param source validation data, with labels for a bar on top-1
- * @returns the plan that meets the bar, and how it was found
- * @throws LowbitError 'accuracy' with the figures, if nothing that leaves a layer in INT8 meets the bar;
- *   'invalid-argument' for data without the labels that the bar needs; 'cancelled' on abort
+ * @param source validation data, with labels for a target for top-1
+ * @returns the plan that meets the target, and how it was found
+ * @throws LowbitError 'accuracy' with the figures, if nothing that leaves a layer in INT8 meets the target;
+ *   'invalid-argument' for data without the labels that the target needs; 'cancelled' on abort
  */
-export async function controlAccuracy(
+export async function meetAccuracyTarget(
   graph: Graph,
   plan: QuantizationPlan,
   observations: Observations,
   source: LabelledSource,
-  bar: AccuracyBar,
-  options: AccuracyControlOptions = {},
+  target: AccuracyTarget,
+  options: AccuracyTargetOptions = {},
 ): Promise<{ plan: QuantizationPlan; accuracy: AccuracyReport }> {
   const { samples = DEFAULT_SAMPLES, signal } = options;
   return withBackend(await importBackend(), async () => {
     const validation = await Validation.of(graph, source, samples, signal);
-    checkLabels(bar, validation);
-    const trials = new Trials(graph, plan, observations, validation, bar, options);
+    checkLabels(target, validation);
+    const trials = new Trials(graph, plan, observations, validation, target, options);
     const all = (await trials.with([], 'dynamic'))!;
     const report = (trial: Trial, kept: AccuracyReport['kept'], precision: Precision) => ({
       plan: trial.plan,
@@ -276,7 +250,7 @@ export async function controlAccuracy(
       return report((await trials.with(names, precision))!, kept, precision);
     };
     for (const precision of ['dynamic', 'int16'] as const) {
-      // Most models that miss the bar with all layers in it would do so after many a trial.
+      // Trying all layers first saves the search where no number of them is enough.
       if (!(await trials.with(ranking, precision))?.met) continue;
       const kept = await fewest(trials, layers, costs(graph, plan), precision);
       if (kept !== undefined) return chosen(kept, precision);
@@ -285,12 +259,12 @@ export async function controlAccuracy(
     if (count === undefined) {
       throw new LowbitError(
         'accuracy',
-        `No choice of layers to leave in float meets the bar, ${describeBar(bar)}, with anything in INT8 left; ` +
+        `No choice of layers to leave in float meets the target, ${describeTarget(target)}, with anything in INT8 left; ` +
           `with all of them in INT8: ${describe(all.figures)}. The costliest layer is '${ranking[0]}'. Give more or ` +
-          'better calibration data, another calibration method, or a lower bar.',
+          'better calibration data, another calibration method, or a lower target.',
       );
     }
     const kept = ranking.slice(0, count);
-    return chosen(await takeBack(trials, kept, kept.toReversed(), 'float'), 'float');
+    return chosen(await returnToInt8(trials, kept, kept.toReversed(), 'float'), 'float');
   });
 }

@@ -1,5 +1,6 @@
-import { allocateBits, type LayerWidths } from '../../src/conversion/bit-allocation';
-import type { WeightBits } from '../../src/quantization/layer-weights';
+import type { LayerWidths } from '../../../../src/conversion/report-types';
+import { allocateBits } from '../../../../src/conversion/stages/decide/bit-allocation';
+import type { WeightBits } from '../../../../src/quantization/layer-weights';
 
 const WIDTHS: readonly WeightBits[] = [8, 4, 3, 2];
 

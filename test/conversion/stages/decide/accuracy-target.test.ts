@@ -1,17 +1,18 @@
 // @needs engine
-import { calibrate } from '../../src/calibration/runner';
-import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/conversion/accuracy-control';
-import { Validation } from '../../src/evaluation/validation';
-import type { Graph } from '../../src/graph/ir';
-import type { LabelledSource } from '../../src/graph/samples';
-import type { ActivationPrecision } from '../../src/passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../../src/passes/quantize/plan/float-in-out-nodes';
-import { observedTensors } from '../../src/passes/quantize/plan/observed-tensors';
-import { planQuantization } from '../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
-import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
-import { toSample } from '../support/quantize';
-import { randomOf } from '../support/random';
+import { calibrate } from '../../../../src/calibration/runner';
+import { FLOAT_FOR_ACCURACY } from '../../../../src/conversion/float-reasons';
+import { meetAccuracyTarget } from '../../../../src/conversion/stages/decide/accuracy-target';
+import { Validation } from '../../../../src/evaluation/validation';
+import type { Graph } from '../../../../src/graph/ir';
+import type { LabelledSource } from '../../../../src/graph/samples';
+import type { ActivationPrecision } from '../../../../src/passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
+import { observedTensors } from '../../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
+import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
+import { toSample } from '../../../support/quantize';
+import { randomOf } from '../../../support/random';
 
 const random = randomOf('accuracy control', 0);
 const LAYERS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -57,8 +58,8 @@ async function observe(...cut: string[]) {
   return { ...observed, ranges };
 }
 
-test('leaves everything in INT8 where the bar is met as it is', async () => {
-  const { accuracy, plan: found } = await controlAccuracy(graph, plan, await observe(), source, {
+test('leaves everything in INT8 where the target is met as it is', async () => {
+  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, await observe(), source, {
     minSignalToNoise: 25,
   });
   expect(accuracy).toMatchObject({ samples: feeds.length, kept: [], trials: 1 });
@@ -81,8 +82,8 @@ async function measureWith(
 
 test('gives dynamic activations to the layers that read what is cut off, and to no other', async () => {
   const observations = await observe('b', 'd');
-  const bar = { minSignalToNoise: 25 };
-  const { accuracy, plan: found } = await controlAccuracy(graph, plan, observations, source, bar);
+  const target = { minSignalToNoise: 25 };
+  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, observations, source, target);
   expect(accuracy.quantized.signalToNoise).toBeLessThan(20);
   expect(accuracy.precision).toBe('dynamic');
   expect(accuracy.kept.map((k) => k.name).sort()).toEqual(['c', 'e']);
@@ -92,30 +93,30 @@ test('gives dynamic activations to the layers that read what is cut off, and to 
   ]);
   expect(found.float).toEqual(plan.float);
   const signalToNoise = await measureWith(observations, ['c', 'e'], 'dynamic');
-  expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);
+  expect(signalToNoise).toBeGreaterThanOrEqual(target.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
   for (const { name } of accuracy.kept) {
-    expect(await measureWith(observations, [name], 'dynamic')).toBeLessThan(bar.minSignalToNoise);
+    expect(await measureWith(observations, [name], 'dynamic')).toBeLessThan(target.minSignalToNoise);
   }
 });
 
-test('gives int16 activations to the fewest layers where dynamic ones miss the bar', async () => {
+test('gives int16 activations to the fewest layers where dynamic ones miss the target', async () => {
   const observations = await observe('b', 'd');
-  const bar = { minSignalToNoise: 65 };
+  const target = { minSignalToNoise: 65 };
   const everything = await measureWith(observations, [...LAYERS, 'scores'], 'dynamic');
-  expect(everything).toBeLessThan(bar.minSignalToNoise);
-  const { accuracy, plan: found } = await controlAccuracy(graph, plan, observations, source, bar);
+  expect(everything).toBeLessThan(target.minSignalToNoise);
+  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, observations, source, target);
   expect(accuracy.precision).toBe('int16');
   const kept = accuracy.kept.map((k) => k.name);
   expect(kept).toEqual(expect.arrayContaining(['c', 'e']));
   expect([...found.precisions.values()]).toEqual([...found.precisions.keys()].fill('int16'));
   expect(found.float).toEqual(plan.float);
   const signalToNoise = await measureWith(observations, kept, 'int16');
-  expect(signalToNoise).toBeGreaterThanOrEqual(bar.minSignalToNoise);
+  expect(signalToNoise).toBeGreaterThanOrEqual(target.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
   for (const name of kept) {
     const others = kept.filter((other) => other !== name);
-    expect(await measureWith(observations, others, 'int16')).toBeLessThan(bar.minSignalToNoise);
+    expect(await measureWith(observations, others, 'int16')).toBeLessThan(target.minSignalToNoise);
   }
 });
 
@@ -138,7 +139,7 @@ test('leaves layers in float that have no form on real values', async () => {
   const labelled: LabelledSource = async function* () {
     for (const sample of data) yield { sample };
   };
-  const { accuracy, plan: found } = await controlAccuracy(
+  const { accuracy, plan: found } = await meetAccuracyTarget(
     doubling,
     whole,
     { ...calibration, ranges },
@@ -147,10 +148,10 @@ test('leaves layers in float that have no form on real values', async () => {
   );
   expect(accuracy.precision).toBe('float');
   expect(accuracy.kept.map((k) => k.name)).toEqual(['doubled']);
-  expect(found.float.get('doubled')).toBe(KEPT_FOR_ACCURACY);
+  expect(found.float.get('doubled')).toBe(FLOAT_FOR_ACCURACY);
 });
 
-test('meets a bar on the loss of top-1', async () => {
+test('meets a target for top-1', async () => {
   const labelled: LabelledSource = async function* () {
     for (const feed of feeds) {
       const [{ values }] = await execute(graph, feed);
@@ -160,7 +161,7 @@ test('meets a bar on the loss of top-1', async () => {
   // Scores rounded to zero: the first class wins.
   const observations = await observe();
   const ranges = new Map(observations.ranges).set('f:0', { min: 0, max: 1e5 });
-  const { accuracy } = await controlAccuracy(graph, plan, { ...observations, ranges }, labelled, {
+  const { accuracy } = await meetAccuracyTarget(graph, plan, { ...observations, ranges }, labelled, {
     maxDrop: 0,
   });
   expect(accuracy.quantized.top1Drop).toBeGreaterThan(0);
@@ -168,15 +169,15 @@ test('meets a bar on the loss of top-1', async () => {
   expect(accuracy.kept.map((k) => k.name)).toEqual(['scores']);
 });
 
-test('says so when no choice meets the bar', async () => {
-  const impossible = controlAccuracy(graph, plan, await observe(), source, { minSignalToNoise: 300 });
+test('reports that no choice meets the target', async () => {
+  const impossible = meetAccuracyTarget(graph, plan, await observe(), source, { minSignalToNoise: 300 });
   await expect(impossible).rejects.toMatchObject({
     code: 'accuracy',
     message: expect.stringMatching(/at least 300 dB, .* all of them in INT8: \d/),
   });
 });
 
-test('needs labels for a bar on top-1', async () => {
-  const unlabelled = controlAccuracy(graph, plan, await observe(), source, { maxDrop: 1 });
+test('needs labels for a target for top-1', async () => {
+  const unlabelled = meetAccuracyTarget(graph, plan, await observe(), source, { maxDrop: 1 });
   await expect(unlabelled).rejects.toMatchObject({ code: 'invalid-argument' });
 });

@@ -1,18 +1,18 @@
-/** Takes the experts of mixture-of-experts layers out of a graph, to be packed into a container beside it. */
-import { LowbitError } from '../base/errors';
-import { attr, numberAttr, stringAttr } from '../graph/attrs';
-import { constantOf, refKey } from '../graph/edit';
-import type { Constant, Graph, GraphNode } from '../graph/ir';
-import { MIXTURE_ACTIVATIONS, mixturesOf } from '../graph/mixture';
-import { transpose } from '../moe/pack';
-import type { ExpertBytes } from '../moe/store/container';
+/** Removes the experts of mixture-of-experts layers from a graph, to pack them into a container beside it. */
+import { LowbitError } from '../../../base/errors';
+import { attr, numberAttr, stringAttr } from '../../../graph/attrs';
+import { constantOf, refKey } from '../../../graph/edit';
+import type { Constant, Graph, GraphNode } from '../../../graph/ir';
+import { MIXTURE_ACTIVATIONS, mixturesOf } from '../../../graph/mixture';
+import { transpose } from '../../../moe/pack';
+import type { ExpertBytes } from '../../../moe/store/container';
 import {
   type ExpertFormat,
   type ExpertLayout,
   type ExpertWeights,
   packExpert,
-} from '../moe/store/expert-bytes';
-import { removeDeadNodes } from '../passes/remove-dead-nodes';
+} from '../../../moe/store/expert-bytes';
+import { removeDeadNodes } from '../../../passes/remove-dead-nodes';
 
 /** The experts of one layer, or of several nodes that share them. */
 interface Layer {
@@ -25,7 +25,7 @@ interface Layer {
 }
 
 export interface ExtractedExperts {
-  /** The graph without the experts; its nodes tell by number which layer is theirs. */
+  /** The graph without the experts; an attribute of its nodes is the number of their layer. */
   readonly graph: Graph;
   /** Names of the nodes. */
   readonly nodes: readonly string[];
@@ -65,14 +65,14 @@ function readLayer(graph: Graph, node: GraphNode): Layer {
 }
 
 function checkAlike(layers: readonly Layer[]): void {
-  const told = ({ layout: { width, hidden, activation }, experts, topK }: Layer) =>
+  const describe = ({ layout: { width, hidden, activation }, experts, topK }: Layer) =>
     `${experts} experts of ${width} x ${hidden}, ${activation}, top-${topK}`;
   const [first] = layers;
-  const other = layers.find((layer) => told(layer) !== told(first));
+  const other = layers.find((layer) => describe(layer) !== describe(first));
   if (!other) return;
   throw new LowbitError(
     'invalid-model',
-    `The layers of experts have to be alike: '${first.name}' has ${told(first)}, '${other.name}' ${told(other)}.`,
+    `The layers of experts have to be alike: '${first.name}' has ${describe(first)}, '${other.name}' ${describe(other)}.`,
   );
 }
 
@@ -105,7 +105,7 @@ export function extractExperts(graph: Graph): ExtractedExperts | undefined {
   return { graph: removeDeadNodes.apply({ ...graph, nodes }).graph, nodes: names, layers };
 }
 
-/** @param parts the values of a layer's parts: a look at those of a constant may read them from a file */
+/** @param parts the values of a layer's parts; reading `values` of a constant may read a file */
 function weightsOf(
   { layout: { width, hidden }, experts }: Layer,
   parts: readonly Float32Array[],
