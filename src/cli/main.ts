@@ -10,7 +10,7 @@ import { inspectCommand } from './inspect';
 import { moeCommand } from './moe';
 
 new Command('tfjs-lowbit')
-  .description('Convert TensorFlow.js models to INT8 and see what it gains')
+  .description('Convert TensorFlow.js models to INT8, and compare them with the float models')
   .version(VERSION)
   .addCommand(convertCommand())
   .addCommand(inspectCommand())
