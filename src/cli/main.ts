@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import '../index';
+import '../index.node';
 import { Command } from 'commander';
 import { VERSION } from '../base/version';
 import { benchCommand } from './bench';

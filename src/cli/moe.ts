@@ -5,7 +5,6 @@ import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/sim
 import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
 import type { WeightsName } from '../quantization/layer-weights';
-import { currentEngine } from '../runtime/current-engine';
 import {
   type CommonOptions,
   expertFormats,
@@ -57,14 +56,13 @@ async function runSimulation({
   protect,
 }: SimulateOptions): Promise<SimulateReport> {
   const { logits, ...trace } = await readTrace(path);
-  const engine = currentEngine();
   const experts = trace.layers * trace.experts;
   const caches = cache.map((share) => {
     const slots = Math.floor(share * experts);
     const replay = (policy: PolicyName, by: number): Row => ({
       policy,
       bonus: by,
-      ...simulate(engine, { ...trace, logits }, { policy, slots, bonus: by, bonusUnit, protect }),
+      ...simulate({ ...trace, logits }, { policy, slots, bonus: by, bonusUnit, protect }),
     });
     const rows = [
       ...POLICIES.map((policy) => replay(policy, 0)),
