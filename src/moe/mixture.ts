@@ -134,8 +134,8 @@ export class MixtureOfExperts {
       Number(layout.gated),
     );
     const router = { ...options, experts };
-    this.routers = Array.from({ length: layers }, () => new Router(this.engine, router));
-    this.plain = new Router(this.engine, { ...router, bonus: 0 });
+    this.routers = Array.from({ length: layers }, () => new Router(router));
+    this.plain = new Router({ ...router, bonus: 0 });
     if (!gates) return;
     checkArgument(gates.length === layers, 'gates', `one for each of ${layers} layers`, gates.length);
     gates.forEach(({ kernel, bias }, layer) => {

@@ -8,7 +8,8 @@
  * @see Skliar et al. 2025, "Mixture of Cache-Conditional Experts for Efficient Mobile Device Inference"
  */
 import { checkArgument } from '../base/errors';
-import type { Engine, RouterNumbers } from '../runtime/engine';
+import { currentEngine } from '../runtime/current-engine';
+import type { RouterNumbers } from '../runtime/engine';
 
 export interface RouterOptions {
   /** 2 to 1024. */
@@ -97,6 +98,7 @@ export interface RouteInputs {
 
 /** Routes the tokens of one layer; keeps that layer's score range from call to call. */
 export class Router {
+  private readonly engine = currentEngine();
   private readonly plain: RouterNumbers;
   /** The same with a bonus, which changes from call to call. */
   private readonly favouring: RouterNumbers;
@@ -105,10 +107,7 @@ export class Router {
   private readonly bonus: number;
 
   /** @throws LowbitError 'invalid-argument' as `routerNumbers` */
-  constructor(
-    private readonly engine: Engine,
-    readonly options: RouterOptions,
-  ) {
+  constructor(readonly options: RouterOptions) {
     this.plain = routerNumbers(options);
     this.favouring = { ...this.plain };
     this.bonus = options.bonus ?? 0;
