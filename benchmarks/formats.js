@@ -6,7 +6,7 @@
  */
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 
@@ -89,7 +89,7 @@ async function main(names, { variants, ...options }) {
     }
   }
   console.log(`node benchmarks/formats.js ${process.argv.slice(2).join(' ')}`);
-  console.log(`${lowbit.engineInfo().isa}, Node.js ${process.versions.node}`);
+  console.log(`${engineInfo().isa}, Node.js ${process.versions.node}`);
   console.log(table.toString());
   console.log(notes.join('\n'));
 }

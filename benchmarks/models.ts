@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { env } from 'onnxruntime-node';
-import '../src/index';
+import '../src/index.node';
 import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { cosineSimilarity } from '../src/quantization/metrics';

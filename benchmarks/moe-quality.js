@@ -11,7 +11,7 @@ const path = require('node:path');
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
 require('@tensorflow/tfjs-backend-cpu'); // holds the weights
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { openExperts, writeExperts } = require('../examples/moe-char-lm/experts.js');
 const { CharModel, bitsPerCharacter } = require('../examples/moe-char-lm/model.js');
 const { readText } = require('../examples/moe-char-lm/text.js');
@@ -138,7 +138,7 @@ async function main({ chart, picture, json, characters, most, ...options }) {
   console.log(`node benchmarks/moe-quality.js ${process.argv.slice(2).join(' ')}`.trim());
   console.log(
     `held-out characters 0 to ${characters} to choose on, the next ${text.told.length} to tell; ` +
-      `${lowbit.engineInfo().isa}, Node.js ${process.versions.node}`,
+      `${engineInfo().isa}, Node.js ${process.versions.node}`,
   );
   print(rows, best);
   if (json) fs.writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);

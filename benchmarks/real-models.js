@@ -5,7 +5,7 @@
 const os = require('node:os');
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 
@@ -106,7 +106,7 @@ async function main(names, options) {
     console.log(JSON.stringify(reports, null, 1));
     return;
   }
-  const { isa } = lowbit.engineInfo();
+  const { isa } = engineInfo();
   console.log(`node benchmarks/real-models.js ${process.argv.slice(2).join(' ')}`);
   console.log(
     `${isa}, ${options.threads} thread(s), against the float model on TF.js's wasm backend, 1 thread, interleaved; ` +

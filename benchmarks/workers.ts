@@ -15,7 +15,7 @@ import { Command } from 'commander';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
 import { convert } from '../src/conversion/convert';
 import { syntheticSample } from '../src/graph/samples';
-import { getThreads, setThreads } from '../src/index';
+import { getThreads, setThreads } from '../src/index.node';
 import { ModelSession } from '../src/loading/session';
 import { importBackend, withBackend } from '../src/tfjs/backends';
 import { headerLines, machine } from './machine';

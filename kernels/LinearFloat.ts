@@ -14,7 +14,7 @@ export type LinearFloatAttrs = Pick<
  * Inputs: `x` float32 [..., inFeatures], `filter` and `filterScale` as QuantizedLinear's, `bias` float32 [outFeatures].
  * Output: float32 [..., outFeatures].
  */
-export const linearFloat: LowbitKernel = {
+export const linearFloatKernel: LowbitKernel = {
   name: 'LinearFloat',
   inputNames: ['x', 'filter', 'filterScale', 'bias'],
   run(call) {

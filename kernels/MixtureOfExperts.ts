@@ -2,7 +2,7 @@ import * as core from '@tensorflow/tfjs-core';
 import { checkArgument, LowbitError } from '../src/base/errors';
 import { MIXTURE_ACTIVATIONS, MIXTURE_OP, type MixtureActivation } from '../src/graph/mixture';
 import { floatMixture } from '../src/moe/float-mixture';
-import { mixtureOf, modelGone } from '../src/moe/model-experts';
+import { mixtureOf, modelGone } from '../src/moe/open-experts';
 import { freeWithTensor } from './hosts/dispose';
 import { checkInput, fill, type GraphCall, type KernelCall, type LowbitKernel } from './kernel';
 
@@ -56,7 +56,7 @@ async function later(call: GraphCall): Promise<core.Tensor> {
  * Output: float32 [tokens, width]. A node of a graph (see `graph/mixture.ts`) makes the logits of its gate; TF.js waits for
  * it in `executeAsync`, while `predict` and `execute` block until what is missing was read.
  */
-export const mixtureOfExperts: LowbitKernel = {
+export const mixtureOfExpertsKernel: LowbitKernel = {
   name: MIXTURE_OP,
   inputNames: ['x', 'logits'],
   run({ inputs, attrs, backend, host }: KernelCall) {

@@ -1,7 +1,6 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import { Router, type RouterOptions } from '../src/moe/router';
-import { currentEngine } from '../src/runtime/current-engine';
 import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
 
 /** As `RouterOptions`; the score range is kept as long as the object of attributes. */
@@ -35,7 +34,7 @@ const routers = new WeakMap<MoERouteAttrs, Router>();
 function routerOf(options: MoERouteAttrs): Router {
   let router = routers.get(options);
   if (!router) {
-    router = new Router(currentEngine(), options);
+    router = new Router(options);
     routers.set(options, router);
   }
   return router;
@@ -48,7 +47,7 @@ function routerOf(options: MoERouteAttrs): Router {
  * `bias` float32 [experts], added when experts are ranked, optional. Outputs: expert ids, int32 [tokens, topK], with
  * falling score; gate weights, float32 [tokens, topK].
  */
-export const moeRoute: LowbitKernel = {
+export const moeRouteKernel: LowbitKernel = {
   name: 'MoERoute',
   inputNames: ['logits', 'resident', 'bias'],
   run({ inputs, attrs, backend, host }: KernelCall) {

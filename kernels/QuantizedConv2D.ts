@@ -19,7 +19,7 @@ export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
  * With a `weightFormat`, of a 1x1 filter: `filter` int32, the bytes of the codes; `filterScale` int32, the bits of a
  * float16 a group of every output channel, two a word; `bias` float32 [outChannels].
  */
-export const quantizedConv2D: LowbitKernel = {
+export const quantizedConv2DKernel: LowbitKernel = {
   name: 'QuantizedConv2D',
   inputNames: ['x', 'filter', 'filterScale', 'bias'],
   run(call) {

@@ -14,7 +14,7 @@ export interface QuantizedConv2DTransposeAttrs extends WeightedAttrs, WindowAttr
  *
  * Inputs as QuantizedConv2D's. Output: int32 codes or float32 [batch, height, width, outChannels].
  */
-export const quantizedConv2DTranspose: LowbitKernel = {
+export const quantizedConv2DTransposeKernel: LowbitKernel = {
   name: 'QuantizedConv2DTranspose',
   inputNames: ['x', 'filter', 'filterScale', 'bias'],
   run(call) {

@@ -12,7 +12,7 @@ export interface QuantizedDepthwiseAttrs extends WeightedAttrs, WindowAttrs {}
  * Inputs as QuantizedConv2D's, with `filterScale` and `bias` [channels * multiplier]. Output: int32 codes
  * [batch, height, width, channels * multiplier].
  */
-export const quantizedDepthwise: LowbitKernel = {
+export const quantizedDepthwiseKernel: LowbitKernel = {
   name: 'QuantizedDepthwise',
   inputNames: ['x', 'filter', 'filterScale', 'bias'],
   run(call) {

@@ -18,7 +18,7 @@ export interface QuantizedGatherAttrs extends LowBitAttrs {
  * Inputs: `indices` int32 [...], `filter` and `filterScale` as QuantizedLinear's. Output: float32 or int32 codes
  * [..., depth].
  */
-export const quantizedGather: LowbitKernel = {
+export const quantizedGatherKernel: LowbitKernel = {
   name: 'QuantizedGather',
   inputNames: ['indices', 'filter', 'filterScale'],
   run(call) {

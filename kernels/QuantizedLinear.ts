@@ -11,7 +11,7 @@ export type QuantizedLinearAttrs = WeightedAttrs;
  * Inputs as QuantizedConv2D's: `x` int32 [..., inFeatures], `filterScale` and `bias` [outFeatures]. Output: int32 codes
  * or float32 [..., outFeatures]. With a `weightFormat` as QuantizedConv2D's.
  */
-export const quantizedLinear: LowbitKernel = {
+export const quantizedLinearKernel: LowbitKernel = {
   name: 'QuantizedLinear',
   inputNames: ['x', 'filter', 'filterScale', 'bias'],
   run(call) {

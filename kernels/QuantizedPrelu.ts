@@ -13,7 +13,7 @@ export interface QuantizedPreluAttrs {
  * x where x >= 0 and alpha * x below, of int8 codes. Inputs: `x` int32 [..., channels], `alpha` float32, one number a
  * channel. Output: int32 codes.
  */
-export const quantizedPrelu: LowbitKernel = {
+export const quantizedPreluKernel: LowbitKernel = {
   name: 'QuantizedPrelu',
   inputNames: ['x', 'alpha'],
   run(call) {

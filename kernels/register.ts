@@ -2,78 +2,78 @@
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
-import { hadamard } from './Hadamard';
+import { hadamardKernel } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
 import type { Host } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
-import { linearFloat } from './LinearFloat';
-import { mixtureOfExperts } from './MixtureOfExperts';
-import { moeRoute } from './MoERoute';
-import { piDequant } from './PiDequant';
-import { dequantize, quantize } from './Quantize';
+import { linearFloatKernel } from './LinearFloat';
+import { mixtureOfExpertsKernel } from './MixtureOfExperts';
+import { moeRouteKernel } from './MoERoute';
+import { piDequantKernel } from './PiDequant';
+import { dequantizeKernel, quantizeKernel } from './Quantize';
 import {
-  quantizedAdd,
-  quantizedMaximum,
-  quantizedMinimum,
-  quantizedMul,
-  quantizedSub,
+  quantizedAddKernel,
+  quantizedMaximumKernel,
+  quantizedMinimumKernel,
+  quantizedMulKernel,
+  quantizedSubKernel,
 } from './QuantizedArithmetic';
-import { quantizedBatchMatMul } from './QuantizedBatchMatMul';
-import { quantizedConcat } from './QuantizedConcat';
-import { quantizedConv2D } from './QuantizedConv2D';
-import { quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
-import { quantizedDepthwise } from './QuantizedDepthwise';
-import { quantizedGather } from './QuantizedGather';
+import { quantizedBatchMatMulKernel } from './QuantizedBatchMatMul';
+import { quantizedConcatKernel } from './QuantizedConcat';
+import { quantizedConv2DKernel } from './QuantizedConv2D';
+import { quantizedConv2DTransposeKernel } from './QuantizedConv2DTranspose';
+import { quantizedDepthwiseKernel } from './QuantizedDepthwise';
+import { quantizedGatherKernel } from './QuantizedGather';
 import {
-  quantizedDepthToSpace,
-  quantizedPad,
-  quantizedSlice,
-  quantizedSpaceToDepth,
-  quantizedTranspose,
+  quantizedDepthToSpaceKernel,
+  quantizedPadKernel,
+  quantizedSliceKernel,
+  quantizedSpaceToDepthKernel,
+  quantizedTransposeKernel,
 } from './QuantizedLayout';
-import { quantizedLinear } from './QuantizedLinear';
-import { quantizedLookup } from './QuantizedLookup';
-import { quantizedAvgPool, quantizedMaxPool } from './QuantizedPool';
-import { quantizedPrelu } from './QuantizedPrelu';
-import { quantizedRegion } from './QuantizedRegion';
-import { quantizedResizeBilinear, quantizedResizeNearestNeighbor } from './QuantizedResize';
-import { quantizedSoftmax } from './QuantizedSoftmax';
+import { quantizedLinearKernel } from './QuantizedLinear';
+import { quantizedLookupKernel } from './QuantizedLookup';
+import { quantizedAvgPoolKernel, quantizedMaxPoolKernel } from './QuantizedPool';
+import { quantizedPreluKernel } from './QuantizedPrelu';
+import { quantizedRegionKernel } from './QuantizedRegion';
+import { quantizedResizeBilinearKernel, quantizedResizeNearestNeighborKernel } from './QuantizedResize';
+import { quantizedSoftmaxKernel } from './QuantizedSoftmax';
 
 export const KERNELS: readonly LowbitKernel[] = [
-  quantizedRegion,
-  quantizedConv2D,
-  quantizedConv2DTranspose,
-  quantizedDepthwise,
-  quantizedLinear,
-  linearFloat,
-  quantizedGather,
-  quantizedBatchMatMul,
-  quantizedMaxPool,
-  quantizedAvgPool,
-  quantizedAdd,
-  quantizedSub,
-  quantizedMul,
-  quantizedMaximum,
-  quantizedMinimum,
-  quantizedConcat,
-  quantizedLookup,
-  quantizedPrelu,
-  quantizedSoftmax,
-  quantizedResizeBilinear,
-  quantizedResizeNearestNeighbor,
-  quantizedPad,
-  quantizedSlice,
-  quantizedTranspose,
-  quantizedSpaceToDepth,
-  quantizedDepthToSpace,
-  hadamard,
-  piDequant,
-  quantize,
-  dequantize,
-  moeRoute,
-  mixtureOfExperts,
+  quantizedRegionKernel,
+  quantizedConv2DKernel,
+  quantizedConv2DTransposeKernel,
+  quantizedDepthwiseKernel,
+  quantizedLinearKernel,
+  linearFloatKernel,
+  quantizedGatherKernel,
+  quantizedBatchMatMulKernel,
+  quantizedMaxPoolKernel,
+  quantizedAvgPoolKernel,
+  quantizedAddKernel,
+  quantizedSubKernel,
+  quantizedMulKernel,
+  quantizedMaximumKernel,
+  quantizedMinimumKernel,
+  quantizedConcatKernel,
+  quantizedLookupKernel,
+  quantizedPreluKernel,
+  quantizedSoftmaxKernel,
+  quantizedResizeBilinearKernel,
+  quantizedResizeNearestNeighborKernel,
+  quantizedPadKernel,
+  quantizedSliceKernel,
+  quantizedTransposeKernel,
+  quantizedSpaceToDepthKernel,
+  quantizedDepthToSpaceKernel,
+  hadamardKernel,
+  piDequantKernel,
+  quantizeKernel,
+  dequantizeKernel,
+  moeRouteKernel,
+  mixtureOfExpertsKernel,
 ];
 
 const HOSTS: readonly Host[] = [cpuHost, wasmHost, tensorflowHost];
@@ -128,7 +128,7 @@ export function install(tf: TfInstance = { ...core, ...converter }): void {
     tf.registerOp(kernel.name, (node) => {
       const inputs = node.inputs as core.Tensor[];
       const engine = tf.engine();
-      const attrs = kernel === quantizedRegion ? {} : (node.attrs as core.NamedAttrMap);
+      const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
       if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
       return engine.runKernel(kernel.name, nameInputs(kernel.inputNames, inputs), attrs);
     });

@@ -7,7 +7,7 @@ const { slope } = require('./network.js');
 const { context, epsilon, experts, heads, layers, width } = require('./shape.js');
 
 /**
- * The mixtures of all layers; `lowbit.moe(...)` makes one that reads experts as they are needed.
+ * The mixtures of all layers; `moe(...)` makes one that reads experts as they are needed.
  *
  * @typedef {object} Mixture
  * @property {(layer: number, x: Float32Array, logits: Float32Array) => Float32Array | Promise<Float32Array>} forward

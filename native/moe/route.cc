@@ -200,7 +200,7 @@ class Router {
 
 void route(const Kernels& kernels, const RouteArgs& args) {
   check(args.router);
-  Router(*kernels.routing, args).run();
+  Router(kernels.routing, args).run();
 }
 
 }  // namespace lowbit

@@ -23,7 +23,7 @@ async function main(location: string, backend: string): Promise<void> {
   install();
   await importBackend();
   await tf.setBackend(backend);
-  // One small op, so that what the backend itself takes is there before.
+  // One small op, so that the backend's own memory is allocated before the measurement.
   tf.tidy(() => tf.add(tf.scalar(1), tf.scalar(1)).dataSync());
   globalThis.gc?.();
   const before = process.memoryUsage.rss();

@@ -131,8 +131,8 @@ export class MixtureOfExperts {
     checkArgument(known, 'activation', `one of ${EXPERT_ACTIVATIONS.join(', ')}`, layout.activation);
     this.shape = layout;
     const router = { ...options, experts };
-    this.routers = Array.from({ length: layers }, () => new Router(this.engine, router));
-    this.plain = new Router(this.engine, { ...router, bonus: 0 });
+    this.routers = Array.from({ length: layers }, () => new Router(router));
+    this.plain = new Router({ ...router, bonus: 0 });
     if (!gates) return;
     checkArgument(gates.length === layers, 'gates', `one for each of ${layers} layers`, gates.length);
     gates.forEach(({ kernel, bias }, layer) => {

@@ -9,7 +9,7 @@
  */
 import { checkArgument } from '../base/errors';
 import type { RouterNumbers } from '../program/program';
-import type { Engine } from '../runtime/engine';
+import { currentEngine } from '../runtime/current-engine';
 
 export interface RouterOptions {
   /** 2 to 1024. */
@@ -98,6 +98,7 @@ export interface RouteInputs {
 
 /** Routes the tokens of one layer; keeps that layer's score range from call to call. */
 export class Router {
+  private readonly engine = currentEngine();
   private readonly plain: RouterNumbers;
   /** The same with a bonus, which changes from call to call. */
   private readonly favouring: RouterNumbers;
@@ -106,10 +107,7 @@ export class Router {
   private readonly bonus: number;
 
   /** @throws LowbitError 'invalid-argument' as `routerNumbers` */
-  constructor(
-    private readonly engine: Engine,
-    readonly options: RouterOptions,
-  ) {
+  constructor(readonly options: RouterOptions) {
     this.plain = routerNumbers(options);
     this.favouring = { ...this.plain };
     this.bonus = options.bonus ?? 0;

@@ -54,7 +54,7 @@ export interface Report {
   readonly comparison: CompareReport;
   /** Multiply-accumulates for one sample. */
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
-  /** Where the scales come from, as the artefact tells. */
+  /** Where the scales come from, as recorded in the artefact. */
   readonly calibration: Readonly<Record<string, unknown>>;
   /** Settings and warnings, where the report was made with the conversion. */
   readonly conversion?: ReportConversion;

@@ -1,7 +1,7 @@
 // @needs engine
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { convert, type DryRunOptions, dryRun } from '../../src/index';
+import { convert, type DryRunOptions, dryRun } from '../../src/convert';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 const input = writeTinyModel();

@@ -18,7 +18,7 @@ import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { FORMATS } from '../../src/quantization/formats/registry';
 import { rotateRowsBack } from '../../src/quantization/hadamard';
 import { signalToNoise } from '../../src/quantization/metrics';
-import '../../src/index';
+import '../../src/index.node';
 import { runReference } from '../kernels/reference/run-reference';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';

@@ -9,7 +9,7 @@ import { encodeMatrix } from '../../src/quantization/formats/encode';
 import { FORMATS } from '../../src/quantization/formats/registry';
 import { signalToNoise } from '../../src/quantization/metrics';
 import { LoadedGraph } from '../../src/tfjs/loaded-graph';
-import '../../src/index';
+import '../../src/index.node';
 import { drawFeeds, execute, FloatGraph, ops } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { type Random, randomOf } from '../support/random';

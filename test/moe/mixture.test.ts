@@ -192,7 +192,7 @@ describe('a mixture', () => {
     const logits = Float32Array.from({ length: EXPERTS }, (_, e) =>
       row.reduce((sum, value, i) => sum + value * gates[1]!.kernel[i * EXPERTS + e]!, 0),
     );
-    const { ids, weights } = new Router(createNativeEngine(), { experts: EXPERTS, topK: 2 }).route({
+    const { ids, weights } = new Router({ experts: EXPERTS, topK: 2 }).route({
       logits,
     });
     const parts = [...ids].map((id) => reference(layout, experts[EXPERTS + id]!, format, row));

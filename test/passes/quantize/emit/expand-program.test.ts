@@ -8,7 +8,7 @@ import { attr } from '../../../../src/graph/attrs';
 import { GraphEditor } from '../../../../src/graph/edit';
 import type { Graph, GraphNode } from '../../../../src/graph/ir';
 import { toModelArtifacts } from '../../../../src/graph/write-graph-model';
-import '../../../../src/index';
+import '../../../../src/index.node';
 import { canExpand, expandProgram } from '../../../../src/passes/quantize/emit/expand-program';
 import { OpKind, TensorType } from '../../../../src/program/program';
 import { CaseBuilder, type KernelCase } from '../../../support/case-builder';
