@@ -26,7 +26,7 @@ export interface WeightRecord {
 export interface NodeRecord extends Partial<WeightRecord> {
   readonly name: string;
   readonly op: string;
-  /** For a node that computes others at the same time, a fused activation say: the node whose result it stores. */
+  /** For a node with others fused into it, an activation for example: the node whose result it stores. */
   readonly output?: string;
   /** For a node with weights in INT8: signal-to-noise of the quantized weights, in dB. */
   readonly weightSignalToNoise?: number;

@@ -115,7 +115,7 @@ export function weightsOf(
 
 /**
  * The layers of a plan with int16 or dynamic activations, by name. A rule for a node that is fused into a layer counts
- * for the layer; int16 goes before dynamic.
+ * for the layer; int16 overrides dynamic.
  */
 export function configuredPrecisions(
   { rules }: Pick<Settings, 'rules'>,

@@ -37,7 +37,7 @@ const layer = z.strictObject({
   /** Name of a node, or a glob pattern of names: `*` within a part between slashes, `**` across them. */
   match: pattern,
   bits: bits.optional(),
-  /** How its weights are stored; goes before `bits` of the same entry. */
+  /** How its weights are stored; overrides `bits` of the same entry. */
   weights: weights.optional(),
   group: group.optional(),
   rotate: rotate.optional(),

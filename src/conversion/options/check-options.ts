@@ -48,7 +48,7 @@ const CHECKS: Partial<Record<keyof QuantizationOptions, Check>> = {
   group: oneOf(GROUPS),
   rotate: {
     expected: `true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
-    holds: (value) => typeof value !== 'number' || (ROTATION_BLOCKS as readonly number[]).includes(value),
+    holds: (value) => [true, false, ...ROTATION_BLOCKS].some((known) => known === value),
   },
   targetBits: within(2, MAX_TARGET_BITS),
   validationSamples: positiveInteger,

@@ -26,7 +26,7 @@ function entries(option: string, patterns: unknown, settings: Omit<LayerConfig, 
   return skip.map((match) => ({ match, ...settings }));
 }
 
-/** Rules of the configuration and, which go before them, of the options; `skip` goes before all. */
+/** Rules of the configuration and of the options. Options override the configuration, and `skip` overrides all. */
 function layerRules({ skip = [], int16 = 0, dynamic = [] }: QuantizationOptions, config: Config) {
   const dynamicLayers = entries('dynamic', dynamic, { activations: 'dynamic' });
   const int16Layers = entries('int16', typeof int16 === 'number' ? [] : int16, { activations: 'int16' });
@@ -70,7 +70,7 @@ function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16,
 }
 
 /**
- * Resolves options. They go before the configuration.
+ * Resolves options. They override the configuration.
  *
  * @throws LowbitError 'invalid-argument' naming the option or the field of the configuration that is wrong
  */

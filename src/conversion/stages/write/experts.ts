@@ -10,7 +10,7 @@ import type { ExpertPacking } from '../../settings';
 import type { ConvertedModel } from '../../stage-results';
 import { extractExperts, packLayers } from './extract-experts';
 
-/** Bytes that a converted graph takes on disk, its experts packed. */
+/** Bytes of a converted graph on disk, its experts packed. */
 export function packedModelBytes(graph: Graph, { formats }: ExpertPacking): number {
   const extracted = extractExperts(graph);
   if (!extracted) return graphModelBytes(graph);

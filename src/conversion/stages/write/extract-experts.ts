@@ -121,7 +121,7 @@ function weightsOf(
   };
 }
 
-/** What `writeContainer` takes for the experts. */
+/** Arguments of `writeContainer` for the experts. */
 export function packLayers({ layers }: ExtractedExperts, formats: readonly ExpertFormat[]) {
   const [{ layout, experts }] = layers;
   const precisions = formats.map(({ format }) => ({ name: format, layout }));

@@ -1,5 +1,10 @@
 // @needs engine
 import { convertGraph } from '../../../../src/conversion/convert';
+import { settle } from '../../../../src/conversion/options/settle';
+import type { Settings } from '../../../../src/conversion/settings';
+import { decide } from '../../../../src/conversion/stages/decide/decide';
+import { observe } from '../../../../src/conversion/stages/observe';
+import { optimize } from '../../../../src/conversion/stages/optimize/optimize';
 import type { Graph } from '../../../../src/graph/ir';
 import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
 import { toSample } from '../../../support/quantize';
@@ -52,6 +57,21 @@ test('keeps what leaves less noise in the outputs, and says what was tried', asy
   expect(config.equalize).toBe(true);
   const kept = trials.filter((trial) => trial.kept).map((trial) => trial.signalToNoise);
   expect(kept).toEqual(kept.toSorted((a, b) => a - b));
+});
+
+test.each([
+  ['as many samples as trials use', 6, ['percentile', 'equalized']],
+  ['more samples than trials use', 65, ['', 'percentile', 'equalized', 'equalized']],
+])('prepares the model only for settings that change it: %s', async (_, samples, expected) => {
+  const settings = settle({ tune: true, samples }, data);
+  const prepared: string[] = [];
+  const prepare = async (each: Settings) => observe(await optimize(graph, each), each);
+  const decision = await decide(await prepare(settings), settings, async (each) => {
+    prepared.push(each.equalize ? 'equalized' : each.calibrationMethod === 'percentile' ? 'percentile' : '');
+    return prepare(each);
+  });
+  expect(decision.settings.equalize).toBe(true);
+  expect(prepared).toEqual(expected);
 });
 
 test('leaves alone what the options or the configuration say', async () => {
