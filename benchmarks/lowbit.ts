@@ -14,7 +14,7 @@ import { Command, Option } from 'commander';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
-import { appendLowBitFilter } from '../src/passes/quantize/program-builder';
+import { appendLowBitFilter } from '../src/passes/quantize/lower/filters';
 import {
   encodeProgram,
   type FilterRef,
