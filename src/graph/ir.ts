@@ -67,3 +67,14 @@ export interface DenseTensor {
 
 /** One calibration sample (or batch): a tensor for every input of the signature, by the signature's names. */
 export type Sample = Readonly<Record<string, DenseTensor>>;
+
+/** What a sample holds for an input of strings, which nothing but TF.js reads. */
+interface StringTensor {
+  readonly dtype: 'string';
+  readonly shape: readonly number[];
+  readonly values: readonly string[];
+}
+
+export function isStrings(tensor: DenseTensor | StringTensor): tensor is StringTensor {
+  return tensor.dtype === 'string';
+}
