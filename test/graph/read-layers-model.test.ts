@@ -225,6 +225,18 @@ describe('weights of Keras 3', () => {
     expect(await weightsOf(keras)).toEqual(await weightsOf(saved));
   });
 
+  test('of a depthwise convolution are called `kernel`', async () => {
+    const model = sequential({
+      layers: [layers.depthwiseConv2d({ inputShape: [8, 8, 3], kernelSize: 3, name: 'depthwise' })],
+    });
+    const { saved, changed: keras } = await renamed(
+      model,
+      (name) => `outer/${name.replace('depthwise_kernel', 'kernel')}`,
+    );
+    expect(keras.weightSpecs[0].name).toBe('outer/depthwise/kernel');
+    expect(await weightsOf(keras)).toEqual(await weightsOf(saved));
+  });
+
   test('of two nested models with layers of one name are told apart', async () => {
     const part = (name: string) =>
       sequential({ name, layers: [layers.dense({ units: 4, inputShape: [4], name: 'dense' })] });

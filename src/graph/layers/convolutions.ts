@@ -63,7 +63,9 @@ function depthwise(
   const { config } = call;
   const known = call.known(channels, 'the channels of its input');
   const shape = [...config.sizes('kernel_size', 2), known, config.integer('depth_multiplier', 1)];
-  const kernel = call.constant('depthwise_kernel', call.weight('depthwise_kernel', shape));
+  // Keras 3 calls it `kernel` where it stands alone.
+  const weights = call.weight('depthwise_kernel', shape, 'kernel');
+  const kernel = call.constant('depthwise_kernel', weights);
   const dilations = attr.ints([1, ...dilationRate, 1]);
   const attrs = windowAttrs(config.sizes('strides', 2, 1), padding(call), { dilations });
   return call.op('DepthwiseConv2dNative', [x, kernel], attrs);

@@ -69,10 +69,13 @@ export class LayerCall {
   /**
    * A weight of the layer. Calls must come in the order in which TF.js lists the layer's weights: Keras 3 names them by
    * number.
+   *
+   * @param otherName what other versions of Keras call it
    */
-  weight(name: string, shape: Shape): Constant {
+  weight(name: string, shape: Shape, otherName = name): Constant {
     const { layer } = this.config;
-    const found = this.model.lookup(layer, name, this.weightsRead++);
+    const position = this.weightsRead++;
+    const found = this.model.lookup(layer, name, position) ?? this.model.lookup(layer, otherName, position);
     if (!found) throw this.config.error(`the weights manifest has no weight '${layer}/${name}'.`);
     if (found.dtype !== 'float32' || found.shape.join() !== shape.join()) {
       throw this.config.error(
