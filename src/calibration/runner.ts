@@ -64,6 +64,7 @@ function defined(options: CalibrationOptions): CalibrationOptions {
 function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: number): void {
   for (const input of inputs) {
     const tensor = sample[input.name];
+    if (!tensor && input.optional) continue;
     const what = `Calibration sample ${index}, input '${input.name}'`;
     if (!tensor) throw new LowbitError('invalid-shape', `${what}: it is missing.`);
     const { shape, values, dtype } = tensor;
@@ -104,7 +105,7 @@ function addToHash(hash: Hash, name: string, tensor: DenseTensor): void {
 
 /** Samples in a batch: the first dimension of the first input that has a dynamic one. */
 function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
-  const batched = inputs.find((i) => i.shape?.[0] === -1);
+  const batched = inputs.find((i) => i.shape?.[0] === -1 && sample[i.name]);
   return batched ? sample[batched.name].shape[0] : 1;
 }
 
@@ -174,7 +175,7 @@ async function observeAll(
     for await (const sample of source(graph.inputs)) {
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
-      for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
+      for (const { name } of graph.inputs) if (sample[name]) addToHash(hash, name, sample[name]);
       if (refs.length > 0)
         await model.run(sample, refs, (tensor, i) => {
           for (const watch of watching[i]) watch.observe(tensor);

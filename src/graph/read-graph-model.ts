@@ -89,6 +89,10 @@ export function isResource({ dtype }: Json): boolean {
   return ['DT_RESOURCE', 'DT_VARIANT', '20', '21'].includes(String(dtype));
 }
 
+function optional({ op }: GraphNode): { optional?: true } {
+  return op === 'PlaceholderWithDefault' ? { optional: true } : {};
+}
+
 /** @returns undefined for an input that nobody feeds: a resource, or one that a converter has cut off as unused */
 function parseEntry(
   name: string,
@@ -107,7 +111,7 @@ function parseEntry(
   const dtype = value.dtype === undefined ? (dtypeAttr(node, 'dtype') ?? 'float32') : parseDType(value.dtype);
   if (!dtype) throw invalid(`Signature entry '${name}' has the unknown dtype '${String(value.dtype)}'.`);
   const shape = parseShape(value.tensorShape) ?? shapeAttr(node, 'shape');
-  return { name, ref, dtype, ...(shape && { shape }) };
+  return { name, ref, dtype, ...(shape && { shape }), ...(isInput && optional(node)) };
 }
 
 function parseEntries(
@@ -123,7 +127,8 @@ function parseEntries(
 function entryOf(node: GraphNode): SignatureEntry {
   const dtype: DType = dtypeAttr(node, 'dtype') ?? dtypeAttr(node, 'T') ?? 'float32';
   const shape = shapeAttr(node, 'shape');
-  return { name: node.name, ref: { node: node.name, index: 0 }, dtype, ...(shape && { shape }) };
+  const ref = { node: node.name, index: 0 };
+  return { name: node.name, ref, dtype, ...(shape && { shape }), ...optional(node) };
 }
 
 /** Without a signature, TF.js feeds the placeholders and returns what nobody reads. */

@@ -35,9 +35,10 @@ export class LoadedGraph {
   /** Copies a sample into tensors of the current backend, by `node:index`. */
   feed(sample: Sample): tf.NamedTensorMap {
     return Object.fromEntries(
-      this.graph.inputs.map(({ name, ref, dtype }) => {
+      this.graph.inputs.flatMap(({ name, ref, dtype, optional }) => {
+        if (optional && !sample[name]) return [];
         const { values, shape } = sample[name];
-        return [refKey(ref), tf.tensor(values as tf.TensorLike, [...shape], dtype)];
+        return [[refKey(ref), tf.tensor(values as tf.TensorLike, [...shape], dtype)]];
       }),
     );
   }
