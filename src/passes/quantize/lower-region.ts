@@ -11,6 +11,7 @@ import { appendInput } from './lower/input';
 import { ProgramBuilder } from './lower/program-builder';
 import { appendLookup } from './lower/store';
 import type { WeightOptions } from './lower/weight-options';
+import { Ranges } from './plan/derived-ranges';
 import type { QuantizationPlan } from './plan/plan';
 import type { Region } from './plan/region';
 import type { Step } from './plan/steps';
@@ -56,7 +57,9 @@ export function lowerRegion(
   observations: Observations,
   options?: WeightOptions,
 ): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, new Calibrated(observations, region.sharedRanges), options);
+  const ranges = new Ranges(plan.graph, plan.shapes, observations.ranges);
+  const calibrated = new Calibrated(observations, region.sharedRanges, (ref) => ranges.of(ref));
+  const builder = new ProgramBuilder(plan.shapes, calibrated, options);
   const read = readAsCodes(region, options?.lowBit);
   for (const input of region.inputs) {
     const grid = gridOf(region, input, observations, options?.lowBit);

@@ -11,6 +11,8 @@ import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
 
 export interface QuantizationPlan {
+  /** What is planned. */
+  readonly graph: Graph;
   readonly regions: readonly Region[];
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
@@ -37,6 +39,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   const { regions, leftOut, precisions } = outlineRegions(graph, candidates, options);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
+    graph,
     regions: regions.map((nodes) => planRegion(new RegionScope(graph, nodes, candidates, precisions))),
     shapes,
     float: new Map([...float, ...leftOut]),
