@@ -15,6 +15,7 @@
  * @see Nagel et al. 2019, section 4.1 (equalization of two layers by their weights); Xiao et al. 2023, "SmoothQuant",
  *   equation 4 (by activations, with a strength)
  */
+import { entryOf } from '../base/entry-of';
 import { constantOf, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
@@ -106,7 +107,7 @@ export function equalizeActivations(
   for (const node of nodes) {
     const op = linearKind(node) ? readLinearOp(graph, node) : undefined;
     if (!op || typeof op === 'string') continue;
-    const inChannels = shapes.get(refKey(op.input))!.at(-1)!;
+    const inChannels = entryOf(shapes, refKey(op.input)).at(-1)!;
     const [input, result] = [scalesOf(op.input, inChannels), scalesOf(output(node.name), op.channels)];
     if (input.every((s) => s === 1) && result.every((s) => s === 1)) continue;
     writeLinearOp(editor, node.name, rescale(op, input, result));

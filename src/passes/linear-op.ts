@@ -3,7 +3,7 @@
  * per output channel, a clamp. Passes read one, change it, and write it back as a node that TF.js can run.
  */
 import { attr, boolAttr, stringAttr, stringsAttr } from '../graph/attrs';
-import { constantOf, consumers, type GraphEditor, outputNodes } from '../graph/edit';
+import { constantOf, type GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { type Bounds, clampBounds } from '../quantization/activation';
 
@@ -146,12 +146,13 @@ export function writeLinearOp(editor: GraphEditor, name: string, op: LinearOp, a
  * The linear op behind a tensor, if a following node may be folded into it: weights constant, no clamp, no other
  * consumer, not an output. Otherwise the reason.
  */
-export function foldableLinearOp(graph: Graph, ref: TensorRef): LinearOp | string {
-  const node = graph.nodes.get(ref.node)!;
-  const op = readLinearOp(graph, node);
+export function foldableLinearOp(editor: GraphEditor, ref: TensorRef): LinearOp | string {
+  const node = editor.nodes.get(ref.node);
+  const op = node ? readLinearOp(editor, node) : 'it is no node';
   if (typeof op === 'string') return op;
-  if (op.activation) return `'${node.name}' applies ${op.activation} first`;
-  if ((consumers(graph).get(node.name)?.length ?? 0) > 1) return `'${node.name}' has another consumer`;
-  if (outputNodes(graph).has(node.name)) return `'${node.name}' is an output`;
+  const { name } = op.node;
+  if (op.activation) return `'${name}' applies ${op.activation} first`;
+  if (editor.countReads(name) > 1) return `'${name}' has another consumer`;
+  if (editor.outputs.has(name)) return `'${name}' is an output`;
   return op;
 }

@@ -2,6 +2,7 @@
  * Matrix products that are not dense layers: of two activations; of an activation and a constant. A constant of a single
  * matrix, which multiplies every matrix of a batch, is quantized as weights with a scale a channel.
  */
+import { entryOf } from '../../../base/entry-of';
 import { boolAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../../graph/ir';
@@ -85,7 +86,7 @@ export const matchBatchMatMul: Matcher = (node, { graph, shapes }: Facts) => {
   };
   const [, matrix] = constants;
   const single = matrix?.shape.slice(0, -2).every((d) => d === 1);
-  const rank = shapes.get(refKey(operands[0]))!.length;
+  const rank = entryOf(shapes, refKey(operands[0])).length;
   return matrix && single && matrix.shape.length <= rank && !product.transposeA
     ? linear(product, matrix)
     : batched(product);

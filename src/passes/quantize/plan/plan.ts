@@ -2,6 +2,7 @@
  * The plan of a quantization: which nodes go into which region, what each stores, and which tensors must be observed to
  * know the scales. Nodes that stay float have their reason here.
  */
+import { consumers } from '../../../graph/edit';
 import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
 import type { ActivationPrecision } from '../match/quantizable';
@@ -21,6 +22,8 @@ export interface QuantizationPlan {
   readonly outside: ReadonlySet<string>;
   /** Nodes with float32 input and output, by name, and how those that have weights multiply. */
   readonly precisions: ReadonlyMap<string, ActivationPrecision>;
+  /** Why a node that multiplies does not have the precision that was requested of it, and stays in INT8, by name. */
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 export interface PlanOptions {
@@ -32,19 +35,31 @@ export interface PlanOptions {
   readonly weightless?: boolean;
 }
 
+/** The engine has no int16 form of it: float32 is as accurate. */
+export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form: computed in float32';
+
 /** Plans the quantization of an optimized graph, without any data. */
 export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
   const { candidates, float } = findCandidates(graph, shapes, options.float);
-  const { regions, leftOut, precisions } = outlineRegions(graph, candidates, options);
+  for (const [name, precision] of options.precisions ?? []) {
+    if (precision !== 'int16' || candidates.get(name)?.kind !== 'matrixProduct') continue;
+    candidates.delete(name);
+    float.set(name, PRODUCT_IN_INT16);
+  }
+  const { regions, leftOut, precisions, refused } = outlineRegions(graph, candidates, options);
+  const readers = consumers(graph);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
     graph,
-    regions: regions.map((nodes) => planRegion(new RegionScope(graph, nodes, candidates, precisions))),
+    regions: regions.map((nodes) =>
+      planRegion(new RegionScope(graph, nodes, candidates, precisions, readers)),
+    ),
     shapes,
     float: new Map([...float, ...leftOut]),
     outside: new Set(leftOut.keys()),
     precisions: new Map([...precisions].filter(([name]) => inRegions.has(name))),
+    refused,
   };
 }
 
