@@ -15,6 +15,7 @@ import { planWeights } from './plan-weights';
 async function equalized({ graph, changes }: PassResult, settings: Settings): Promise<PassResult> {
   const { samples, signal } = settings;
   const { regions, shapes } = planQuantization(graph, { float: floatNodes(settings, graph) });
+  if (regions.length === 0) return { graph, changes };
   const tensors = new Map(regions.flatMap((r) => r.observed).map((ref) => [refKey(ref), ref]));
   const maxima = await measureChannelMaxima(graph, [...tensors.values()], settings.data!, {
     samples,
