@@ -14,8 +14,8 @@ import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { filterChannel, foldableLinearOp, type LinearOp, perChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 
-/** TensorFlow's default. */
-const DEFAULT_EPSILON = 1e-4;
+/** What TF.js takes where the graph has none; TensorFlow's own default is 1e-4. */
+const DEFAULT_EPSILON = 1e-3;
 
 /** y = scale[c] * x + shift[c] */
 export interface ChannelAffine {
