@@ -13,6 +13,7 @@ import {
 } from '../match/quantizable';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
+import { findMasks, type Masks } from './masks';
 
 /** By node. */
 export type Candidates = ReadonlyMap<string, Quantizable>;
@@ -78,6 +79,7 @@ export function findCandidates(
   graph: Graph,
   shapes: Shapes,
   requested: ReadonlyMap<string, string> = new Map(),
+  { onFloat32, pads }: Masks = findMasks(graph),
 ): { candidates: Map<string, Quantizable>; float: Map<string, string> } {
   const types = resultTypes(graph);
   const reasons = [
@@ -91,7 +93,13 @@ export function findCandidates(
   for (const node of graph.nodes.values()) {
     if (isSource(node)) continue;
     const reason = reasons.find((of) => of.has(node.name))?.get(node.name);
-    const result = reason ?? matchNode(node, { graph, shapes }, entryOf(types, node.name));
+    const result =
+      reason ??
+      matchNode(
+        node,
+        { graph, shapes, lowestPads: pads, onFloat32: onFloat32.has(node.name) },
+        entryOf(types, node.name),
+      );
     if (typeof result === 'string') float.set(node.name, result);
     else candidates.set(node.name, result);
   }

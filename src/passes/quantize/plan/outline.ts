@@ -123,7 +123,7 @@ function whyNot(candidate: Quantizable, precision: ActivationPrecision): string 
   return candidate.lowerFloat ? undefined : `it has no form with ${precision} activations`;
 }
 
-function multiplies({ kind }: Quantizable): boolean {
+export function multiplies({ kind }: Quantizable): boolean {
   return kind === 'weighted' || kind === 'matrixProduct';
 }
 

@@ -5,9 +5,10 @@
 import { consumers } from '../../../graph/edit';
 import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
-import type { ActivationPrecision } from '../match/quantizable';
+import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import { findCandidates } from './candidates';
-import { outlineRegions } from './outline';
+import { findMasks, type Masks } from './masks';
+import { multiplies, outlineRegions } from './outline';
 import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
 
@@ -35,19 +36,50 @@ export interface PlanOptions {
   readonly weightless?: boolean;
 }
 
+const HOLDS_MASK = 'it computes with a mask, which has no place among 256 codes';
+
+/**
+ * Gives the nodes that compute with masks float32 input and output, where they have such a form; the others are left in
+ * float. A softmax reads float32 where there is any; layers and products read no masks.
+ */
+function keepMasksInFloat(
+  { onFloat32 }: Masks,
+  candidates: Map<string, Quantizable>,
+  float: Map<string, string>,
+): Map<string, ActivationPrecision> {
+  const precisions = new Map<string, ActivationPrecision>();
+  for (const name of onFloat32) {
+    const candidate = candidates.get(name);
+    if (!candidate || candidate.kind === 'softmax' || multiplies(candidate)) continue;
+    if (candidate.lowerFloat) {
+      precisions.set(name, 'dynamic');
+    } else {
+      candidates.delete(name);
+      float.set(name, HOLDS_MASK);
+    }
+  }
+  return precisions;
+}
+
 /** The engine has no int16 form of it: float32 is as accurate. */
 export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form: computed in float32';
 
 /** Plans the quantization of an optimized graph, without any data. */
 export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
-  const { candidates, float } = findCandidates(graph, shapes, options.float);
+  const masks = findMasks(graph);
+  const { candidates, float } = findCandidates(graph, shapes, options.float, masks);
   for (const [name, precision] of options.precisions ?? []) {
     if (precision !== 'int16' || candidates.get(name)?.kind !== 'matrixProduct') continue;
     candidates.delete(name);
     float.set(name, PRODUCT_IN_INT16);
   }
-  const { regions, leftOut, precisions, refused } = outlineRegions(graph, candidates, options);
+  const onFloat32 = keepMasksInFloat(masks, candidates, float);
+  const { regions, leftOut, precisions, refused } = outlineRegions(graph, candidates, {
+    ...options,
+    precisions: new Map([...onFloat32, ...(options.precisions ?? [])]),
+  });
+  const isRequested = (name: string) => options.precisions?.has(name) || !onFloat32.has(name);
   const readers = consumers(graph);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
@@ -58,7 +90,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     shapes,
     float: new Map([...float, ...leftOut]),
     outside: new Set(leftOut.keys()),
-    precisions: new Map([...precisions].filter(([name]) => inRegions.has(name))),
+    precisions: new Map([...precisions].filter(([name]) => inRegions.has(name) && isRequested(name))),
     refused,
   };
 }
