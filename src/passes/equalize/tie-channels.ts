@@ -1,11 +1,11 @@
 /** Which channels of a node's inputs and result must share a scale for the node to compute the same function. */
 
-import { constantOf, output, refKey } from '../../graph/edit';
+import { constantOf, output, outputNodes, refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { linearKind, readLinearOp } from '../linear-op';
 import { RENAMES } from '../quantize/match/reshape';
-import type { ChannelClasses } from './channel-classes';
+import { ChannelClasses } from './channel-classes';
 
 /** f(s x) = s f(x), channel by channel. */
 const HOMOGENEOUS = new Set([
@@ -99,4 +99,23 @@ export function tieChannels(graph: Graph, node: GraphNode, shapes: Shapes, class
   } else {
     pinAll();
   }
+}
+
+/**
+ * The classes of a graph's channels.
+ *
+ * @param nodes the nodes that will be quantized; the others keep what they read and compute
+ */
+export function classesOf(graph: Graph, shapes: Shapes, nodes: readonly GraphNode[]): ChannelClasses {
+  const classes = new ChannelClasses(shapes);
+  const inside = new Set(nodes.map((n) => n.name));
+  const outputs = outputNodes(graph);
+  for (const node of graph.nodes.values()) {
+    const result = output(node.name);
+    if (constantOf(graph, result)) continue;
+    if (!inside.has(node.name)) for (const ref of [...node.inputs, result]) classes.pin(ref);
+    else tieChannels(graph, node, shapes, classes);
+    if (outputs.has(node.name)) classes.pin(result);
+  }
+  return classes;
 }

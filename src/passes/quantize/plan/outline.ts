@@ -14,7 +14,7 @@ import type { Candidates } from './candidates';
 import { whyFloatAtEnd } from './capabilities';
 
 /** What reads each node, by name. */
-type Readers = ReadonlyMap<string, readonly GraphNode[]>;
+export type Readers = ReadonlyMap<string, readonly GraphNode[]>;
 
 function depths(graph: Graph, candidates: Candidates): Map<string, number> {
   const depth = new Map<string, number>();

@@ -2,13 +2,14 @@
  * The plan of a quantization: which nodes go into which region, what each stores, and which tensors must be observed to
  * know the scales. Nodes that stay float have their reason here.
  */
-import { consumers } from '../../../graph/edit';
+import { consumers, outputNodes } from '../../../graph/edit';
 import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import { findCandidates } from './candidates';
+import { joinedOutputs } from './joined-outputs';
 import { findMasks, type Masks } from './masks';
-import { multiplies, outlineRegions } from './outline';
+import { multiplies, outlineRegions, regionOutputs } from './outline';
 import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
 
@@ -68,6 +69,7 @@ export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form:
 export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
   const masks = findMasks(graph);
+  const readers = consumers(graph);
   const { candidates, float } = findCandidates(graph, shapes, options.float, masks);
   for (const [name, precision] of options.precisions ?? []) {
     if (precision !== 'int16' || candidates.get(name)?.kind !== 'matrixProduct') continue;
@@ -79,13 +81,22 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     ...options,
     precisions: new Map([...onFloat32, ...(options.precisions ?? [])]),
   });
+  const outputs = outputNodes(graph);
+  const joined = regions.flatMap((nodes) => {
+    // Where a layer is planned alone, its result leaves the region wherever it goes in the model.
+    const leaving = options.weightless
+      ? nodes.filter(({ name }) => outputs.has(name))
+      : regionOutputs(outputs, readers, nodes);
+    return [...joinedOutputs(nodes, new Set(leaving.map(({ name }) => name)), candidates, readers)];
+  });
+  const floatInOut = new Map<string, ActivationPrecision>(precisions);
+  for (const name of joined) if (!floatInOut.has(name)) floatInOut.set(name, 'dynamic');
   const isRequested = (name: string) => options.precisions?.has(name) || !onFloat32.has(name);
-  const readers = consumers(graph);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
     graph,
     regions: regions.map((nodes) =>
-      planRegion(new RegionScope(graph, nodes, candidates, precisions, readers)),
+      planRegion(new RegionScope(graph, nodes, candidates, floatInOut, readers)),
     ),
     shapes,
     float: new Map([...float, ...leftOut]),
