@@ -1024,6 +1024,13 @@ function withLength(words: Int32Array): Int32Array {
   return words.length > 2 ? words.with(2, words.length) : words;
 }
 
+/** Bits, but for NaN, whose sign is left open. */
+function textOf(words: Int32Array, type: TensorType): string {
+  if (type !== TensorType.Float32) return words.join();
+  const floats = new Float32Array(words.buffer);
+  return Array.from(words, (word, i) => (Number.isNaN(floats[i]) ? 'NaN' : word)).join();
+}
+
 /** The outputs of a program that may be damaged, or the error that refused it. */
 function attempt(
   { isa, compile }: Engine,
@@ -1037,7 +1044,7 @@ function attempt(
       if (shapes.some((shape) => sizeOf(shape) > 1e6)) return 'large';
       const outputs = shapes.map((shape) => new Int32Array(sizeOf(shape)));
       compiled.run(inputShapes, inputs, outputs);
-      return outputs.join('\n');
+      return outputs.map((words, i) => textOf(words, program.tensors[program.outputs[i]!]!.type)).join('\n');
     } finally {
       compiled.dispose();
     }
