@@ -495,6 +495,26 @@ export class Drawer {
     return this.builder.apply({ kind: OpKind.Softmax, inputs: [input] }, spec);
   }
 
+  /** A layer normalization of codes or of floats, to codes or floats; now and then of equal elements. */
+  layerNormalization(input: number): number {
+    const { random, builder } = this;
+    const channels = builder.shape(input).at(-1)!;
+    const numbers = () =>
+      builder.weights.append(Float32Array.from({ length: channels }, () => random.real(-2, 2)));
+    const draft: OpDraft = {
+      kind: OpKind.LayerNormalization,
+      inputs: [input],
+      channels,
+      gammaOffset: numbers(),
+      betaOffset: numbers(),
+      epsilon: random.pick([1e-3, 1e-5, 1e-12, 1]),
+    };
+    const spec = random.chance(0.5)
+      ? FLOAT32
+      : int8({ scale: random.real(0.005, 0.05), zeroPoint: this.zeroPoint() });
+    return builder.apply(draft, spec);
+  }
+
   /** A rotation of codes or of floats, to codes or floats. */
   rotate(input: number, block = 2 ** this.random.int(1, 9)): number {
     const { random, builder } = this;

@@ -19,6 +19,7 @@ import {
   realPool,
   realPrelu,
 } from './int16';
+import { layerNormalization } from './layer-normalization';
 import { cast, concat, reshape } from './layout';
 import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
@@ -117,6 +118,8 @@ export function runOp(
       return lookup(op, input, spec, weights);
     case OpKind.Softmax:
       return softmax(input, spec);
+    case OpKind.LayerNormalization:
+      return layerNormalization(op, input, spec, weights);
     case OpKind.Prelu:
       return prelu(op, input, spec, weights);
     case OpKind.Pad:
