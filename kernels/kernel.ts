@@ -11,14 +11,14 @@ import type { CompiledProgram, TensorData } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
 import { timedRun } from '../src/runtime/run-timer';
 import { freeWithTensor } from './hosts/dispose';
-import type { Host, HostOutput } from './hosts/host';
+import type { HostOutput, SyncHost } from './hosts/host';
 
 /** A kernel as TF.js calls it, plus the way to the bytes of the backend at hand. */
 export interface KernelCall {
   inputs: NamedTensorInfoMap;
   attrs: NamedAttrMap;
   backend: KernelBackend;
-  host: Host;
+  host: SyncHost;
 }
 
 /** A node of a graph as TF.js runs it. */
@@ -34,6 +34,8 @@ export interface LowbitKernel {
   readonly name: string;
   /** Names of the inputs in the order of a graph node's; the last may be `...name`: all that are left. */
   readonly inputNames: readonly string[];
+  /** Inputs that a program is compiled from, read only when that is done. */
+  readonly weightNames?: readonly string[];
   run(call: KernelCall): TensorInfo | TensorInfo[];
   /** What a node of a graph does; absent: it runs the kernel. */
   execute?(call: GraphCall): Tensor | Promise<Tensor>;

@@ -43,6 +43,9 @@ interface Weighted {
   fields: object;
 }
 
+/** Inputs of kernels with a filter that a program is compiled from. */
+export const FILTER_NAMES = ['filter', 'filterScale', 'bias'] as const;
+
 interface FilterTensors {
   filter: TensorInfo;
   filterScale: TensorInfo;
