@@ -483,7 +483,7 @@ export class Drawer {
     return this.requantized(() => draft, { float: true, activations: false });
   }
 
-  realLookup(input: number): number {
+  floatLookup(input: number): number {
     const table = Float32Array.from({ length: 256 }, () => this.random.real(-9, 9));
     const tableOffset = this.builder.weights.append(table);
     return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, FLOAT32);

@@ -181,7 +181,7 @@ export const ALL_SERIES: readonly Series[] = [
   },
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
-  { label: 'Lookup of floats', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  { label: 'Lookup of floats', draw: (drawer, random) => drawer.floatLookup(drawer.codes(anyShape(random))) },
   {
     label: 'LinearFloat',
     draw: (drawer, random) =>
