@@ -1,6 +1,7 @@
 // x86 intrinsics in portable C, in place of the compiler's header: SIMDe (Debian's libsimde-dev), and what its release
 // lacks. For tests of instruction sets on machines without them; as slow as it is exact.
 #pragma once
+#define LOWBIT_EMULATED
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
