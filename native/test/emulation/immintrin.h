@@ -141,3 +141,7 @@ inline void _mm512_mask_storeu_ps(float* to, __mmask16 mask, __m512 v) {
     if (mask >> i & 1) to[i] = in.of[i];
   }
 }
+
+inline __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i codes, __m256i weights) {
+  return _mm256_dpbusd_epi32(sum, codes, weights);
+}
