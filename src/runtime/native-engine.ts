@@ -150,7 +150,7 @@ function encodeRouter(router: RouterNumbers): Float64Array {
   return numbers;
 }
 
-/** A matrix as the addon takes it. Kept, as the memory of a small new array costs more than the call that reads it. */
+/** The numbers of a matrix, as the addon reads them. Reused: allocating a small array costs more than the call. */
 const matrixNumbers = new Float64Array(7);
 
 function checkInt32(name: string, value: number): void {
@@ -189,7 +189,8 @@ class NativeExpertReader implements ExpertReader {
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
- * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that is not there
+ * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
+ *   lacks
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();
