@@ -2,7 +2,7 @@ import * as core from '@tensorflow/tfjs-core';
 import { checkArgument, LowbitError } from '../src/base/errors';
 import { MIXTURE_ACTIVATIONS, MIXTURE_OP, type MixtureActivation } from '../src/graph/mixture';
 import { floatMixture } from '../src/moe/float-mixture';
-import { mixtureOf, closeWithModel } from '../src/moe/open-experts';
+import { closeWithModel, mixtureOf } from '../src/moe/open-experts';
 import { freeWithTensor } from './hosts/dispose';
 import { checkInput, fill, type GraphCall, type KernelCall, type LowbitKernel } from './kernel';
 
