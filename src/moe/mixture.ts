@@ -6,7 +6,7 @@ import { ExpertAffinity } from './affinity';
 import { CacheMetrics } from './metrics';
 import { Router, type RouterOptions } from './router';
 import type { ExpertIndex } from './store/container';
-import { activationNumber, type ExpertLayout } from './store/expert-bytes';
+import { EXPERT_ACTIVATIONS, type ExpertLayout } from './store/expert-bytes';
 import { ExpertCache, type ExpertCacheOptions, type ExpertLease } from './store/expert-cache';
 import { ExpertTiers } from './tiers';
 
@@ -102,7 +102,7 @@ export class MixtureOfExperts {
   private readonly engine: Engine = currentEngine();
   private readonly routers: readonly Router[];
   private readonly plain: Router;
-  private readonly shape: Int32Array;
+  private readonly shape: ExpertLayout;
   /** Calls of `forward` that hold experts or wait for some. */
   private underWay = 0;
 
@@ -129,12 +129,9 @@ export class MixtureOfExperts {
     const [{ layout }] = precisions;
     checkArgument(isLayout(layout), 'source', 'experts that packExpert made', source.name);
     this.width = layout.width;
-    this.shape = Int32Array.of(
-      layout.width,
-      layout.hidden,
-      activationNumber(layout.activation),
-      Number(layout.gated),
-    );
+    const known = EXPERT_ACTIVATIONS.includes(layout.activation);
+    checkArgument(known, 'activation', `one of ${EXPERT_ACTIVATIONS.join(', ')}`, layout.activation);
+    this.shape = layout;
     const router = { ...options, experts };
     this.routers = Array.from({ length: layers }, () => new Router(router));
     this.plain = new Router({ ...router, bonus: 0 });

@@ -8,8 +8,8 @@
  * @see Skliar et al. 2025, "Mixture of Cache-Conditional Experts for Efficient Mobile Device Inference"
  */
 import { checkArgument } from '../base/errors';
+import type { RouterNumbers } from '../program/program';
 import { currentEngine } from '../runtime/current-engine';
-import type { RouterNumbers } from '../runtime/engine';
 
 export interface RouterOptions {
   /** 2 to 1024. */

@@ -3,12 +3,22 @@
  * Nothing outside src/runtime and the entries knows which engine runs.
  */
 import type { AffineParams } from '../program/affine-params';
-import type { LowBitFormat, Rotation } from '../program/program';
+import type { ExpertShape, LowBitFormat, Rotation, RouterNumbers } from '../program/program';
 
 /** The name of an instruction set; the engine lists those available (`supportedIsas`). */
 export type Isa = string;
 
 export type TensorData = Float32Array | Int32Array;
+
+/** In bytes. */
+export interface MemoryBytes {
+  /** Packed weights. */
+  readonly weights: number;
+  /** Arenas and scratch of the cached plans. */
+  readonly arena: number;
+  /** What `arena` would be if no two intermediate tensors shared memory. */
+  readonly withoutReuse: number;
+}
 
 /** A compiled program: weights packed for the chosen ISA. Not shared between threads; freed by `dispose()`. */
 export interface CompiledProgram {
@@ -38,8 +48,8 @@ export interface CompiledProgram {
    * into.
    */
   endProfile(): { runs: number; opNanoseconds: number[] };
-  /** Native memory held, in bytes: packed weights and the arenas of the cached plans. */
-  readonly memoryBytes: { weights: number; arena: number };
+  /** Native memory held. */
+  readonly memoryBytes: MemoryBytes;
   /** Frees the native memory now; further calls throw. Safe to call twice. */
   dispose(): void;
 }
@@ -61,27 +71,6 @@ export interface MachineLimits {
 /** Rows to rotate; see `Rotation` of program.ts. */
 export interface RowRotation extends Rotation {
   rows: number;
-}
-
-/** How tokens are routed to experts. */
-export interface RouterNumbers {
-  /** 2 to 1024. */
-  readonly experts: number;
-  /** 1 to 16, and not above `experts`. */
-  readonly topK: number;
-  /** Scores are the sigmoids of the logits rather than the logits, whose softmax is the weight. */
-  readonly sigmoid: boolean;
-  /** Gate weights of a token sum to 1 before they are scaled. */
-  readonly normalize: boolean;
-  readonly weightScale: number;
-  /** Added to the scores of resident experts when they are ranked. May change from call to call. */
-  bonus: number;
-  /** How many picks of plain top-k routing are kept regardless of residency. */
-  readonly protect: number;
-  /** Number of groups of experts; `topGroups` of them are chosen, by the sum of their `groupTop` greatest scores. */
-  readonly groups: number;
-  readonly topGroups: number;
-  readonly groupTop: number;
 }
 
 export interface RouteCall {
@@ -189,11 +178,10 @@ export interface Engine {
   /**
    * Runs an expert on some rows: out[outRows[i]] = weights[i] * expert(x[rows[i]]).
    *
-   * @param shape width, hidden size, number of the activation, 1 if gated
    * @param bytes as `packExpert` made them
    * @throws LowbitError 'invalid-argument' if the bytes are no expert of this shape, or a row is not there
    */
-  runExpert(shape: Int32Array, bytes: Uint8Array, call: ExpertCall): void;
+  runExpert(shape: ExpertShape, bytes: Uint8Array, call: ExpertCall): void;
   /**
    * Reserves zeroed memory that experts are read into.
    *

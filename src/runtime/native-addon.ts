@@ -11,7 +11,7 @@ export interface NativeAddon {
   run(handle: unknown, shapes: Int32Array, inputs: readonly unknown[], outputs: readonly unknown[]): void;
   startProfile(handle: unknown): void;
   endProfile(handle: unknown): [runs: number, ...opNanoseconds: number[]];
-  memory(handle: unknown): [weights: number, arena: number];
+  memory(handle: unknown): [weights: number, arena: number, withoutReuse: number];
   dispose(handle: unknown): void;
   threads(): number;
   setThreads(count: number): void;
@@ -50,7 +50,7 @@ export interface NativeAddon {
     meanRange: Float32Array | undefined,
   ): void;
   runExpert(
-    shape: Int32Array,
+    shape: Float64Array,
     bytes: Uint8Array,
     x: Float32Array,
     rows: Int32Array,
