@@ -259,7 +259,7 @@ async function main(options: Options): Promise<void> {
     }
   }
   console.log(options.json ? JSON.stringify(report, null, 2) : print(report));
-  // Asked for by name, or made here: it must work.
+  // Requested by name, or generated here: it must work.
   if (options.models && report.left.length > 0) process.exitCode = 1;
 }
 

@@ -31,7 +31,7 @@ interface Contender {
   run(): void;
 }
 
-/** Calls of each contender are timed together, as one takes less than the clock tells apart. */
+/** Calls of each contender are timed together, as one is shorter than the clock's resolution. */
 const CALLS = 100;
 
 async function contenders({ tokens, experts, topK }: Options): Promise<Contender[]> {

@@ -37,7 +37,7 @@ interface Result {
   timesFirst: number;
 }
 
-/** Until it is told how long to predict, a worker only loads; then it tells how many predictions it made. */
+/** A worker only loads until it receives how long to predict; then it reports how many predictions it made. */
 async function work(models: readonly string[]): Promise<void> {
   await withBackend(await importBackend(), async () => {
     const sessions = await Promise.all(models.map((model) => ModelSession.load(model)));

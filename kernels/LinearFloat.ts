@@ -1,6 +1,6 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outFeatures, inFeatures]. The fused function clamps: linear, relu or relu6. */
 export type LinearFloatAttrs = Pick<
@@ -16,7 +16,8 @@ export type LinearFloatAttrs = Pick<
  */
 export const linearFloatKernel: LowbitKernel = {
   name: 'LinearFloat',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as WeightedAttrs;
     const [outFeatures, inFeatures] = attrs.filterShape;

@@ -1,9 +1,9 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import { Router, type RouterOptions } from '../src/moe/router';
-import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
+import { checkInput, fill, type KernelCall, type LowbitKernel } from './kernel';
 
-/** As `RouterOptions`; the score range is kept as long as the object of attributes. */
+/** As `RouterOptions`. The running score range belongs to the attributes object and lives as long as it. */
 export type MoERouteAttrs = RouterOptions;
 
 function checkShape(name: string, tensor: TensorInfo, expected: readonly number[]): void {
@@ -28,7 +28,7 @@ function optionalInput(
   return tensor;
 }
 
-/** Checked once: a model gives the same attributes with every token. */
+/** By attributes object, which is the same in every call of a model: checked once. */
 const routers = new WeakMap<MoERouteAttrs, Router>();
 
 function routerOf(options: MoERouteAttrs): Router {
@@ -59,18 +59,18 @@ export const moeRouteKernel: LowbitKernel = {
     const resident = optionalInput(inputs, 'resident', 'int32', experts);
     const bias = optionalInput(inputs, 'bias', 'float32', experts);
     const [tokens] = logits.shape;
-    const ids = host.allocate(backend, [tokens, topK], 'int32');
-    const weights = host.allocate(backend, [tokens, topK], 'float32');
-    router.routeInto(
-      {
-        logits: host.read(backend, logits) as Float32Array,
-        resident: resident && (host.read(backend, resident) as Int32Array),
-        bias: bias && (host.read(backend, bias) as Float32Array),
-      },
-      tokens,
-      ids.data() as Int32Array,
-      weights.data() as Float32Array,
-    );
-    return [ids.tensor, weights.tensor];
+    const outputs = [
+      host.allocate(backend, [tokens, topK], 'int32'),
+      host.allocate(backend, [tokens, topK], 'float32'),
+    ];
+    return fill(backend, outputs, ([ids, weights]) => {
+      const read = (tensor: TensorInfo) => host.read(backend, tensor);
+      const given = {
+        logits: read(logits) as Float32Array,
+        resident: resident && (read(resident) as Int32Array),
+        bias: bias && (read(bias) as Float32Array),
+      };
+      router.routeInto(given, tokens, ids as Int32Array, weights as Float32Array);
+    });
   },
 };

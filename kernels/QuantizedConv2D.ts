@@ -1,7 +1,7 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outChannels, kernel height, kernel width, inChannels / groups]. */
 export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
@@ -21,7 +21,8 @@ export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
  */
 export const quantizedConv2DKernel: LowbitKernel = {
   name: 'QuantizedConv2D',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedConv2DAttrs;
     const [outChannels, kernelH, kernelW, depth] = attrs.filterShape;

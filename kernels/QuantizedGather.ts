@@ -21,6 +21,7 @@ export interface QuantizedGatherAttrs extends LowBitAttrs {
 export const quantizedGatherKernel: LowbitKernel = {
   name: 'QuantizedGather',
   inputNames: ['indices', 'filter', 'filterScale'],
+  weightNames: ['filter', 'filterScale'],
   run(call) {
     const attrs = call.attrs as unknown as QuantizedGatherAttrs;
     const { filterShape } = attrs;

@@ -1,6 +1,6 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outFeatures, inFeatures]. */
 export type QuantizedLinearAttrs = WeightedAttrs;
@@ -13,7 +13,8 @@ export type QuantizedLinearAttrs = WeightedAttrs;
  */
 export const quantizedLinearKernel: LowbitKernel = {
   name: 'QuantizedLinear',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedLinearAttrs;
     const [outFeatures, inFeatures] = attrs.filterShape;

@@ -16,6 +16,7 @@ export interface QuantizedPreluAttrs {
 export const quantizedPreluKernel: LowbitKernel = {
   name: 'QuantizedPrelu',
   inputNames: ['x', 'alpha'],
+  weightNames: ['alpha'],
   run(call) {
     const attrs = call.attrs as unknown as QuantizedPreluAttrs;
     const x = checkInput('QuantizedPrelu', call.inputs, 'x', 'int32');

@@ -12,6 +12,7 @@ import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgr
 export const quantizedRegionKernel: LowbitKernel = {
   name: 'QuantizedRegion',
   inputNames: ['...x', 'program', 'weights'],
+  weightNames: ['program', 'weights'],
   run(call: KernelCall) {
     const { inputs, host, backend } = call;
     const program = checkInput('QuantizedRegion', inputs, 'program', 'int32');

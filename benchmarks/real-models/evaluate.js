@@ -1,4 +1,4 @@
-/** Converts a model, runs both forms on the same data, and says which bars are met. */
+/** Converts a model, runs float and converted model on the same data, and reports which targets are met. */
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -118,12 +118,12 @@ async function evaluate(
       samples: seen,
       options: { ...model.convert, ...options.convert },
       figures,
-      bars: model.bars.map(([figure, sense, bar]) => ({
+      targets: model.targets.map(([figure, sense, target]) => ({
         figure,
         sense,
-        bar,
+        target,
         value: figures[figure],
-        met: sense === 'most' ? figures[figure] <= bar : figures[figure] >= bar,
+        met: sense === 'most' ? figures[figure] <= target : figures[figure] >= target,
       })),
       macs: report.macs,
       quantized: report.quantized.length,

@@ -1,3 +1,4 @@
+// @needs engine
 /** A model with experts in a file needs the entry that opens them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -294,8 +294,8 @@ module.exports = [
   {
     name: 'sub: second operand added',
     file: 'native/ops/arithmetic.cc',
-    find: 'return makeScaled(reader, a, b, output, sum, -1);',
-    replace: 'return makeScaled(reader, a, b, output, sum, 1);',
+    find: 'return makeScaled(reader, params.activation, a, b, output, sum, -1);',
+    replace: 'return makeScaled(reader, params.activation, a, b, output, sum, 1);',
   },
   {
     name: 'store: halves rounded down',
@@ -491,9 +491,9 @@ module.exports = [
   },
   {
     name: 'program: a newer format is read all the same',
-    file: 'native/plan/program.cc',
-    find: 'if (data[1] > kVersion) {',
-    replace: 'if (data[1] > kVersion + 1) {',
+    file: 'native/plan/decode.cc',
+    find: 'if (data[1] > kProgramVersion) {',
+    replace: 'if (data[1] > kProgramVersion + 1) {',
   },
   {
     name: 'build: products and sums contracted',

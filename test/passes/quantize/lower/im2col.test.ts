@@ -1,6 +1,7 @@
-import { appendIm2col, resolveWindow } from '../../../../src/passes/quantize/lower/im2col';
+import { appendIm2col } from '../../../../src/passes/quantize/lower/im2col';
 import { appendInput } from '../../../../src/passes/quantize/lower/input';
 import { PaddingMode, type Window } from '../../../../src/program/program';
+import { resolveWindow } from '../../../../src/program/window';
 import { builderOf, ref, valuesOf } from '../../../support/program-of';
 import { randomOf } from '../../../support/random';
 
@@ -54,13 +55,4 @@ test.each(WINDOWS)('patches of codes, %s, are the inputs of each window', (name,
     }
   }
   expect(values[patches]).toEqual(expected);
-});
-
-test('the border of SAME is as small as can be, with the odd pixel after', () => {
-  const window = WINDOWS[1][1];
-  expect(resolveWindow(5, 6, window)).toEqual({
-    rows: { before: 1, after: 1, out: 3 },
-    columns: { before: 0, after: 0, out: 2 },
-  });
-  expect(resolveWindow(6, 6, window).rows).toEqual({ before: 0, after: 1, out: 3 });
 });
