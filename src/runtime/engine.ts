@@ -1,11 +1,11 @@
 /**
- * What every engine (native addon now, WebAssembly later) offers to the kernels and to the paging of experts. Nothing
- * outside src/runtime and the entries knows which engine runs.
+ * The interface of every engine (native addon now, WebAssembly later) to the kernels and to the paging of experts.
+ * Nothing outside src/runtime and the entries knows which engine runs.
  */
 import type { AffineParams } from '../program/affine-params';
 import type { ExpertShape, LowBitFormat, Rotation, RouterNumbers } from '../program/program';
 
-/** The name of an instruction set; which ones there are, the engine says (`supportedIsas`). */
+/** The name of an instruction set; the engine lists those available (`supportedIsas`). */
 export type Isa = string;
 
 export type TensorData = Float32Array | Int32Array;
@@ -34,16 +34,19 @@ export interface CompiledProgram {
    * Runs the program on inputs of the given shapes.
    *
    * @param inputs float32 or int32 data by the program's input types, row-major
-   * @param outputs written in place, of the sizes that `outputShapes` tells
+   * @param outputs written in place, of the sizes that `outputShapes` returns
    */
   run(
     inputShapes: readonly (readonly number[])[],
     inputs: readonly TensorData[],
     outputs: readonly TensorData[],
   ): void;
-  /** Starts to count the time of each op over the runs that follow, from zero. */
+  /** Starts to measure the time of each op, summed over the runs that follow. */
   startProfile(): void;
-  /** Ends it. Nanoseconds are summed over the runs, by op in the program's order; an op fused into another counts there. */
+  /**
+   * Stops measuring. Nanoseconds by op in the program's order; the time of a fused op counts for the op it is fused
+   * into.
+   */
   endProfile(): { runs: number; opNanoseconds: number[] };
   /** Native memory held. */
   readonly memoryBytes: MemoryBytes;
@@ -51,7 +54,7 @@ export interface CompiledProgram {
   dispose(): void;
 }
 
-/** What a machine can do at most, per second. */
+/** Peak rates of the machine, per second. */
 export interface MachineLimits {
   /** Multiply-accumulates of int8. */
   readonly macs: number;
@@ -65,7 +68,7 @@ export interface MachineLimits {
   readonly dramStores: number;
 }
 
-/** Rows to rotate; `Rotation` of program.ts tells what it does. */
+/** Rows to rotate; see `Rotation` of program.ts. */
 export interface RowRotation extends Rotation {
   rows: number;
 }
@@ -110,7 +113,7 @@ export interface ExpertReader {
   /**
    * Reads an expert and checks its CRC-32; does not block the calling thread.
    *
-   * @param into whole pages, at least `range.bytes` bytes; what lies behind those has no defined value afterwards
+   * @param into whole pages, at least `range.bytes` bytes; bytes after those are undefined afterwards
    * @throws LowbitError 'invalid-weights' if the bytes are not those that were written, 'io' if they cannot be read
    */
   read(range: ExpertRange, into: Uint8Array): Promise<void>;
@@ -120,7 +123,7 @@ export interface ExpertReader {
   close(): void;
 }
 
-/** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` tell. */
+/** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` define. */
 export interface PackedMatrix {
   storage: LowBitFormat;
   rows: number;
@@ -155,7 +158,7 @@ export interface Engine {
    *
    * @param out float32 numbers; or their int8 codes, clamp(round(number / scale) + zeroPoint), one an element
    * @param params scale and zero point of the codes
-   * @throws LowbitError 'invalid-argument' telling what is wrong with the matrix
+   * @throws LowbitError 'invalid-argument' naming what is wrong with the matrix
    */
   dequantize(matrix: PackedMatrix, out: Float32Array | Int8Array | Int32Array, params?: AffineParams): void;
   /**
@@ -168,7 +171,8 @@ export interface Engine {
   /**
    * Chooses the experts of tokens, as native/moe/route.h defines it.
    *
-   * @throws LowbitError 'invalid-argument' for numbers out of range, or naming a row of the logits without any score
+   * @throws LowbitError 'invalid-argument' for numbers out of range, or for a row of the logits without any score
+   *   (named)
    */
   route(router: RouterNumbers, call: RouteCall): void;
   /**
@@ -189,9 +193,12 @@ export interface Engine {
    * Opens a file of experts (see src/moe/store/container.ts).
    *
    * @param options.direct reads past the page cache of the operating system
-   * @throws LowbitError 'io' if the file cannot be opened, or not so
+   * @throws LowbitError 'io' if the file cannot be opened, or not past the page cache
    */
   openExperts(path: string, options: { direct: boolean }): ExpertReader;
-  /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
+  /**
+   * Measures the peak rates of the machine with the engine's ISA and number of threads; takes about a quarter of a
+   * second.
+   */
   measureLimits(): MachineLimits;
 }

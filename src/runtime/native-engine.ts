@@ -131,7 +131,7 @@ class NativeProgram implements CompiledProgram {
   }
 }
 
-// Kept, as the memory of a small new array costs more than the call that reads it.
+// Reused: allocating a small array costs more than the call that reads it.
 const routerNumbers = newRouterNumbers();
 const expertShape = newExpertShape();
 const matrixNumbers = newMatrixNumbers();
@@ -172,7 +172,8 @@ class NativeExpertReader implements ExpertReader {
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
- * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that is not there
+ * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
+ *   lacks
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();

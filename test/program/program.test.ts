@@ -1,3 +1,4 @@
+// @needs engine
 import { LowbitError } from '../../src/base/errors';
 import {
   decodeProgram,
