@@ -6,6 +6,7 @@ import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
 import { foldFakeQuantization } from './fold-fake-quantization';
 import { foldPadding } from './fold-padding';
+import { foldSpaceToBatch } from './fold-space-to-batch';
 import { fuseActivations } from './fuse-activations';
 import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
@@ -22,6 +23,7 @@ export const PIPELINE: readonly Pass[] = [
   foldConstants,
   removeIdentities,
   foldFakeQuantization,
+  foldSpaceToBatch,
   foldPadding,
   splitToSlices,
   decomposeTransposedConvolution,
