@@ -46,8 +46,10 @@ export function linearKind(node: GraphNode): LinearKind | undefined {
   return KINDS[node.op];
 }
 
-function outputChannels(kind: LinearKind, shape: readonly number[], transposed: boolean): number | undefined {
-  if (kind === 'matmul') return shape.length === 2 ? shape[transposed ? 0 : 1] : undefined;
+/** Output channels of a layer whose weights have a shape; undefined where they have no such shape. */
+export function outputChannels(node: GraphNode, shape: readonly number[]): number | undefined {
+  const kind = KINDS[node.op];
+  if (kind === 'matmul') return shape.length === 2 ? shape[boolAttr(node, 'transpose_b') ? 0 : 1] : undefined;
   if (shape.length !== 4) return undefined;
   return kind === 'conv' ? shape[3] : shape[2] * shape[3];
 }
@@ -82,7 +84,7 @@ export function readLinearOp(graph: Pick<Graph, 'constants'>, node: GraphNode): 
   if ((stringAttr(node, 'data_format') ?? 'NHWC').toUpperCase() !== 'NHWC')
     return 'its data format is not NHWC';
   const transposed = boolAttr(node, 'transpose_b');
-  const channels = outputChannels(kind, filter.shape, transposed);
+  const channels = outputChannels(node, filter.shape);
   if (channels === undefined) return `its weights have rank ${filter.shape.length}`;
   const op = { kind, node, input: node.inputs[0], filterName: filterRef.node, filter, transposed, channels };
   const [first, second, ...more] = stringsAttr(node, 'fused_ops').filter((s) => s !== '');

@@ -19,9 +19,9 @@ import { splitToSlices } from './split-to-slices';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
-  splitProducts,
   foldConstants,
   removeIdentities,
+  splitProducts,
   foldFakeQuantization,
   foldSpaceToBatch,
   foldPadding,
