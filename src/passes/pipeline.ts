@@ -1,5 +1,6 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
+import { decomposeEinsum } from './decompose-einsum';
 import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
@@ -22,6 +23,7 @@ export const PIPELINE: readonly Pass[] = [
   foldConstants,
   removeIdentities,
   splitProducts,
+  decomposeEinsum,
   foldFakeQuantization,
   foldSpaceToBatch,
   foldPadding,
