@@ -83,7 +83,9 @@ test('random graphs: the same function after rewrites, the same shapes in every 
   await forEachCase('random graphs', CASES, async (random) => {
     const graph = drawGraph(random);
     const feeds = drawFeeds(graph, random);
-    const [float] = await Promise.all([execute(graph, feeds)]);
+    if (graph.outputs.length === 0) return;
+    const float = await execute(graph, feeds);
+    // Squares of squares leave what 8 bits are for.
     if (!float.every(({ values }) => values.every((v) => Math.abs(v) < 1e4))) return;
     const { graph: optimized } = optimize(graph);
     await expectSameFunction(graph, optimized, random);
