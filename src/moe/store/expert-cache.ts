@@ -119,7 +119,9 @@ export class ExpertCache {
       const what = `expert ${missing % experts} of layer ${Math.floor(missing / experts)}`;
       throw new LowbitError('invalid-weights', `${source.name} has no ${what} in the precision ${name}.`);
     }
-    this.slotBytes = pageAligned(Math.max(...[...this.records.values()].map(({ bytes }) => bytes)));
+    this.slotBytes = pageAligned(
+      [...this.records.values()].reduce((most, { bytes }) => Math.max(most, bytes), 0),
+    );
     const floor = (partial ? topK : layers * topK) * this.slotBytes;
     if (!(budgetBytes >= floor)) {
       throw new LowbitError(
