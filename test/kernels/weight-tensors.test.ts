@@ -111,6 +111,17 @@ describe.each(['cpu', 'wasm'])('on the %s backend', (backend) => {
     expect(await values(lowbit.quantizedPrelu(codes, scaleOf(0.1, 2), attrs))).toEqual([-1, -40]);
   });
 
+  test('QuantizedLayerNormalization uses gamma and beta of each call', async () => {
+    const gamma = scaleOf(1, 1);
+    const run = (beta: tf.Tensor1D, by = gamma) =>
+      values(lowbit.quantizedLayerNormalization(tf.tensor2d([-3, 3], [1, 2]), by, beta, { epsilon: 1e-12 }));
+    const zero = scaleOf(0, 0);
+    expect(await run(zero)).toEqual([-1, 1]);
+    expect(await run(scaleOf(10, 20))).toEqual([9, 21]);
+    expect(await run(zero, scaleOf(2, 3))).toEqual([-2, 3]);
+    expect(await run(zero)).toEqual([-1, 1]);
+  });
+
   test('QuantizedRegion uses the weights of each call', async () => {
     const builder = (bias: number) => {
       const weights = new WeightsBuilder();
