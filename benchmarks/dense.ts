@@ -15,7 +15,8 @@ import '@tensorflow/tfjs-backend-wasm';
 import { Command } from 'commander';
 import { install } from '../kernels/register';
 import { positiveIntegers, table } from '../src/cli/command';
-import { convertGraph, type QuantizationOptions } from '../src/conversion/convert';
+import { convertGraph } from '../src/conversion/convert';
+import type { QuantizationOptions } from '../src/conversion/options/options';
 import { measureMemory } from '../src/evaluation/memory';
 import type { Graph, Sample } from '../src/graph/ir';
 import { writeGraphModel } from '../src/graph/write-graph-model';
@@ -23,6 +24,7 @@ import { WEIGHT_FORMATS, type WeightsName } from '../src/quantization/layer-weig
 import { SignalToNoise } from '../src/quantization/metrics';
 import { importBackend, withBackend } from '../src/tfjs/backends';
 import { LoadedGraph } from '../src/tfjs/loaded-graph';
+import '../src/runtime/provide-native-engine';
 import { headerLines, machine } from './machine';
 import { autoencoder, autoencoderData } from './networks/autoencoder';
 import { Random } from './networks/random';

@@ -28,22 +28,18 @@ void expectBytes(const char* what, size_t bytes, size_t expected) {
 }
 
 LowBitMatrix checkedMatrix(const lowbit_matrix& given) {
-  if (given.format < 1 || given.format > static_cast<int32_t>(WeightFormat::kTrellis2)) {
-    fail(LOWBIT_INVALID_ARGUMENT, "%s: unknown weight format %d, expected 1 to %d.", kLabel, given.format,
-         static_cast<int32_t>(WeightFormat::kTrellis2));
+  const lowbit_matrix_numbers& numbers = given.numbers;
+  const auto format = static_cast<WeightFormat>(numbers.storage);
+  if (!isWeightFormat(numbers.storage) || !isLowBit(format)) {
+    fail(LOWBIT_INVALID_ARGUMENT, "%s: unknown weight format %d, expected %d to %d.", kLabel, numbers.storage,
+         static_cast<int32_t>(WeightFormat::kCodebook2), static_cast<int32_t>(WeightFormat::kTrellis2));
   }
-  if (given.rows < 1 || given.depth < 1) {
+  if (numbers.rows < 1 || numbers.depth < 1) {
     fail(LOWBIT_INVALID_ARGUMENT, "%s: expected at least one row and one element but received %d x %d.", kLabel,
-         given.rows, given.depth);
+         numbers.rows, numbers.depth);
   }
-  const MatrixParts parts{kLabel,
-                          LOWBIT_INVALID_ARGUMENT,
-                          static_cast<WeightFormat>(given.format),
-                          given.rows,
-                          given.depth,
-                          given.group,
-                          given.unit,
-                          given.levels};
+  const MatrixParts parts{kLabel,        LOWBIT_INVALID_ARGUMENT, format,       numbers.rows,
+                          numbers.depth, numbers.group,           numbers.unit, given.levels};
   LowBitMatrix matrix = shapedMatrix(parts);
   const size_t rows = static_cast<size_t>(matrix.rows);
   expectBytes("codes", given.code_bytes, rows * matrix.rowBytes());
@@ -68,15 +64,17 @@ void forTiles(const LowBitMatrix& matrix, Body&& body) {
 
 }  // namespace
 
-void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit_type type, float scale,
-                      int32_t zeroPoint, void* out, size_t outBytes) {
+void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit_type type, void* out,
+                      size_t outBytes) {
   const LowBitMatrix matrix = checkedMatrix(given);
+  const float scale = given.numbers.scale;
+  const int32_t zeroPoint = given.numbers.zero_point;
   const size_t depth = static_cast<size_t>(matrix.depth);
   expectBytes("outputs", outBytes, static_cast<size_t>(matrix.rows) * depth * (type == LOWBIT_INT8 ? 1 : 4));
   const auto at = [depth](const Tile& tile) { return static_cast<size_t>(tile.row) * depth + tile.first; };
   if (type == LOWBIT_FLOAT32) {
     forTiles(matrix, [&](const Tile& tile) {
-      kernels.rows->decode(matrix, tile, static_cast<float*>(out) + at(tile), depth, outBytes >= kStreamBytes);
+      kernels.rows.decode(matrix, tile, static_cast<float*>(out) + at(tile), depth, outBytes >= kStreamBytes);
     });
     return;
   }
@@ -90,7 +88,7 @@ void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit
     for (int row = tile.row; row < tile.row + tile.rows; ++row) {
       for (int done = 0; done < tile.count; done += kPiece) {
         const Tile part{row, 1, tile.first + done, std::min(kPiece, tile.count - done)};
-        kernels.rows->decodeCodes(matrix, part, scale, zeroPoint + 128, piece, 0);
+        kernels.rows.decodeCodes(matrix, part, scale, zeroPoint + 128, piece, 0);
         for (int i = 0; i < part.count; ++i) {
           const int8_t code = static_cast<int8_t>(piece[i] ^ 0x80);
           if (type == LOWBIT_INT8) {

@@ -31,9 +31,9 @@ class QuantizeDynamic : public Operator {
       forRows(
           context, shape,
           [&](int64_t first, int64_t rows, int) {
-            context.kernels.dynamic->quantizeRows(
-                context.inputs[0].floats() + first * shape.channels(), static_cast<size_t>(rows), shape.channels(),
-                context.output.row(first), context.output.pitch(), groups.scale + first, groups.shift + first);
+            context.kernels.dynamic.quantizeRows(context.inputs[0].floats() + first * shape.channels(),
+                                                 static_cast<size_t>(rows), shape.channels(), context.output.row(first),
+                                                 context.output.pitch(), groups.scale + first, groups.shift + first);
           },
           kChunkElements);
       return;
@@ -79,7 +79,7 @@ class QuantizeDynamic : public Operator {
   static void quantizeSample(const RunContext& context, const Shape& shape, const float* values, uint8_t* codes,
                              const DynamicGroups& groups, int64_t sample) {
     const size_t channels = shape.channels(), pitch = context.output.pitch();
-    const DynamicKernels& kernels = *context.kernels.dynamic;
+    const DynamicKernels& kernels = context.kernels.dynamic;
     extremaOf(context, shape, 1, [&](int64_t first, int64_t rows, int thread) {
       float* own = context.threadScratch<float>(thread);
       kernels.extrema(values + first * channels, static_cast<size_t>(rows) * channels, own, own + 1);
@@ -99,7 +99,7 @@ class QuantizeDynamic : public Operator {
   static void quantizeChannels(const RunContext& context, const Shape& shape, const float* values, uint8_t* codes,
                                const DynamicGroups& groups, int64_t sample) {
     const size_t channels = shape.channels(), pitch = context.output.pitch();
-    const DynamicKernels& kernels = *context.kernels.dynamic;
+    const DynamicKernels& kernels = context.kernels.dynamic;
     extremaOf(context, shape, channels, [&](int64_t first, int64_t rows, int thread) {
       float* own = context.threadScratch<float>(thread);
       kernels.channelExtrema(values + first * channels, static_cast<size_t>(rows), channels, own, own + channels);
@@ -141,9 +141,8 @@ class QuantizeGrid : public Operator {
       groups.zero[s] = std::nearbyintf(range_.zero);
     }
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      context.kernels.dynamic->quantize(context.inputs[0].floats() + first * shape.channels(),
-                                        static_cast<size_t>(rows), shape.channels(), range_, context.output.row(first),
-                                        context.output.pitch());
+      context.kernels.dynamic.quantize(context.inputs[0].floats() + first * shape.channels(), static_cast<size_t>(rows),
+                                       shape.channels(), range_, context.output.row(first), context.output.pitch());
     });
   }
 
@@ -194,13 +193,13 @@ class DynamicProduct : public Operator {
     float* values = output.floats() + rows.first * outputs + first;
     const float *bias = stage_.bias.data() + first, *sums = stage_.weightSums.data() + first;
     if (granularity_ == Granularity::kChannel) {
-      kernels.dynamic->finishChannels(values, rows.count, outputs, rows.channels, scale + first, shift + first, bias,
-                                      sums, stage_.low, stage_.high);
+      kernels.dynamic.finishChannels(values, rows.count, outputs, rows.channels, scale + first, shift + first, bias,
+                                     sums, stage_.low, stage_.high);
       return;
     }
     const size_t step = granularity_ == Granularity::kRow ? 1 : 0;
-    kernels.dynamic->finish(values, rows.count, outputs, rows.channels, scale + step * rows.first,
-                            shift + step * rows.first, step, bias, sums, stage_.low, stage_.high);
+    kernels.dynamic.finish(values, rows.count, outputs, rows.channels, scale + step * rows.first,
+                           shift + step * rows.first, step, bias, sums, stage_.low, stage_.high);
   }
 
   size_t packedBytes() const override { return product_->packedBytes() + 2 * sizeof(float) * stage_.bias.size(); }
@@ -232,16 +231,12 @@ DynamicStage::DynamicStage(OpReader& reader, const Filter& filter, const Activat
                            const std::vector<int64_t>& weightSums)
     : bias(weightSums.size()), weightSums(weightSums.size()), low(activation.floatMin), high(activation.floatMax) {
   expectType(reader, "output", output, TensorType::kFloat32);
-  reader.expectNoTable(activation.table, "a float32 output");
-  const int64_t bytes = 4 * static_cast<int64_t>(weightSums.size());
-  if (filter.biasOffset != -1) {
-    std::memcpy(bias.data(), reader.bytes("bias", filter.biasOffset, bytes, 4), static_cast<size_t>(bytes));
-  }
-  const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, bytes, 4);
+  expectNoTable(reader, activation, "a float32 output");
+  const int64_t channels = static_cast<int64_t>(weightSums.size());
+  if (filter.biasOffset != -1) bias = reader.floats("bias", filter.biasOffset, channels);
+  const std::vector<float> scales = reader.floats("filter scales", filter.scaleOffset, channels);
   for (size_t c = 0; c < weightSums.size(); ++c) {
-    float scale;
-    std::memcpy(&scale, scales + 4 * c, sizeof scale);
-    this->weightSums[c] = scale * static_cast<float>(weightSums[c]);
+    this->weightSums[c] = scales[c] * static_cast<float>(weightSums[c]);
     if (!std::isfinite(bias[c])) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: the bias of output channel %zu is %g, expected a finite number.",
            reader.label().c_str(), c, static_cast<double>(bias[c]));
@@ -254,11 +249,11 @@ std::unique_ptr<Operator> makeDynamicProduct(std::unique_ptr<Operator> product, 
   return std::make_unique<DynamicProduct>(std::move(product), std::move(stage), granularity, paddedChannels);
 }
 
-std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const QuantizeGridParams& params, const Tensor& input,
+                                           const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kDynamicInt8);
-  const float first = reader.real("first value of the grid");
-  const float step = reader.real("step of the grid");
+  const auto [first, step] = params.grid;
   const float last = first + 255 * step;
   // The last value may be 0, but for rounding.
   if (output.granularity != Granularity::kSample || !(step > 1e-30f) || !(first <= 0) || !(last > -0.5f * step) ||

@@ -28,8 +28,7 @@ StoredRows::StoredRows(OpReader& reader, const Filter& filter, int32_t rows, int
   matrix_.codes = codes_.data();
   matrix_.rows = rows;
   matrix_.depth = depth;
-  scales_.resize(static_cast<size_t>(rows));
-  std::memcpy(scales_.data(), reader.bytes("filter scales", filter.scaleOffset, 4ll * rows, 4), 4 * scales_.size());
+  scales_ = reader.floats("filter scales", filter.scaleOffset, rows);
   for (int32_t row = 0; row < rows; ++row) {
     if (!(scales_[row] > 0) || std::isinf(scales_[row])) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: filter scale %d is %g, expected a positive number.", reader.label().c_str(),
@@ -48,7 +47,7 @@ void decodeInt8(const Kernels& kernels, const LowBitMatrix& matrix, const float*
 
 void StoredRows::decode(const Kernels& kernels, const Tile& tile, float* out, size_t stride) const {
   if (!int8_) {
-    kernels.rows->decode(matrix_, tile, out, stride, false);
+    kernels.rows.decode(matrix_, tile, out, stride, false);
     return;
   }
   decodeInt8(kernels, matrix_, scales_.data(), tile, out, stride);
@@ -58,7 +57,7 @@ void StoredRows::decodeCodes(const Kernels& kernels, int32_t row, float scale, i
                              uint8_t* out) const {
   const Tile whole{row, 1, 0, depth()};
   if (!int8_) {
-    kernels.rows->decodeCodes(matrix_, whole, scale, zeroPoint, out, 0);
+    kernels.rows.decodeCodes(matrix_, whole, scale, zeroPoint, out, 0);
     return;
   }
   decode(kernels, whole, values, 0);

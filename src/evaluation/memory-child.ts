@@ -1,6 +1,7 @@
 /** The process that measures one model: `node --expose-gc memory-child.js model.json backend` prints a MemoryUse. */
 import { setTimeout } from 'node:timers/promises';
-import '../../kernels/register';
+import { install } from '../../kernels/register';
+import '../runtime/provide-native-engine';
 import * as tf from '@tensorflow/tfjs-core';
 import { syntheticSample } from '../graph/samples';
 import { ModelSession } from '../loading/session';
@@ -18,9 +19,11 @@ async function collectGarbage(): Promise<void> {
 }
 
 async function main(location: string, backend: string): Promise<void> {
+  install();
+  install();
   await importBackend();
   await tf.setBackend(backend);
-  // One small op, so that what the backend itself takes is there before.
+  // One small op, so that the backend's own memory is allocated before the measurement.
   tf.tidy(() => tf.add(tf.scalar(1), tf.scalar(1)).dataSync());
   globalThis.gc?.();
   const before = process.memoryUsage.rss();

@@ -1,7 +1,7 @@
 /** A TF.js model in memory, as far as the reader and the writer know it; `io.ModelArtifacts` of TF.js fits. */
 import type { DType } from './ir';
 
-export interface WeightSpec {
+export interface WeightEntry {
   name: string;
   shape: number[];
   dtype: DType;
@@ -28,6 +28,6 @@ export interface GraphModelArtifacts {
   /** The graph that fills tables, and what it gives. */
   modelInitializer?: object;
   initializerSignature?: object;
-  weightSpecs: WeightSpec[];
+  weightSpecs: WeightEntry[];
   getWeightStream(): ReadableStream<ArrayBuffer>;
 }

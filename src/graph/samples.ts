@@ -1,7 +1,7 @@
 import { LowbitError } from '../base/errors';
 import type { DType, Sample } from './ir';
 
-/** What a source of samples is told about the model that it feeds. */
+/** What a source of samples gets to know about the model that it feeds. */
 export interface InputSpec {
   /** The signature's name of the input. */
   readonly name: string;
@@ -39,7 +39,7 @@ export interface ImageOptions {
   /** Default 0.875 (224 of 256). */
   cropFraction?: number;
   /**
-   * Subtracted from 0..255 pixels, one number or one a channel (in the order of `color`). Default 127.5; 0 for a model
+   * Subtracted from 0..255 pixels, one number or one per channel (in the order of `color`). Default 127.5; 0 for a model
    * that takes whole numbers.
    */
   mean?: number | readonly number[];

@@ -7,7 +7,7 @@ import { LowbitError } from '../base/errors';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import { EXPERTS_FILE } from './mixture';
-import type { GraphModelArtifacts, WeightSpec } from './model-artifacts';
+import type { GraphModelArtifacts, WeightEntry } from './model-artifacts';
 import { isResource, parseRef } from './read-graph-model';
 import { storedForm } from './stored-constants';
 
@@ -97,7 +97,7 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
 }
 
 interface StoredWeight {
-  readonly spec: WeightSpec;
+  readonly spec: WeightEntry;
   readonly length: number;
   bytes(): Uint8Array;
 }
@@ -105,7 +105,7 @@ interface StoredWeight {
 /** How a constant is stored; its bytes are made when they are written. */
 function store(name: string, constant: Constant): StoredWeight {
   const { dtype, shape } = constant;
-  const spec: WeightSpec = { name, shape: [...shape], dtype };
+  const spec: WeightEntry = { name, shape: [...shape], dtype };
   const form = storedForm(constant);
   if (form) return { ...form, spec: { ...spec, quantization: form.quantization } };
   const { values } = constant;

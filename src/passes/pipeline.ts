@@ -1,10 +1,10 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
 import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
-import { takeFakeQuantization } from './fake-quantization';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
+import { foldFakeQuantization } from './fold-fake-quantization';
 import { foldPadding } from './fold-padding';
 import { fuseActivations } from './fuse-activations';
 import type { Change, Pass, PassResult } from './pass';
@@ -21,7 +21,7 @@ export const PIPELINE: readonly Pass[] = [
   splitProducts,
   foldConstants,
   removeIdentities,
-  takeFakeQuantization,
+  foldFakeQuantization,
   foldPadding,
   splitToSlices,
   decomposeTransposedConvolution,
@@ -35,7 +35,7 @@ export const PIPELINE: readonly Pass[] = [
 
 /**
  * Runs the pipeline until it changes nothing: a folded bias may uncover a batch norm, and that another bias. Every
- * rewrite removes a node or splits one for good, so this ends.
+ * rewrite removes a node, or splits one that no pass joins again, so this ends.
  *
  * @returns the graph, every rewrite in order, and the reasons of the last round for what was left alone
  */

@@ -1,19 +1,38 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
-import type { CompiledProgram, Engine, Isa, RouterNumbers, TensorData } from './engine';
-import { loadNativeAddon, type NativeAddon } from './native-addon';
+import {
+  newExpertShape,
+  newMatrixNumbers,
+  newRouterNumbers,
+  writeExpertShape,
+  writeMatrixNumbers,
+  writeRouterNumbers,
+} from '../program/program';
+import type {
+  CompiledProgram,
+  Engine,
+  ExpertRange,
+  ExpertReader,
+  Isa,
+  MemoryBytes,
+  TensorData,
+} from './engine';
+import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
 
-const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
+/** Errors of the addon carry one of our codes. */
+function lowbitError(error: unknown): unknown {
+  const { code, message } = error as { code?: LowbitErrorCode; message: string };
+  return code === undefined ? error : new LowbitError(code, message);
+}
 
-/** Runs a call into the addon; its errors carry one of our codes. */
+/** Runs a call into the addon. */
 function rethrow<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const { code, message } = error as { code?: LowbitErrorCode; message: string };
-    throw code === undefined ? error : new LowbitError(code, message);
+    throw lowbitError(error);
   }
 }
 
@@ -85,9 +104,10 @@ class NativeProgram implements CompiledProgram {
     return { runs, opNanoseconds };
   }
 
-  get memoryBytes(): { weights: number; arena: number } {
-    const [weights, arena] = this.handle === undefined ? [0, 0] : this.addon.memory(this.handle);
-    return { weights, arena };
+  get memoryBytes(): MemoryBytes {
+    const held = this.handle === undefined ? [0, 0, 0] : this.addon.memory(this.handle);
+    const [weights, arena, withoutReuse] = held;
+    return { weights, arena, withoutReuse };
   }
 
   dispose(): void {
@@ -111,55 +131,59 @@ class NativeProgram implements CompiledProgram {
   }
 }
 
-/** A router as the addon takes it; routers are few and used for every token, with a bonus that changes. */
-const encodedRouters = new WeakMap<RouterNumbers, Float64Array>();
-
-/** Where `bonus` lies among the numbers. */
-const BONUS = 5;
-
-function encodeRouter(router: RouterNumbers): Float64Array {
-  let numbers = encodedRouters.get(router);
-  if (!numbers) {
-    const { experts, topK, sigmoid, normalize, weightScale, protect, groups, topGroups, groupTop } = router;
-    numbers = Float64Array.of(
-      experts,
-      topK,
-      Number(sigmoid),
-      Number(normalize),
-      weightScale,
-      0,
-      protect,
-      groups,
-      topGroups,
-      groupTop,
-    );
-    encodedRouters.set(router, numbers);
-  }
-  numbers[BONUS] = router.bonus;
-  return numbers;
-}
-
-/** A matrix as the addon takes it. Kept, as the memory of a small new array costs more than the call that reads it. */
-const matrixNumbers = new Float64Array(7);
+// Reused: allocating a small array costs more than the call that reads it.
+const routerNumbers = newRouterNumbers();
+const expertShape = newExpertShape();
+const matrixNumbers = newMatrixNumbers();
 
 function checkInt32(name: string, value: number): void {
   checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
+}
+
+class NativeExpertReader implements ExpertReader {
+  private readonly handle: unknown;
+
+  constructor(
+    private readonly addon: ExpertReaderAddon,
+    path: string,
+    direct: boolean,
+  ) {
+    this.handle = rethrow(() => addon.openExperts(path, direct));
+  }
+
+  async read({ offset, bytes, crc }: ExpertRange, into: Uint8Array): Promise<void> {
+    try {
+      await this.addon.readExpert(this.handle, offset, bytes, crc, into);
+    } catch (error) {
+      throw lowbitError(error);
+    }
+  }
+
+  readNow({ offset, bytes, crc }: ExpertRange, into: Uint8Array): void {
+    rethrow(() => this.addon.readExpertNow(this.handle, offset, bytes, crc, into));
+  }
+
+  close(): void {
+    this.addon.closeExperts(this.handle);
+  }
 }
 
 /**
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
- * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that is not there
+ * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
+ *   lacks
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();
-  const isa = (options.isa ?? rethrow(() => addon.isa())) as Isa;
-  checkArgument(addon.supports(isa), 'isa', 'an instruction set of this machine', isa);
+  const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
+  const isa = options.isa ?? rethrow(() => addon.isa());
+  checkArgument(supportedIsas.includes(isa), 'isa', `one of ${supportedIsas.join(', ')}`, isa);
   return {
     kind: 'native',
     isa,
-    supportedIsas: NATIVE_ISAS.filter((name) => addon.supports(name)),
+    supportedIsas,
     get threads() {
       return addon.threads();
     },
@@ -175,7 +199,8 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       checkInt32('depth', depth);
       checkInt32('group', group);
       checkInt32('zeroPoint', zeroPoint);
-      matrixNumbers.set([storage, rows, depth, group, unit, scale, zeroPoint]);
+      const numbers = { storage, rows, depth, group, unit, scale, zeroPoint };
+      writeMatrixNumbers(matrixNumbers, numbers);
       rethrow(() => addon.dequantize(matrixNumbers, levels, codes, scales, out, isa));
     },
     hadamard(values, { rows, depth, block, seed, inverse = false }) {
@@ -184,12 +209,15 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       rethrow(() => addon.hadamard(values, rows, depth, block, seed, Number(inverse), isa));
     },
     route(router, { logits, tokens, bias, resident, ids, weights, meanRange }) {
-      const numbers = encodeRouter(router);
-      rethrow(() => addon.route(numbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
+      writeRouterNumbers(routerNumbers, router);
+      rethrow(() => addon.route(routerNumbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
     },
     runExpert(shape, bytes, { x, rows, weights, outRows, out }) {
-      rethrow(() => addon.runExpert(shape, bytes, x, rows, weights, outRows, out, isa));
+      writeExpertShape(expertShape, shape);
+      rethrow(() => addon.runExpert(expertShape, bytes, x, rows, weights, outRows, out, isa));
     },
+    allocatePages: (bytes) => rethrow(() => addon.allocatePages(bytes)),
+    openExperts: (path, { direct }) => new NativeExpertReader(addon, path, direct),
     measureLimits() {
       const [macs, l2Bytes, dramBytes, l2Stores, dramStores] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes, l2Stores, dramStores };

@@ -1,9 +1,10 @@
+// @needs engine
 import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { type ConvertOptions, type ConvertReport, convert } from '../../src/convert';
 import { type Profile, profilePredictions } from '../../src/evaluation/profile';
 import { syntheticSample } from '../../src/graph/samples';
-import { type ConvertOptions, type ConvertReport, convert } from '../../src/index';
 import { ModelSession } from '../../src/loading/session';
 import { currentEngine } from '../../src/runtime/current-engine';
 import { TINY_CLASSES, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';

@@ -1,3 +1,4 @@
+// @needs engine
 /** Routing traces of converted models. */
 import { execFile } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -6,7 +7,8 @@ import { promisify } from 'node:util';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { convert, readTrace, recordTrace } from '../../src/index';
+import { convert, recordTrace } from '../../src/convert';
+import { readTrace } from '../../src/moe';
 import { gatesOf, MoELayer } from '../../src/moe/moe-layer';
 import { writeLayersModel } from '../support/layers';
 import { temporaryFolder } from '../support/tiny-model';

@@ -1,3 +1,4 @@
+// @needs engine
 /** Programs, weights and shapes that nobody should trust: each is refused with a message, or computes what it says. */
 import { LowbitError, type LowbitErrorCode } from '../../src/base/errors';
 import {
@@ -18,6 +19,7 @@ import type { Engine } from '../../src/runtime/engine';
 import { CaseBuilder, int8, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { DYNAMIC_SERIES } from '../support/dynamic-series';
+import { oldFormat } from '../support/old-format';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 import { ALL_SERIES } from '../support/series';
@@ -49,7 +51,7 @@ const CONV: OpOf<OpKind.Conv2D> = {
 const ROTATION = { depth: 4, block: 64, seed: 1 };
 
 /** Where the first op begins in the words of the program below: header, ids, four tensors of rank 4. */
-const FIRST_OP = 8 + 2 + 4 * 8;
+const FIRST_OP = 8 + 2 + 4 * 9;
 
 interface Parts {
   program: Program;
@@ -115,8 +117,8 @@ test('the program that the others are made from is right', () => {
   compileParts().dispose();
 });
 
-test.each([1, 2, 3])('a program of format version %i, which knew fewer ops, is read', (version) => {
-  engine.compile(encodeProgram(makeParts().program).with(1, version), weightsOf(makeParts())).dispose();
+test.each([1, 2, 3, 4])('a program of format version %i, which knew fewer ops, is read', (version) => {
+  engine.compile(oldFormat(encodeProgram(makeParts().program), version), weightsOf(makeParts())).dispose();
 });
 
 describe('compile refuses', () => {
@@ -521,11 +523,12 @@ describe('compile refuses, of dynamic codes,', () => {
   function dynamicParts(): DynamicParts {
     const parts = makeParts();
     const { program, conv } = parts;
-    const tensor = (type: TensorType, channels: number, zeroPoint = 0) => ({
+    const tensor = (type: TensorType, channels: number, granularity?: Granularity) => ({
       type,
       shape: [-1, 5, 5, channels],
       scale: 1,
-      zeroPoint,
+      zeroPoint: 0,
+      granularity,
     });
     program.tensors = [
       tensor(TensorType.Float32, 4),
@@ -548,7 +551,7 @@ describe('compile refuses, of dynamic codes,', () => {
   const granularity =
     (of: number) =>
     ({ program }: DynamicParts) => {
-      program.tensors[1]!.zeroPoint = of;
+      program.tensors[1]!.granularity = of;
     };
   const grid =
     (first: number, step: number) =>
@@ -734,13 +737,15 @@ describe('compile refuses, of dynamic codes,', () => {
     TensorType.DynamicInt8,
   ];
 
+  const granularityOf = (type: TensorType) => (type === TensorType.DynamicInt8 ? Sample : undefined);
+
   /** The program with another op behind its own, so that a result of any type is no output. */
   const withReader = (draft: Move, input: TensorType, output: TensorType) => (parts: DynamicParts) => {
     const { program } = parts;
     const shape = [-1, -1, -1, -1];
     program.tensors.push(
-      { ...program.tensors[1]!, type: input },
-      { ...program.tensors[1]!, shape, type: output },
+      { ...program.tensors[1]!, granularity: granularityOf(input), type: input },
+      { ...program.tensors[1]!, granularity: granularityOf(output), shape, type: output },
     );
     const own = input === TensorType.DynamicInt8 ? OpKind.QuantizeDynamic : OpKind.Quantize;
     if (input !== TensorType.Float32) program.ops.push({ kind: own, name: 'own', inputs: [0], output: 3 });
@@ -974,7 +979,7 @@ describe('running refuses', () => {
     compiled.dispose();
     expectRefusal(() => compiled.run(shape, [input], [output]), 'invalid-argument', /disposed/);
     expectRefusal(() => compiled.outputShapes(shape), 'invalid-argument', /disposed/);
-    expect(compiled.memoryBytes).toEqual({ weights: 0, arena: 0 });
+    expect(compiled.memoryBytes).toEqual({ weights: 0, arena: 0, withoutReuse: 0 });
   });
 });
 

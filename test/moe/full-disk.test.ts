@@ -1,3 +1,4 @@
+// @needs engine
 /** What is left where a disk is full: nothing half-written, and an error that says so. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -6,7 +7,8 @@ import { promisify } from 'node:util';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { convert, readTrace, recordTrace, writeTrace } from '../../src/index';
+import { convert, recordTrace } from '../../src/convert';
+import { readTrace, writeTrace } from '../../src/moe';
 import { MoELayer } from '../../src/moe/moe-layer';
 import { writeContainer } from '../../src/moe/store/container';
 import { everyExpert, makeExperts } from '../support/experts';

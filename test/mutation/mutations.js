@@ -36,14 +36,14 @@ module.exports = [
   {
     name: 'vector quantize: tail dropped',
     file: 'native/isa/vector-kernels.h',
-    find: 'scalarKernels()->quantize(x + i, count - i, scale, zeroPoint, out + i);',
+    find: 'scalarKernels().quantize(x + i, count - i, scale, zeroPoint, out + i);',
     replace: '',
   },
   {
     name: 'vector add: tail one short',
     file: 'native/isa/vector-kernels.h',
-    find: 'scalarKernels()->add(a + i, b + i, count - i, args, out + i);',
-    replace: 'if (count > i) scalarKernels()->add(a + i, b + i, count - i - 1, args, out + i);',
+    find: 'scalarKernels().add(a + i, b + i, count - i, args, out + i);',
+    replace: 'if (count > i) scalarKernels().add(a + i, b + i, count - i - 1, args, out + i);',
   },
   {
     name: 'vector add: second zero point taken for both',
@@ -83,7 +83,7 @@ module.exports = [
   },
   {
     name: 'avx2 gemm: one output too few in the last vector',
-    file: 'native/isa/avx2/vectors.h',
+    file: 'native/isa/x86/avx2.h',
     find: 'for (int c = 0; c < count; ++c) {\n      const uint8_t code',
     replace: 'for (int c = 0; c + 1 < count; ++c) {\n      const uint8_t code',
   },
@@ -98,6 +98,24 @@ module.exports = [
     file: 'native/isa/avx2/kernels.cc',
     find: '__m256i best = _mm256_set1_epi8(static_cast<char>(low));',
     replace: '__m256i best = _mm256_setzero_si256(); (void)low;',
+  },
+  {
+    name: 'avxvnni gemm: codes and weights swapped in the signed-unsigned product',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: '_mm256_dpbusd_avx_epi32(sums[i][z], codes, w[z])',
+    replace: '_mm256_dpbusd_avx_epi32(sums[i][z], w[z], codes)',
+  },
+  {
+    name: 'avxvnni gemm: depth padded with weights of the next output',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: 'const bool inside = n < outputs && k < depth;',
+    replace: 'const bool inside = n < outputs;',
+  },
+  {
+    name: 'avxvnni gemm: last odd row skipped',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: 'if constexpr (MT > 1) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);',
+    replace: 'if constexpr (MT > 2) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);',
   },
   {
     name: 'avx512vnni: rounds towards minus infinity',
@@ -276,8 +294,8 @@ module.exports = [
   {
     name: 'sub: second operand added',
     file: 'native/ops/arithmetic.cc',
-    find: 'return makeScaled(reader, a, b, output, sum, -1);',
-    replace: 'return makeScaled(reader, a, b, output, sum, 1);',
+    find: 'return makeScaled(reader, params.activation, a, b, output, sum, -1);',
+    replace: 'return makeScaled(reader, params.activation, a, b, output, sum, 1);',
   },
   {
     name: 'store: halves rounded down',
@@ -335,7 +353,7 @@ module.exports = [
   },
   {
     name: 'dynamic codes: every row has the scale of the first',
-    file: 'native/isa/dynamic.h',
+    file: 'native/isa/vector-dynamic.h',
     find: 'V::set(scale[m * step])',
     replace: 'V::set(scale[0])',
   },
@@ -431,7 +449,7 @@ module.exports = [
   },
   {
     name: 'avx2 store: values converted before an overflow is clamped',
-    file: 'native/isa/avx2/vectors.h',
+    file: 'native/isa/x86/avx2.h',
     find: '_mm256_cvtps_epi32(bounded_ ? value : clamp(value))',
     replace: '_mm256_cvtps_epi32(value)',
   },
@@ -473,9 +491,9 @@ module.exports = [
   },
   {
     name: 'program: a newer format is read all the same',
-    file: 'native/plan/program.cc',
-    find: 'if (data[1] > kVersion) {',
-    replace: 'if (data[1] > kVersion + 1) {',
+    file: 'native/plan/decode.cc',
+    find: 'if (data[1] > kProgramVersion) {',
+    replace: 'if (data[1] > kProgramVersion + 1) {',
   },
   {
     name: 'build: products and sums contracted',
@@ -516,7 +534,7 @@ module.exports = [
   {
     name: 'vector product of floats: rest of a row dropped',
     file: 'native/isa/vector-rows.h',
-    find: 'scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);',
+    find: 'scalarKernels().rows.multiply(x + k, count - k, values + k, stride, N, sums);',
     replace: '',
   },
   {
@@ -551,19 +569,19 @@ module.exports = [
   },
   {
     name: 'vector routing: of several experts that reach the limit the lowest and the highest',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'return found == 2;',
     replace: 'return found >= 2;',
   },
   {
     name: 'vector routing: weights of the last tokens written past the end',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'weighPairs(pairs, first, rows.count - first, weightScale',
     replace: 'weighPairs(pairs, first, kLanes, weightScale',
   },
   {
     name: 'vector routing: of equal scores the highest expert first',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'V::interleave(V::ifGreater(ofHigh, ofLow, high, low), V::ifGreater(ofHigh, ofLow, low, high)',
     replace: 'V::interleave(V::ifGreater(ofLow, ofHigh, low, high), V::ifGreater(ofLow, ofHigh, high, low)',
   },

@@ -10,20 +10,16 @@
 //   packed:  header | panel p | bias of 8 | multiplier of 8 | a bit a group: whether it is widened |
 //            narrow groups: output of 8 | k of 4 | widened groups: pair | output of 8 | k of 2
 //   scratch: row of 8 | k as int16, row of 8 | k as bytes: taps one after the other (past the last k: any value)
-#include <vector>
+#include <memory>
 
+#include "../x86/avx2.h"
 #include "kernels.h"
-#include "vectors.h"
 
 namespace lowbit {
 namespace avx2 {
 namespace {
 
 constexpr int kTileRows = 8;
-
-// The output of a pair of panels (or of a single last one) that lane `lane` of panel p holds: the saturating packs of
-// the store, which work within 128-bit lanes, then put them in order.
-inline int outputOf(int panels, int p, int lane) { return 4 * (panels * (lane / 4) + p) + lane % 4; }
 
 inline int panelsAt(int remaining) { return remaining > kLanes ? 2 : 1; }
 
@@ -51,13 +47,9 @@ inline size_t panelBytes(int groups) {
   return sizeof(Panel) + maskWords(groups) * sizeof(uint64_t) + static_cast<size_t>(groups) * 4 * kLanes;
 }
 
-}  // namespace
-
 size_t packedGemmBytes(int outputs, int taps, int depth) {
   return sizeof(Header) + ceilDiv(outputs, kLanes) * panelBytes(groupsOf(taps, depth));
 }
-
-namespace {
 
 // A filter [outputs][taps * depth] by groups of 4 k, with zeros around it.
 class Groups {
@@ -66,24 +58,25 @@ class Groups {
       : filter_(filter),
         outputs_(outputs),
         products_(static_cast<size_t>(taps) * depth),
-        count_(groupsOf(taps, depth)) {
-    int narrow = 0;
-    const int panels = static_cast<int>(ceilDiv(outputs, kLanes));
-    for (int p = 0; p < panels; ++p) {
-      for (int g = 0; g < count_; ++g) {
-        widened_.push_back(!fits(p, g));
-        narrow += !widened_.back();
-      }
+        count_(groupsOf(taps, depth)),
+        total_(static_cast<size_t>(ceilDiv(outputs, kLanes)) * count_),
+        widened_(new bool[total_]) {
+    for (size_t i = 0; i < total_; ++i) {
+      widened_[i] = !fits(static_cast<int>(i / count_), static_cast<int>(i % count_));
+      narrow_ += !widened_[i];
     }
     // A narrow group saves two or three cycles, but where their number differs from panel to panel the processor
-    // guesses the ends of both loops wrong.
+    // mispredicts the ends of both loops.
     constexpr int kWorthwhile = 16;
-    if (narrow < kWorthwhile * panels) widened_.assign(widened_.size(), true);
+    if (narrow_ >= kWorthwhile * total_ / count_) return;
+    std::fill_n(widened_.get(), total_, true);
+    narrow_ = 0;
   }
 
   int count() const { return count_; }
   bool widened(int panel, int g) const { return widened_[static_cast<size_t>(panel) * count_ + g]; }
-  bool has(bool widened) const { return std::find(widened_.begin(), widened_.end(), widened) != widened_.end(); }
+  bool anyWidened() const { return narrow_ < total_; }
+  bool allWidened() const { return narrow_ == 0; }
 
   // The output that a lane of a panel holds.
   int output(int panel, int lane) const {
@@ -113,17 +106,17 @@ class Groups {
   int outputs_;
   size_t products_;
   int count_;
-  std::vector<bool> widened_;
+  size_t total_;  // of all panels
+  size_t narrow_ = 0;
+  std::unique_ptr<bool[]> widened_;
 };
-
-}  // namespace
 
 void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
   const Groups groups(filter, outputs, taps, depth);
   Header& header = *static_cast<Header*>(packed);
   header = Header{};
-  header.anyWidened = groups.has(true);
-  header.allWidened = !groups.has(false);
+  header.anyWidened = groups.anyWidened();
+  header.allWidened = groups.allWidened();
   uint8_t* next = reinterpret_cast<uint8_t*>(&header + 1);
   for (int p = 0; p < ceilDiv(outputs, kLanes); ++p, next += panelBytes(groups.count())) {
     Panel& panel = *reinterpret_cast<Panel*>(next);
@@ -157,19 +150,13 @@ void packGemm(const int8_t* filter, int outputs, int taps, int depth, const Chan
   }
 }
 
-namespace {
-
 // Elements from one row of the scratch to the next: a whole vector more than there are products, which copies of 16 may
 // write past the end.
 inline size_t scratchRow(int taps, int depth) { return (static_cast<size_t>(taps) * depth + 31) / 16 * 16; }
 
-}  // namespace
-
 size_t gemmScratchBytes(int taps, int depth) {
   return kTileRows * scratchRow(taps, depth) * (sizeof(int16_t) + sizeof(uint8_t));
 }
-
-namespace {
 
 inline void widenRow(const uint8_t* row, int depth, int16_t* out) {
   if (depth <= 4) {
@@ -189,13 +176,6 @@ inline void copyRow(const uint8_t* row, int depth, uint8_t* out) {
     return;
   }
   for (int k = 0; k < depth; k += 16) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + k), load16(row + k));
-}
-
-// 4 codes, or 2 widened ones, in every 32-bit lane.
-inline __m256i broadcast4(const void* p) {
-  int32_t codes;
-  std::memcpy(&codes, p, sizeof codes);
-  return _mm256_set1_epi32(codes);
 }
 
 // Rows of codes of a tile, as bytes and widened, and their groups of 4 k.
@@ -295,36 +275,12 @@ void gemmTile(const GemmArgs& args, const Store& store, const TileRows& rows, co
   } else {
     sumWidened<MT, NP>(rows, panels, sums);
   }
-  const int count = std::min(NP * kLanes, args.outputs - n0);
   __m256 multiplier[NP];
   for (int p = 0; p < NP; ++p) {
     const Panel& panel = *reinterpret_cast<const Panel*>(panels + p * panelBytes(rows.groups));
     multiplier[p] = Avx2::load(panel.constants.multiplier);
   }
-  if (args.floatOut) {
-    for (int i = 0; i < MT; ++i) {
-      float values[NP * kLanes];
-      for (int p = 0; p < NP; ++p) {
-        const __m256 value = store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[p * MT + i]), multiplier[p]));
-        _mm_storeu_ps(values + outputOf(NP, p, 0), _mm256_castps256_ps128(value));
-        _mm_storeu_ps(values + outputOf(NP, p, 4), _mm256_extractf128_ps(value, 1));
-      }
-      std::memcpy(args.floatOut + (m0 + i) * args.outStride + n0, values, count * sizeof(float));
-    }
-    return;
-  }
-  constexpr int kRows = 4 / NP;  // to one vector of codes
-  uint8_t* out = args.out + m0 * args.outStride + n0;
-#pragma GCC unroll 4
-  for (int i = 0; i < MT; i += kRows, out += kRows * args.outStride) {
-    __m256i rounded[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      rounded[j] = store.round(sums[j % NP * MT + std::min(i + j / NP, MT - 1)], multiplier[j % NP]);
-    }
-    const __m256i codes = store.codes(rounded[0], rounded[1], rounded[2], rounded[3]);
-    putRows<NP * kLanes>(store, inOrder<NP>(codes), MT - i, count, out, args.outStride);
-  }
+  storeTile<MT, NP>(args, store, sums, multiplier, m0, n0);
 }
 
 // All rows from `m` on: as many tiles of MT rows as fit, then halves.
@@ -359,8 +315,6 @@ void gemmRows(const GemmArgs& args, const Store& store, int m) {
   if constexpr (MT > 1) gemmRows<Mixed, MT / 2>(args, store, m);
 }
 
-}  // namespace
-
 void gemm(const GemmArgs& args) {
   const Store store(*args.stage);
   if (static_cast<const Header*>(args.packed)->allWidened) {
@@ -368,6 +322,15 @@ void gemm(const GemmArgs& args) {
   } else {
     gemmRows<true, kTileRows>(args, store, 0);
   }
+}
+
+}  // namespace
+
+void setGemm(Kernels& table) {
+  table.packedGemmBytes = packedGemmBytes;
+  table.packGemm = packGemm;
+  table.gemmScratchBytes = gemmScratchBytes;
+  table.gemm = gemm;
 }
 
 }  // namespace avx2

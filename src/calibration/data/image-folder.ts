@@ -83,7 +83,7 @@ export function imageInput(inputs: readonly InputSpec[], options: ImageOptions):
   checkArgument(
     Number.isInteger(height) && height > 0 && width > 0,
     'imageSize',
-    'a positive integer (the model does not tell the size of its input)',
+    'a positive integer (the model does not define the size of its input)',
     options.imageSize,
   );
   const channels = isColour(found) ? found : CHANNELS;
@@ -165,7 +165,7 @@ export async function readImage(
 }
 
 /**
- * The images of a folder and its subfolders, in the order of their names, one a sample.
+ * The images of a folder and its subfolders, in the order of their names, one per sample.
  *
  * @param folder path of the folder
  * @returns a source for models with one input [batch, height, width, 3], of one channel, or with the channels first

@@ -37,7 +37,7 @@ function split(text: string): string[] {
 }
 
 /**
- * The samples that a text tells of: a folder of images, a `.npy` or `.npz` file, a JavaScript module whose default export
+ * The samples that a text names: a folder of images, a `.npy` or `.npz` file, a JavaScript module whose default export
  * yields samples, or one of these for each input by name (`x=a.npy,y=b.npy`, or several texts), where a number
  * (`ratio=0.25`, `state=0@1x16x16x8`) stands for the same tensor in every sample.
  *

@@ -134,7 +134,7 @@ export class ProgramBuilder {
     const codes = this.tensor({
       ...this.tensors[float],
       type: TensorType.DynamicInt8,
-      zeroPoint: granularity,
+      granularity,
     });
     this.dynamic.set(key, codes);
     const grid = granularity === Granularity.Sample ? this.calibrated.grid(ref) : undefined;
@@ -181,11 +181,6 @@ export class ProgramBuilder {
   /** A float32 output of the region: as its op stored it, or dequantized. */
   output(ref: TensorRef): void {
     this.outputs.push(this.dequantized(ref));
-  }
-
-  /** Whether a layer has int16 or dynamic activations, or a float32 function that no kernel of its own computes. */
-  get hasFloatInOut(): boolean {
-    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16 && kind !== OpKind.FloatAffine);
   }
 
   build(): Program {

@@ -1,4 +1,5 @@
-/** Transposed convolutions whose windows overlap, with what follows them taken in. */
+// @needs engine
+/** Transposed convolutions whose windows overlap, with the scale and shift that follow them fused. */
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';
 import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
