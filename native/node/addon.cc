@@ -4,6 +4,7 @@
 #include <node_api.h>
 
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ napi_value throwError(napi_env env, const char* code, const char* message) {
 napi_value throwError(napi_env env, const lowbit_error& error) {
   static constexpr const char* kCodes[] = {
       "ok", "invalid-program", "unsupported-version", "invalid-shape", "invalid-argument", "out-of-memory"};
+  static_assert(std::size(kCodes) == LOWBIT_OUT_OF_MEMORY + 1);
   return throwError(env, kCodes[error.code], error.message);
 }
 

@@ -61,6 +61,8 @@ std::unique_ptr<Operator> makeRotate(OpReader&, const RotateParams&, const Tenso
 std::unique_ptr<Operator> makeLinearFloat(OpReader&, const LinearFloatParams&, const Tensor& input,
                                           const Tensor& output);
 std::unique_ptr<Operator> makeGather(OpReader&, const GatherParams&, const Tensor& input, const Tensor& output);
+std::unique_ptr<Operator> makeLayerNormalization(OpReader&, const LayerNormalizationParams&, const Tensor& input,
+                                                 const Tensor& output);
 std::unique_ptr<Operator> makeQuantizeInt16(OpReader&, const Tensor& input, const Tensor& output);
 std::unique_ptr<Operator> makeFloatAffine(OpReader&, const FloatAffineParams&, const Tensor& input,
                                           const Tensor& output);

@@ -42,6 +42,8 @@ std::unique_ptr<Operator> makeOperator(OpKind kind, OpReader& reader, const std:
     case OpKind::kRotate: return makeRotate(reader, readRotateParams(reader), inputs[0], output);
     case OpKind::kLinearFloat: return makeLinearFloat(reader, readLinearFloatParams(reader), inputs[0], output);
     case OpKind::kGather: return makeGather(reader, readGatherParams(reader), inputs[0], output);
+    case OpKind::kLayerNormalization:
+      return makeLayerNormalization(reader, readLayerNormalizationParams(reader), inputs[0], output);
     case OpKind::kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
     case OpKind::kFloatAffine: return makeFloatAffine(reader, readFloatAffineParams(reader), inputs[0], output);
     case OpKind::kFloatFunction: return makeFloatFunction(reader, readFloatFunctionParams(reader), inputs[0], output);

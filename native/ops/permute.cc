@@ -182,8 +182,8 @@ class SpaceDepth : public Permutation {
     const int64_t channels = (toSpace_ ? out : in).channels();
     const ByteStrides deep(depth, element()), wide(toSpace_ ? out : in, element());
     Loops loops;
-    const auto add = [&](int64_t extent, int64_t deepStride, int64_t int16Stride) {
-      loops.add(extent, toSpace_ ? deepStride : int16Stride, toSpace_ ? int16Stride : deepStride);
+    const auto add = [&](int64_t extent, int64_t deepStride, int64_t wideStride) {
+      loops.add(extent, toSpace_ ? deepStride : wideStride, toSpace_ ? wideStride : deepStride);
     };
     add(depth.dims[0], deep.of[0], wide.of[0]);
     add(depth.dims[1], deep.of[1], wide.of[1] * block_);

@@ -189,6 +189,7 @@ enum class OpKind : int32_t {
   kRotate = 29,
   kLinearFloat = 30,
   kGather = 31,
+  kLayerNormalization = 32,
   kQuantizeInt16 = 40,
   kFloatAffine = 41,
   kFloatFunction = 42,
@@ -196,6 +197,6 @@ enum class OpKind : int32_t {
   kQuantizeDynamic = 44,
   kQuantizeGrid = 45,
 };
-constexpr size_t kOpKindCount = 37;
+constexpr size_t kOpKindCount = 38;
 
 }  // namespace lowbit

@@ -295,6 +295,15 @@ GatherParams readGatherParams(OpReader& reader) {
   return value;
 }
 
+LayerNormalizationParams readLayerNormalizationParams(OpReader& reader) {
+  LayerNormalizationParams value{};
+  value.channels = reader.word("channels", 1, kMaxChannels);
+  value.gammaOffset = reader.word();
+  value.betaOffset = reader.word();
+  value.epsilon = reader.positive("epsilon");
+  return value;
+}
+
 FloatAffineParams readFloatAffineParams(OpReader& reader) {
   FloatAffineParams value{};
   value.channels = reader.word("channels", 1, kMaxChannels);

@@ -240,6 +240,15 @@ struct GatherParams {
   int32_t depth;
 };
 
+// On the last axis: y = (x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c], with one float32 gamma and beta a
+// channel, 4-aligned. Input int8 or float32, output int8 or float32.
+struct LayerNormalizationParams {
+  int32_t channels;
+  int64_t gammaOffset;
+  int64_t betaOffset;
+  float epsilon;
+};
+
 // float32 -> float32: x * a[c] + b[c], clamped; one a and b a channel, or one for all where `channels` is 1. FloatGate:
 // x times that, hard-swish for one.
 struct FloatAffineParams {
@@ -283,6 +292,7 @@ ConstantParams readConstantParams(OpReader& reader);
 RotateParams readRotateParams(OpReader& reader);
 LinearFloatParams readLinearFloatParams(OpReader& reader);
 GatherParams readGatherParams(OpReader& reader);
+LayerNormalizationParams readLayerNormalizationParams(OpReader& reader);
 FloatAffineParams readFloatAffineParams(OpReader& reader);
 FloatFunctionParams readFloatFunctionParams(OpReader& reader);
 QuantizeGridParams readQuantizeGridParams(OpReader& reader);
@@ -328,6 +338,7 @@ inline constexpr OpRow kOps[] = {
     {OpKind::kRotate, "Rotate", 1, 1, 2},
     {OpKind::kLinearFloat, "LinearFloat", 1, 1, 3},
     {OpKind::kGather, "Gather", 1, 1, 3},
+    {OpKind::kLayerNormalization, "QuantizedLayerNormalization", 1, 1, 5},
     {OpKind::kQuantizeInt16, "QuantizeInt16", 1, 1, 3},
     {OpKind::kFloatAffine, "FloatAffine", 1, 1, 3},
     {OpKind::kFloatFunction, "FloatFunction", 1, 1, 3},

@@ -11,7 +11,7 @@ import {
   TensorType,
 } from '../program/program';
 import { groupsOf } from '../quantization/formats/format';
-import type { CompiledProgram, MachineLimits } from '../runtime/engine';
+import type { CompiledProgram, MachineLimits, MemoryBytes } from '../runtime/engine';
 import { onNativeRun } from '../runtime/run-timer';
 
 export interface LayerProfile {
@@ -42,6 +42,8 @@ export interface Profile {
   readonly nativeMilliseconds: number;
   readonly milliseconds: number;
   readonly macs: number;
+  /** Native memory of the programs that ran. */
+  readonly memory: MemoryBytes;
   /** Of the whole prediction: macs / milliseconds against the peak. */
   readonly percentOfPeak: number;
 }
@@ -177,6 +179,7 @@ export async function profilePredictions(
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const macs = sum(layers.map((layer) => layer.macs));
   const milliseconds = total / runs;
+  const memory = [...programs].map(({ memoryBytes }) => memoryBytes);
   return {
     limits,
     layers: layers.sort((a, b) => b.lost - a.lost),
@@ -184,6 +187,11 @@ export async function profilePredictions(
     nativeMilliseconds: native / runs,
     milliseconds,
     macs,
+    memory: {
+      weights: sum(memory.map(({ weights }) => weights)),
+      arena: sum(memory.map(({ arena }) => arena)),
+      withoutReuse: sum(memory.map(({ withoutReuse }) => withoutReuse)),
+    },
     percentOfPeak: (100 * ((1000 * macs) / milliseconds)) / limits.macs,
   };
 }

@@ -89,6 +89,7 @@ export enum OpKind {
   Rotate = 29,
   LinearFloat = 30,
   Gather = 31,
+  LayerNormalization = 32,
   QuantizeInt16 = 40,
   FloatAffine = 41,
   FloatFunction = 42,
@@ -367,6 +368,17 @@ export type OpParameters =
    * float32 or int8. An index outside is an error when the program runs.
    */
   | { kind: OpKind.Gather; filter: StoredFilterRef; rows: number; depth: number }
+  /**
+   * On the last axis: y = (x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c], with one float32 gamma and beta a
+   * channel, 4-aligned. Input int8 or float32, output int8 or float32.
+   */
+  | {
+      kind: OpKind.LayerNormalization;
+      channels: number;
+      gammaOffset: number;
+      betaOffset: number;
+      epsilon: number;
+    }
   /** float32 -> int16, with a scale that fits the values at hand, one a sample; kept with the codes. */
   | { kind: OpKind.QuantizeInt16 }
   /**
@@ -629,6 +641,12 @@ export function writeParameters(to: WordWriter, op: OpParameters): void {
       to.int(op.rows);
       to.int(op.depth);
       return;
+    case OpKind.LayerNormalization:
+      to.int(op.channels);
+      to.int(op.gammaOffset);
+      to.int(op.betaOffset);
+      to.float(op.epsilon);
+      return;
     case OpKind.QuantizeInt16:
       return;
     case OpKind.FloatAffine:
@@ -743,6 +761,14 @@ export function readParameters(from: WordReader, kind: OpKind): OpParameters {
       };
     case OpKind.Gather:
       return { kind, filter: readFilter(from) as StoredFilterRef, rows: from.int(), depth: from.int() };
+    case OpKind.LayerNormalization:
+      return {
+        kind,
+        channels: from.int(),
+        gammaOffset: from.int(),
+        betaOffset: from.int(),
+        epsilon: from.float(),
+      };
     case OpKind.QuantizeInt16:
       return { kind };
     case OpKind.FloatAffine:

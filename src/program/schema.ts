@@ -476,6 +476,18 @@ float32 or int8. An index outside is an error when the program runs.`,
     },
   },
   {
+    kinds: { LayerNormalization: { number: 32, since: 5, label: 'QuantizedLayerNormalization' } },
+    doc: `On the last axis: y = (x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c], with one float32 gamma and beta a
+channel, 4-aligned. Input int8 or float32, output int8 or float32.`,
+    inputs: 1,
+    fields: {
+      channels,
+      gammaOffset: offset(),
+      betaOffset: offset(),
+      epsilon: float('epsilon', { positive: true }),
+    },
+  },
+  {
     kinds: { QuantizeInt16: { number: 40, since: 3 } },
     doc: 'float32 -> int16, with a scale that fits the values at hand, one a sample; kept with the codes.',
     inputs: 1,

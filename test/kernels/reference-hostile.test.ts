@@ -48,6 +48,14 @@ const CONV: OpOf<OpKind.Conv2D> = {
   activation: {},
 };
 
+const NORMALIZATION = {
+  kind: OpKind.LayerNormalization as const,
+  channels: 4,
+  gammaOffset: 0,
+  betaOffset: 0,
+  epsilon: 1e-3,
+};
+
 const ROTATION = { depth: 4, block: 64, seed: 1 };
 
 /** Where the first op begins in the words of the program below: header, ids, four tensors of rank 4. */
@@ -355,6 +363,24 @@ describe('compile refuses', () => {
         })(parts);
       },
       /'prelu': alpha 1 is -?nan/,
+    ],
+    [
+      'a layer normalization whose gamma is infinite',
+      (parts) => {
+        parts.scales.fill(1 / 0, 1);
+        replace(1, move({ ...NORMALIZATION, channels: 2, gammaOffset: 80 }))(parts);
+      },
+      /'move': gamma and beta of channel 1 are inf/,
+    ],
+    [
+      'a layer normalization past the weights',
+      replace(1, move({ ...NORMALIZATION, channels: 99 })),
+      /'move': gamma needs 396 bytes/,
+    ],
+    [
+      'a layer normalization without epsilon',
+      replace(1, move({ ...NORMALIZATION, epsilon: 0 })),
+      /'move': epsilon is 0, expected a positive number/,
     ],
     [
       'a pad by -1',
@@ -721,6 +747,7 @@ describe('compile refuses, of dynamic codes,', () => {
       activation: {},
     },
     { kind: OpKind.Rotate, rotation: ROTATION },
+    NORMALIZATION,
     { kind: OpKind.LinearFloat, filter: FILTER, inFeatures: 4, outFeatures: 2, activation: {} },
     { kind: OpKind.Gather, filter: { ...FILTER, biasOffset: undefined }, rows: 2, depth: 4 },
     { kind: OpKind.QuantizeInt16 },
@@ -891,6 +918,12 @@ describe('planning refuses shapes that an op cannot take', () => {
       [2, 5],
       /input has shape \[2, 5\], expected 4 elements along the last axis/,
     ],
+    [
+      'a layer normalization of other channels',
+      { ...NORMALIZATION, gammaOffset: 0 },
+      [2, 5],
+      /input has shape \[2, 5\], expected 4 elements along the last axis/,
+    ],
     ['a softmax of a scalar', { kind: OpKind.Softmax }, [], /a scalar has no last axis/],
     [
       'a prelu of other channels',
@@ -1024,6 +1057,13 @@ function withLength(words: Int32Array): Int32Array {
   return words.length > 2 ? words.with(2, words.length) : words;
 }
 
+/** Bits, but for NaN, whose sign is left open. */
+function textOf(words: Int32Array, type: TensorType): string {
+  if (type !== TensorType.Float32) return words.join();
+  const floats = new Float32Array(words.buffer);
+  return Array.from(words, (word, i) => (Number.isNaN(floats[i]) ? 'NaN' : word)).join();
+}
+
 /** The outputs of a program that may be damaged, or the error that refused it. */
 function attempt(
   { isa, compile }: Engine,
@@ -1037,7 +1077,7 @@ function attempt(
       if (shapes.some((shape) => sizeOf(shape) > 1e6)) return 'large';
       const outputs = shapes.map((shape) => new Int32Array(sizeOf(shape)));
       compiled.run(inputShapes, inputs, outputs);
-      return outputs.join('\n');
+      return outputs.map((words, i) => textOf(words, program.tensors[program.outputs[i]!]!.type)).join('\n');
     } finally {
       compiled.dispose();
     }

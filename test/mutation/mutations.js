@@ -645,4 +645,16 @@ module.exports = [
     find: 'if constexpr (Fourfold) odd = _mm512_srai_epi32(odd, 2);',
     replace: '',
   },
+  {
+    name: 'layer normalization: mean not subtracted for the variance',
+    file: 'native/ops/layer-normalization.cc',
+    find: 'const double distance = static_cast<double>(x[i]) - center;',
+    replace: 'const double distance = static_cast<double>(x[i]);',
+  },
+  {
+    name: 'layer normalization: last elements of a row dropped from the sums',
+    file: 'native/ops/layer-normalization.cc',
+    find: 'for (; i < count; ++i) lanes[i % kLanes] += term(i);',
+    replace: '',
+  },
 ];
