@@ -20,13 +20,14 @@ export class GraphRunner {
   async run(feeds: tf.NamedTensorMap, names: readonly string[]): Promise<tf.Tensor[]> {
     if (!this.asynchronous) {
       try {
-        return [this.model.execute(feeds, [...names])].flat();
+        // TF.js adds the tables that it has opened to what it is fed.
+        return [this.model.execute({ ...feeds }, [...names])].flat();
       } catch (error) {
         if (!String((error as Error).message).includes('executeAsync')) throw error;
         this.asynchronous = true;
       }
     }
-    return [await this.model.executeAsync(feeds, [...names])].flat();
+    return [await this.model.executeAsync({ ...feeds }, [...names])].flat();
   }
 
   dispose(): void {
