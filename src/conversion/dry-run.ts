@@ -1,6 +1,7 @@
 /** An estimate of what a conversion would give, without writing a model. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
 import { median } from '../base/median';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
@@ -140,13 +141,7 @@ async function measureLayers(decision: Int8Decision): Promise<DryRunLayer[]> {
   return withPrediction(layers);
 }
 
-/**
- * Estimates the result of `convert`: the size of the model, its speed, and what each layer costs when it alone is in
- * INT8. Nothing is written.
- *
- * @throws LowbitError as `convert`
- */
-export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+async function estimate(options: DryRunOptions): Promise<DryRunReport> {
   const { input, experts, settings } = settleDryRun(options);
   const source = await read(input, settings);
   const decision = (await decideConversion(source.graph, settings)) as Int8Decision;
@@ -166,4 +161,14 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     ...(decision.accuracy && { accuracy: decision.accuracy }),
     warnings: patternWarnings(settings, graph),
   };
+}
+
+/**
+ * Estimates the result of `convert`: the size of the model, its speed, and what each layer costs when it alone is in
+ * INT8. Nothing is written.
+ *
+ * @throws LowbitError as `convert`
+ */
+export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+  return withCode(`Estimating ${options?.input}`, () => estimate(options));
 }

@@ -1,6 +1,7 @@
 /** Times a converted model, and a float one beside it, interleaved in one run. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { withCode } from '../base/coded-errors';
 import { checkArgument } from '../base/errors';
 import { median } from '../base/median';
 import { syntheticSample } from '../graph/samples';
@@ -126,11 +127,7 @@ async function profile(
   return profilePredictions(() => model.execute(feeds), { runs, batch, limits, signal });
 }
 
-/**
- * @returns medians, per number of threads, on pseudo-random input
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function bench(options: BenchOptions): Promise<BenchReport> {
+async function timeModels(options: BenchOptions): Promise<BenchReport> {
   const { runs = 100, batch = 1 } = options;
   checkArgument(Number.isInteger(runs) && runs > 0, 'runs', 'a positive integer', runs);
   checkArgument(Number.isInteger(batch) && batch > 0, 'batch', 'a positive integer', batch);
@@ -174,4 +171,12 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
       versions: { node: process.version, tfjs: tf.version_core },
     };
   });
+}
+
+/**
+ * @returns medians, per number of threads, on pseudo-random input
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function bench(options: BenchOptions): Promise<BenchReport> {
+  return withCode(`Timing ${options?.model}`, () => timeModels(options));
 }

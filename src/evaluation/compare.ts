@@ -1,6 +1,7 @@
 /** Compares a converted model with its float original: accuracy, agreement, latency, memory. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { fromUser, withCode } from '../base/coded-errors';
 import { checkArgument, LowbitError } from '../base/errors';
 import { median } from '../base/median';
 import { listImages } from '../calibration/data/image-folder';
@@ -89,7 +90,7 @@ async function openItems(
   }
   checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
   const source = labelled ?? unlabelled(samples!);
-  return { items: source(inputs) };
+  return { items: fromUser(() => source(inputs), 'The data') };
 }
 
 interface Pair {
@@ -142,13 +143,7 @@ async function timeInterleaved(
   return { ...medians, speedup: medians.float / medians.lowbit, runs };
 }
 
-/**
- * Runs a float model and its converted form on the same data.
- *
- * @returns accuracy, agreement, signal-to-noise, latency (interleaved, in this process) and memory (in child processes)
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function compare(options: CompareOptions): Promise<CompareReport> {
+async function compareModels(options: CompareOptions): Promise<CompareReport> {
   const { limit, latencyRuns = 50, memory = true, signal } = options;
   checkArgument(limit === undefined || limit > 0, 'limit', 'a positive number', limit);
   const countable = Number.isInteger(latencyRuns) && latencyRuns > 0;
@@ -180,4 +175,14 @@ export async function compare(options: CompareOptions): Promise<CompareReport> {
     }),
     bytes: { float: await modelBytes(options.float), lowbit: await modelBytes(options.lowbit) },
   };
+}
+
+/**
+ * Runs a float model and its converted form on the same data.
+ *
+ * @returns accuracy, agreement, signal-to-noise, latency (interleaved, in this process) and memory (in child processes)
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function compare(options: CompareOptions): Promise<CompareReport> {
+  return withCode(`Comparing ${options?.lowbit}`, () => compareModels(options));
 }

@@ -1,4 +1,5 @@
 /** What a float model consists of, and how much of it can be quantized. */
+import { withCode } from '../base/coded-errors';
 import { countMacs } from '../graph/count-macs';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode } from '../graph/ir';
@@ -61,13 +62,7 @@ function summarize(graph: Graph): OpSummary[] {
   return [...byOp.values()].sort((a, b) => b.macs - a.macs || b.nodes - a.nodes);
 }
 
-/**
- * Reads a float model and reports what conversion would do, without data and without writing anything.
- *
- * @param location path or file URL of model.json
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'
- */
-export async function inspect(location: string): Promise<InspectReport> {
+async function inspectFloat(location: string): Promise<InspectReport> {
   const source = await readModel(location);
   const ops = summarize(source);
   const { graph } = optimize(source);
@@ -93,4 +88,14 @@ export async function inspect(location: string): Promise<InspectReport> {
       fileBytes: await modelBytes(location),
     },
   };
+}
+
+/**
+ * Reads a float model and reports what conversion would do, without data and without writing anything.
+ *
+ * @param location path or file URL of model.json
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'
+ */
+export async function inspect(location: string): Promise<InspectReport> {
+  return withCode(`Inspecting ${location}`, () => inspectFloat(location));
 }

@@ -1,5 +1,7 @@
 /** The report on a converted model: what it gains, what each layer costs, and where its numbers come from. */
+
 import { basename, dirname } from 'node:path';
+import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
 import { unlabelled } from '../calibration/data/labelled';
 import { calibrate } from '../calibration/runner';
@@ -149,12 +151,7 @@ function conversionOf({ config, warnings }: QuantizationReport): ReportConversio
   return { settings, warnings };
 }
 
-/**
- * Runs a float model and its converted form layer by layer.
- *
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function makeReport(options: ReportOptions): Promise<Report> {
+async function reportOn(options: ReportOptions): Promise<Report> {
   const { samples, comparison, conversion, layerSamples = 8, timedRuns = 10, signal } = options;
   const { sensitivitySamples = 2 } = options;
   const { graph: float } = optimize(await readModel(options.float));
@@ -210,4 +207,13 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
       .filter(({ precision }) => precision === 'float32')
       .map(({ name, op, reason = '' }) => ({ name, op, reason })),
   };
+}
+
+/**
+ * Runs a float model and its converted form layer by layer.
+ *
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function makeReport(options: ReportOptions): Promise<Report> {
+  return withCode(`Reporting on ${options?.lowbit}`, () => reportOn(options));
 }

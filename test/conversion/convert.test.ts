@@ -353,3 +353,26 @@ test('the source model is untouched and still reads', async () => {
   expect(files(dirname(input))).toEqual(before);
   expect((await readModel(input)).nodes.size).toBeGreaterThan(0);
 });
+
+describe('errors', () => {
+  const cause = new TypeError("Cannot read properties of undefined (reading 'length')");
+  const fail = () => {
+    throw cause;
+  };
+
+  test('of ours that nobody foresaw have the code internal and their cause', async () => {
+    await expect(convert(options({ onProgress: fail }))).rejects.toMatchObject({
+      name: 'LowbitError',
+      code: 'internal',
+      cause,
+    });
+  });
+
+  test('of the user’s data are told apart from ours', async () => {
+    await expect(convert(options({ calibration: fail }))).rejects.toMatchObject({
+      code: 'invalid-argument',
+      message: expect.stringMatching(/^The calibration data failed to give a sample: TypeError/),
+      cause,
+    });
+  });
+});

@@ -1,11 +1,12 @@
 /** The one place that reads options: checks them all and resolves them, with the configuration, into settings. */
 import { dirname, resolve } from 'node:path';
+import { fromUser } from '../../base/coded-errors';
 import { checkArgument, LowbitError } from '../../base/errors';
 import { unlabelled } from '../../calibration/data/labelled';
 import { randomSamples } from '../../calibration/data/random';
 import { DEFAULT_METHOD } from '../../calibration/observers/methods';
 import { toPath } from '../../graph/read-graph-model';
-import type { SampleSource } from '../../graph/samples';
+import type { InputSpec, SampleSource } from '../../graph/samples';
 import { blockOf, DEFAULT_GROUP } from '../../quantization/layer-weights';
 import { type Config, checkConfig, type LayerConfig } from '../config/config';
 import { LayerRules } from '../config/layer-rules';
@@ -34,6 +35,14 @@ function layerRules({ skip = [], int16 = 0, dynamic = [] }: QuantizationOptions,
   const rulesWith = (more: readonly LayerConfig[]) =>
     new LayerRules({ ...config, layers: [...(config.layers ?? []), ...dynamicLayers, ...more, ...skipped] });
   return { rules: rulesWith(int16Layers), withoutInt16: rulesWith([]) };
+}
+
+/** Samples of the user's own, whose errors say whose they are. */
+function ownSource<Item>(
+  source: (inputs: readonly InputSpec[]) => AsyncIterable<Item>,
+  what: string,
+): (inputs: readonly InputSpec[]) => AsyncIterable<Item> {
+  return (inputs) => fromUser(() => source(inputs), what);
 }
 
 /** `tune` chooses only among settings that are left open. */
@@ -80,7 +89,13 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
   const { rules, withoutInt16 } = layerRules(options, config);
   const activations = options.activations ?? config.activations ?? 'int8';
   const random = activations === 'int8' ? randomSamples() : undefined;
-  const data = calibration === 'random' ? random : calibration;
+  const data =
+    typeof calibration === 'function'
+      ? ownSource(calibration, 'The calibration data')
+      : calibration === 'random'
+        ? random
+        : undefined;
+  const validation = options.validation && ownSource(options.validation, 'The validation data');
   const samples = options.samples ?? config.calibration?.samples;
   const { maxDrop, minSignalToNoise, int16, signal } = options;
   const settings: Settings = {
@@ -89,7 +104,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     randomData: calibration === 'random',
     samples: samples ?? DEFAULT_SAMPLES,
     samplesRequested: samples !== undefined,
-    validation: options.validation ?? (data && unlabelled(data)),
+    validation: validation ?? (data && unlabelled(data)),
     validationSamples: options.validationSamples ?? DEFAULT_SAMPLES,
     calibrationMethod: options.calibrationMethod ?? config.calibration?.method ?? DEFAULT_METHOD,
     percentile: options.percentile ?? config.calibration?.percentile ?? DEFAULT_PERCENTILE,
