@@ -15,7 +15,6 @@ import { decideConversion } from './convert';
 import type { DryRunOptions } from './options/options';
 import { settleDryRun } from './options/settle';
 import type { AccuracyReport, MacCounts, NodeRecord } from './report-types';
-import { patternWarnings } from './settings';
 import type { Int8Decision } from './stage-results';
 import { lower } from './stages/lower/lower';
 import { read } from './stages/read';
@@ -145,7 +144,7 @@ async function estimate(options: DryRunOptions): Promise<DryRunReport> {
   const { input, experts, settings } = settleDryRun(options);
   const source = await read(input, settings);
   const decision = (await decideConversion(source.graph, settings)) as Int8Decision;
-  const { graph: lowbit, macs, quantized, float } = lower(decision);
+  const { graph: lowbit, macs, quantized, float, warnings } = lower(decision);
   const { graph } = decision.model;
   const sample = await firstSample(settings.data!, graph);
   const latency = await timeGraphs({ float: source.graph, lowbit }, sample, settings.signal);
@@ -159,7 +158,7 @@ async function estimate(options: DryRunOptions): Promise<DryRunReport> {
     ...(layers && { layers }),
     activationPrecisions: Object.fromEntries(decision.precisions),
     ...(decision.accuracy && { accuracy: decision.accuracy }),
-    warnings: patternWarnings(settings, graph),
+    warnings,
   };
 }
 

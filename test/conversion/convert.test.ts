@@ -376,3 +376,8 @@ describe('errors', () => {
     });
   });
 });
+
+test('options for experts of a model without any give a warning', async () => {
+  const { warnings } = await convert(options({ experts: { budget: '25%' } }));
+  expect(warnings).toEqual([expect.stringMatching(/^The options for experts do nothing/)]);
+});

@@ -13,6 +13,7 @@ import { LayerRules } from '../config/layer-rules';
 import { progressReporter } from '../progress';
 import { type Destination, type ExpertPacking, type Settings, TUNABLE } from '../settings';
 import { checkConversion, checkExperts, checkQuantization } from './check-options';
+import { idleOptions } from './idle-options';
 import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOptions } from './options';
 
 const DEFAULT_SAMPLES = 128;
@@ -69,7 +70,7 @@ function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16,
       maxDrop: accuracyTarget?.maxDrop,
       minSignalToNoise: accuracyTarget?.minSignalToNoise,
       equalize: equalize || undefined,
-      'int16 or dynamic': costliestInt16 > 0 || rules.hasActivationRules || undefined,
+      'int16 or dynamic': costliestInt16 > 0 || rules.activationRules.length > 0 || undefined,
     }).find(([, value]) => value !== undefined) ?? [];
   if (name === undefined) return;
   throw new LowbitError(
@@ -125,18 +126,20 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     }),
     ...(options.tune && { tune: { open: openSettings(options, config), rules: withoutInt16 } }),
     rules,
+    idle: [],
     report: progressReporter(options.onProgress, signal),
     signal,
   };
   checkCalibration(calibration, settings);
   if (activations === 'float32') checkWeightOnly(settings);
-  return Object.freeze(settings);
+  return Object.freeze({ ...settings, idle: idleOptions(options, settings) });
 }
 
 function settleExperts(options: ExpertPackOptions = {}): ExpertPacking {
   checkExperts(options);
   const { formats = [{ format: 'int8' }], budget = 'auto' } = options;
-  return { formats, budget };
+  const requested = options.formats !== undefined || options.budget !== undefined;
+  return { formats, budget, requested };
 }
 
 /** The same for a model in files. */

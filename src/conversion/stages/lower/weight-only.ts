@@ -94,6 +94,6 @@ export function lowerWeightOnly(decision: WeightOnlyDecision): ConvertedModel {
     calibration: provenance,
     bitsPerWeight: averageBits(decision),
     config: effectiveConfig(decision),
-    warnings: patternWarnings(settings, model.graph),
+    warnings: [...settings.idle, ...patternWarnings(settings, model.graph)],
   };
 }

@@ -6,6 +6,8 @@ import type { Destination, Settings } from '../../settings';
 import type { ConvertedModel, SourceModel } from '../../stage-results';
 import { withPackedExperts } from './experts';
 
+const NO_EXPERTS = 'The options for experts do nothing: the model has no mixture of experts.';
+
 /** @throws LowbitError 'io' if the folder cannot be written; 'cancelled' on abort */
 export async function write(
   converted: ConvertedModel,
@@ -20,6 +22,7 @@ export async function write(
   return {
     output: resolve(folder),
     ...result,
+    ...(experts.requested && !packed && { warnings: [...result.warnings, NO_EXPERTS] }),
     bytes: { before: source.bytes, after },
     ...(packed && { experts: packed.report() }),
   };
