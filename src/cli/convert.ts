@@ -193,6 +193,21 @@ function tuningTable({ samples, trials }: Tuning): string {
   return table([`tried on ${samples} samples`, 'dB', 'kept'], rows);
 }
 
+const decibels = (value: number | undefined) =>
+  value === undefined ? '–' : Number.isFinite(value) ? value.toFixed(1) : 'no noise';
+
+/** How near each output is to the float model's, and each part of one that joins several tensors. */
+function fidelityTable({ fidelity }: ConvertReport): string[] {
+  if (!fidelity) return [];
+  const { samples, heldBack, outputs } = fidelity;
+  const rows = outputs.flatMap(({ name, signalToNoise, varyingSignalToNoise, constant, parts = [] }) => [
+    [name, decibels(signalToNoise), constant ? 'does not depend on it' : decibels(varyingSignalToNoise)],
+    ...parts.map((part) => [`  ${part.name}`, decibels(part.signalToNoise), '']),
+  ]);
+  const origin = heldBack ? 'held back from calibration' : 'of the calibration data';
+  return [table([`outputs on ${samples} samples ${origin}`, 'dB', 'dB of what depends on the input'], rows)];
+}
+
 /** Layers by format, and those that stay in INT8 against the configuration. */
 function weightsTable({ quantized }: ConvertReport): string[] {
   const layers = quantized.filter(({ weights }) => weights !== undefined);
@@ -253,6 +268,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
   const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
   return [
     summary,
+    ...fidelityTable(report),
     ...allocationTable(report),
     ...weightsTable(report),
     ...(report.tuning ? [tuningTable(report.tuning)] : []),

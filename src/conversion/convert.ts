@@ -1,4 +1,4 @@
-/** Conversion of a float TF.js model into a quantized one: read -> optimize -> observe -> decide -> lower -> write. */
+/** Conversion of a float TF.js model into a quantized one: read -> optimize -> observe -> decide -> lower -> check -> write. */
 import { withCode } from '../base/coded-errors';
 import type { Graph } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
@@ -8,6 +8,7 @@ import { settle, settleConversion } from './options/settle';
 import type { ConvertReport } from './report-types';
 import type { Settings } from './settings';
 import type { ConvertedModel, Decision, ObservedModel } from './stage-results';
+import { check } from './stages/check';
 import { decide } from './stages/decide/decide';
 import { lower } from './stages/lower/lower';
 import { observe } from './stages/observe';
@@ -46,7 +47,7 @@ async function convertFiles(options: ConvertOptions): Promise<ConvertReport> {
   await checkOutputFolder(destination.folder, destination.overwrite);
   const source = await read(input, settings);
   const decision = await decideConversion(source.graph, settings);
-  const converted = lower(decision);
+  const converted = await check(lower(decision), source.graph, decision);
   return write(converted, source, destination, settings);
 }
 

@@ -11,6 +11,7 @@ import { decideConversion } from './convert';
 import type { QuantizationOptions } from './options/options';
 import { settle } from './options/settle';
 import type { QuantizationReport } from './report-types';
+import { check } from './stages/check';
 import { lower } from './stages/lower/lower';
 import { readArtifacts } from './stages/read';
 
@@ -182,7 +183,8 @@ export async function quantizeModel<M extends FloatModel>(
   return withCode('Quantizing the model', async () => {
     const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
     const source = await readArtifacts(await artifactsOf(model), settings);
-    const { graph, ...report } = lower(await decideConversion(source, settings));
+    const decision = await decideConversion(source, settings);
+    const { graph, ...report } = await check(lower(decision), source, decision);
     return QuantizedModel.load<M>(graph, report);
   });
 }

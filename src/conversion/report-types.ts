@@ -1,5 +1,6 @@
 /** The report of a conversion. */
 import type { CalibrationProvenance } from '../calibration/runner';
+import type { Fidelity } from '../evaluation/fidelity';
 import type { LayerSensitivity } from '../evaluation/sensitivity';
 import type { AccuracyFigures } from '../evaluation/validation';
 import type { Change } from '../passes/pass';
@@ -121,6 +122,8 @@ export interface QuantizationReport extends NodeRecords {
   readonly calibration: CalibrationProvenance;
   /** With `tune`: what was tried. */
   readonly tuning?: Tuning;
+  /** How near the outputs are to the float model's, on a few samples; absent without data. */
+  readonly fidelity?: Fidelity;
   /** With an accuracy target: how it was met. */
   readonly accuracy?: AccuracyReport;
   /** Stored bits of a weight on average over all quantized layers, scales counted. */

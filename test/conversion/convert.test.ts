@@ -25,6 +25,10 @@ function options(more: Partial<ConvertOptions> = {}): ConvertOptions {
 const files = (path: string) =>
   Object.fromEntries(readdirSync(path).map((f) => [f, readFileSync(join(path, f))]));
 
+/** The tiny model's outputs hardly depend on its input, which is a warning of its own. */
+const withoutFidelity = (warnings: readonly string[]) =>
+  warnings.filter((warning) => !warning.includes('hides the noise'));
+
 test('converts and tells what it did', async () => {
   const stages: ConvertProgress['stage'][] = [];
   const report = await convert(options({ onProgress: ({ stage }) => stages.push(stage) }));
@@ -41,8 +45,8 @@ test('converts and tells what it did', async () => {
   expect(report.macs.percent).toBe(100);
   expect(report.macs.total).toBe((await inspect(input)).totals.macs);
   expect(report.calibration).toMatchObject({ method: 'mse', samples: 8 });
-  expect(report.warnings).toEqual([]);
-  expect([...new Set(stages)]).toEqual(['read', 'optimize', 'calibrate', 'quantize', 'write']);
+  expect(withoutFidelity(report.warnings)).toEqual([]);
+  expect([...new Set(stages)]).toEqual(['read', 'optimize', 'calibrate', 'quantize', 'check', 'write']);
   const written = Object.values(files(report.output)).reduce((sum, f) => sum + f.length, 0);
   expect(report.bytes.after).toBe(written);
 });
@@ -142,7 +146,7 @@ describe('a configuration', () => {
 
   test('warns of patterns that match nothing, and refuses what is wrong', async () => {
     const { warnings } = await convert(options({ skip: ['head/*', 'nope'] }));
-    expect(warnings).toEqual([
+    expect(withoutFidelity(warnings)).toEqual([
       expect.stringMatching(/'head\/\*' matches no node .*'head\/\*\*' also matches what lies deeper/),
       expect.stringMatching(/'nope' matches no node of the optimized graph\.$/),
     ]);
@@ -164,7 +168,9 @@ test('refuses to convert its own output, and to write over its input', async () 
 
 test('warns when there are fewer samples than requested', async () => {
   const report = await convert(options({ samples: 100 }));
-  expect(report.warnings).toEqual([expect.stringContaining('8 samples, fewer than the 100')]);
+  expect(withoutFidelity(report.warnings)).toEqual([
+    expect.stringContaining('8 samples, fewer than the 100'),
+  ]);
 });
 
 test('tells in the artefact what it was calibrated on', async () => {
@@ -379,5 +385,5 @@ describe('errors', () => {
 
 test('options for experts of a model without any give a warning', async () => {
   const { warnings } = await convert(options({ experts: { budget: '25%' } }));
-  expect(warnings).toEqual([expect.stringMatching(/^The options for experts do nothing/)]);
+  expect(withoutFidelity(warnings)).toEqual([expect.stringMatching(/^The options for experts do nothing/)]);
 });

@@ -97,7 +97,7 @@ test('where modules are not those of Node.js, the default build says that it has
   const folder = project();
   const { exports } = JSON.parse(readFileSync(join(published, 'package.json'), 'utf8'));
   const target = (entry: string) =>
-    JSON.stringify(join(folder, 'node_modules', 'tfjs-lowbit', exports[entry].default.default));
+    JSON.stringify(join(folder, 'node_modules', 'tfjs-lowbit', exports[entry].default));
   writeFileSync(
     join(folder, 'main.js'),
     `const { engineInfo, ...others } = require(${target('.')});
