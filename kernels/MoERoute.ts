@@ -3,7 +3,7 @@ import { LowbitError } from '../src/base/errors';
 import { Router, type RouterOptions } from '../src/moe/router';
 import { checkInput, fill, type KernelCall, type LowbitKernel } from './kernel';
 
-/** As `RouterOptions`; the score range is kept as long as the object of attributes. */
+/** As `RouterOptions`. The running score range belongs to the attributes object and lives as long as it. */
 export type MoERouteAttrs = RouterOptions;
 
 function checkShape(name: string, tensor: TensorInfo, expected: readonly number[]): void {
@@ -28,7 +28,7 @@ function optionalInput(
   return tensor;
 }
 
-/** Checked once: a model gives the same attributes with every token. */
+/** By attributes object, which is the same in every call of a model: checked once. */
 const routers = new WeakMap<MoERouteAttrs, Router>();
 
 function routerOf(options: MoERouteAttrs): Router {

@@ -1,4 +1,4 @@
-/** Kernels that move int8 codes (int32) without looking at their scale. */
+/** Kernels that move int8 codes (int32), whatever their scale. */
 import { checkArgument } from '../src/base/errors';
 import { OpKind, PadMode } from '../src/program/program';
 import { checkInput, type LowbitKernel } from './kernel';

@@ -24,6 +24,10 @@ import {
 import { type QuantizedDepthwiseAttrs, quantizedDepthwiseKernel } from './QuantizedDepthwise';
 import { type QuantizedGatherAttrs, quantizedGatherKernel } from './QuantizedGather';
 import {
+  type QuantizedLayerNormalizationAttrs,
+  quantizedLayerNormalizationKernel,
+} from './QuantizedLayerNormalization';
+import {
   type QuantizedPadAttrs,
   type QuantizedSliceAttrs,
   type QuantizedSpaceDepthAttrs,
@@ -276,6 +280,16 @@ export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.T
 /** Softmax along the last axis of codes or float32; codes or float32. */
 export function quantizedSoftmax(x: tf.Tensor, attrs: QuantizedSoftmaxAttrs): tf.Tensor {
   return run(quantizedSoftmaxKernel.name, { x }, attrs);
+}
+
+/** Layer normalization along the last axis of codes or float32; codes or float32. */
+export function quantizedLayerNormalization(
+  x: tf.Tensor,
+  gamma: tf.Tensor1D,
+  beta: tf.Tensor1D,
+  attrs: QuantizedLayerNormalizationAttrs,
+): tf.Tensor {
+  return run(quantizedLayerNormalizationKernel.name, { x, gamma, beta }, attrs);
 }
 
 /** The numbers of a matrix of 2, 3 or 4 bits: `codes` and `scales` (float16 bits) as `packBytes` makes them. */

@@ -26,6 +26,7 @@ import { quantizedConv2DKernel } from './QuantizedConv2D';
 import { quantizedConv2DTransposeKernel } from './QuantizedConv2DTranspose';
 import { quantizedDepthwiseKernel } from './QuantizedDepthwise';
 import { quantizedGatherKernel } from './QuantizedGather';
+import { quantizedLayerNormalizationKernel } from './QuantizedLayerNormalization';
 import {
   quantizedDepthToSpaceKernel,
   quantizedPadKernel,
@@ -62,6 +63,7 @@ export const KERNELS: readonly LowbitKernel[] = [
   quantizedLookupKernel,
   quantizedPreluKernel,
   quantizedSoftmaxKernel,
+  quantizedLayerNormalizationKernel,
   quantizedResizeBilinearKernel,
   quantizedResizeNearestNeighborKernel,
   quantizedPadKernel,

@@ -114,13 +114,26 @@ const NATIVE = [
   { room: 'native/include', holds: 'the C ABI', knows: '' },
   { room: 'native/base', holds: 'shapes, errors, threads, packed bytes, exp', knows: 'include' },
   {
-    room: 'native/isa',
-    holds: 'inner loops, a folder for each instruction set; `scalar` defines',
+    room: 'native/program',
+    holds: 'what a program can hold, generated from the op schema; tensors; the reader of an op',
     knows: 'base',
   },
-  { room: 'native/ops', holds: 'what an op does, one family a file', knows: 'include base isa' },
-  { room: 'native/moe', holds: 'expert routing and the computation of an expert', knows: 'base isa ops' },
-  { room: 'native/plan', holds: 'validation, shapes, arena, threads, profile', knows: 'base isa ops' },
+  {
+    room: 'native/isa',
+    holds: 'inner loops, a folder for each instruction set; `scalar` defines',
+    knows: 'base program',
+  },
+  { room: 'native/ops', holds: 'what an op does, one family a file', knows: 'include base program isa' },
+  {
+    room: 'native/moe',
+    holds: 'expert routing and the computation of an expert',
+    knows: 'include base program isa ops',
+  },
+  {
+    room: 'native/plan',
+    holds: 'decoding and validation, shapes, arena, threads, profile',
+    knows: 'base program isa ops',
+  },
   {
     room: 'native',
     direct: true,

@@ -17,6 +17,7 @@ export type { QuantizedConv2DAttrs } from '../kernels/QuantizedConv2D';
 export type { QuantizedConv2DTransposeAttrs } from '../kernels/QuantizedConv2DTranspose';
 export type { QuantizedDepthwiseAttrs } from '../kernels/QuantizedDepthwise';
 export type { QuantizedGatherAttrs } from '../kernels/QuantizedGather';
+export type { QuantizedLayerNormalizationAttrs } from '../kernels/QuantizedLayerNormalization';
 export type {
   QuantizedPadAttrs,
   QuantizedSliceAttrs,

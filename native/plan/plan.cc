@@ -14,10 +14,14 @@ constexpr size_t kMaxArenaBytes = size_t{16} << 30;
 constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
-  if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
-  if (tensor.type == TensorType::kInt16) return int16TensorBytes(shape);
-  if (tensor.type == TensorType::kDynamicInt8) return dynamicTensorBytes(shape, tensor.granularity);
-  return static_cast<size_t>(shape.elements()) * 4;
+  switch (tensor.type) {
+    case TensorType::kInt8: return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
+    case TensorType::kInt16: return int16TensorBytes(shape);
+    case TensorType::kDynamicInt8: return dynamicTensorBytes(shape, tensor.granularity);
+    case TensorType::kFloat32:
+    case TensorType::kInt32: return static_cast<size_t>(shape.elements()) * 4;
+  }
+  return 0;
 }
 
 void checkDeclared(const Tensor& tensor, const Shape& shape, const std::string& what) {
@@ -157,7 +161,9 @@ void Plan::planMemory(const Program& program) {
     for (int id : program.steps[action.epilogue].inputs) blocks[id].last = a;
     const int id = action.output;
     blocks[id] = Block{0, alignUp(tensorBytes(program.tensors[id], shapes_[id]) + kGuard), a, a};
-    if (!outside[id]) inside.push_back(&blocks[id]);
+    if (outside[id]) continue;
+    inside.push_back(&blocks[id]);
+    tensorBytes_ += blocks[id].bytes;
   }
   const size_t total = planArena(inside);
   if (total > kMaxArenaBytes || scratchPerThread_ > kMaxScratchBytes) {

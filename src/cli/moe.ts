@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { ONLINE_POLICIES } from '../moe/cache/eviction-policy';
 import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
-import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
+import { EXPERT_ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
 import type { WeightsName } from '../quantization/layer-weights';
 import {
@@ -167,7 +167,9 @@ function packCommand(): Command {
     .requiredOption('--down <name>', 'weights of the last linear layer')
     .option('--down-bias <name>', 'its bias')
     .addOption(
-      new Option('--activation <name>', 'between the linear layers').choices(ACTIVATIONS).default('relu'),
+      new Option('--activation <name>', 'between the linear layers')
+        .choices(EXPERT_ACTIVATIONS)
+        .default('relu'),
     )
     .option('--formats <names>', 'precisions; the first is the default at run time', expertFormats, [
       'int8',

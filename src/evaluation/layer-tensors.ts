@@ -64,7 +64,7 @@ function codesOf({ type, scale, zeroPoint }: Tap): Codes | undefined {
 /** The last result of each name: what comes before are steps on the way to it. Reshapes change nothing. */
 function lastOfName(taps: readonly Tap[]): Tap[] {
   const computing = taps.filter(({ kind }) => kind !== OpKind.Reshape);
-  return [...new Map(computing.map((tap) => [`${tap.name}:${tap.result}`, tap])).values()];
+  return [...new Map(computing.map((tap) => [tap.name, tap])).values()];
 }
 
 function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly LayerRecord[]): LayerTensor[] {
@@ -77,7 +77,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
     if (!record) return [];
     return {
       record,
-      float: output(record.output ?? record.name, tap.result),
+      float: output(record.output ?? record.name),
       converted: output(node.name, tap.output),
       codes: codesOf(tap),
       region: node.name,

@@ -1,6 +1,6 @@
 /**
- * Opens the experts of converted models, as model.json describes them. Importing this file lets the `file://` handler do
- * so.
+ * Opens the experts of converted models, as model.json describes them. Importing this file lets the `file://` handler
+ * do so.
  */
 import { join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
@@ -43,7 +43,7 @@ function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMeta
  *
  * @param folder of the model
  * @param owned closed with the model
- * @returns the mixture, and what the `store` of the model's nodes has to be for as long as the mixture lives
+ * @returns the mixture, and the `store` attribute of the model's nodes, valid for as long as the mixture lives
  * @throws LowbitError as `fileSource` and `moe`
  */
 async function openModelExperts(
@@ -89,7 +89,7 @@ async function withExperts(
 
 provideExpertLoader(withExperts);
 
-/** The same for a graph in memory; `close` once it has run for the last time. */
+/** The same for a graph in memory; call `close` after its last run. */
 export async function graphWithExperts(
   graph: Graph,
   folder: string,
@@ -103,7 +103,7 @@ export async function graphWithExperts(
   return { graph: { ...graph, nodes: new Map(nodes) }, close: () => mixture.close() };
 }
 
-/** The open experts of a model that was loaded from its files: its metrics, the memory reserved. */
+/** The open experts of a model that was loaded from its files, with their metrics and reserved memory. */
 export function expertsOf(model: GraphModel): MixtureOfExperts | undefined {
   return (model as unknown as { artifacts?: WithExperts }).artifacts?.experts;
 }

@@ -1,7 +1,7 @@
 /**
  * The open experts of loaded models: a node refers to its mixture by the number `store`.
  *
- * What opens them reads files, so it comes with `tfjs-lowbit/moe`; this file is part of every build.
+ * Code that opens them reads files, so it is part of `tfjs-lowbit/moe` only; this file is part of every build.
  */
 import type { io } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
@@ -52,7 +52,7 @@ export function mixtureOf(store: unknown): MixtureOfExperts {
 }
 
 /** To be called when the weights of a node were disposed of with its model. */
-export function modelGone(store: unknown): void {
+export function closeWithModel(store: unknown): void {
   const entry = open.get(store as number);
   if (!entry?.owned) return;
   open.delete(store as number);
@@ -70,16 +70,17 @@ type ExpertLoader = (
 
 let loader: ExpertLoader | undefined;
 
-/** Sets what opens the experts of a model that is loaded. */
+/** Sets the function that opens the experts of loaded models. */
 export function provideExpertLoader(load: ExpertLoader): void {
   loader = load;
 }
 
 /**
- * Artefacts whose experts are open; the same artefacts where there are none.
+ * Opens the experts of artefacts; returns the same artefacts if there are none.
  *
  * @param folder of the model
- * @throws LowbitError 'engine-unavailable' if there are some and nothing that opens them was imported; or as the loader
+ * @throws LowbitError 'engine-unavailable' if there are experts and `tfjs-lowbit/moe` was not imported; or as the
+ *   loader
  */
 export async function loadExperts(
   artifacts: io.ModelArtifacts,

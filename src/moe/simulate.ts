@@ -1,4 +1,4 @@
-/** Replays a routing trace through an expert cache: what is missed, and what preferring residents costs. */
+/** Replays a routing trace through an expert cache: counts misses, and the cost of preferring resident experts. */
 import { LowbitError } from '../base/errors';
 import { ExpertAffinity } from './affinity';
 import { Belady, makePolicy, ONLINE_POLICIES } from './cache/eviction-policy';
@@ -26,7 +26,7 @@ export interface Simulation {
   readonly hitRate: number;
   /** Share of picks that plain routing would not have made. */
   readonly changed: number;
-  /** Share of the softmax of the logits that the picks of plain routing have and these have not. */
+  /** Share of the softmax mass of plain routing's picks that these picks lose. */
   readonly massLost: number;
 }
 
@@ -41,8 +41,8 @@ function softmax(logits: Float32Array): Float64Array {
 /**
  * Replays a trace: for every token and layer the router chooses, then those experts are used, one by one.
  *
- * @throws LowbitError 'invalid-argument' if the slots do not hold the experts of one layer and token, or for a bonus with
- *   Belady's policy
+ * @throws LowbitError 'invalid-argument' if the slots do not hold the experts of one layer and token, or for a bonus
+ *   with Belady's policy
  */
 export function simulate(trace: RoutingTrace, options: SimulationOptions): Simulation {
   const { tokens, layers, experts, topK, logits } = trace;

@@ -1,9 +1,9 @@
 /**
- * Passes the weights of programs from a file to the engine without TF.js, which would keep a copy of its own for as long
- * as the model lives, beside the one that the engine makes.
+ * Passes the weights of programs from a file to the engine without TF.js, which would keep a copy of its own for as
+ * long as the model lives, beside the one that the engine makes.
  *
- * TF.js gets a token of a few words instead. The weights are dropped once they are compiled, and read again from the file
- * if they are needed once more.
+ * TF.js gets a token of a few words instead. The weights are dropped once they are compiled, and read again from the
+ * file if they are needed once more.
  */
 import { LowbitError } from '../base/errors';
 
@@ -12,7 +12,7 @@ const MAGIC = 0x5748424c;
 
 const TOKEN_WORDS = 4;
 
-/** Tells the tokens of this thread from those of another. */
+/** Distinguishes the tokens of this thread from those of another. */
 const OWNER = Math.floor(Math.random() * 2 ** 31);
 
 interface Held {

@@ -94,6 +94,12 @@ test('the layers are part of the native time, and that of the prediction', () =>
   expect(profile.milliseconds).toBeGreaterThanOrEqual(profile.nativeMilliseconds);
 });
 
+test('tells the memory of the programs, and what the arena would be without reuse', () => {
+  const { weights, arena, withoutReuse } = profile.memory;
+  expect(weights).toBeGreaterThan(0);
+  expect(withoutReuse).toBeGreaterThan(arena);
+});
+
 test('the engine measures the limits of the machine', () => {
   const measured = currentEngine().measureLimits();
   // Slower than any machine that this runs on, faster than any: a unit mixed up would be noticed.

@@ -1,3 +1,4 @@
+// @needs engine
 /** A backend whose tensors can only be read asynchronously, as WebGPU's: models run by `executeAsync`. */
 import { join } from 'node:path';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';

@@ -290,6 +290,27 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     expect(await stepsApart(real(ours, 1 / 256, -128), expected, 1 / 256)).toBeLessThanOrEqual(0.501);
   });
 
+  test('layer normalization, of codes and of floats', async () => {
+    const x = codes([2, 3, 40], 13);
+    const floats = real(x, 0.02, 5);
+    const [gamma, beta] = [tf.linspace(-1, 2, 40), tf.linspace(0.5, -0.5, 40)];
+    const { mean, variance } = tf.moments(floats, -1, true);
+    const normalized = tf.div(tf.sub(floats, mean), tf.sqrt(tf.add(variance, 1e-3)));
+    const expected = tf.add(tf.mul(normalized, gamma), beta);
+    const attrs = { epsilon: 1e-3 };
+    const ours = lowbit.quantizedLayerNormalization(x, gamma, beta, { ...attrs, ...input });
+    expect(await stepsApart(ours, expected, 1)).toBeLessThan(1e-5);
+    const ofFloats = lowbit.quantizedLayerNormalization(floats, gamma, beta, attrs);
+    expect(await stepsApart(ofFloats, expected, 1)).toBeLessThan(1e-5);
+    const outputAttrs = { outputScale: 0.04, outputZeroPoint: 3 };
+    const asCodes = lowbit.quantizedLayerNormalization(x, gamma, beta, {
+      ...attrs,
+      ...input,
+      ...outputAttrs,
+    });
+    expect(await stepsApart(real(asCodes, 0.04, 3), expected, 0.04)).toBeLessThanOrEqual(0.501);
+  });
+
   test('an average pool and a table with a float32 output', async () => {
     const x = codes([2, 6, 5, 20], 12);
     const mean = lowbit.quantizedAvgPool(x, {

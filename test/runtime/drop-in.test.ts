@@ -93,7 +93,7 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
     expect(program.memoryBytes.weights).toBeGreaterThan(0);
     expect(program.memoryBytes.arena).toBeGreaterThan(0);
     model.dispose();
-    expect(program.memoryBytes).toEqual({ weights: 0, arena: 0 });
+    expect(program.memoryBytes).toEqual({ weights: 0, arena: 0, withoutReuse: 0 });
     expect(() => program.outputShapes([[1, 8, 8, 3]])).toThrow(/disposed of/);
   });
 

@@ -1,112 +1,16 @@
-#include "program.h"
+#include "decode.h"
 
 #include <cmath>
 #include <cstring>
-#include <iterator>
 
-#include "../ops/ops.h"
+#include "../base/ceil-div.h"
+#include "../ops/factories.h"
 
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMagic = 0x5150424c;  // 'LBPQ'
-constexpr int32_t kVersion = 4;
 constexpr int32_t kHeaderWords = 8;
 constexpr int32_t kMaxNameBytes = 1024;
-
-enum Kind : int32_t {
-  kQuantize = 1,
-  kDequantize,
-  kCast,
-  kConv2D,
-  kDepthwise,
-  kLinear,
-  kMaxPool,
-  kAvgPool,
-  kAdd,
-  kMul,
-  kConcat,
-  kReshape,
-  kLookup,
-  kSoftmax,
-  kSub,
-  kMaximum,
-  kMinimum,
-  kPrelu,
-  kPad,
-  kSlice,
-  kTranspose,
-  kSpaceToDepth,
-  kDepthToSpace,
-  kResizeNearest,
-  kResizeBilinear,
-  kTransposedConv2D,
-  kBatchMatMul,
-  kConstant,
-  kRotate,
-  kLinearFloat,
-  kGather,
-  kQuantizeInt16 = 40,
-  kFloatAffine,
-  kFloatFunction,
-  kFloatGate,
-  kQuantizeDynamic,
-  kQuantizeGrid,
-};
-
-struct KindRow {
-  const char* name;  // for messages
-  size_t minInputs = 1;
-  size_t maxInputs = 1;
-};
-
-constexpr size_t kAnyNumber = SIZE_MAX;
-
-// By kind, from 1.
-constexpr KindRow kKinds[] = {
-    {"Quantize"},
-    {"Dequantize"},
-    {"Cast"},
-    {"QuantizedConv2D"},
-    {"QuantizedDepthwise"},
-    {"QuantizedLinear"},
-    {"QuantizedMaxPool"},
-    {"QuantizedAvgPool"},
-    {"QuantizedAdd", 2, 2},
-    {"QuantizedMul", 2, 2},
-    {"QuantizedConcat", 1, kAnyNumber},
-    {"Reshape"},
-    {"Lookup"},
-    {"QuantizedSoftmax"},
-    {"QuantizedSub", 2, 2},
-    {"QuantizedMaximum", 2, 2},
-    {"QuantizedMinimum", 2, 2},
-    {"QuantizedPrelu"},
-    {"QuantizedPad"},
-    {"QuantizedSlice"},
-    {"QuantizedTranspose"},
-    {"QuantizedSpaceToDepth"},
-    {"QuantizedDepthToSpace"},
-    {"QuantizedResizeNearestNeighbor"},
-    {"QuantizedResizeBilinear"},
-    {"QuantizedConv2DTranspose"},
-    {"QuantizedBatchMatMul", 2, 2},
-    {"Constant", 0, 0},
-    {"Rotate"},
-    {"LinearFloat"},
-    {"Gather"},
-};
-
-// By kind, from 40: what layers on real values need.
-constexpr KindRow kInt16Kinds[] = {{"QuantizeInt16"}, {"FloatAffine"},     {"FloatFunction"},
-                                   {"FloatGate"},     {"QuantizeDynamic"}, {"QuantizeGrid"}};
-constexpr int32_t kFirstWideKind = 40;
-
-const KindRow* kindRow(int32_t kind) {
-  if (kind >= 1 && static_cast<size_t>(kind) <= std::size(kKinds)) return &kKinds[kind - 1];
-  const bool wide = kind >= kFirstWideKind && static_cast<size_t>(kind - kFirstWideKind) < std::size(kInt16Kinds);
-  return wide ? &kInt16Kinds[kind - kFirstWideKind] : nullptr;
-}
 
 // A cursor over the words of the whole program.
 class Words {
@@ -146,10 +50,32 @@ class Words {
   size_t next_ = 0;
 };
 
-Tensor decodeTensor(Words& words, size_t index) {
+// The zero point of a tensor and, of dynamic int8 codes, the granularity.
+void decodeQuantization(Words& words, int32_t version, size_t index, Tensor* tensor) {
+  const bool dynamic = tensor->type == TensorType::kDynamicInt8;
+  int32_t zeroPoint = words.take("tensors");
+  if (zeroPoint < -128 || zeroPoint > 127) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has zero point %d, expected -128 to 127.", index, zeroPoint);
+  }
+  int32_t granularity = 0;
+  if (version >= kGranularityVersion) {
+    granularity = words.take("tensors");
+  } else if (dynamic) {
+    granularity = zeroPoint;
+    zeroPoint = 0;
+  }
+  const int32_t last = dynamic ? kGranularityCount - 1 : 0;
+  if (granularity < 0 || granularity > last) {
+    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has granularity %d, expected 0 to %d.", index, granularity, last);
+  }
+  tensor->zeroPoint = zeroPoint + 128;
+  tensor->granularity = static_cast<Granularity>(granularity);
+}
+
+Tensor decodeTensor(Words& words, int32_t version, size_t index) {
   Tensor tensor;
   const int32_t type = words.take("tensors");
-  if (type < 0 || type > 4) {
+  if (type < 0 || type >= kTensorTypeCount) {
     fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has type %d, which this version does not know.", index, type);
   }
   tensor.type = static_cast<TensorType>(type);
@@ -163,17 +89,7 @@ Tensor decodeTensor(Words& words, size_t index) {
     fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has scale %g, expected a positive number.", index,
          static_cast<double>(tensor.scale));
   }
-  const int32_t zeroPoint = words.take("tensors");
-  if (zeroPoint < -128 || zeroPoint > 127) {
-    fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has zero point %d, expected -128 to 127.", index, zeroPoint);
-  }
-  tensor.zeroPoint = zeroPoint + 128;
-  if (tensor.type == TensorType::kDynamicInt8) {
-    if (zeroPoint < 0 || zeroPoint > 2) {
-      fail(LOWBIT_INVALID_PROGRAM, "Tensor %zu has granularity %d, expected 0 to 2.", index, zeroPoint);
-    }
-    tensor.granularity = static_cast<Granularity>(zeroPoint);
-  }
+  decodeQuantization(words, version, index, &tensor);
   int64_t known = 1;
   for (int i = 0; i < tensor.declared.rank; ++i) {
     const int32_t dim = words.take("tensors");
@@ -196,7 +112,7 @@ std::string decodeName(Words& words) {
   if (bytes < 0 || bytes > kMaxNameBytes) {
     fail(LOWBIT_INVALID_PROGRAM, "An op name has %d bytes, expected at most %d.", bytes, kMaxNameBytes);
   }
-  const int32_t* start = words.take((static_cast<size_t>(bytes) + 3) / 4, "op names");
+  const int32_t* start = words.take(static_cast<size_t>(ceilDiv(bytes, 4)), "op names");
   return std::string(reinterpret_cast<const char*>(start), static_cast<size_t>(bytes));
 }
 
@@ -212,66 +128,35 @@ std::vector<int> decodeIds(Words& words, size_t tensors, const char* what) {
   return ids;
 }
 
-std::unique_ptr<Operator> makeOperator(int32_t kind, OpReader& reader, const Kernels& kernels,
-                                       const std::vector<Tensor>& inputs, const Tensor& output) {
-  const KindRow& row = *kindRow(kind);
-  if (inputs.size() < row.minInputs || inputs.size() > row.maxInputs) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %s%zu.", reader.label().c_str(), inputs.size(),
+void checkInputs(const OpRow& row, const std::string& label, size_t inputs) {
+  if (inputs < row.minInputs || inputs > row.maxInputs) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: has %zu inputs, expected %s%zu.", label.c_str(), inputs,
          row.maxInputs == kAnyNumber ? "at least " : "", row.minInputs);
-  }
-  switch (kind) {
-    case kQuantize: return makeQuantize(reader, inputs[0], output);
-    case kDequantize: return makeDequantize(reader, inputs[0], output);
-    case kCast: return makeCast(reader, inputs[0], output);
-    case kConv2D: return makeConv2D(reader, kernels, inputs[0], output);
-    case kDepthwise: return makeDepthwise(reader, kernels, inputs[0], output);
-    case kLinear: return makeLinear(reader, kernels, inputs[0], output);
-    case kMaxPool: return makeMaxPool(reader, inputs[0], output);
-    case kAvgPool: return makeAvgPool(reader, inputs[0], output);
-    case kAdd: return makeAdd(reader, inputs[0], inputs[1], output);
-    case kMul: return makeMul(reader, inputs[0], inputs[1], output);
-    case kConcat: return makeConcat(reader, inputs, output);
-    case kReshape: return makeReshape(reader, inputs[0], output);
-    case kLookup: return makeLookup(reader, inputs[0], output);
-    case kSoftmax: return makeSoftmax(reader, inputs[0], output);
-    case kSub: return makeSub(reader, inputs[0], inputs[1], output);
-    case kMaximum: return makeMaximum(reader, inputs[0], inputs[1], output);
-    case kMinimum: return makeMinimum(reader, inputs[0], inputs[1], output);
-    case kPrelu: return makePrelu(reader, inputs[0], output);
-    case kPad: return makePad(reader, inputs[0], output);
-    case kSlice: return makeSlice(reader, inputs[0], output);
-    case kTranspose: return makeTranspose(reader, inputs[0], output);
-    case kSpaceToDepth: return makeSpaceToDepth(reader, inputs[0], output);
-    case kDepthToSpace: return makeDepthToSpace(reader, inputs[0], output);
-    case kResizeNearest: return makeResizeNearest(reader, inputs[0], output);
-    case kResizeBilinear: return makeResizeBilinear(reader, inputs[0], output);
-    case kTransposedConv2D: return makeTransposedConv2D(reader, kernels, inputs[0], output);
-    case kBatchMatMul: return makeBatchMatMul(reader, inputs[0], inputs[1], output);
-    case kConstant: return makeConstant(reader, output);
-    case kRotate: return makeRotate(reader, inputs[0], output);
-    case kLinearFloat: return makeLinearFloat(reader, inputs[0], output);
-    case kQuantizeInt16: return makeQuantizeInt16(reader, inputs[0], output);
-    case kFloatAffine: return makeFloatAffine(reader, inputs[0], output);
-    case kFloatFunction: return makeFloatFunction(reader, inputs[0], output);
-    case kFloatGate: return makeFloatGate(reader, inputs[0], output);
-    case kQuantizeDynamic: return makeQuantizeDynamic(reader, inputs[0], output);
-    case kQuantizeGrid: return makeQuantizeGrid(reader, inputs[0], output);
-    default: return makeGather(reader, inputs[0], output);
   }
 }
 
-Step decodeStep(Words& words, const Program& program, WeightBlob weights, const Kernels& kernels,
-                std::vector<bool>& written) {
+const OpRow& decodeKind(Words& words, int32_t version) {
   const int32_t kind = words.take("ops");
-  const int32_t recordWords = words.take("ops");
-  if (!kindRow(kind)) {
+  const OpRow* row = findOp(kind);
+  if (!row) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has an op of kind %d, which this version does not know.", kind);
   }
+  if (row->since > version) {
+    fail(LOWBIT_INVALID_PROGRAM, "The program has format version %d and a %s, which came with version %d.", version,
+         row->name, row->since);
+  }
+  return *row;
+}
+
+Step decodeStep(Words& words, int32_t version, const Program& program, WeightBlob weights, const Kernels& kernels,
+                std::vector<bool>& written) {
+  const OpRow& row = decodeKind(words, version);
+  const int32_t recordWords = words.take("ops");
   if (recordWords < 2) fail(LOWBIT_INVALID_PROGRAM, "An op record has %d words.", recordWords);
   const size_t bodyWords = static_cast<size_t>(recordWords) - 2;
   Words body(words.take(bodyWords, "ops"), bodyWords);
 
-  const std::string label = std::string(kindRow(kind)->name) + " '" + decodeName(body) + "'";
+  const std::string label = std::string(row.name) + " '" + decodeName(body) + "'";
   Step step;
   step.inputs = decodeIds(body, program.tensors.size(), "op inputs");
   const std::vector<int> outputs = decodeIds(body, program.tensors.size(), "op outputs");
@@ -292,8 +177,9 @@ Step decodeStep(Words& words, const Program& program, WeightBlob weights, const 
   written[step.output] = true;
 
   const size_t parameterWords = body.left();
-  OpReader reader(label, body.take(parameterWords, "parameters"), parameterWords, weights);
-  step.op = makeOperator(kind, reader, kernels, inputs, program.tensors[step.output]);
+  OpReader reader(label, body.take(parameterWords, "parameters"), parameterWords, weights, kernels);
+  checkInputs(row, label, inputs.size());
+  step.op = makeOperator(row.kind, reader, inputs, program.tensors[step.output]);
   reader.end();
   return step;
 }
@@ -302,13 +188,13 @@ Step decodeStep(Words& words, const Program& program, WeightBlob weights, const 
 
 Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weightData, size_t weightBytes,
                       const Kernels& kernels) {
-  if (wordCount < kHeaderWords || data[0] != kMagic) {
+  if (wordCount < kHeaderWords || data[0] != kProgramMagic) {
     fail(LOWBIT_INVALID_PROGRAM, "This is not a quantized program; convert the model again.");
   }
-  if (data[1] > kVersion) {
+  if (data[1] > kProgramVersion) {
     fail(LOWBIT_UNSUPPORTED_VERSION,
          "The program has format version %d, but this engine reads up to version %d; install a newer tfjs-lowbit.",
-         data[1], kVersion);
+         data[1], kProgramVersion);
   }
   if (data[1] < 1 || data[2] < kHeaderWords || static_cast<size_t>(data[2]) != wordCount) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words, but its header tells version %d and %d words.", wordCount,
@@ -329,7 +215,7 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
   Program program;
   const int32_t* inputs = words.take(inputCount, "inputs");
   const int32_t* outputs = words.take(outputCount, "outputs");
-  for (size_t i = 0; i < tensorCount; ++i) program.tensors.push_back(decodeTensor(words, i));
+  for (size_t i = 0; i < tensorCount; ++i) program.tensors.push_back(decodeTensor(words, data[1], i));
 
   std::vector<bool> written(tensorCount);
   auto checkBorder = [&](int32_t id, const char* what) {
@@ -339,7 +225,7 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
     const TensorType type = program.tensors[id].type;
     if (type != TensorType::kFloat32 && type != TensorType::kInt32) {
       fail(LOWBIT_INVALID_PROGRAM, "The %s tensor %d is %s; only float32 and int32 cross the border.", what, id,
-           typeName(type));
+           nameOf(type));
     }
   };
   for (size_t i = 0; i < inputCount; ++i) {
@@ -350,7 +236,7 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
   }
   std::vector<bool> isInput = written;
   for (size_t i = 0; i < stepCount; ++i) {
-    program.steps.push_back(decodeStep(words, program, WeightBlob{weightData, weightBytes}, kernels, written));
+    program.steps.push_back(decodeStep(words, data[1], program, WeightBlob{weightData, weightBytes}, kernels, written));
     program.packedBytes += program.steps.back().op->packedBytes();
   }
   if (words.left() != 0) {
