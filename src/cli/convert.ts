@@ -50,6 +50,7 @@ import {
   withImageOptions,
 } from './command';
 import { printDryRun } from './dry-run';
+import { floatTable, sizeAfter, workShare } from './figures';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
 
@@ -250,14 +251,19 @@ function print(report: ConvertReport & ReportCliOptions): string {
   const summary = table(
     ['', ''],
     [
-      ['nodes in INT8', `${quantized.length}, in ${report.regions} region(s)`],
-      ['nodes left float', float.length],
-      ['multiply-accumulates in INT8', percent(macs.percent)],
+      [
+        report.config.activations === 'float32' ? 'nodes with quantized weights' : 'nodes in INT8',
+        `${quantized.length}, in ${report.regions} region(s)`,
+      ],
+      ['nodes left float', `${float.length}; ${macs.floatProducts.length} of ${macs.products} products`],
+      ...(report.config.activations === 'float32'
+        ? []
+        : [['multiply-accumulates in INT8', workShare(macs.percent, macs)]]),
       ...(macs.int16 > 0
         ? [['multiply-accumulates in int16', percent(macs.integerPercent - macs.percent)]]
         : []),
       ['size before', megabytes(bytes.before)],
-      ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
+      ['size after', sizeAfter(bytes)],
       ['bits a weight', report.bitsPerWeight.toFixed(2)],
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
       ...expertRows(report),
@@ -265,7 +271,6 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ...(report.report === undefined ? [] : [['report', report.report]]),
     ],
   );
-  const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
   return [
     summary,
     ...fidelityTable(report),
@@ -273,7 +278,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
     ...weightsTable(report),
     ...(report.tuning ? [tuningTable(report.tuning)] : []),
     ...(report.accuracy ? [accuracyTable(report.accuracy)] : []),
-    ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
+    ...floatTable('left float', macs, float),
     ...report.warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
 }

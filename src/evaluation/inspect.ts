@@ -7,6 +7,7 @@ import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
 import { planQuantization } from '../passes/quantize/plan/plan';
+import { countProducts, type ProductCounts } from './products';
 
 export interface OpSummary {
   op: string;
@@ -23,7 +24,7 @@ export interface InspectReport {
   outputs: { name: string; dtype: string; shape?: readonly number[] }[];
   ops: OpSummary[];
   /** After the passes that fold and fuse, which is what is quantized. */
-  quantizable: { nodes: number; macsPercent: number; bytesPercent: number };
+  quantizable: { nodes: number; macsPercent: number; bytesPercent: number } & ProductCounts;
   /** Nodes that would stay float, and why. */
   float: { name: string; op: string; reason: string }[];
   totals: { nodes: number; macs: number; weightBytes: number; fileBytes: number };
@@ -79,6 +80,7 @@ async function inspectFloat(location: string): Promise<InspectReport> {
       nodes: chosen.length,
       macsPercent: share(macs(chosen), macs(graph.nodes.values())),
       bytesPercent: share(chosenBytes, bytesOf(graph.constants.values())),
+      ...countProducts(graph, plan.shapes, plan.float),
     },
     float: [...plan.float].map(([name, reason]) => ({ name, op: graph.nodes.get(name)?.op ?? '', reason })),
     totals: {

@@ -387,3 +387,20 @@ test('options for experts of a model without any give a warning', async () => {
   const { warnings } = await convert(options({ experts: { budget: '25%' } }));
   expect(withoutFidelity(warnings)).toEqual([expect.stringMatching(/^The options for experts do nothing/)]);
 });
+
+test('weights of layers with dynamic or int16 activations count in the bits of a weight', async () => {
+  const bitsOf = async (more: Partial<ConvertOptions>) =>
+    (await convert(options({ overwrite: true, ...more }))).bitsPerWeight;
+  const int8 = await bitsOf({});
+  // 8 bits, and bias and multiplier of each of the 6 + 6 + 4 channels, over 162 + 54 + 24 weights.
+  expect(int8).toBeCloseTo(8 + (32 * 16) / 240, 6);
+  expect(await bitsOf({ dynamic: ['**'] })).toBeCloseTo(int8, 6);
+  expect(await bitsOf({ int16: ['**'] })).toBeCloseTo(int8 + 8, 6);
+});
+
+test('a model that grows gives a warning with what takes the room', async () => {
+  const { bytes, warnings } = await convert(options({ skip: ['conv', 'depthwise'] }));
+  const grown = warnings.filter((warning) => warning.includes('the graph and its metadata'));
+  expect(grown).toHaveLength(bytes.after > bytes.before ? 1 : 0);
+  expect(bytes.after).toBeGreaterThan(bytes.before);
+});
