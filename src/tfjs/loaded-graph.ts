@@ -20,16 +20,22 @@ export function toOutputs(graph: Graph, tensors: readonly tf.Tensor[]): Output[]
   });
 }
 
+async function loadRunner(graph: Graph): Promise<GraphRunner> {
+  const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(withExplicitPadding(graph))));
+  return new GraphRunner(
+    model,
+    [...graph.nodes.values()].map(({ op }) => op),
+  );
+}
+
 export class LoadedGraph {
   private constructor(
-    private readonly runner: GraphRunner,
+    private runner: GraphRunner,
     private readonly graph: Graph,
   ) {}
 
   static async load(graph: Graph): Promise<LoadedGraph> {
-    const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(withExplicitPadding(graph))));
-    const ops = [...graph.nodes.values()].map(({ op }) => op);
-    return new LoadedGraph(new GraphRunner(model, ops), graph);
+    return new LoadedGraph(await loadRunner(graph), graph);
   }
 
   /** Copies a sample into tensors of the current backend, by `node:index`. */
@@ -89,6 +95,9 @@ export class LoadedGraph {
     } catch (error) {
       if (error instanceof LowbitError) throw error;
       if (!(await fallBackToCpu())) throw await this.explained(error, feeds);
+      // A run that breaks off leaves lists and tensors of the model half disposed.
+      this.runner.dispose();
+      this.runner = await loadRunner(this.graph);
     }
     try {
       return await this.runner.run(feeds, names);
