@@ -41,7 +41,7 @@ export interface CompareOptions {
   limit?: number;
   /** Timed predictions of each model. Default 50. */
   latencyRuns?: number;
-  /** Whether to measure memory, in two child processes. Default true. */
+  /** Whether to measure memory, in child processes. Default true. */
   memory?: boolean;
   onProgress?(done: number, total: number | undefined): void;
   signal?: AbortSignal;
@@ -149,7 +149,7 @@ async function compareModels(options: CompareOptions): Promise<CompareReport> {
   const countable = Number.isInteger(latencyRuns) && latencyRuns > 0;
   checkArgument(countable, 'latencyRuns', 'a positive integer', latencyRuns);
   const backend = await importBackend();
-  const report = await withBackend(backend, async () => {
+  const { first, figures } = await withBackend(backend, async () => {
     const float = await ModelSession.load(options.float);
     const lowbit = await ModelSession.load(options.lowbit);
     try {
@@ -157,21 +157,22 @@ async function compareModels(options: CompareOptions): Promise<CompareReport> {
       const latency = await timeInterleaved({ float, lowbit }, first, latencyRuns, signal);
       const { isa, threads } = engineInfo();
       return {
-        ...tally.report(),
-        latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+        first,
+        figures: {
+          ...tally.report(),
+          latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+        },
       };
     } finally {
       float.dispose();
       lowbit.dispose();
     }
   });
+  const memoryOf = (location: string) => measureMemory(toPath(location), backend, { sample: first, signal });
   return {
-    ...report,
+    ...figures,
     ...(memory && {
-      memory: {
-        float: await measureMemory(toPath(options.float), backend, signal),
-        lowbit: await measureMemory(toPath(options.lowbit), backend, signal),
-      },
+      memory: { float: await memoryOf(options.float), lowbit: await memoryOf(options.lowbit) },
     }),
     bytes: { float: await modelBytes(options.float), lowbit: await modelBytes(options.lowbit) },
   };

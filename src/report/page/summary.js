@@ -29,6 +29,15 @@ function accuracyCard() {
   return card('Signal-to-noise', showDecibels(worst.signalToNoise), `worst output, ${samples} samples`);
 }
 
+/** Growth that is smaller than what the measurement can tell is a dash. */
+function memoryCard({ float, lowbit }) {
+  const measured = ({ resident, uncertainty = 0 }) => resident >= 2 * uncertainty;
+  const shown = (use) => (measured(use) ? bytes(use.resident) : '–');
+  const both = measured(float) && measured(lowbit);
+  const ratio = both ? `${times(float.resident / lowbit.resident)} less` : '–';
+  return card('Memory', ratio, `${shown(float)} → ${shown(lowbit)}`);
+}
+
 export function cards() {
   const { bytes: size, latency, memory } = report.comparison;
   const made = [
@@ -49,11 +58,7 @@ export function cards() {
       `of ${count(report.macs.total)} multiply-accumulates${report.macs.incomplete > 0 ? ', as far as known' : ''}`,
     ),
   ];
-  if (memory) {
-    const ratio = memory.float.resident / memory.lowbit.resident;
-    const detail = `${bytes(memory.float.resident)} → ${bytes(memory.lowbit.resident)}`;
-    made.push(card('Memory', `${times(ratio)} less`, detail));
-  }
+  if (memory) made.push(memoryCard(memory));
   return element('div', { class: 'cards', id: 'headline' }, ...made);
 }
 
