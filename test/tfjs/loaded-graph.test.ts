@@ -3,12 +3,14 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { calibrate } from '../../src/calibration/runner';
 import { attr } from '../../src/graph/attrs';
-import type { Graph } from '../../src/graph/ir';
+import type { DenseTensor, Graph } from '../../src/graph/ir';
+import { readModel } from '../../src/graph/read-model';
 import { importBackend, withBackend } from '../../src/tfjs/backends';
 import { LoadedGraph } from '../../src/tfjs/loaded-graph';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { forEachCase, randomOf } from '../support/random';
+import { describeWithShared, shared } from '../support/shared';
 
 const random = randomOf('loaded graph', 0);
 
@@ -141,5 +143,21 @@ test('what no backend can run is an error with the node', async () => {
   await expect(both(graph)).rejects.toMatchObject({
     code: 'internal',
     message: expect.stringMatching(/NoSuchOp 'wrong'/),
+  });
+});
+
+describeWithShared('a model of strings with a loop of functions', () => {
+  test('tells programming languages, without a word of TF.js about what it keeps', async () => {
+    const graph = await readModel(shared('models/guesslang/model.json'));
+    const warn = jest.spyOn(console, 'warn');
+    const loaded = await LoadedGraph.load(graph);
+    const text = { dtype: 'string', shape: [1], values: ['def f(x):\n    return [y for y in x if y]\n'] };
+    const [scores, ...others] = await loaded.predict({ inputs: text as unknown as DenseTensor });
+    loaded.dispose();
+    expect(others).toEqual([]);
+    expect(scores.shape).toEqual([1, 54]);
+    expect(scores.values.reduce((sum, v) => sum + v, 0)).toBeCloseTo(1, 4);
+    expect(warn.mock.calls.filter(([message]) => /intermediate/.test(String(message)))).toEqual([]);
+    expect(tf.env().getBool('KEEP_INTERMEDIATE_TENSORS')).toBe(false);
   });
 });
