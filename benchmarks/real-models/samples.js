@@ -60,4 +60,4 @@ function recording(file, { window, hop, from, to }) {
   };
 }
 
-module.exports = { shared, pictures, cifar10, recording };
+module.exports = { SHARED, shared, pictures, cifar10, recording };

@@ -49,9 +49,9 @@ async function main() {
     calibration: () => pictures(128, CALIBRATION_SEED),
     overwrite: true,
   });
+  const left = report.float.map(({ op, reason }) => `${op} (${reason})`).join(', ');
   console.log(
-    `${report.quantized.length} nodes became ${report.regions} native program; left float: ` +
-      `${report.float.map(({ op, reason }) => `${op} (${reason})`).join(', ')}.`,
+    `${report.quantized.length} nodes became ${report.regions} native program; left float: ${left || 'nothing'}.`,
   );
 
   console.log(`Running float and INT8 on ${TEST_COUNT} other pictures...`);
@@ -67,6 +67,9 @@ async function main() {
 
   const { bytes, memory, latency } = compared;
   const megabytes = (value) => `${(value / 1e6).toFixed(2)} MB`;
+  // What is smaller than what the measurement can tell is a dash.
+  const measured = (use) => use.resident >= 2 * use.uncertainty;
+  const resident = (use) => (measured(use) ? megabytes(use.resident) : '–');
   const ratio = (a, b) => `${(a / b).toFixed(1)}x`;
   const table = new Table({ head: ['', 'float32', 'INT8', ''], style: { head: [], border: [] } });
   table.push(
@@ -74,19 +77,25 @@ async function main() {
       'size on disk',
       megabytes(bytes.float),
       megabytes(bytes.lowbit),
-      `${ratio(bytes.float, bytes.lowbit)} smaller`,
+      bytes.float >= bytes.lowbit
+        ? `${ratio(bytes.float, bytes.lowbit)} smaller`
+        : `${ratio(bytes.lowbit, bytes.float)} larger`,
     ],
     [
       'memory (resident growth)',
-      megabytes(memory.float.resident),
-      megabytes(memory.lowbit.resident),
-      `${ratio(memory.float.resident, memory.lowbit.resident)} less`,
+      resident(memory.float),
+      resident(memory.lowbit),
+      measured(memory.float) && measured(memory.lowbit)
+        ? `${ratio(memory.float.resident, memory.lowbit.resident)} less`
+        : '–',
     ],
     [
       'time per picture (1 thread)',
       `${latency.float.toFixed(2)} ms`,
       `${latency.lowbit.toFixed(2)} ms`,
-      `${latency.speedup.toFixed(1)}x faster`,
+      latency.speedup >= 1
+        ? `${ratio(latency.float, latency.lowbit)} faster`
+        : `${ratio(latency.lowbit, latency.float)} slower`,
     ],
     [
       'accuracy',

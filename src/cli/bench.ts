@@ -1,13 +1,19 @@
 import { Command } from 'commander';
+import { openSamples } from '../calibration/data/open-samples';
 import { type BenchOptions, type BenchReport, bench } from '../evaluation/bench';
 import {
   type CommonOptions,
+  collect,
+  DATA_HELP,
+  type ImageCliOptions,
+  imageOptions,
   milliseconds,
   positiveInteger,
   positiveIntegers,
   runCommand,
   table,
   withCommonOptions,
+  withImageOptions,
 } from './command';
 import { profileText } from './profile-table';
 
@@ -38,16 +44,22 @@ export function benchCommand(): Command {
     .option('--threads <numbers>', 'numbers of threads to measure, separated by commas', positiveIntegers)
     .option('--runs <number>', 'measured predictions', positiveInteger, 100)
     .option('--batch <number>', 'batch size, where the model leaves it open', positiveInteger, 1)
+    .option(
+      '--data <data>',
+      `data whose first sample is timed (default: made-up values): ${DATA_HELP}`,
+      collect,
+    )
     .option('--profile', 'compare every layer with the limits of the machine, most time lost first');
   return withCommonOptions(
-    command,
+    withImageOptions(command),
     'tfjs-lowbit bench --model int8/model.json --float float/model.json --threads 1,2',
-  ).action((options: BenchOptions & CommonOptions) =>
+  ).action((options: BenchOptions & CommonOptions & ImageCliOptions & { data?: string[] }) =>
     runCommand(
       options,
-      ({ progress, signal }) =>
+      async ({ progress, signal }) =>
         bench({
           ...options,
+          samples: options.data && (await openSamples(options.data, imageOptions(options))),
           signal,
           onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
         }),

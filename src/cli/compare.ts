@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { imageFolder } from '../calibration/data/image-folder';
 import { openSamples } from '../calibration/data/open-samples';
 import { type CompareReport, compare } from '../evaluation/compare';
+import { isMeasurable, type MemoryUse } from '../evaluation/memory';
 import { type SampleSource, withoutLabels } from '../graph/samples';
 import type { ReportLayer } from '../report/report';
 import {
@@ -62,6 +63,10 @@ async function compareLayers(options: Options, comparison: CompareReport, contex
   return { ...(options.layers && { layers: report.layers }), ...(await saveReport(report, options)) };
 }
 
+/** A dash for what is too small to measure. */
+const resident = (use: MemoryUse) => (isMeasurable(use) ? megabytes(use.resident) : '–');
+const peak = (use: MemoryUse) => (use.peak >= 2 * use.uncertainty ? megabytes(use.peak) : '–');
+
 function print(report: Result): string {
   const { top1, agreement, latency, memory, bytes } = report;
   const rows: (string | number)[][] = [];
@@ -74,8 +79,8 @@ function print(report: Result): string {
   );
   if (memory) {
     rows.push(
-      ['memory, resident growth', megabytes(memory.float.resident), megabytes(memory.lowbit.resident)],
-      ['memory, peak growth', megabytes(memory.float.peak), megabytes(memory.lowbit.peak)],
+      ['memory, resident growth', resident(memory.float), resident(memory.lowbit)],
+      ['memory, peak growth', peak(memory.float), peak(memory.lowbit)],
     );
   }
   return [

@@ -50,6 +50,7 @@ import {
   withImageOptions,
 } from './command';
 import { printDryRun } from './dry-run';
+import { floatTable, sizeAfter, workShare } from './figures';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
 
@@ -193,6 +194,21 @@ function tuningTable({ samples, trials }: Tuning): string {
   return table([`tried on ${samples} samples`, 'dB', 'kept'], rows);
 }
 
+const decibels = (value: number | undefined) =>
+  value === undefined ? '–' : Number.isFinite(value) ? value.toFixed(1) : 'no noise';
+
+/** How near each output is to the float model's, and each part of one that joins several tensors. */
+function fidelityTable({ fidelity }: ConvertReport): string[] {
+  if (!fidelity) return [];
+  const { samples, heldBack, outputs } = fidelity;
+  const rows = outputs.flatMap(({ name, signalToNoise, varyingSignalToNoise, constant, parts = [] }) => [
+    [name, decibels(signalToNoise), constant ? 'does not depend on it' : decibels(varyingSignalToNoise)],
+    ...parts.map((part) => [`  ${part.name}`, decibels(part.signalToNoise), '']),
+  ]);
+  const origin = heldBack ? 'held back from calibration' : 'of the calibration data';
+  return [table([`outputs on ${samples} samples ${origin}`, 'dB', 'dB of what depends on the input'], rows)];
+}
+
 /** Layers by format, and those that stay in INT8 against the configuration. */
 function weightsTable({ quantized }: ConvertReport): string[] {
   const layers = quantized.filter(({ weights }) => weights !== undefined);
@@ -235,14 +251,19 @@ function print(report: ConvertReport & ReportCliOptions): string {
   const summary = table(
     ['', ''],
     [
-      ['nodes in INT8', `${quantized.length}, in ${report.regions} region(s)`],
-      ['nodes left float', float.length],
-      ['multiply-accumulates in INT8', percent(macs.percent)],
+      [
+        report.config.activations === 'float32' ? 'nodes with quantized weights' : 'nodes in INT8',
+        `${quantized.length}, in ${report.regions} region(s)`,
+      ],
+      ['nodes left float', `${float.length}; ${macs.floatProducts.length} of ${macs.products} products`],
+      ...(report.config.activations === 'float32'
+        ? []
+        : [['multiply-accumulates in INT8', workShare(macs.percent, macs)]]),
       ...(macs.int16 > 0
         ? [['multiply-accumulates in int16', percent(macs.integerPercent - macs.percent)]]
         : []),
       ['size before', megabytes(bytes.before)],
-      ['size after', `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`],
+      ['size after', sizeAfter(bytes)],
       ['bits a weight', report.bitsPerWeight.toFixed(2)],
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
       ...expertRows(report),
@@ -250,14 +271,14 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ...(report.report === undefined ? [] : [['report', report.report]]),
     ],
   );
-  const reasons = float.map(({ name, op, reason }) => [name, op, reason ?? '']);
   return [
     summary,
+    ...fidelityTable(report),
     ...allocationTable(report),
     ...weightsTable(report),
     ...(report.tuning ? [tuningTable(report.tuning)] : []),
     ...(report.accuracy ? [accuracyTable(report.accuracy)] : []),
-    ...(reasons.length > 0 ? [table(['left float', 'op', 'why'], reasons)] : []),
+    ...floatTable('left float', macs, float),
     ...report.warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
 }

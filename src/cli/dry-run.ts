@@ -1,6 +1,7 @@
 import type { DryRunReport } from '../conversion/dry-run';
 import { accuracyTable } from './accuracy-table';
 import { megabytes, milliseconds, percent, table } from './command';
+import { floatTable, sizeAfter, speedRatio, workShare } from './figures';
 
 /** Layers that are shown; `--json` has all. */
 const SHOWN = 20;
@@ -22,19 +23,15 @@ export function printDryRun({
     ['would be', 'float', 'INT8'],
     [
       ['nodes', float.length, quantized],
-      ['multiply-accumulates', percent(100 - macs.integerPercent), percent(macs.percent)],
+      ['multiply-accumulates', percent(100 - macs.integerPercent), workShare(macs.percent, macs)],
       ...(macs.int16 > 0
         ? [['multiply-accumulates in int16', '', percent(macs.integerPercent - macs.percent)]]
         : []),
-      [
-        'size',
-        megabytes(bytes.before),
-        `${megabytes(bytes.after)} (${(bytes.before / bytes.after).toFixed(2)}x smaller)`,
-      ],
+      ['size', megabytes(bytes.before), sizeAfter(bytes)],
       [
         'time of a prediction',
         milliseconds(latency.float),
-        `${milliseconds(latency.lowbit)} (${latency.speedup.toFixed(2)}x faster)`,
+        `${milliseconds(latency.lowbit)} (${speedRatio(latency.speedup)})`,
       ],
     ],
   );
@@ -67,14 +64,7 @@ export function printDryRun({
           ),
         ]
       : []),
-    ...(float.length > 0
-      ? [
-          table(
-            ['would stay float', 'op', 'why'],
-            float.map(({ name, op, reason }) => [name, op, reason ?? '']),
-          ),
-        ]
-      : []),
+    ...floatTable('would stay float', macs, float),
     ...warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
 }

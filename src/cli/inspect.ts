@@ -4,6 +4,7 @@ import { LowbitError } from '../base/errors';
 import { type InspectReport, inspect } from '../evaluation/inspect';
 import { type ConvertedReport, inspectConverted } from '../evaluation/inspect-converted';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
+import { floatTable, workShare } from './figures';
 
 function tensor({ name, dtype, shape }: InspectReport['inputs'][number]): string {
   return `${name} ${dtype} [${shape?.map((dim) => (dim < 0 ? '?' : dim)).join(', ') ?? 'unknown'}]`;
@@ -88,15 +89,8 @@ function printFloat({ inputs, outputs, ops, quantizable, float, totals }: Inspec
         ['total', totals.nodes, millions(totals.macs), megabytes(totals.weightBytes)],
       ],
     ),
-    `INT8 takes ${percent(quantizable.macsPercent)} of the multiply-accumulates and ${percent(quantizable.bytesPercent)} of the weight bytes (${quantizable.nodes} nodes after folding).`,
-    ...(float.length > 0
-      ? [
-          table(
-            ['stays float', 'op', 'why'],
-            float.map(({ name, op, reason }) => [name, op, reason]),
-          ),
-        ]
-      : []),
+    `INT8 takes ${workShare(quantizable.macsPercent, quantizable)} of the multiply-accumulates and ${percent(quantizable.bytesPercent)} of the weight bytes (${quantizable.nodes} nodes after folding).`,
+    ...floatTable('stays float', quantizable, float),
   ].join('\n');
 }
 

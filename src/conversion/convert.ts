@@ -1,4 +1,5 @@
-/** Conversion of a float TF.js model into a quantized one: read -> optimize -> observe -> decide -> lower -> write. */
+/** Conversion of a float TF.js model into a quantized one: read -> optimize -> observe -> decide -> lower -> check -> write. */
+import { withCode } from '../base/coded-errors';
 import type { Graph } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
 import { checkOutputFolder } from '../graph/write-graph-model';
@@ -7,6 +8,7 @@ import { settle, settleConversion } from './options/settle';
 import type { ConvertReport } from './report-types';
 import type { Settings } from './settings';
 import type { ConvertedModel, Decision, ObservedModel } from './stage-results';
+import { check } from './stages/check';
 import { decide } from './stages/decide/decide';
 import { lower } from './stages/lower/lower';
 import { observe } from './stages/observe';
@@ -40,14 +42,23 @@ export async function convertGraph(
   return lower(decision);
 }
 
+async function convertFiles(options: ConvertOptions): Promise<ConvertReport> {
+  const { input, destination, settings } = settleConversion(options);
+  await checkOutputFolder(destination.folder, destination.overwrite);
+  const source = await read(input, settings);
+  const decision = await decideConversion(source.graph, settings);
+  const converted = await check(lower(decision), source.graph, decision);
+  return write(converted, source, destination, settings);
+}
+
 /**
  * Converts a float model, graph model or layers model, to INT8.
  *
  * @returns what was quantized, what stays float and why, and the sizes
  * @throws LowbitError 'invalid-argument' for a wrong option; 'io', 'invalid-model', 'invalid-weights' or
  *   'already-converted' for the input model; 'invalid-shape' or 'invalid-range' for calibration data that does not fit;
- *   'accuracy' for an accuracy target that cannot be met; 'cancelled' on abort. The output folder is complete or
- *   untouched.
+ *   'accuracy' for an accuracy target that cannot be met; 'cancelled' on abort; 'internal' for what else fails. The
+ *   output folder is complete or untouched.
  *
  * @example
  * const report = await convert({
@@ -57,10 +68,5 @@ export async function convertGraph(
  * });
  */
 export async function convert(options: ConvertOptions): Promise<ConvertReport> {
-  const { input, destination, settings } = settleConversion(options);
-  await checkOutputFolder(destination.folder, destination.overwrite);
-  const source = await read(input, settings);
-  const decision = await decideConversion(source.graph, settings);
-  const converted = lower(decision);
-  return write(converted, source, destination, settings);
+  return withCode(`Converting ${options?.input}`, () => convertFiles(options));
 }

@@ -1,6 +1,7 @@
 /** An estimate of what a conversion would give, without writing a model. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
 import { median } from '../base/median';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
@@ -14,7 +15,6 @@ import { decideConversion } from './convert';
 import type { DryRunOptions } from './options/options';
 import { settleDryRun } from './options/settle';
 import type { AccuracyReport, MacCounts, NodeRecord } from './report-types';
-import { patternWarnings } from './settings';
 import type { Int8Decision } from './stage-results';
 import { lower } from './stages/lower/lower';
 import { read } from './stages/read';
@@ -140,17 +140,11 @@ async function measureLayers(decision: Int8Decision): Promise<DryRunLayer[]> {
   return withPrediction(layers);
 }
 
-/**
- * Estimates the result of `convert`: the size of the model, its speed, and what each layer costs when it alone is in
- * INT8. Nothing is written.
- *
- * @throws LowbitError as `convert`
- */
-export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+async function estimate(options: DryRunOptions): Promise<DryRunReport> {
   const { input, experts, settings } = settleDryRun(options);
   const source = await read(input, settings);
   const decision = (await decideConversion(source.graph, settings)) as Int8Decision;
-  const { graph: lowbit, macs, quantized, float } = lower(decision);
+  const { graph: lowbit, macs, quantized, float, warnings } = lower(decision);
   const { graph } = decision.model;
   const sample = await firstSample(settings.data!, graph);
   const latency = await timeGraphs({ float: source.graph, lowbit }, sample, settings.signal);
@@ -164,6 +158,16 @@ export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
     ...(layers && { layers }),
     activationPrecisions: Object.fromEntries(decision.precisions),
     ...(decision.accuracy && { accuracy: decision.accuracy }),
-    warnings: patternWarnings(settings, graph),
+    warnings,
   };
+}
+
+/**
+ * Estimates the result of `convert`: the size of the model, its speed, and what each layer costs when it alone is in
+ * INT8. Nothing is written.
+ *
+ * @throws LowbitError as `convert`
+ */
+export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
+  return withCode(`Estimating ${options?.input}`, () => estimate(options));
 }

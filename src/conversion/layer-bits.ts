@@ -10,3 +10,8 @@ export function bitsOfLayer(
   const depth = weightsPerChannel(op);
   return format === 'int8' ? 8 + 32 / depth : bitsPerWeight({ format, rows: op.channels, depth, group });
 }
+
+/** The same of a layer with int16 activations, whose weights are int16 too. */
+export function bitsOfInt16Layer(op: Pick<LinearOp, 'filter' | 'channels'>): number {
+  return 16 + 32 / weightsPerChannel(op);
+}

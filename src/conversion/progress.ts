@@ -11,6 +11,7 @@ export type ConvertStage =
   | 'refine'
   | 'measure layers'
   | 'quantize'
+  | 'check'
   | 'pack experts'
   | 'write';
 

@@ -1,7 +1,8 @@
 /** Quantization of a model in memory, for programs that have one already. */
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { checkArgument } from '../base/errors';
+import { codedError, withCode } from '../base/coded-errors';
+import { checkArgument, LowbitError } from '../base/errors';
 import { byName, type ModelInput, type TensorData, tensorSamples } from '../calibration/data/tensors';
 import { refKey } from '../graph/edit';
 import type { DType, Graph, SignatureEntry } from '../graph/ir';
@@ -10,6 +11,7 @@ import { decideConversion } from './convert';
 import type { QuantizationOptions } from './options/options';
 import { settle } from './options/settle';
 import type { QuantizationReport } from './report-types';
+import { check } from './stages/check';
 import { lower } from './stages/lower/lower';
 import { readArtifacts } from './stages/read';
 
@@ -26,6 +28,17 @@ export interface ModelTensor {
   readonly dtype: DType;
   /** null: open; undefined: unknown rank. */
   readonly shape?: readonly (number | null)[];
+}
+
+/** What TF.js refuses of a caller, in its words. */
+const MISUSE = /executeAsync|not found in the graph|number of input tensors|shape of dict/;
+
+function predictionError(error: unknown): LowbitError {
+  if (error instanceof Error && !(error instanceof LowbitError) && MISUSE.test(error.message)) {
+    const advice = error.message.includes('executeAsync') ? ' Use predictAsync.' : '';
+    return new LowbitError('invalid-argument', `${error.message}${advice}`, { cause: error });
+  }
+  return codedError(error, 'Running the quantized model');
 }
 
 function describe({ name, dtype, shape }: SignatureEntry): ModelTensor {
@@ -65,7 +78,8 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
    *
    * @param inputs a tensor, one for each input in order, or by the inputs' names; they stay the caller's
    * @returns a tensor, one for each output in order, or by name: as the float model does
-   * @throws LowbitError 'invalid-argument' where tensors do not match the inputs
+   * @throws LowbitError 'invalid-argument' where tensors do not match the inputs, or the model has control flow;
+   *   'internal' for what else fails
    */
   predict(inputs: Parameters<M['predict']>[0] | tf.NamedTensorMap): ReturnType<M['predict']> {
     return this.named(this.execute(inputs));
@@ -76,7 +90,12 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
     inputs: Parameters<M['predict']>[0] | tf.NamedTensorMap,
   ): Promise<ReturnType<M['predict']>> {
     const outputs = this.graph.outputs.map(({ ref }) => refKey(ref));
-    return this.named(await this.model.executeAsync(this.feeds(inputs), outputs));
+    const feeds = this.feeds(inputs);
+    try {
+      return this.named(await this.model.executeAsync(feeds, outputs));
+    } catch (error) {
+      throw predictionError(error);
+    }
   }
 
   /**
@@ -92,7 +111,12 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
       const output = this.graph.outputs.find((entry) => entry.name === name);
       return output ? refKey(output.ref) : name;
     };
-    return this.model.execute(this.feeds(inputs), Array.isArray(outputs) ? outputs.map(node) : node(outputs));
+    const feeds = this.feeds(inputs);
+    try {
+      return this.model.execute(feeds, Array.isArray(outputs) ? outputs.map(node) : node(outputs));
+    } catch (error) {
+      throw predictionError(error);
+    }
   }
 
   dispose(): void {
@@ -156,8 +180,11 @@ export async function quantizeModel<M extends FloatModel>(
     'a tensor, or several in an array or a generator',
     data,
   );
-  const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
-  const source = await readArtifacts(await artifactsOf(model), settings);
-  const { graph, ...report } = lower(await decideConversion(source, settings));
-  return QuantizedModel.load<M>(graph, report);
+  return withCode('Quantizing the model', async () => {
+    const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
+    const source = await readArtifacts(await artifactsOf(model), settings);
+    const decision = await decideConversion(source, settings);
+    const { graph, ...report } = await check(lower(decision), source, decision);
+    return QuantizedModel.load<M>(graph, report);
+  });
 }

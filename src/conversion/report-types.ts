@@ -1,5 +1,7 @@
 /** The report of a conversion. */
 import type { CalibrationProvenance } from '../calibration/runner';
+import type { Fidelity } from '../evaluation/fidelity';
+import type { ProductCounts } from '../evaluation/products';
 import type { LayerSensitivity } from '../evaluation/sensitivity';
 import type { AccuracyFigures } from '../evaluation/validation';
 import type { Change } from '../passes/pass';
@@ -43,8 +45,8 @@ export interface NodeRecords {
   readonly float: readonly NodeRecord[];
 }
 
-/** Multiply-accumulates for one sample. */
-export interface MacCounts {
+/** Multiply-accumulates for one sample, of weights and of two activations. */
+export interface MacCounts extends ProductCounts {
   readonly total: number;
   readonly int8: number;
   readonly int16: number;
@@ -121,6 +123,8 @@ export interface QuantizationReport extends NodeRecords {
   readonly calibration: CalibrationProvenance;
   /** With `tune`: what was tried. */
   readonly tuning?: Tuning;
+  /** How near the outputs are to the float model's, on a few samples; absent without data. */
+  readonly fidelity?: Fidelity;
   /** With an accuracy target: how it was met. */
   readonly accuracy?: AccuracyReport;
   /** Stored bits of a weight on average over all quantized layers, scales counted. */

@@ -63,6 +63,8 @@ export interface Settings {
   readonly tune?: TuneSettings;
   /** Settings of single layers. */
   readonly rules: LayerRules;
+  /** What was set and does nothing beside the other settings, in sentences. */
+  readonly idle: readonly string[];
   readonly report: ReportProgress;
   readonly signal?: AbortSignal;
 }
@@ -72,6 +74,8 @@ export interface ExpertPacking {
   /** Precisions of each expert; the first is read by default. */
   readonly formats: readonly ExpertFormat[];
   readonly budget: string;
+  /** The options say how: a model without experts then gives a warning. */
+  readonly requested: boolean;
 }
 
 /** Where a converted model goes. */
@@ -88,7 +92,7 @@ export interface ConfiguredWeights extends LayerWeights {
 }
 
 /** Names of the nodes that compute, and of the model's inputs: what a pattern may match. */
-function namesIn(graph: Graph): string[] {
+export function namesIn(graph: Graph): string[] {
   return [...graph.nodes.values()].filter(({ op }) => op !== 'Const').map(({ name }) => name);
 }
 

@@ -1,5 +1,8 @@
-/** What the stages of a conversion hand to one another: read -> optimize -> observe -> decide -> lower -> write. */
+/**
+ * What the stages of a conversion hand to one another: read -> optimize -> observe -> decide -> lower -> check -> write.
+ */
 import type { CalibrationProvenance } from '../calibration/runner';
+import type { CheckSamples } from '../evaluation/held-back';
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph } from '../graph/ir';
 import type { Change } from '../passes/pass';
@@ -78,6 +81,7 @@ export interface ObservedInt8 {
   readonly model: Int8Model;
   readonly observations: Observations;
   readonly provenance: CalibrationProvenance;
+  readonly checkSamples: CheckSamples;
 }
 
 /** Observe, for float32 activations. */
@@ -87,6 +91,8 @@ export interface ObservedWeightOnly {
   /** Absent without data. */
   readonly observations?: Observations;
   readonly provenance: CalibrationProvenance;
+  /** Absent without data. */
+  readonly checkSamples?: CheckSamples;
 }
 
 export type ObservedModel = ObservedInt8 | ObservedWeightOnly;
@@ -103,6 +109,7 @@ export interface Int8Decision {
   /** With the means for which biases are corrected. */
   readonly observations: Observations;
   readonly provenance: CalibrationProvenance;
+  readonly checkSamples: CheckSamples;
   readonly weights: QuantizeOptions & Required<Pick<WeightOptions, 'lowBit'>>;
   /** The model's plan with the layers below in their precisions, or in float. */
   readonly plan: QuantizationPlan;
@@ -119,6 +126,7 @@ export interface WeightOnlyDecision {
   readonly settings: Settings;
   readonly model: WeightOnlyModel;
   readonly provenance: CalibrationProvenance;
+  readonly checkSamples?: CheckSamples;
   /** Low-bit weights, by node. */
   readonly lowBit: ReadonlyMap<string, EncodedLayer>;
 }

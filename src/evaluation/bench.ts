@@ -1,9 +1,11 @@
 /** Times a converted model, and a float one beside it, interleaved in one run. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
-import { checkArgument } from '../base/errors';
+import { fromUser, withCode } from '../base/coded-errors';
+import { checkArgument, LowbitError } from '../base/errors';
 import { median } from '../base/median';
-import { syntheticSample } from '../graph/samples';
+import type { Sample } from '../graph/ir';
+import { type SampleSource, syntheticSample } from '../graph/samples';
 import { ModelSession } from '../loading/session';
 import { currentEngine, engineInfo, getThreads, setThreads } from '../runtime/current-engine';
 import { onNativeRun } from '../runtime/run-timer';
@@ -19,8 +21,10 @@ export interface BenchOptions {
   threads?: readonly number[];
   /** Timed predictions. Default 100. */
   runs?: number;
-  /** Size of a dynamic batch dimension. Default 1. */
+  /** Size of a dynamic batch dimension of made-up data. Default 1. */
   batch?: number;
+  /** Data whose first sample is timed. Default: pseudo-random values, for a model whose inputs have a known size. */
+  samples?: SampleSource;
   /** Whether to profile every layer as well. Default false. */
   profile?: boolean;
   onProgress?(progress: { stage: 'warm up' | 'time'; done: number; total: number }): void;
@@ -52,13 +56,28 @@ export interface BenchReport {
   versions: { node: string; tfjs: string };
 }
 
-/** Untimed predictions first: V8 takes some hundred calls to compile what runs often, and a server's steady state counts. */
-const WARM_UP = { model: 1000, float: 20 };
+/**
+ * Untimed predictions first, of either model alike: V8 takes some hundred calls to compile what runs often, and a server's
+ * steady state counts.
+ */
+const WARM_UP = 1000;
 /** A slow model, whose JavaScript matters little, is warmed up no longer than this. */
 const WARM_UP_MILLISECONDS = 10_000;
 
 function timing(times: readonly number[]): Timing {
   return { median: median(times), min: Math.min(...times) };
+}
+
+/** The first of the user's samples, or made-up values. */
+async function sampleFor(model: ModelSession, { samples, batch = 1 }: BenchOptions): Promise<Sample> {
+  if (samples === undefined) return syntheticSample(model.inputs, batch);
+  for await (const sample of fromUser(() => samples(model.inputs), 'The data')) return sample;
+  throw new LowbitError('invalid-argument', 'There are no samples to time on.');
+}
+
+function batchOf({ inputs }: ModelSession, sample: Sample): number {
+  const batched = inputs.find(({ shape }) => shape?.[0] === -1);
+  return batched ? sample[batched.name].shape[0] : 1;
 }
 
 /** One prediction on tensors that are there already, and the part of it spent in native code. */
@@ -80,14 +99,13 @@ async function timeOnce(
 async function warmUp(
   session: ModelSession,
   feeds: tf.NamedTensorMap,
-  total: number,
   { onProgress, signal }: BenchOptions,
 ): Promise<void> {
   const start = performance.now();
-  for (let done = 0; done < total && performance.now() - start < WARM_UP_MILLISECONDS; done++) {
+  for (let done = 0; done < WARM_UP && performance.now() - start < WARM_UP_MILLISECONDS; done++) {
     await yieldToCancel(signal);
     await session.execute(feeds);
-    onProgress?.({ stage: 'warm up', done: done + 1, total });
+    onProgress?.({ stage: 'warm up', done: done + 1, total: WARM_UP });
   }
 }
 
@@ -126,11 +144,7 @@ async function profile(
   return profilePredictions(() => model.execute(feeds), { runs, batch, limits, signal });
 }
 
-/**
- * @returns medians, per number of threads, on pseudo-random input
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function bench(options: BenchOptions): Promise<BenchReport> {
+async function timeModels(options: BenchOptions): Promise<BenchReport> {
   const { runs = 100, batch = 1 } = options;
   checkArgument(Number.isInteger(runs) && runs > 0, 'runs', 'a positive integer', runs);
   checkArgument(Number.isInteger(batch) && batch > 0, 'batch', 'a positive integer', batch);
@@ -138,13 +152,14 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
   return withBackend(backend, async () => {
     const model = await ModelSession.load(options.model);
     const float = options.float === undefined ? undefined : await ModelSession.load(options.float);
-    const sample = syntheticSample(model.inputs, batch);
+    const sample = await sampleFor(model, options);
+    const samplesInBatch = options.samples ? batchOf(model, sample) : batch;
     const feeds = model.feed(sample);
     const userThreads = getThreads();
     const results: BenchReport['results'] = [];
     try {
-      await warmUp(model, feeds, WARM_UP.model, options);
-      if (float !== undefined) await warmUp(float, feeds, WARM_UP.float, options);
+      await warmUp(model, feeds, options);
+      if (float !== undefined) await warmUp(float, feeds, options);
       for (const threads of options.threads ?? [userThreads]) {
         setThreads(threads);
         const times = await timeInterleaved({ model, float }, feeds, runs, options);
@@ -156,7 +171,9 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
             float: timing(times.float),
             speedup: median(times.float) / median(times.model),
           }),
-          ...(options.profile && { profile: await profile(model, feeds, runs, options) }),
+          ...(options.profile && {
+            profile: await profile(model, feeds, runs, { ...options, batch: samplesInBatch }),
+          }),
         });
       }
     } finally {
@@ -168,10 +185,18 @@ export async function bench(options: BenchOptions): Promise<BenchReport> {
     return {
       results,
       runs,
-      batch,
+      batch: samplesInBatch,
       isa: engineInfo().isa,
       backend: `${backend} ${tf.version_core}`,
       versions: { node: process.version, tfjs: tf.version_core },
     };
   });
+}
+
+/**
+ * @returns medians, per number of threads, on pseudo-random input or the data given
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function bench(options: BenchOptions): Promise<BenchReport> {
+  return withCode(`Timing ${options?.model}`, () => timeModels(options));
 }

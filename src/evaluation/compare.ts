@@ -1,6 +1,7 @@
 /** Compares a converted model with its float original: accuracy, agreement, latency, memory. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { fromUser, withCode } from '../base/coded-errors';
 import { checkArgument, LowbitError } from '../base/errors';
 import { median } from '../base/median';
 import { listImages } from '../calibration/data/image-folder';
@@ -40,7 +41,7 @@ export interface CompareOptions {
   limit?: number;
   /** Timed predictions of each model. Default 50. */
   latencyRuns?: number;
-  /** Whether to measure memory, in two child processes. Default true. */
+  /** Whether to measure memory, in child processes. Default true. */
   memory?: boolean;
   onProgress?(done: number, total: number | undefined): void;
   signal?: AbortSignal;
@@ -89,7 +90,7 @@ async function openItems(
   }
   checkArgument(labels === undefined, 'labels', 'none where samples are given', labels);
   const source = labelled ?? unlabelled(samples!);
-  return { items: source(inputs) };
+  return { items: fromUser(() => source(inputs), 'The data') };
 }
 
 interface Pair {
@@ -142,19 +143,13 @@ async function timeInterleaved(
   return { ...medians, speedup: medians.float / medians.lowbit, runs };
 }
 
-/**
- * Runs a float model and its converted form on the same data.
- *
- * @returns accuracy, agreement, signal-to-noise, latency (interleaved, in this process) and memory (in child processes)
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function compare(options: CompareOptions): Promise<CompareReport> {
+async function compareModels(options: CompareOptions): Promise<CompareReport> {
   const { limit, latencyRuns = 50, memory = true, signal } = options;
   checkArgument(limit === undefined || limit > 0, 'limit', 'a positive number', limit);
   const countable = Number.isInteger(latencyRuns) && latencyRuns > 0;
   checkArgument(countable, 'latencyRuns', 'a positive integer', latencyRuns);
   const backend = await importBackend();
-  const report = await withBackend(backend, async () => {
+  const { first, figures } = await withBackend(backend, async () => {
     const float = await ModelSession.load(options.float);
     const lowbit = await ModelSession.load(options.lowbit);
     try {
@@ -162,22 +157,33 @@ export async function compare(options: CompareOptions): Promise<CompareReport> {
       const latency = await timeInterleaved({ float, lowbit }, first, latencyRuns, signal);
       const { isa, threads } = engineInfo();
       return {
-        ...tally.report(),
-        latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+        first,
+        figures: {
+          ...tally.report(),
+          latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+        },
       };
     } finally {
       float.dispose();
       lowbit.dispose();
     }
   });
+  const memoryOf = (location: string) => measureMemory(toPath(location), backend, { sample: first, signal });
   return {
-    ...report,
+    ...figures,
     ...(memory && {
-      memory: {
-        float: await measureMemory(toPath(options.float), backend, signal),
-        lowbit: await measureMemory(toPath(options.lowbit), backend, signal),
-      },
+      memory: { float: await memoryOf(options.float), lowbit: await memoryOf(options.lowbit) },
     }),
     bytes: { float: await modelBytes(options.float), lowbit: await modelBytes(options.lowbit) },
   };
+}
+
+/**
+ * Runs a float model and its converted form on the same data.
+ *
+ * @returns accuracy, agreement, signal-to-noise, latency (interleaved, in this process) and memory (in child processes)
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function compare(options: CompareOptions): Promise<CompareReport> {
+  return withCode(`Comparing ${options?.lowbit}`, () => compareModels(options));
 }

@@ -1,5 +1,6 @@
 /** Bits and errors of the low-bit weight formats, on known distributions and on a model's weights. */
 import { yieldToCancel } from '../base/cancelled';
+import { withCode } from '../base/coded-errors';
 import { readModel } from '../graph/read-model';
 import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../passes/linear-op';
 import { optimize } from '../passes/pipeline';
@@ -159,12 +160,7 @@ function totalsOf(layers: readonly Measured[]): FormatsTotal[] {
   });
 }
 
-/**
- * Encodes and decodes weights in every format, with and without rotation.
- *
- * @throws LowbitError 'invalid-argument' for a group or block that is none; what reading the model throws; 'cancelled'
- */
-export async function formats(options: FormatsOptions = {}): Promise<FormatsReport> {
+async function measureFormats(options: FormatsOptions): Promise<FormatsReport> {
   const { model, group = 128, block = 128, onProgress, signal } = options;
   const rotation = { block, seed: SEED };
   const { layers, leftOut } = model === undefined ? { layers: [], leftOut: [] } : await readLayers(model);
@@ -217,4 +213,13 @@ async function readLayers(location: string) {
     } else layers.push(op);
   }
   return { layers, leftOut };
+}
+
+/**
+ * Encodes and decodes weights in every format, with and without rotation.
+ *
+ * @throws LowbitError 'invalid-argument' for a group or block that is none; what reading the model throws; 'cancelled'
+ */
+export async function formats(options: FormatsOptions = {}): Promise<FormatsReport> {
+  return withCode('Measuring formats', () => measureFormats(options));
 }

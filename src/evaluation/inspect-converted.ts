@@ -1,5 +1,6 @@
 /** How a converted model describes itself. */
 
+import { withCode } from '../base/coded-errors';
 import { type ArtefactMetadata, artefactMetadata, type LayerRecord } from '../graph/artefact';
 import type { Graph } from '../graph/ir';
 import { modelBytes } from '../graph/read-graph-model';
@@ -35,13 +36,7 @@ function resultsOf(graph: Graph): Map<string, NonNullable<ConvertedLayer['result
   );
 }
 
-/**
- * Reads a converted model: its scheme, where its scales come from, and how each layer is computed.
- *
- * @param location path or file URL of model.json
- * @throws LowbitError 'io', 'invalid-weights', 'invalid-model' for one that this tool did not write
- */
-export async function inspectConverted(location: string): Promise<ConvertedReport> {
+async function inspectArtefact(location: string): Promise<ConvertedReport> {
   const graph = await readModel(location, { converted: true });
   const { toolVersion, scheme, calibration, layers } = artefactMetadata(graph, location);
   const records = layers.map((layer): ConvertedLayer => ({ ...layer }));
@@ -62,4 +57,14 @@ export async function inspectConverted(location: string): Promise<ConvertedRepor
     }),
     fileBytes: await modelBytes(location),
   };
+}
+
+/**
+ * Reads a converted model: its scheme, where its scales come from, and how each layer is computed.
+ *
+ * @param location path or file URL of model.json
+ * @throws LowbitError 'io', 'invalid-weights', 'invalid-model' for one that this tool did not write
+ */
+export async function inspectConverted(location: string): Promise<ConvertedReport> {
+  return withCode(`Inspecting ${location}`, () => inspectArtefact(location));
 }

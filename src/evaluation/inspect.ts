@@ -1,4 +1,5 @@
 /** What a float model consists of, and how much of it can be quantized. */
+import { withCode } from '../base/coded-errors';
 import { countMacs } from '../graph/count-macs';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode } from '../graph/ir';
@@ -6,6 +7,7 @@ import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
 import { planQuantization } from '../passes/quantize/plan/plan';
+import { countProducts, type ProductCounts } from './products';
 
 export interface OpSummary {
   op: string;
@@ -22,7 +24,7 @@ export interface InspectReport {
   outputs: { name: string; dtype: string; shape?: readonly number[] }[];
   ops: OpSummary[];
   /** After the passes that fold and fuse, which is what is quantized. */
-  quantizable: { nodes: number; macsPercent: number; bytesPercent: number };
+  quantizable: { nodes: number; macsPercent: number; bytesPercent: number } & ProductCounts;
   /** Nodes that would stay float, and why. */
   float: { name: string; op: string; reason: string }[];
   totals: { nodes: number; macs: number; weightBytes: number; fileBytes: number };
@@ -61,13 +63,7 @@ function summarize(graph: Graph): OpSummary[] {
   return [...byOp.values()].sort((a, b) => b.macs - a.macs || b.nodes - a.nodes);
 }
 
-/**
- * Reads a float model and reports what conversion would do, without data and without writing anything.
- *
- * @param location path or file URL of model.json
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'
- */
-export async function inspect(location: string): Promise<InspectReport> {
+async function inspectFloat(location: string): Promise<InspectReport> {
   const source = await readModel(location);
   const ops = summarize(source);
   const { graph } = optimize(source);
@@ -84,6 +80,7 @@ export async function inspect(location: string): Promise<InspectReport> {
       nodes: chosen.length,
       macsPercent: share(macs(chosen), macs(graph.nodes.values())),
       bytesPercent: share(chosenBytes, bytesOf(graph.constants.values())),
+      ...countProducts(graph, plan.shapes, plan.float),
     },
     float: [...plan.float].map(([name, reason]) => ({ name, op: graph.nodes.get(name)?.op ?? '', reason })),
     totals: {
@@ -93,4 +90,14 @@ export async function inspect(location: string): Promise<InspectReport> {
       fileBytes: await modelBytes(location),
     },
   };
+}
+
+/**
+ * Reads a float model and reports what conversion would do, without data and without writing anything.
+ *
+ * @param location path or file URL of model.json
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'
+ */
+export async function inspect(location: string): Promise<InspectReport> {
+  return withCode(`Inspecting ${location}`, () => inspectFloat(location));
 }

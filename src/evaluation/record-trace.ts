@@ -1,6 +1,7 @@
 /** Records what the gates of a converted model say to a user's data, for `simulate` and `replay`. */
 
 import { yieldToCancel } from '../base/cancelled';
+import { fromUser, withCode } from '../base/coded-errors';
 import { checkArgument, LowbitError } from '../base/errors';
 import type { SampleSource } from '../graph/samples';
 import { ModelSession } from '../loading/session';
@@ -51,13 +52,7 @@ function interleave(calls: readonly (readonly Float32Array[])[], experts: number
   return { tokens, logits };
 }
 
-/**
- * Runs a model with plain routing and writes the logits of its gates.
- *
- * @throws LowbitError 'invalid-argument' for a model without experts or no samples, 'invalid-model' where its layers see
- *   different numbers of tokens, 'io' if the trace cannot be written (nothing is left then), 'cancelled', or as the loader
- */
-export async function recordTrace(options: RecordOptions): Promise<RecordReport> {
+async function record(options: RecordOptions): Promise<RecordReport> {
   const { model, output, limit = Number.POSITIVE_INFINITY, budgetBytes, signal, source = model } = options;
   const calls: Float32Array[][] = [];
   const onRouting = (layer: number, logits: Float32Array) => {
@@ -70,7 +65,7 @@ export async function recordTrace(options: RecordOptions): Promise<RecordReport>
       const { experts: mixture } = session;
       checkArgument(mixture !== undefined, 'model', 'a converted model with a mixture of experts', model);
       let run = 0;
-      for await (const sample of options.samples(session.inputs)) {
+      for await (const sample of fromUser(() => options.samples(session.inputs), 'The data')) {
         await yieldToCancel(signal);
         await session.predict(sample);
         run++;
@@ -87,4 +82,14 @@ export async function recordTrace(options: RecordOptions): Promise<RecordReport>
   const { tokens, logits } = interleave(calls, shape.experts, model);
   await writeTrace(output, { ...shape, tokens, source, logits });
   return { output, samples, ...shape, tokens, source, bytes: logits.byteLength };
+}
+
+/**
+ * Runs a model with plain routing and writes the logits of its gates.
+ *
+ * @throws LowbitError 'invalid-argument' for a model without experts or no samples, 'invalid-model' where its layers see
+ *   different numbers of tokens, 'io' if the trace cannot be written (nothing is left then), 'cancelled', or as the loader
+ */
+export async function recordTrace(options: RecordOptions): Promise<RecordReport> {
+  return withCode(`Recording ${options?.model}`, () => record(options));
 }

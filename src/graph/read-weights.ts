@@ -405,31 +405,24 @@ export async function readWeights(folder: string, manifest: unknown): Promise<Ma
   return constants;
 }
 
+/** The bytes of all groups, end to end, as they are stored. */
+export interface RawWeights {
+  readonly bytes: number;
+  /** @throws LowbitError 'invalid-weights' for a shard that shrank since it was opened */
+  read(start: number, length: number): Uint8Array<ArrayBuffer>;
+}
+
 /**
- * Reads the shards as they are, for TF.js to decode: every group's shards one after the other, in one buffer.
+ * Opens the files of a manifest, their sizes checked.
  *
  * @throws LowbitError 'invalid-weights' as `readWeights`
  */
-export async function readRawWeights(folder: string, manifest: unknown): Promise<ArrayBuffer> {
+export async function openRawWeights(folder: string, manifest: unknown): Promise<RawWeights> {
   const groups: Group[] = [];
   for (const group of listGroups(manifest)) groups.push(await openGroup(folder, group));
-  const data = new Uint8Array(groups.reduce((sum, group) => sum + group.bytes, 0));
-  let offset = 0;
-  for (const { shards } of groups) {
-    for (const shard of shards) {
-      const handle = await open(shard.path, 'r');
-      try {
-        let filled = 0;
-        while (filled < shard.bytes) {
-          const { bytesRead } = await handle.read(data, offset + filled, shard.bytes - filled, filled);
-          if (bytesRead === 0) throw invalid(`Shard '${basename(shard.path)}' shrank while it was read.`);
-          filled += bytesRead;
-        }
-      } finally {
-        await handle.close();
-      }
-      offset += shard.bytes;
-    }
-  }
-  return data.buffer;
+  const shards = groups.flatMap((group) => group.shards);
+  return {
+    bytes: groups.reduce((sum, { bytes }) => sum + bytes, 0),
+    read: (start, length) => readRange(shards, start, length),
+  };
 }

@@ -4,10 +4,8 @@
  * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first access to them returns
  * tokens in place of the weights; every later one returns the contents of the files, read again.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
-import { storedElementBytes } from '../graph/read-weights';
+import { type RawWeights, storedElementBytes } from '../graph/read-weights';
 import { holdWeights } from '../runtime/held-weights';
 
 /** Smaller weights are not worth reading twice. */
@@ -32,17 +30,13 @@ function bytesOf(entry: io.WeightsManifestEntry): number | undefined {
   return entry.shape.reduce((product, dim) => product * dim, storedElementBytes(entry));
 }
 
-function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
-  return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
-}
-
 /** Closures are created outside the functions that have the weights in scope, which they would keep alive. */
-function readerOf(folder: string, groups: io.WeightsManifestConfig): () => ArrayBuffer {
-  return () => new Uint8Array(readShards(folder, groups)).buffer;
+function readerOf(weights: RawWeights): () => ArrayBuffer {
+  return () => weights.read(0, weights.bytes).buffer;
 }
 
-function wordsReader(read: () => ArrayBuffer, start: number, bytes: number): () => Int32Array {
-  return () => new Int32Array(read().slice(start, start + bytes));
+function wordsReader(weights: RawWeights, start: number, bytes: number): () => Int32Array {
+  return () => new Int32Array(weights.read(start, bytes).buffer);
 }
 
 function constant<Value>(value: Value): () => Value {
@@ -72,15 +66,13 @@ interface Cut {
   readonly holders: object[];
 }
 
-/** Replaces large weights of programs by tokens; undefined if there are none. */
-function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | undefined {
-  const specs = artifacts.weightSpecs!;
+/** Reads weights with tokens in place of the large ones of programs; undefined if there are none. */
+function cutOut(specs: io.WeightsManifestEntry[], topology: unknown, weights: RawWeights): Cut | undefined {
   const sizes = specs.map(bytesOf);
-  const regions = weightsOfRegions(artifacts.modelTopology);
+  const regions = weightsOfRegions(topology);
   const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
     regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= MIN_WORDS;
   if (!specs.some(large) || sizes.includes(undefined)) return undefined;
-  const all = artifacts.weightData as ArrayBuffer;
   const parts: Uint8Array[] = [];
   const holders: object[] = [];
   let offset = 0;
@@ -88,11 +80,11 @@ function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | un
     const [start, bytes] = [offset, sizes[i]!];
     offset += bytes;
     if (!large(spec)) {
-      parts.push(new Uint8Array(all, start, bytes));
+      parts.push(weights.read(start, bytes));
       return spec;
     }
-    const words = new Int32Array(all.slice(start, start + bytes));
-    const { token, held } = holdWeights(words, wordsReader(read, start, bytes));
+    const read = wordsReader(weights, start, bytes);
+    const { token, held } = holdWeights(read(), read);
     parts.push(new Uint8Array(token.buffer));
     holders.push(held);
     return { ...spec, shape: [token.byteLength / WORD] };
@@ -101,19 +93,21 @@ function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | un
 }
 
 /**
- * @param artifacts with all weights
- * @param folder of the shards, to read them again
+ * Adds the weights of files to the artefacts of a model. Each is read on its own, so that no more than the largest is in
+ * memory beside what is kept.
+ *
+ * @param specs entries of the manifest, in order
  */
 export function holdBackWeights(
   artifacts: io.ModelArtifacts,
-  folder: string,
-  groups: io.WeightsManifestConfig,
+  specs: io.WeightsManifestEntry[],
+  weights: RawWeights,
 ): io.ModelArtifacts {
-  const read = readerOf(folder, groups);
-  const cut = cutOut(artifacts, read);
-  if (!cut) return artifacts;
+  const readAll = readerOf(weights);
+  const cut = cutOut(specs, artifacts.modelTopology, weights);
+  if (!cut) return { ...artifacts, weightSpecs: specs, weightData: readAll() };
   const held = { ...artifacts, heldWeights: cut.holders };
-  onceThen(held, 'weightSpecs', cut.specs, constant(artifacts.weightSpecs!));
-  onceThen(held, 'weightData', cut.data, read);
+  onceThen(held, 'weightSpecs', cut.specs, constant(specs));
+  onceThen(held, 'weightData', cut.data, readAll);
   return held;
 }

@@ -1,5 +1,7 @@
 /** The report on a converted model: what it gains, what each layer costs, and where its numbers come from. */
+
 import { basename, dirname } from 'node:path';
+import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
 import { unlabelled } from '../calibration/data/labelled';
 import { calibrate } from '../calibration/runner';
@@ -8,8 +10,10 @@ import type { CompareReport } from '../evaluation/compare';
 import { type LayerError, layerErrors } from '../evaluation/layer-error';
 import { regionsOf } from '../evaluation/layer-tensors';
 import { type LayerTime, layerTimes } from '../evaluation/layer-time';
+import { countProducts, type Product, type ProductCounts, productsOf } from '../evaluation/products';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
 import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
+import { inferShapes } from '../graph/infer-shapes';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
@@ -52,8 +56,8 @@ export interface Report {
   readonly scheme: string;
   /** Size, speed, memory, accuracy and agreement of both models as wholes. */
   readonly comparison: CompareReport;
-  /** Multiply-accumulates for one sample. */
-  readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
+  /** Multiply-accumulates for one sample, of weights and of two activations. */
+  readonly macs: ProductCounts & { readonly total: number; readonly int8: number; readonly percent: number };
   /** Where the scales come from, as recorded in the artefact. */
   readonly calibration: Readonly<Record<string, unknown>>;
   /** Settings and warnings, where the report was made with the conversion. */
@@ -109,11 +113,21 @@ async function firstOf(samples: AsyncIterable<Sample>): Promise<Sample> {
   throw new LowbitError('invalid-argument', 'There are no samples to compare the layers on.');
 }
 
-function macsOf(layers: readonly LayerError[]): Report['macs'] {
-  const sum = (some: readonly LayerError[]) => some.reduce((total, { macs }) => total + macs, 0);
-  const total = sum(layers);
-  const int8 = sum(layers.filter(({ precision }) => precision !== 'float32'));
-  return { total, int8, percent: total === 0 ? 0 : (100 * int8) / total };
+/** All products of the float graph, and those of nodes that the artefact does not leave in float. */
+function macsOf(float: Graph, { layers }: ArtefactMetadata): Report['macs'] {
+  const shapes = inferShapes(float);
+  const left = layers.filter(({ precision }) => precision === 'float32');
+  const reasons = new Map(left.map(({ name, reason = '' }) => [name, reason]));
+  const sum = (products: readonly Product[]) => products.reduce((total, { macs }) => total + macs, 0);
+  const products = productsOf(float, shapes);
+  const total = sum(products);
+  const int8 = sum(products.filter(({ name }) => !reasons.has(name)));
+  return {
+    total,
+    int8,
+    percent: total === 0 ? 0 : (100 * int8) / total,
+    ...countProducts(float, shapes, reasons),
+  };
 }
 
 /**
@@ -149,12 +163,7 @@ function conversionOf({ config, warnings }: QuantizationReport): ReportConversio
   return { settings, warnings };
 }
 
-/**
- * Runs a float model and its converted form layer by layer.
- *
- * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
- */
-export async function makeReport(options: ReportOptions): Promise<Report> {
+async function reportOn(options: ReportOptions): Promise<Report> {
   const { samples, comparison, conversion, layerSamples = 8, timedRuns = 10, signal } = options;
   const { sensitivitySamples = 2 } = options;
   const { graph: float } = optimize(await readModel(options.float));
@@ -194,7 +203,7 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
     model: basename(dirname(toPath(options.float))),
     scheme: metadata.scheme,
     comparison,
-    macs: macsOf(layers),
+    macs: macsOf(float, metadata),
     calibration: metadata.calibration,
     ...(conversion && { conversion: conversionOf(conversion) }),
     ...(options.recovery && { recovery: options.recovery }),
@@ -210,4 +219,13 @@ export async function makeReport(options: ReportOptions): Promise<Report> {
       .filter(({ precision }) => precision === 'float32')
       .map(({ name, op, reason = '' }) => ({ name, op, reason })),
   };
+}
+
+/**
+ * Runs a float model and its converted form layer by layer.
+ *
+ * @throws LowbitError 'io', 'invalid-model', 'invalid-weights', 'invalid-argument', 'cancelled'
+ */
+export async function makeReport(options: ReportOptions): Promise<Report> {
+  return withCode(`Reporting on ${options?.lowbit}`, () => reportOn(options));
 }

@@ -133,6 +133,29 @@ describe('compare', () => {
 });
 
 describe('bench', () => {
+  test('warms either model alike', async () => {
+    const stages: { stage: string; done: number }[] = [];
+    await bench({ model: lowbit, float, runs: 2, onProgress: (progress) => stages.push(progress) });
+    const warmUps = stages.filter(({ stage }) => stage === 'warm up').map(({ done }) => done);
+    const second = warmUps.lastIndexOf(1);
+    expect(second).toBeGreaterThan(0);
+    expect(warmUps.length - second).toBe(second);
+  });
+
+  test('times the first sample of given data', async () => {
+    const batch = 3;
+    const { values } = (await tinySamples(batch)[Symbol.asyncIterator]().next()).value!.image;
+    const samples = async function* () {
+      const image = Float32Array.from({ length: batch * values.length }, (_, i) => values[i % values.length]);
+      yield { image: { dtype: 'float32' as const, shape: [batch, TINY_SIZE, TINY_SIZE, 3], values: image } };
+    };
+    const report = await bench({ model: lowbit, samples, runs: 1 });
+    expect(report.batch).toBe(batch);
+    await expect(bench({ model: lowbit, samples: async function* () {}, runs: 1 })).rejects.toMatchObject({
+      code: 'invalid-argument',
+    });
+  });
+
   test('gives the number of threads back, also when aborted', async () => {
     const before = getThreads();
     const controller = new AbortController();

@@ -4,6 +4,9 @@ import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } fro
 import { dirname, join, resolve } from 'node:path';
 import { dump } from 'npyjs';
 import sharp from 'sharp';
+import { writeGraphModel } from '../../src/graph/write-graph-model';
+import { FloatGraph, windowAttrs } from '../support/float-graph';
+import { randomOf } from '../support/random';
 import { TINY_SIZE, temporaryFolder, writeTinyModel } from '../support/tiny-model';
 
 const MAIN = resolve(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
@@ -180,6 +183,36 @@ describe('tfjs-lowbit', () => {
     expect(report.outputs[1].signalToNoise).toBeGreaterThan(20);
     expect(report.latency.lowbit).toBeGreaterThan(0);
     expect(report.memory.lowbit.peak).toBeGreaterThanOrEqual(report.memory.lowbit.resident);
+  });
+
+  test('compare measures the memory of a model whose images have any size', async () => {
+    const graph = new FloatGraph(randomOf('any size', 0))
+      .input('image', [-1, -1, -1, 3])
+      .weights('w', [3, 3, 3, 8])
+      .node('conv', 'Conv2D', ['image', 'w'], windowAttrs())
+      .build('conv');
+    const [source, to] = ['any', 'out'].map((name) => join(temporaryFolder(), name));
+    await writeGraphModel(graph, source);
+    const model = join(source, 'model.json');
+    const size = ['--image-size', '20'];
+    expect(cli('convert', '--input', model, '--output', to, '--calibration', images, ...size).stderr).toBe(
+      '',
+    );
+    const compared = cli(
+      ...[
+        'compare',
+        '--float',
+        model,
+        '--lowbit',
+        join(to, 'model.json'),
+        '--images',
+        images,
+        ...size,
+        '--json',
+      ],
+    );
+    expect(compared.stderr).toBe('');
+    expect(JSON.parse(compared.stdout).memory.lowbit).toMatchObject({ uncertainty: expect.any(Number) });
   });
 
   test('records bring data to convert and labels to compare', () => {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(__dirname, '../../src/conversion');
-const STAGES = ['read', 'optimize', 'observe', 'decide', 'lower', 'write'];
+const STAGES = ['read', 'optimize', 'observe', 'decide', 'lower', 'check', 'write'];
 
 const convert = readFileSync(join(ROOT, 'convert.ts'), 'utf8');
 

@@ -22,9 +22,14 @@ export class LayerRules {
     this.rules = [...skipped, ...layers].map(compile);
   }
 
-  /** Whether any rule sets int16 or dynamic activations. */
-  get hasActivationRules(): boolean {
-    return this.rules.some(({ activations = 'int8' }) => activations !== 'int8');
+  /** The rules that set int16 or dynamic activations. */
+  get activationRules(): readonly Rule[] {
+    return this.rules.filter(({ activations = 'int8' }) => activations !== 'int8');
+  }
+
+  /** Whether some rule is as a test says. */
+  some(test: (layer: LayerConfig) => boolean): boolean {
+    return this.rules.some(test);
   }
 
   private field<Key extends keyof LayerConfig>(name: string, key: Key): LayerConfig[Key] | undefined {

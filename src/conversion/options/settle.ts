@@ -1,17 +1,19 @@
 /** The one place that reads options: checks them all and resolves them, with the configuration, into settings. */
 import { dirname, resolve } from 'node:path';
+import { fromUser } from '../../base/coded-errors';
 import { checkArgument, LowbitError } from '../../base/errors';
 import { unlabelled } from '../../calibration/data/labelled';
 import { randomSamples } from '../../calibration/data/random';
 import { DEFAULT_METHOD } from '../../calibration/observers/methods';
 import { toPath } from '../../graph/read-graph-model';
-import type { SampleSource } from '../../graph/samples';
+import type { InputSpec, SampleSource } from '../../graph/samples';
 import { blockOf, DEFAULT_GROUP } from '../../quantization/layer-weights';
 import { type Config, checkConfig, type LayerConfig } from '../config/config';
 import { LayerRules } from '../config/layer-rules';
 import { progressReporter } from '../progress';
 import { type Destination, type ExpertPacking, type Settings, TUNABLE } from '../settings';
 import { checkConversion, checkExperts, checkQuantization } from './check-options';
+import { idleOptions } from './idle-options';
 import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOptions } from './options';
 
 const DEFAULT_SAMPLES = 128;
@@ -34,6 +36,14 @@ function layerRules({ skip = [], int16 = 0, dynamic = [] }: QuantizationOptions,
   const rulesWith = (more: readonly LayerConfig[]) =>
     new LayerRules({ ...config, layers: [...(config.layers ?? []), ...dynamicLayers, ...more, ...skipped] });
   return { rules: rulesWith(int16Layers), withoutInt16: rulesWith([]) };
+}
+
+/** Samples of the user's own, whose errors say whose they are. */
+function ownSource<Item>(
+  source: (inputs: readonly InputSpec[]) => AsyncIterable<Item>,
+  what: string,
+): (inputs: readonly InputSpec[]) => AsyncIterable<Item> {
+  return (inputs) => fromUser(() => source(inputs), what);
 }
 
 /** `tune` chooses only among settings that are left open. */
@@ -60,7 +70,7 @@ function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16,
       maxDrop: accuracyTarget?.maxDrop,
       minSignalToNoise: accuracyTarget?.minSignalToNoise,
       equalize: equalize || undefined,
-      'int16 or dynamic': costliestInt16 > 0 || rules.hasActivationRules || undefined,
+      'int16 or dynamic': costliestInt16 > 0 || rules.activationRules.length > 0 || undefined,
     }).find(([, value]) => value !== undefined) ?? [];
   if (name === undefined) return;
   throw new LowbitError(
@@ -80,7 +90,13 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
   const { rules, withoutInt16 } = layerRules(options, config);
   const activations = options.activations ?? config.activations ?? 'int8';
   const random = activations === 'int8' ? randomSamples() : undefined;
-  const data = calibration === 'random' ? random : calibration;
+  const data =
+    typeof calibration === 'function'
+      ? ownSource(calibration, 'The calibration data')
+      : calibration === 'random'
+        ? random
+        : undefined;
+  const validation = options.validation && ownSource(options.validation, 'The validation data');
   const samples = options.samples ?? config.calibration?.samples;
   const { maxDrop, minSignalToNoise, int16, signal } = options;
   const settings: Settings = {
@@ -89,7 +105,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     randomData: calibration === 'random',
     samples: samples ?? DEFAULT_SAMPLES,
     samplesRequested: samples !== undefined,
-    validation: options.validation ?? (data && unlabelled(data)),
+    validation: validation ?? (data && unlabelled(data)),
     validationSamples: options.validationSamples ?? DEFAULT_SAMPLES,
     calibrationMethod: options.calibrationMethod ?? config.calibration?.method ?? DEFAULT_METHOD,
     percentile: options.percentile ?? config.calibration?.percentile ?? DEFAULT_PERCENTILE,
@@ -110,18 +126,20 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     }),
     ...(options.tune && { tune: { open: openSettings(options, config), rules: withoutInt16 } }),
     rules,
+    idle: [],
     report: progressReporter(options.onProgress, signal),
     signal,
   };
   checkCalibration(calibration, settings);
   if (activations === 'float32') checkWeightOnly(settings);
-  return Object.freeze(settings);
+  return Object.freeze({ ...settings, idle: idleOptions(options, settings) });
 }
 
 function settleExperts(options: ExpertPackOptions = {}): ExpertPacking {
   checkExperts(options);
   const { formats = [{ format: 'int8' }], budget = 'auto' } = options;
-  return { formats, budget };
+  const requested = options.formats !== undefined || options.budget !== undefined;
+  return { formats, budget, requested };
 }
 
 /** The same for a model in files. */

@@ -1,6 +1,7 @@
 /** Stage 3: runs the optimized float graph on the calibration data and observes ranges and means of tensors. */
 import { createHash } from 'node:crypto';
 import { type CalibrationProvenance, calibrate } from '../../calibration/runner';
+import { HeldBack } from '../../evaluation/held-back';
 import { weightsPerChannel } from '../../passes/linear-op';
 import { observedTensors } from '../../passes/quantize/plan/observed-tensors';
 import type { Rotation } from '../../quantization/hadamard';
@@ -30,7 +31,8 @@ function inputRotations({ layers, rotations }: Int8Model): Map<string, Rotation 
 async function observeInt8(model: Int8Model, settings: Settings): Promise<ObservedInt8> {
   const { data, randomData, calibrationMethod, percentile, samples, report, signal } = settings;
   const tensors = observedTensors(model.plan, inputRotations(model));
-  const { provenance, ...observations } = await calibrate(model.graph, tensors, data!, {
+  const held = new HeldBack(data!);
+  const { provenance, ...observations } = await calibrate(model.graph, tensors, held.source, {
     method: calibrationMethod,
     methodOf: calibrationMethods(settings, model.plan),
     percentile,
@@ -43,6 +45,7 @@ async function observeInt8(model: Int8Model, settings: Settings): Promise<Observ
     model,
     observations,
     provenance: { ...provenance, ...(randomData && { random: true }) },
+    checkSamples: held.take(),
   };
 }
 
@@ -61,13 +64,19 @@ async function observeWeightOnly(
   { data, samples, report, signal }: Settings,
 ): Promise<ObservedWeightOnly> {
   const tensors = weighingTensors(model);
-  if (!data || tensors.length === 0) return { activations: 'float32', model, provenance: NO_DATA };
-  const { provenance, ...observations } = await calibrate(model.graph, tensors, data, {
+  if (!data) return { activations: 'float32', model, provenance: NO_DATA };
+  const held = new HeldBack(data);
+  if (tensors.length === 0) {
+    // Nothing is calibrated: any sample will do.
+    for await (const _ of held.source(model.graph.inputs)) break;
+    return { activations: 'float32', model, provenance: NO_DATA, checkSamples: held.take() };
+  }
+  const { provenance, ...observations } = await calibrate(model.graph, tensors, held.source, {
     samples,
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
-  return { activations: 'float32', model, observations, provenance };
+  return { activations: 'float32', model, observations, provenance, checkSamples: held.take() };
 }
 
 /** @throws LowbitError as `calibrate` */

@@ -29,6 +29,15 @@ function accuracyCard() {
   return card('Signal-to-noise', showDecibels(worst.signalToNoise), `worst output, ${samples} samples`);
 }
 
+/** Growth that is smaller than what the measurement can tell is a dash. */
+function memoryCard({ float, lowbit }) {
+  const measured = ({ resident, uncertainty = 0 }) => resident >= 2 * uncertainty;
+  const shown = (use) => (measured(use) ? bytes(use.resident) : '–');
+  const both = measured(float) && measured(lowbit);
+  const ratio = both ? `${times(float.resident / lowbit.resident)} less` : '–';
+  return card('Memory', ratio, `${shown(float)} → ${shown(lowbit)}`);
+}
+
 export function cards() {
   const { bytes: size, latency, memory } = report.comparison;
   const made = [
@@ -46,14 +55,10 @@ export function cards() {
     card(
       'Work in INT8',
       percent(report.macs.percent, 1),
-      `of ${count(report.macs.total)} multiply-accumulates`,
+      `of ${count(report.macs.total)} multiply-accumulates${report.macs.incomplete > 0 ? ', as far as known' : ''}`,
     ),
   ];
-  if (memory) {
-    const ratio = memory.float.resident / memory.lowbit.resident;
-    const detail = `${bytes(memory.float.resident)} → ${bytes(memory.lowbit.resident)}`;
-    made.push(card('Memory', `${times(ratio)} less`, detail));
-  }
+  if (memory) made.push(memoryCard(memory));
   return element('div', { class: 'cards', id: 'headline' }, ...made);
 }
 
@@ -102,20 +107,33 @@ export function recoverySection() {
   );
 }
 
+/** Products first: they are what would be faster. */
+function floatNodes() {
+  const { floatProducts = [] } = report.macs;
+  const products = new Set(floatProducts.map(({ name }) => name));
+  return [...floatProducts, ...report.float.filter(({ name }) => !products.has(name))];
+}
+
+function work({ macs, incomplete }) {
+  if (macs === undefined) return '';
+  return incomplete ? `at least ${count(macs)}` : count(macs);
+}
+
 export function floatSection() {
-  const rows = report.float.map(({ name, op, reason }) =>
+  const rows = floatNodes().map(({ name, op, reason, ...product }) =>
     element(
       'tr',
       {},
       element('td', { class: 'name', title: name }, shortName(name)),
       element('td', {}, op),
+      element('td', {}, work(product)),
       element('td', { class: 'wrap' }, reason),
     ),
   );
   const body =
     rows.length === 0
       ? element('p', { class: 'quiet' }, 'None: the whole model runs in INT8.')
-      : plainTable(['Node', 'Op', 'Why'], rows);
+      : plainTable(['Node', 'Op', 'Multiply-accumulates', 'Why'], rows);
   const note = rows.length === 0 ? undefined : `${rows.length} node${rows.length === 1 ? '' : 's'}.`;
   return section('float-section', 'What stays float', note, body);
 }

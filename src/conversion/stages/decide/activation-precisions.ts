@@ -1,13 +1,22 @@
 /** Which layers get int16 or dynamic activations: those configured, and those that the accuracy target needs. */
 import { measureSensitivity } from '../../../evaluation/sensitivity';
+import type { Graph } from '../../../graph/ir';
 import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
 import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
 import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
-import { floatAnyway, planQuantization } from '../../../passes/quantize/plan/plan';
+import { layersOf } from '../../../passes/quantize/plan/layers';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
 import type { Observations } from '../../../quantization/observations';
 import { configuredPrecisions, type Settings } from '../../settings';
 import type { Int8Decision, WeightPlan } from '../../stage-results';
 import { meetAccuracyTarget } from './accuracy-target';
+
+/** Names of the nodes that have a form with int16 activations. */
+function layersWithInt16(graph: Graph, plan: QuantizationPlan): ReadonlySet<string> {
+  const all = new Map(layersOf(graph, plan).map(({ name }) => [name, 'int16'] as const));
+  const { precisions } = planQuantization(graph, { float: floatAnyway(plan), precisions: all });
+  return new Set(precisions.keys());
+}
 
 /** The layers that rules name, and the number of those that cost the most accuracy which the settings give. */
 async function requestedPrecisions(
@@ -24,7 +33,9 @@ async function requestedPrecisions(
     signal,
     onProgress: (done, total) => report('measure layers', done, total),
   });
-  for (const { name } of layers.slice(0, costliestInt16)) precisions.set(name, 'int16');
+  const able = layersWithInt16(graph, plan);
+  const costliest = layers.filter(({ name }) => able.has(name)).slice(0, costliestInt16);
+  for (const { name } of costliest) precisions.set(name, 'int16');
   return precisions;
 }
 

@@ -8,7 +8,7 @@ import { roundWeights } from './round-weights';
 import { mixWidths } from './target-bits';
 
 export async function decideInt8(observed: ObservedInt8, settings: Settings): Promise<Int8Decision> {
-  const { observations, provenance } = observed;
+  const { observations, provenance, checkSamples } = observed;
   const { targetBits, errorFeedback, weightRange, regions, report, signal } = settings;
   const { model, allocation } =
     targetBits === undefined
@@ -31,6 +31,7 @@ export async function decideInt8(observed: ObservedInt8, settings: Settings): Pr
     model,
     observations: corrected,
     provenance,
+    checkSamples,
     weights,
     ...precise,
     ...(allocation && { allocation }),

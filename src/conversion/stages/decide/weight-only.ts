@@ -65,12 +65,13 @@ export async function decideWeightOnly(
   observed: ObservedWeightOnly,
   settings: Settings,
 ): Promise<WeightOnlyDecision> {
-  const { model, provenance } = observed;
+  const { model, provenance, checkSamples } = observed;
   return {
     activations: 'float32',
     settings,
     model,
     provenance,
+    checkSamples,
     lowBit: await encodeAll(observed, settings),
   };
 }

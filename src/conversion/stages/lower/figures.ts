@@ -1,10 +1,11 @@
 /** Figures of a quantized model. */
+import { countProducts } from '../../../evaluation/products';
 import { countMacs } from '../../../graph/count-macs';
 import type { Graph } from '../../../graph/ir';
 import { weightCount } from '../../../passes/linear-op';
 import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
 import type { QuantizationPlan } from '../../../passes/quantize/plan/plan';
-import { bitsOfLayer } from '../../layer-bits';
+import { bitsOfInt16Layer, bitsOfLayer } from '../../layer-bits';
 import type { MacCounts } from '../../report-types';
 import type { Int8Decision } from '../../stage-results';
 
@@ -16,19 +17,32 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): MacCounts {
   const int16 = sum(int16Nodes.map(([name]) => graph.nodes.get(name)!));
   const int8 = sum(plan.regions.flatMap((r) => r.nodes)) - int16;
   const percent = (part: number) => (total === 0 ? 0 : (100 * part) / total);
-  return { total, int8, int16, percent: percent(int8), integerPercent: percent(int8 + int16) };
+  return {
+    total,
+    int8,
+    int16,
+    percent: percent(int8),
+    integerPercent: percent(int8 + int16),
+    ...countProducts(graph, plan.shapes, plan.float),
+  };
 }
 
-/** Stored bits of a weight on average over all weighted layers. */
+/** Stored bits of a weight on average over all weighted layers, whatever they do with activations. */
 export function averageBits({
   model,
   plan,
   weights,
 }: Pick<Int8Decision, 'model' | 'plan' | 'weights'>): number {
   let [stored, count] = [0, 0];
-  for (const op of weightedOps(model.graph, plan)) {
+  for (const op of weightedOps(model.graph, model.plan)) {
+    const { name } = op.node;
+    if (plan.float.has(name)) continue;
     const own = weightCount(op.filter);
-    stored += own * bitsOfLayer(op, weights.lowBit.get(op.node.name)?.matrix);
+    const bits =
+      plan.precisions.get(name) === 'int16'
+        ? bitsOfInt16Layer(op)
+        : bitsOfLayer(op, weights.lowBit.get(name)?.matrix);
+    stored += own * bits;
     count += own;
   }
   return stored / Math.max(count, 1);

@@ -7,6 +7,7 @@ import { effectiveConfig } from './effective-config';
 import { averageBits, macsOf } from './figures';
 import { withMetadata } from './metadata';
 import { nodeRecords } from './node-records';
+import { requestWarnings } from './request-warnings';
 
 const SCHEME = 'int8: activations per tensor, affine; weights per output channel, symmetric';
 
@@ -58,7 +59,9 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
       observedTensors(plan).map(({ ref }) => ref.node),
     ),
     warnings: [
+      ...settings.idle,
       ...patternWarnings(settings, model.graph),
+      ...requestWarnings(decision),
       ...weightWarnings(decision),
       ...calibrationWarnings(decision),
     ],

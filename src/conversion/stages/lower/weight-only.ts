@@ -1,5 +1,5 @@
 /** Lowering of a model with float32 activations. */
-import { countMacs } from '../../../graph/count-macs';
+import { countProducts, productsOf } from '../../../evaluation/products';
 import { weightCount } from '../../../passes/linear-op';
 import type { EncodedLayer } from '../../../passes/quantize/lower/encode-layer';
 import { type Weighted, weightsOf } from '../../../passes/weight-only/find';
@@ -64,9 +64,19 @@ function effectiveConfig({ model, settings }: WeightOnlyDecision): Config {
   };
 }
 
-function macsOf({ graph, shapes }: WeightOnlyModel): MacCounts {
-  const total = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, shapes, node), 0);
-  return { total, int8: 0, int16: 0, percent: 0, integerPercent: 0 };
+/** All products are of float32 activations, with quantized weights or without. */
+function macsOf({ graph, shapes, layers, float }: WeightOnlyModel): MacCounts {
+  const total = productsOf(graph, shapes).reduce((sum, { macs }) => sum + macs, 0);
+  const others = productsOf(graph, shapes).filter(({ name }) => !layers.has(name));
+  const reasons = new Map(others.map(({ name }) => [name, float.get(name) ?? 'it has no weights']));
+  return {
+    total,
+    int8: 0,
+    int16: 0,
+    percent: 0,
+    integerPercent: 0,
+    ...countProducts(graph, shapes, reasons),
+  };
 }
 
 /** Stored bits of a weight on average over all quantized layers. */
@@ -94,6 +104,6 @@ export function lowerWeightOnly(decision: WeightOnlyDecision): ConvertedModel {
     calibration: provenance,
     bitsPerWeight: averageBits(decision),
     config: effectiveConfig(decision),
-    warnings: patternWarnings(settings, model.graph),
+    warnings: [...settings.idle, ...patternWarnings(settings, model.graph)],
   };
 }

@@ -1,10 +1,34 @@
 /** Stage 6: packs experts and writes the converted model, completely or not at all. */
-import { resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { regionsOf } from '../../../evaluation/layer-tensors';
+import type { Graph } from '../../../graph/ir';
 import { writeGraphModel } from '../../../graph/write-graph-model';
 import type { ConvertReport } from '../../report-types';
 import type { Destination, Settings } from '../../settings';
 import type { ConvertedModel, SourceModel } from '../../stage-results';
 import { withPackedExperts } from './experts';
+
+const NO_EXPERTS = 'The options for experts do nothing: the model has no mixture of experts.';
+
+/** That a model is larger than what it was made from, and what takes the room. */
+async function growthWarning(graph: Graph, folder: string, before: number, after: number): Promise<string> {
+  const json = (await stat(join(folder, 'model.json'))).size;
+  const regions = regionsOf(graph);
+  // Of its inputs, the last two are the program and the weights.
+  const bytesAt = (index: number) =>
+    regions.reduce(
+      (sum, { inputs }) => sum + graph.constants.get(inputs.at(index)!.node)!.values.byteLength,
+      0,
+    );
+  const [programs, weights] = [bytesAt(-2), bytesAt(-1)];
+  const share = (bytes: number) => `${((100 * bytes) / after).toFixed(0)} %`;
+  return (
+    `The converted model has ${after} bytes, the float model ${before}: quantized weights with scales and biases ` +
+    `take ${share(weights)}, programs ${share(programs)}, the graph and its metadata ${share(json)}, what stays float ` +
+    `${share(Math.max(after - weights - programs - json, 0))}.`
+  );
+}
 
 /** @throws LowbitError 'io' if the folder cannot be written; 'cancelled' on abort */
 export async function write(
@@ -17,9 +41,12 @@ export async function write(
   const { graph, ...result } = packed?.converted ?? converted;
   report('write', 0, 1);
   const after = await writeGraphModel(graph, folder, { overwrite, signal, writeExperts: packed?.write });
+  const grown = after > source.bytes ? [await growthWarning(graph, folder, source.bytes, after)] : [];
+  const idle = experts.requested && !packed ? [NO_EXPERTS] : [];
   return {
     output: resolve(folder),
     ...result,
+    warnings: [...result.warnings, ...idle, ...grown],
     bytes: { before: source.bytes, after },
     ...(packed && { experts: packed.report() }),
   };

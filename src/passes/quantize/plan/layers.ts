@@ -16,6 +16,8 @@ export interface Layer {
   /** Names of all its nodes. */
   readonly nodes: ReadonlySet<string>;
   readonly result: TensorRef;
+  /** The tensors that it reads as activations. */
+  readonly activations: readonly TensorRef[];
   /** Whether it multiplies by weights. */
   readonly weighted: boolean;
 }
@@ -37,7 +39,7 @@ export function layerOf(graph: Graph, step: Step): Layer {
   if (step.kind === 'lookup') {
     const { op } = entryOf(graph.nodes, step.to.node);
     const nodes = between(graph, [step.from], step.to);
-    return { name: step.to.node, op, nodes, result: step.to, weighted: false };
+    return { name: step.to.node, op, nodes, result: step.to, activations: [step.from], weighted: false };
   }
   const { node, quantizable } = step;
   const result = step.kind === 'op' ? step.store.result : step.result;
@@ -48,6 +50,7 @@ export function layerOf(graph: Graph, step: Step): Layer {
     op: node.op,
     nodes,
     result,
+    activations: quantizable.activations,
     weighted: quantizable.kind === 'weighted',
   };
 }

@@ -1,0 +1,180 @@
+/** How near the outputs of a converted model are to those of the float model, and whether they say anything at all. */
+import { install } from '../../kernels/register';
+import { yieldToCancel } from '../base/cancelled';
+import { refKey } from '../graph/edit';
+import { inferShapes, type Shapes } from '../graph/infer-shapes';
+import type { Graph, SignatureEntry } from '../graph/ir';
+import type { Output } from '../graph/samples';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { LoadedGraph } from '../tfjs/loaded-graph';
+import type { CheckSamples } from './held-back';
+
+export interface PartFidelity {
+  /** The node that computes the part. */
+  readonly name: string;
+  /** In dB. */
+  readonly signalToNoise: number;
+}
+
+export interface OutputFidelity {
+  readonly name: string;
+  /** Over all samples, in dB; absent where the models give different numbers of values, as detections may be. */
+  readonly signalToNoise?: number;
+  /**
+   * The same with the mean over the samples taken from the signal: noise against what depends on the input. Absent for a
+   * single sample, and where the float model's output is the same for all.
+   */
+  readonly varyingSignalToNoise?: number;
+  /** The output is the same for every sample, and that of the float model is not. */
+  readonly constant?: true;
+  /** Of an output that joins several tensors: how near each of them is. */
+  readonly parts?: readonly PartFidelity[];
+}
+
+/** Measured on a few samples when a model is converted. */
+export interface Fidelity {
+  readonly samples: number;
+  /** The calibration has not seen them. */
+  readonly heldBack: boolean;
+  readonly outputs: readonly OutputFidelity[];
+}
+
+type Values = ArrayLike<number>;
+
+/** Where both are infinite or NaN alike there is no noise. */
+const noiseOf = (x: number, y: number) => (Object.is(x, y) || x === y ? 0 : (x - y) ** 2);
+const signalOf = (x: number) => (Number.isFinite(x) ? x ** 2 : 0);
+
+function decibels(signal: number, noise: number): number {
+  if (noise === 0) return Number.POSITIVE_INFINITY;
+  return Number.isNaN(noise) ? Number.NEGATIVE_INFINITY : 10 * Math.log10(signal / noise);
+}
+
+interface Pair {
+  readonly float: Values;
+  readonly lowbit: Values;
+}
+
+/** @param chosen which elements count */
+function signalToNoise(pairs: readonly Pair[], chosen: (index: number) => boolean = () => true): number {
+  let [signal, noise] = [0, 0];
+  for (const { float, lowbit } of pairs) {
+    for (let i = 0; i < float.length; i++) {
+      if (!chosen(i)) continue;
+      signal += signalOf(float[i]);
+      noise += noiseOf(float[i], lowbit[i]);
+    }
+  }
+  return decibels(signal, noise);
+}
+
+/** Undefined where the float model gives the same for every sample. */
+function varyingSignalToNoise(pairs: readonly Pair[]): number | undefined {
+  let [signal, noise] = [0, 0];
+  for (let i = 0; i < pairs[0].float.length; i++) {
+    const mean = pairs.reduce((sum, { float }) => sum + float[i], 0) / pairs.length;
+    for (const { float, lowbit } of pairs) {
+      signal += signalOf(float[i] - mean);
+      noise += noiseOf(float[i], lowbit[i]);
+    }
+  }
+  return signal > 0 ? decibels(signal, noise) : undefined;
+}
+
+function isConstant(all: readonly Values[]): boolean {
+  const [first] = all;
+  return all.every((values) => {
+    for (let i = 0; i < first.length; i++) if (!Object.is(values[i], first[i])) return false;
+    return true;
+  });
+}
+
+const CONCATS: ReadonlySet<string> = new Set(['ConcatV2', 'Concat']);
+const RENAMES: ReadonlySet<string> = new Set(['Identity', 'StopGradient']);
+
+/** The tensors that an output joins: for each, its name and which elements of the output are its own. */
+function partsOf(graph: Graph, shapes: Shapes, { ref }: SignatureEntry, rank: number, length: number) {
+  let node = graph.nodes.get(ref.node);
+  while (node && RENAMES.has(node.op)) node = graph.nodes.get(node.inputs[0].node);
+  if (!node || !CONCATS.has(node.op)) return [];
+  const inputs = node.op === 'Concat' ? node.inputs.slice(1) : node.inputs.slice(0, -1);
+  const axisRef = node.op === 'Concat' ? node.inputs[0] : node.inputs.at(-1)!;
+  const given = graph.constants.get(axisRef.node)?.values[0];
+  if (given === undefined) return [];
+  const axis = given < 0 ? given + rank : given;
+  const dims = inputs.map((input) => shapes.get(refKey(input)));
+  const sizes = dims.map((shape) => shape?.[axis] ?? -1);
+  const inner = (dims[0] ?? []).slice(axis + 1).reduce((product, d) => product * d, 1);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const known = sizes.every((size) => size > 0) && inner > 0 && length % (total * inner) === 0;
+  if (!known || inputs.length < 2) return [];
+  let start = 0;
+  return inputs.map((input, i) => {
+    const [from, to] = [start, start + sizes[i]];
+    start = to;
+    const holds = (index: number) => {
+      const at = Math.floor(index / inner) % total;
+      return at >= from && at < to;
+    };
+    return { name: input.node, holds };
+  });
+}
+
+/** The outputs of a graph for each sample. */
+async function outputsOf(
+  graph: Graph,
+  { samples }: CheckSamples,
+  signal: AbortSignal | undefined,
+): Promise<Output[][]> {
+  const model = await LoadedGraph.load(graph);
+  const outputs: Output[][] = [];
+  try {
+    for (const sample of samples) {
+      await yieldToCancel(signal);
+      outputs.push(await model.predict(sample));
+    }
+  } finally {
+    model.dispose();
+  }
+  return outputs;
+}
+
+/**
+ * Runs a float graph and its converted form on a few samples.
+ *
+ * @throws LowbitError 'cancelled' on abort; 'internal' where one of the two does not run
+ */
+export async function measureFidelity(
+  graphs: { readonly float: Graph; readonly lowbit: Graph },
+  check: CheckSamples,
+  signal?: AbortSignal,
+): Promise<Fidelity> {
+  install();
+  const results = await withBackend(await importBackend(), async () => ({
+    float: await outputsOf(graphs.float, check, signal),
+    lowbit: await outputsOf(graphs.lowbit, check, signal),
+  }));
+  const shapes = inferShapes(graphs.float);
+  const outputs = (results.float[0] ?? []).map(({ name, shape }, k): OutputFidelity => {
+    const pairs = results.float.map((outputs, i) => ({
+      float: outputs[k].values,
+      lowbit: results.lowbit[i][k].values,
+    }));
+    if (pairs.some(({ float, lowbit }) => float.length !== lowbit.length)) return { name };
+    const entry = graphs.float.outputs.find((output) => output.name === name)!;
+    const parts = partsOf(graphs.float, shapes, entry, shape.length, pairs[0].float.length);
+    const alike = pairs.length > 1 && pairs.every(({ float }) => float.length === pairs[0].float.length);
+    const varying = alike ? varyingSignalToNoise(pairs) : undefined;
+    const constant = varying !== undefined && isConstant(pairs.map(({ lowbit }) => lowbit));
+    return {
+      name,
+      signalToNoise: signalToNoise(pairs),
+      ...(varying !== undefined && { varyingSignalToNoise: varying }),
+      ...(constant && { constant }),
+      ...(parts.length > 0 && {
+        parts: parts.map((part) => ({ name: part.name, signalToNoise: signalToNoise(pairs, part.holds) })),
+      }),
+    };
+  });
+  return { samples: check.samples.length, heldBack: check.heldBack, outputs };
+}

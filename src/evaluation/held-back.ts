@@ -1,0 +1,71 @@
+/** Samples to check a conversion on that its calibration has not seen, as far as the data has any more. */
+import type { DenseTensor, Sample } from '../graph/ir';
+import type { SampleSource } from '../graph/samples';
+
+const COUNT = 8;
+
+export interface CheckSamples {
+  readonly samples: readonly Sample[];
+  /** The calibration has not seen them. */
+  readonly heldBack: boolean;
+}
+
+/** A copy: who gave a sample may use its memory again. */
+function copyOf(sample: Sample): Sample {
+  const copy = (tensor: DenseTensor): DenseTensor => ({ ...tensor, values: tensor.values.slice() });
+  return Object.fromEntries(Object.entries(sample).map(([name, tensor]) => [name, copy(tensor)]));
+}
+
+/**
+ * Watches data that is read once: keeps the last samples that were read, and, when the reader stops, reads a few more,
+ * which are held back from it.
+ */
+export class HeldBack {
+  private seen: Sample[] = [];
+  private more: Sample[] = [];
+
+  constructor(private readonly data: SampleSource) {}
+
+  /** The data for its one reader. */
+  readonly source: SampleSource = (inputs) => this.read(inputs);
+
+  private async *read(inputs: Parameters<SampleSource>[0]): AsyncGenerator<Sample> {
+    [this.seen, this.more] = [[], []];
+    const samples = this.data(inputs)[Symbol.asyncIterator]();
+    let done = false;
+    let failed = false;
+    try {
+      while (true) {
+        const next = await samples.next().catch((error: unknown) => {
+          failed = true;
+          throw error;
+        });
+        done = next.done === true;
+        if (done) return;
+        this.seen.push(copyOf(next.value));
+        if (this.seen.length > COUNT) this.seen.shift();
+        yield next.value;
+      }
+    } finally {
+      if (!done && !failed) await this.readMore(samples);
+      await samples.return?.();
+    }
+  }
+
+  private async readMore(samples: AsyncIterator<Sample>): Promise<void> {
+    try {
+      while (this.more.length < COUNT) {
+        const next = await samples.next();
+        if (next.done) return;
+        this.more.push(copyOf(next.value));
+      }
+    } catch {
+      // The data was enough for its reader: what comes after that is not needed.
+    }
+  }
+
+  take(): CheckSamples {
+    const heldBack = this.more.length > 0;
+    return { samples: heldBack ? this.more : this.seen, heldBack };
+  }
+}
