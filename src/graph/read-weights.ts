@@ -405,24 +405,31 @@ export async function readWeights(folder: string, manifest: unknown): Promise<Ma
   return constants;
 }
 
-/** The bytes of all groups, end to end, as they are stored. */
-export interface RawWeights {
-  readonly bytes: number;
-  /** @throws LowbitError 'invalid-weights' for a shard that shrank since it was opened */
-  read(start: number, length: number): Uint8Array<ArrayBuffer>;
-}
-
 /**
- * Opens the files of a manifest, their sizes checked.
+ * Reads the shards as they are, for TF.js to decode: every group's shards one after the other, in one buffer.
  *
  * @throws LowbitError 'invalid-weights' as `readWeights`
  */
-export async function openRawWeights(folder: string, manifest: unknown): Promise<RawWeights> {
+export async function readRawWeights(folder: string, manifest: unknown): Promise<ArrayBuffer> {
   const groups: Group[] = [];
   for (const group of listGroups(manifest)) groups.push(await openGroup(folder, group));
-  const shards = groups.flatMap((group) => group.shards);
-  return {
-    bytes: groups.reduce((sum, { bytes }) => sum + bytes, 0),
-    read: (start, length) => readRange(shards, start, length),
-  };
+  const data = new Uint8Array(groups.reduce((sum, group) => sum + group.bytes, 0));
+  let offset = 0;
+  for (const { shards } of groups) {
+    for (const shard of shards) {
+      const handle = await open(shard.path, 'r');
+      try {
+        let filled = 0;
+        while (filled < shard.bytes) {
+          const { bytesRead } = await handle.read(data, offset + filled, shard.bytes - filled, filled);
+          if (bytesRead === 0) throw invalid(`Shard '${basename(shard.path)}' shrank while it was read.`);
+          filled += bytesRead;
+        }
+      } finally {
+        await handle.close();
+      }
+      offset += shard.bytes;
+    }
+  }
+  return data.buffer;
 }

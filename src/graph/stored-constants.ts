@@ -35,7 +35,7 @@ export const STORED_BYTES = 64 * 1024;
 const KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Reads bytes across shards that lie end to end. */
-export function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array<ArrayBuffer> {
+export function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
   const result = new Uint8Array(length);
   let filled = 0;
   let begin = 0;

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
 import { toPath } from '../graph/read-graph-model';
-import { openRawWeights } from '../graph/read-weights';
+import { readRawWeights } from '../graph/read-weights';
 import { type ExpertSettings, loadExperts } from '../moe/open-experts';
 import { holdBackWeights } from './held-artifacts';
 
@@ -45,10 +45,10 @@ async function loadArtifacts(
   checkArtefactVersion(path, model);
   const { weightsManifest, ...artifacts } = model;
   const groups = (weightsManifest ?? []) as tf.io.WeightsManifestConfig;
-  const weights = await openRawWeights(dirname(path), groups);
-  const specs = groups.flatMap((group) => group.weights);
-  const whole = await loadExperts(artifacts as tf.io.ModelArtifacts, dirname(path), experts);
-  return holdBackWeights(whole, specs, weights);
+  const weightData = await readRawWeights(dirname(path), groups);
+  const weightSpecs = groups.flatMap((group) => group.weights);
+  const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
+  return holdBackWeights(await loadExperts(whole, dirname(path), experts), dirname(path), groups);
 }
 
 /**

@@ -4,8 +4,10 @@
  * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first access to them returns
  * tokens in place of the weights; every later one returns the contents of the files, read again.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
-import { type RawWeights, storedElementBytes } from '../graph/read-weights';
+import { storedElementBytes } from '../graph/read-weights';
 import { holdWeights } from '../runtime/held-weights';
 
 /** Smaller weights are not worth reading twice. */
@@ -30,13 +32,17 @@ function bytesOf(entry: io.WeightsManifestEntry): number | undefined {
   return entry.shape.reduce((product, dim) => product * dim, storedElementBytes(entry));
 }
 
-/** Closures are created outside the functions that have the weights in scope, which they would keep alive. */
-function readerOf(weights: RawWeights): () => ArrayBuffer {
-  return () => weights.read(0, weights.bytes).buffer;
+function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
+  return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
 }
 
-function wordsReader(weights: RawWeights, start: number, bytes: number): () => Int32Array {
-  return () => new Int32Array(weights.read(start, bytes).buffer);
+/** Closures are created outside the functions that have the weights in scope, which they would keep alive. */
+function readerOf(folder: string, groups: io.WeightsManifestConfig): () => ArrayBuffer {
+  return () => new Uint8Array(readShards(folder, groups)).buffer;
+}
+
+function wordsReader(read: () => ArrayBuffer, start: number, bytes: number): () => Int32Array {
+  return () => new Int32Array(read().slice(start, start + bytes));
 }
 
 function constant<Value>(value: Value): () => Value {
@@ -66,13 +72,15 @@ interface Cut {
   readonly holders: object[];
 }
 
-/** Reads weights with tokens in place of the large ones of programs; undefined if there are none. */
-function cutOut(specs: io.WeightsManifestEntry[], topology: unknown, weights: RawWeights): Cut | undefined {
+/** Replaces large weights of programs by tokens; undefined if there are none. */
+function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | undefined {
+  const specs = artifacts.weightSpecs!;
   const sizes = specs.map(bytesOf);
-  const regions = weightsOfRegions(topology);
+  const regions = weightsOfRegions(artifacts.modelTopology);
   const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
     regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= MIN_WORDS;
   if (!specs.some(large) || sizes.includes(undefined)) return undefined;
+  const all = artifacts.weightData as ArrayBuffer;
   const parts: Uint8Array[] = [];
   const holders: object[] = [];
   let offset = 0;
@@ -80,11 +88,11 @@ function cutOut(specs: io.WeightsManifestEntry[], topology: unknown, weights: Ra
     const [start, bytes] = [offset, sizes[i]!];
     offset += bytes;
     if (!large(spec)) {
-      parts.push(weights.read(start, bytes));
+      parts.push(new Uint8Array(all, start, bytes));
       return spec;
     }
-    const read = wordsReader(weights, start, bytes);
-    const { token, held } = holdWeights(read(), read);
+    const words = new Int32Array(all.slice(start, start + bytes));
+    const { token, held } = holdWeights(words, wordsReader(read, start, bytes));
     parts.push(new Uint8Array(token.buffer));
     holders.push(held);
     return { ...spec, shape: [token.byteLength / WORD] };
@@ -93,21 +101,19 @@ function cutOut(specs: io.WeightsManifestEntry[], topology: unknown, weights: Ra
 }
 
 /**
- * Adds the weights of files to the artefacts of a model. Each is read on its own, so that no more than the largest is in
- * memory beside what is kept.
- *
- * @param specs entries of the manifest, in order
+ * @param artifacts with all weights
+ * @param folder of the shards, to read them again
  */
 export function holdBackWeights(
   artifacts: io.ModelArtifacts,
-  specs: io.WeightsManifestEntry[],
-  weights: RawWeights,
+  folder: string,
+  groups: io.WeightsManifestConfig,
 ): io.ModelArtifacts {
-  const readAll = readerOf(weights);
-  const cut = cutOut(specs, artifacts.modelTopology, weights);
-  if (!cut) return { ...artifacts, weightSpecs: specs, weightData: readAll() };
+  const read = readerOf(folder, groups);
+  const cut = cutOut(artifacts, read);
+  if (!cut) return artifacts;
   const held = { ...artifacts, heldWeights: cut.holders };
-  onceThen(held, 'weightSpecs', cut.specs, constant(specs));
-  onceThen(held, 'weightData', cut.data, readAll);
+  onceThen(held, 'weightSpecs', cut.specs, constant(artifacts.weightSpecs!));
+  onceThen(held, 'weightData', cut.data, read);
   return held;
 }
