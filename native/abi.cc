@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "base/memory.h"
 #include "include/lowbit.h"
 #include "isa/registry.h"
 #include "ops/dequantize.h"
@@ -147,6 +148,12 @@ lowbit_memory_bytes lowbit_memory(const lowbit_program* program) {
 void lowbit_destroy(lowbit_program* program) { delete program; }
 
 int lowbit_threads(void) { return lowbit::ThreadPool::shared().threads(); }
+
+uint64_t lowbit_max_memory(void) { return lowbit::maxMemory(); }
+
+void lowbit_set_max_memory(uint64_t bytes) {
+  lowbit::setMaxMemory(static_cast<size_t>(std::min<uint64_t>(bytes, SIZE_MAX)));
+}
 
 void lowbit_set_threads(int threads) { lowbit::ThreadPool::shared().setThreads(threads); }
 

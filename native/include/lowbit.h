@@ -67,6 +67,11 @@ void lowbit_destroy(lowbit_program* program);
 int lowbit_threads(void);
 void lowbit_set_threads(int threads);
 
+// Bytes that a program may take for intermediate tensors, scratch and outputs of one combination of input shapes; more
+// is refused before it is allocated. Default: half of the memory of the machine or of its control group.
+uint64_t lowbit_max_memory(void);
+void lowbit_set_max_memory(uint64_t bytes);
+
 // The instruction set that compile(null) takes, or null with `error` filled (LOWBIT_ISA names one that is not there).
 const char* lowbit_isa(lowbit_error* error);
 // Whether this machine can run the instruction set.

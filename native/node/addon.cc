@@ -276,6 +276,26 @@ napi_value setThreads(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// maxMemory(): bytes
+napi_value maxMemory(napi_env env, napi_callback_info) {
+  napi_value bytes;
+  napi_create_double(env, static_cast<double>(lowbit_max_memory()), &bytes);
+  return bytes;
+}
+
+// setMaxMemory(bytes)
+napi_value setMaxMemory(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  double bytes = 0;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  if (napi_get_value_double(env, argument, &bytes) != napi_ok || !(bytes > 0 && bytes < 0x1p63)) {
+    return throwError(env, "invalid-argument", "Expected a positive number of bytes.");
+  }
+  lowbit_set_max_memory(static_cast<uint64_t>(bytes));
+  return nullptr;
+}
+
 // isa(): string, the default one
 napi_value isa(napi_env env, napi_callback_info) {
   lowbit_error error;
@@ -465,6 +485,8 @@ NAPI_MODULE_INIT() {
       {"dispose", dispose},
       {"threads", threads},
       {"setThreads", setThreads},
+      {"maxMemory", maxMemory},
+      {"setMaxMemory", setMaxMemory},
       {"isa", isa},
       {"supports", supports},
       {"instructionSets", instructionSets},

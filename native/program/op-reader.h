@@ -80,8 +80,10 @@ class OpReader {
   }
 
   std::vector<float> floats(const char* name, int64_t offset, int64_t count) const {
+    // Checked before memory is had for as many.
+    const uint8_t* data = bytes(name, offset, 4 * count, 4);
     std::vector<float> values(static_cast<size_t>(count));
-    std::memcpy(values.data(), bytes(name, offset, 4 * count, 4), sizeof(float) * values.size());
+    std::memcpy(values.data(), data, sizeof(float) * values.size());
     return values;
   }
 

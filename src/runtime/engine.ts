@@ -146,6 +146,11 @@ export interface Engine {
   readonly supportedIsas: readonly Isa[];
   threads: number;
   /**
+   * Bytes that a program may take for intermediate tensors, scratch and outputs of one combination of input shapes; more
+   * is refused before it is allocated. Default: half of the memory of the machine, or of its container.
+   */
+  maxMemory: number;
+  /**
    * Validates a program completely and packs its weights.
    *
    * @param program words as `encodeProgram` makes them

@@ -15,6 +15,8 @@ export interface NativeAddon {
   dispose(handle: unknown): void;
   threads(): number;
   setThreads(count: number): void;
+  maxMemory(): number;
+  setMaxMemory(bytes: number): void;
   isa(): string;
   supports(isa: string): boolean;
   instructionSets(): string[];

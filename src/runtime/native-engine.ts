@@ -168,14 +168,21 @@ class NativeExpertReader implements ExpertReader {
   }
 }
 
+/** The addon would ignore what is no number. */
+function checkThreadsVariable(): void {
+  const { LOWBIT_NUM_THREADS: text = '' } = process.env;
+  checkArgument(text === '' || /^[1-9]\d*$/.test(text), 'LOWBIT_NUM_THREADS', 'a positive integer', text);
+}
+
 /**
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
  * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
- *   lacks
+ *   lacks, or a `LOWBIT_NUM_THREADS` that is no positive integer
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
+  checkThreadsVariable();
   const addon = loadNativeAddon();
   const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
   const isa = options.isa ?? rethrow(() => addon.isa());
@@ -190,6 +197,13 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
     set threads(count: number) {
       checkArgument(Number.isInteger(count) && count > 0, 'threads', 'a positive integer', count);
       addon.setThreads(count);
+    },
+    get maxMemory() {
+      return addon.maxMemory();
+    },
+    set maxMemory(bytes: number) {
+      checkArgument(bytes > 0 && bytes < 2 ** 63, 'maxMemory', 'a positive number of bytes', bytes);
+      addon.setMaxMemory(bytes);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
     dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
