@@ -13,6 +13,8 @@ export type LowbitErrorCode =
   | 'out-of-memory'
   | 'accuracy'
   | 'io'
+  /** Something else that failed, in TF.js or here: the message names the node. */
+  | 'internal'
   | 'cancelled';
 
 /**
