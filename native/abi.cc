@@ -15,6 +15,7 @@
 #include "moe/route.h"
 #include "plan/plan.h"
 #include "plan/probe.h"
+#include "plan/weight-region.h"
 
 using lowbit::fail;
 
@@ -89,8 +90,17 @@ int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* 
                    const char* isa, lowbit_program** out, lowbit_error* error) {
   return guarded(error, [&] {
     const lowbit::Kernels& kernels = chooseKernels(isa);
-    *out = new lowbit_program{
-        &kernels, lowbit::decodeProgram(program, program_words, weights, weight_bytes, kernels), {}, {}};
+    const lowbit::WeightBlob blob{weights, weight_bytes, nullptr};
+    *out = new lowbit_program{&kernels, lowbit::decodeProgram(program, program_words, blob, kernels), {}, {}};
+  });
+}
+
+int lowbit_compile_from(const int32_t* program, size_t program_words, lowbit_read_weights read, void* context,
+                        size_t weight_bytes, const char* isa, lowbit_program** out, lowbit_error* error) {
+  return guarded(error, [&] {
+    const lowbit::Kernels& kernels = chooseKernels(isa);
+    lowbit::WeightRegion region(weight_bytes, read, context);
+    *out = new lowbit_program{&kernels, lowbit::decodeProgram(program, program_words, region.blob(), kernels), {}, {}};
   });
 }
 

@@ -16,6 +16,7 @@ import type {
   Isa,
   MemoryBytes,
   TensorData,
+  WeightReader,
 } from './engine';
 import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
 
@@ -63,6 +64,17 @@ function decodeShapes(words: readonly number[]): number[][] {
   return shapes;
 }
 
+const CHUNK_BYTES = 2 ** 20;
+
+function compileFrom(addon: NativeAddon, program: Int32Array, weights: WeightReader, isa?: Isa): unknown {
+  const chunk = new Uint8Array(Math.max(1, Math.min(CHUNK_BYTES, weights.byteLength)));
+  const read = (offset: number, bytes: number) => weights.read(offset, chunk.subarray(0, bytes));
+  // A copy: reading may move the memory of a TF.js backend, where the words may lie.
+  const handle = addon.compileFrom(program.slice(), weights.byteLength, read, chunk, isa);
+  weights.compiled();
+  return handle;
+}
+
 class NativeProgram implements CompiledProgram {
   readonly words: Int32Array;
   private handle: unknown;
@@ -75,10 +87,14 @@ class NativeProgram implements CompiledProgram {
   constructor(
     private readonly addon: NativeAddon,
     program: Int32Array,
-    weights: Int32Array,
+    weights: Int32Array | WeightReader,
     isa: Isa | undefined,
   ) {
-    this.handle = rethrow(() => addon.compile(program, weights, isa));
+    this.handle = rethrow(() =>
+      ArrayBuffer.isView(weights)
+        ? addon.compile(program, weights, isa)
+        : compileFrom(addon, program, weights, isa),
+    );
     // A copy: the words may lie in the memory of a TF.js backend, which moves.
     this.words = program.slice();
   }
