@@ -110,19 +110,67 @@ export function topologicalOrder(nodes: ReadonlyMap<string, GraphNode>): Map<str
   return order;
 }
 
-/** A mutable copy of a graph; `finish` gives the next graph, in topological order. */
+/**
+ * A mutable copy of a graph; `finish` gives the next graph, in topological order. It keeps who reads what while nodes
+ * change, so that a pass makes all of its rewrites in one editor, in time proportional to what they touch.
+ */
 export class GraphEditor {
-  readonly nodes: Map<string, GraphNode>;
+  private readonly current: Map<string, GraphNode>;
   readonly constants: Map<string, Constant>;
+  /** Names of the nodes that the signature's outputs refer to. */
+  readonly outputs: ReadonlySet<string>;
+  /** By node read, its readers and how often each reads it; made when it is first needed. */
+  private uses: Map<string, Map<string, number>> | undefined;
 
   constructor(private readonly graph: Graph) {
-    this.nodes = new Map(graph.nodes);
+    this.current = new Map(graph.nodes);
     this.constants = new Map(graph.constants);
+    this.outputs = outputNodes(graph);
+  }
+
+  get nodes(): ReadonlyMap<string, GraphNode> {
+    return this.current;
+  }
+
+  private count(node: GraphNode, change: 1 | -1): void {
+    for (const { node: read } of node.inputs) {
+      let readers = this.uses?.get(read);
+      if (!readers) {
+        readers = new Map();
+        this.uses?.set(read, readers);
+      }
+      const times = (readers.get(node.name) ?? 0) + change;
+      if (times > 0) readers.set(node.name, times);
+      else readers.delete(node.name);
+    }
+  }
+
+  private usesOf(name: string): ReadonlyMap<string, number> {
+    if (!this.uses) {
+      this.uses = new Map();
+      for (const node of this.current.values()) this.count(node, 1);
+    }
+    return this.uses.get(name) ?? new Map();
+  }
+
+  /** The nodes that read a node's outputs. */
+  readers(name: string): GraphNode[] {
+    return [...this.usesOf(name).keys()].map((reader) => this.current.get(reader)!);
+  }
+
+  /** How often nodes read a node's outputs. */
+  countReads(name: string): number {
+    let reads = 0;
+    for (const times of this.usesOf(name).values()) reads += times;
+    return reads;
   }
 
   /** Adds a node or replaces the one of the same name. */
   setNode(node: GraphNode): void {
-    this.nodes.set(node.name, node);
+    const before = this.current.get(node.name);
+    if (this.uses && before) this.count(before, -1);
+    this.current.set(node.name, node);
+    if (this.uses) this.count(node, 1);
   }
 
   /** Adds a constant under a name that is still free, derived from `name`. */
@@ -135,16 +183,18 @@ export class GraphEditor {
   /** Makes the node of this name a constant. */
   setConstant(name: string, constant: Constant): void {
     this.constants.set(name, constant);
-    this.nodes.set(name, { name, op: 'Const', inputs: [], attrs: { dtype: attr.dtype(constant.dtype) } });
+    this.setNode({ name, op: 'Const', inputs: [], attrs: { dtype: attr.dtype(constant.dtype) } });
   }
 
   remove(name: string): void {
-    this.nodes.delete(name);
+    const node = this.current.get(name);
+    if (this.uses && node) this.count(node, -1);
+    this.current.delete(name);
     this.constants.delete(name);
   }
 
   freeName(name: string): string {
-    const taken = (candidate: string) => this.nodes.has(candidate) || this.constants.has(candidate);
+    const taken = (candidate: string) => this.current.has(candidate) || this.constants.has(candidate);
     if (!taken(name)) return name;
     let n = 1;
     while (taken(`${name}_${n}`)) n++;
@@ -153,22 +203,30 @@ export class GraphEditor {
 
   /** Makes every reader of a tensor read another one. The signature is left as it is. */
   replaceUses(from: TensorRef, to: TensorRef): void {
-    for (const node of this.nodes.values()) {
+    for (const node of this.readers(from.node)) {
       if (!node.inputs.some((i) => i.node === from.node && i.index === from.index)) continue;
       const inputs = node.inputs.map((i) => (i.node === from.node && i.index === from.index ? to : i));
-      this.nodes.set(node.name, { ...node, inputs });
+      this.setNode({ ...node, inputs });
     }
   }
 
+  /** @throws LowbitError 'internal' naming a node that reads one which is not there */
   finish(): Graph {
-    for (const node of this.nodes.values()) {
-      const kept = node.controlInputs?.filter((name) => this.nodes.has(name));
-      if (kept && kept.length !== node.controlInputs!.length) {
+    for (const node of this.current.values()) {
+      const lost = node.inputs.find((input) => !this.current.has(input.node));
+      if (lost) {
+        throw new LowbitError(
+          'internal',
+          `${node.op} '${node.name}' reads '${lost.node}', which was removed.`,
+        );
+      }
+      const kept = node.controlInputs?.filter((name) => this.current.has(name));
+      if (kept && kept.length !== node.controlInputs?.length) {
         const { controlInputs: _, ...rest } = node;
-        this.nodes.set(node.name, kept.length > 0 ? { ...rest, controlInputs: kept } : rest);
+        this.current.set(node.name, kept.length > 0 ? { ...rest, controlInputs: kept } : rest);
       }
     }
-    const nodes = topologicalOrder(this.nodes);
+    const nodes = topologicalOrder(this.current);
     finished.set(nodes, undefined);
     return { ...this.graph, nodes, constants: this.constants };
   }

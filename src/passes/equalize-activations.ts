@@ -15,12 +15,12 @@
  * @see Nagel et al. 2019, section 4.1 (equalization of two layers by their weights); Xiao et al. 2023, "SmoothQuant",
  *   equation 4 (by activations, with a strength)
  */
-import { constantOf, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
+import { refKey } from '../graph/edit';
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
-import { ChannelClasses } from './equalize/channel-classes';
-import { tieChannels } from './equalize/tie-channels';
-import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from './linear-op';
+import type { ChannelClasses } from './equalize/channel-classes';
+import { rescaleLayers } from './equalize/rescale-layers';
+import { classesOf } from './equalize/tie-channels';
 import { ChangeLog, type PassResult } from './pass';
 
 const DEFAULT_STRENGTH = 0.5;
@@ -50,28 +50,6 @@ function roomOf(classes: ChannelClasses, maxima: ChannelMaxima): Map<number, num
   return room;
 }
 
-/** Multiplies weights and bias by the scales of the output, and divides the weights by those of the input. */
-function rescale(op: LinearOp, input: Float64Array, result: Float64Array): LinearOp {
-  const [, , inChannels, last] = op.filter.shape;
-  const values = Float32Array.from(op.filter.values, (value, i) => {
-    switch (op.kind) {
-      case 'conv':
-        return (value * result[i % last]) / input[Math.floor(i / last) % inChannels];
-      case 'depthwise': {
-        const channel = i % op.channels;
-        return (value * result[channel]) / input[Math.floor(channel / last)];
-      }
-      case 'matmul': {
-        const [row, column] = [Math.floor(i / op.filter.shape[1]), i % op.filter.shape[1]];
-        const [from, to] = op.transposed ? [column, row] : [row, column];
-        return (value * result[to]) / input[from];
-      }
-    }
-  });
-  const bias = op.bias?.map((b, c) => b * result[c]);
-  return { ...op, filter: { ...op.filter, values }, ...(bias && { bias }) };
-}
-
 /**
  * Equalizes the channels of a graph's tensors.
  *
@@ -86,31 +64,12 @@ export function equalizeActivations(
   { strength = DEFAULT_STRENGTH }: EqualizeOptions = {},
 ): PassResult {
   const log = new ChangeLog('equalize-activations');
-  const classes = new ChannelClasses(shapes);
-  const inside = new Set(nodes.map((n) => n.name));
-  const outputs = outputNodes(graph);
-  for (const node of graph.nodes.values()) {
-    const result = output(node.name);
-    if (constantOf(graph, result)) continue;
-    if (!inside.has(node.name)) for (const ref of [...node.inputs, result]) classes.pin(ref);
-    else tieChannels(graph, node, shapes, classes);
-    if (outputs.has(node.name)) classes.pin(result);
-  }
+  const classes = classesOf(graph, shapes, nodes);
   const room = roomOf(classes, maxima);
   const scalesOf = (ref: TensorRef, channels: number) =>
     Float64Array.from({ length: channels }, (_, c) => {
       const id = classes.find(refKey(ref), c);
       return id === undefined || classes.isPinned(id) ? 1 : (room.get(id) ?? 1) ** strength;
     });
-  const editor = new GraphEditor(graph);
-  for (const node of nodes) {
-    const op = linearKind(node) ? readLinearOp(graph, node) : undefined;
-    if (!op || typeof op === 'string') continue;
-    const inChannels = shapes.get(refKey(op.input))!.at(-1)!;
-    const [input, result] = [scalesOf(op.input, inChannels), scalesOf(output(node.name), op.channels)];
-    if (input.every((s) => s === 1) && result.every((s) => s === 1)) continue;
-    writeLinearOp(editor, node.name, rescale(op, input, result));
-    log.rewrote(node.name, `channels scaled by up to ${Math.max(...result).toFixed(1)}`);
-  }
-  return { graph: editor.finish(), changes: log.changes };
+  return rescaleLayers(graph, shapes, nodes, scalesOf, log);
 }

@@ -9,13 +9,13 @@
  * Declines: another consumer of the linear op, an output in between, a clamp in between, training statistics.
  */
 import { boolAttr, numberAttr } from '../graph/attrs';
-import { constantOf, consumers, GraphEditor } from '../graph/edit';
+import { constantOf, GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { filterChannel, foldableLinearOp, type LinearOp, perChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 
-/** TensorFlow's default. */
-const DEFAULT_EPSILON = 1e-4;
+/** What TF.js takes where the graph has none; TensorFlow's own default is 1e-4. */
+const DEFAULT_EPSILON = 1e-3;
 
 /** y = scale[c] * x + shift[c] */
 export interface ChannelAffine {
@@ -30,7 +30,7 @@ export const BATCH_NORMS: ReadonlySet<string> = new Set([
 ]);
 
 /** A batch norm of constants as a scale and a shift; undefined if it is anything else. */
-export function batchNormAffine(graph: Graph, node: GraphNode): ChannelAffine | undefined {
+export function batchNormAffine(graph: Pick<Graph, 'constants'>, node: GraphNode): ChannelAffine | undefined {
   const parameters = node.inputs.slice(1).map((i) => constantOf(graph, i));
   const channels = parameters[0]?.values.length ?? 0;
   const [gamma, beta, mean, variance] = parameters.map((p) => perChannel(p, channels));
@@ -42,7 +42,7 @@ export function batchNormAffine(graph: Graph, node: GraphNode): ChannelAffine | 
 
 /** The tensor that a node scales and the constant it scales it by. */
 function scaling(
-  graph: Graph,
+  graph: Pick<Graph, 'constants'>,
   node: GraphNode,
 ): { input: TensorRef; by: Constant; inverse: boolean } | undefined {
   const [a, b] = node.inputs;
@@ -53,7 +53,7 @@ function scaling(
   return left && !right && !inverse ? { input: b!, by: left, inverse } : undefined;
 }
 
-function affineOf(graph: Graph, node: GraphNode, op: LinearOp): ChannelAffine | undefined {
+function affineOf(graph: Pick<Graph, 'constants'>, node: GraphNode, op: LinearOp): ChannelAffine | undefined {
   if (BATCH_NORMS.has(node.op)) return batchNormAffine(graph, node);
   const match = scaling(graph, node);
   const rank = op.kind === 'matmul' ? 2 : 4;
@@ -79,15 +79,15 @@ export const foldBatchNorm: Pass = {
   name: 'fold-batch-norm',
   apply(graph: Graph) {
     const log = new ChangeLog(this.name);
-    let current = graph;
+    const editor = new GraphEditor(graph);
     for (const node of graph.nodes.values()) {
-      const input = BATCH_NORMS.has(node.op) ? node.inputs[0] : scaling(current, node)?.input;
+      const input = BATCH_NORMS.has(node.op) ? node.inputs[0] : scaling(editor, node)?.input;
       if (!input) continue;
-      const statistics = consumers(current)
-        .get(node.name)
-        ?.some((n) => n.inputs.some((i) => i.node === node.name && i.index > 0));
-      const op = foldableLinearOp(current, input);
-      const affine = typeof op === 'string' ? undefined : affineOf(current, node, op);
+      const statistics = editor
+        .readers(node.name)
+        .some((n) => n.inputs.some((i) => i.node === node.name && i.index > 0));
+      const op = foldableLinearOp(editor, input);
+      const affine = typeof op === 'string' ? undefined : affineOf(editor, node, op);
       if (typeof op === 'string' || !affine || statistics) {
         const reason =
           typeof op === 'string'
@@ -104,12 +104,10 @@ export const foldBatchNorm: Pass = {
         log.declined(node.name, 'not folded: the folded weights would not be finite');
         continue;
       }
-      const editor = new GraphEditor(current);
       editor.remove(op.node.name);
       writeLinearOp(editor, node.name, folded);
-      current = editor.finish();
       log.rewrote(node.name, `folded ${node.op} into '${op.node.name}'`);
     }
-    return { graph: current, changes: log.changes };
+    return { graph: editor.finish(), changes: log.changes };
   },
 };

@@ -13,7 +13,7 @@ import { ChangeLog, type Pass } from './pass';
 
 /** The tensor that a node shifts and the constant it adds (`sign` 1) or subtracts (-1). */
 function shifting(
-  graph: Graph,
+  graph: Pick<Graph, 'constants'>,
   node: GraphNode,
 ): { input: TensorRef; by: Constant; sign: number } | undefined {
   if (!['BiasAdd', 'Add', 'AddV2', 'Sub'].includes(node.op)) return undefined;
@@ -27,10 +27,10 @@ export const foldBias: Pass = {
   name: 'fold-bias',
   apply(graph: Graph) {
     const log = new ChangeLog(this.name);
-    let current = graph;
+    const editor = new GraphEditor(graph);
     for (const node of graph.nodes.values()) {
-      const match = shifting(current, node);
-      const op = match && foldableLinearOp(current, match.input);
+      const match = shifting(editor, node);
+      const op = match && foldableLinearOp(editor, match.input);
       if (!match || !op) continue;
       const rank = typeof op !== 'string' && op.kind === 'matmul' ? 2 : 4;
       const by =
@@ -42,15 +42,13 @@ export const foldBias: Pass = {
         if (node.op === 'BiasAdd' || typeof op !== 'string') log.declined(node.name, `not folded: ${reason}`);
         continue;
       }
-      const editor = new GraphEditor(current);
       editor.remove(op.node.name);
       writeLinearOp(editor, node.name, {
         ...op,
         bias: by.map((v, c) => (op.bias?.[c] ?? 0) + match.sign * v),
       });
-      current = editor.finish();
       log.rewrote(node.name, `folded ${node.op} into '${op.node.name}'`);
     }
-    return { graph: current, changes: log.changes };
+    return { graph: editor.finish(), changes: log.changes };
   },
 };

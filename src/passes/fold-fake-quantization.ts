@@ -8,6 +8,7 @@
  * rounded values (Jacob et al. 2018, equations 12 and 13).
  * Declines: bounds that are computed. FakeQuantWithMinMaxVars is removed even then, as TF.js runs it as an identity.
  */
+import { entryOf } from '../base/entry-of';
 import { attr, boolAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import type { Constant, Graph, GraphNode, ValueRange } from '../graph/ir';
@@ -108,7 +109,7 @@ export const foldFakeQuantization: Pass = {
     const kept = outputNodes(graph);
     const ranges = new Map(graph.ranges);
     for (const { name } of graph.nodes.values()) {
-      const node = editor.nodes.get(name)!;
+      const node = entryOf(editor.nodes, name);
       if (!FAKE_QUANTIZERS.has(node.op)) continue;
       const quantizer = readFakeQuantizer(graph, node);
       if (!quantizer && node.op !== 'FakeQuantWithMinMaxVars') {

@@ -7,6 +7,7 @@
  * Declines: padded batch or channels, negative or non-constant pads, a SAME convolution, pooling (TF.js pools know no
  * explicit padding, and their border is not zero).
  */
+import { entryOf } from '../base/entry-of';
 import { attr, intsAttr, stringAttr } from '../graph/attrs';
 import { constantOf, consumers, GraphEditor } from '../graph/edit';
 import type { Graph, GraphNode } from '../graph/ir';
@@ -44,7 +45,7 @@ export const foldPadding: Pass = {
       if (node.op !== 'Pad' && node.op !== 'PadV2') continue;
       const pads = spatialPads(graph, node);
       for (const { name } of readers.get(node.name) ?? []) {
-        const reader = editor.nodes.get(name)!;
+        const reader = entryOf(editor.nodes, name);
         const reason = typeof pads === 'string' ? pads : reasonAgainst(reader);
         if (reason !== undefined || typeof pads === 'string') {
           log.declined(node.name, `not folded into '${name}': ${reason}`);

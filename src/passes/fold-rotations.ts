@@ -7,6 +7,9 @@
  * Replacement: new weights on both sides; zero borders stay zero. The graph computes the same outputs.
  * Declines: anything else in between, depthwise convolutions for one, and tensors that are outputs of the model.
  */
+
+import { entryOf } from '../base/entry-of';
+import { LowbitError } from '../base/errors';
 import { consumers, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
@@ -57,7 +60,7 @@ function groupOf(search: Search, start: TensorRef): Group | undefined {
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
     if (tensors.has(refKey(ref))) continue;
     tensors.add(refKey(ref));
-    const node = graph.nodes.get(ref.node)!;
+    const node = entryOf(graph.nodes, ref.node);
     if (outputs.has(node.name) || ref.index !== 0) return undefined;
     if (isPlainSum(search, node)) queue.push(...node.inputs);
     else if (linearOp(graph, node) && !linearOp(graph, node)!.activation) producers.push(node.name);
@@ -122,14 +125,15 @@ export function foldRotations(
   const results = new Map<string, Rotation>();
   for (const [name, rotation] of rotations) {
     if (folded.has(name)) continue;
-    const group = groupOf(search, graph.nodes.get(name)!.inputs[0]);
+    const group = groupOf(search, entryOf(graph.nodes, name).inputs[0]);
     const same = (reader: string) => (rotations.get(reader)?.block ?? rotation.block) === rotation.block;
     if (!group?.readers.every((reader) => !against.has(reader) && same(reader))) {
       log.declined(name, 'its rotation is computed: what it reads cannot be made rotated');
       continue;
     }
     const rewrite = (layer: string, change: (op: LinearOp, rotation: Rotation) => LinearOp) => {
-      const op = readLinearOp(editor, editor.nodes.get(layer)!) as LinearOp;
+      const op = readLinearOp(editor, entryOf(editor.nodes, layer));
+      if (typeof op === 'string') throw new LowbitError('internal', `'${layer}' cannot be rotated: ${op}.`);
       writeLinearOp(editor, layer, change(op, rotation));
     };
     for (const producer of group.producers) rewrite(producer, rotateOutputs);

@@ -22,22 +22,20 @@ export const fuseActivations: Pass = {
   name: 'fuse-activations',
   apply(graph: Graph) {
     const log = new ChangeLog(this.name);
-    let current = graph;
+    const editor = new GraphEditor(graph);
     for (const node of graph.nodes.values()) {
       const activation = clampOf(graph, node);
-      const producer = activation && current.nodes.get(node.inputs[0].node)!;
+      const producer = activation && editor.nodes.get(node.inputs[0].node);
       if (!producer || !linearKind(producer)) continue;
-      const op = foldableLinearOp(current, node.inputs[0]);
+      const op = foldableLinearOp(editor, node.inputs[0]);
       if (typeof op === 'string') {
         log.declined(node.name, `not fused: ${op}`);
         continue;
       }
-      const editor = new GraphEditor(current);
       editor.remove(op.node.name);
       writeLinearOp(editor, node.name, { ...op, activation });
-      current = editor.finish();
       log.rewrote(node.name, `fused ${node.op} into '${op.node.name}'`);
     }
-    return { graph: current, changes: log.changes };
+    return { graph: editor.finish(), changes: log.changes };
   },
 };

@@ -3,7 +3,7 @@
  * per output channel, a clamp. Passes read one, change it, and write it back as a node that TF.js can run.
  */
 import { attr, boolAttr, stringAttr, stringsAttr } from '../graph/attrs';
-import { constantOf, consumers, type GraphEditor, outputNodes } from '../graph/edit';
+import { constantOf, type GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { type Bounds, clampBounds } from '../quantization/activation';
 
@@ -46,8 +46,10 @@ export function linearKind(node: GraphNode): LinearKind | undefined {
   return KINDS[node.op];
 }
 
-function outputChannels(kind: LinearKind, shape: readonly number[], transposed: boolean): number | undefined {
-  if (kind === 'matmul') return shape.length === 2 ? shape[transposed ? 0 : 1] : undefined;
+/** Output channels of a layer whose weights have a shape; undefined where they have no such shape. */
+export function outputChannels(node: GraphNode, shape: readonly number[]): number | undefined {
+  const kind = KINDS[node.op];
+  if (kind === 'matmul') return shape.length === 2 ? shape[boolAttr(node, 'transpose_b') ? 0 : 1] : undefined;
   if (shape.length !== 4) return undefined;
   return kind === 'conv' ? shape[3] : shape[2] * shape[3];
 }
@@ -82,7 +84,7 @@ export function readLinearOp(graph: Pick<Graph, 'constants'>, node: GraphNode): 
   if ((stringAttr(node, 'data_format') ?? 'NHWC').toUpperCase() !== 'NHWC')
     return 'its data format is not NHWC';
   const transposed = boolAttr(node, 'transpose_b');
-  const channels = outputChannels(kind, filter.shape, transposed);
+  const channels = outputChannels(node, filter.shape);
   if (channels === undefined) return `its weights have rank ${filter.shape.length}`;
   const op = { kind, node, input: node.inputs[0], filterName: filterRef.node, filter, transposed, channels };
   const [first, second, ...more] = stringsAttr(node, 'fused_ops').filter((s) => s !== '');
@@ -146,12 +148,13 @@ export function writeLinearOp(editor: GraphEditor, name: string, op: LinearOp, a
  * The linear op behind a tensor, if a following node may be folded into it: weights constant, no clamp, no other
  * consumer, not an output. Otherwise the reason.
  */
-export function foldableLinearOp(graph: Graph, ref: TensorRef): LinearOp | string {
-  const node = graph.nodes.get(ref.node)!;
-  const op = readLinearOp(graph, node);
+export function foldableLinearOp(editor: GraphEditor, ref: TensorRef): LinearOp | string {
+  const node = editor.nodes.get(ref.node);
+  const op = node ? readLinearOp(editor, node) : 'it is no node';
   if (typeof op === 'string') return op;
-  if (op.activation) return `'${node.name}' applies ${op.activation} first`;
-  if ((consumers(graph).get(node.name)?.length ?? 0) > 1) return `'${node.name}' has another consumer`;
-  if (outputNodes(graph).has(node.name)) return `'${node.name}' is an output`;
+  const { name } = op.node;
+  if (op.activation) return `'${name}' applies ${op.activation} first`;
+  if (editor.countReads(name) > 1) return `'${name}' has another consumer`;
+  if (editor.outputs.has(name)) return `'${name}' is an output`;
   return op;
 }

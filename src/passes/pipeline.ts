@@ -1,11 +1,13 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
+import { decomposeEinsum } from './decompose-einsum';
 import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
 import { foldFakeQuantization } from './fold-fake-quantization';
 import { foldPadding } from './fold-padding';
+import { foldSpaceToBatch } from './fold-space-to-batch';
 import { fuseActivations } from './fuse-activations';
 import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
@@ -18,10 +20,12 @@ import { splitToSlices } from './split-to-slices';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
-  splitProducts,
   foldConstants,
   removeIdentities,
+  splitProducts,
+  decomposeEinsum,
   foldFakeQuantization,
+  foldSpaceToBatch,
   foldPadding,
   splitToSlices,
   decomposeTransposedConvolution,

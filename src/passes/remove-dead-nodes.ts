@@ -2,6 +2,7 @@
  * Removal of what no output depends on. Inputs of the signature stay, read or not; so do weights that belong to no node
  * of the graph (the model initializer's).
  */
+import { entryOf } from '../base/entry-of';
 import { outputNodes } from '../graph/edit';
 import type { Graph } from '../graph/ir';
 import { ChangeLog, type Pass } from './pass';
@@ -9,7 +10,7 @@ import { ChangeLog, type Pass } from './pass';
 function reachable(graph: Graph): Set<string> {
   const live = new Set([...outputNodes(graph), ...graph.inputs.map((i) => i.ref.node)]);
   for (const name of live) {
-    const node = graph.nodes.get(name)!;
+    const node = entryOf(graph.nodes, name);
     for (const input of node.inputs) live.add(input.node);
     for (const control of node.controlInputs ?? []) live.add(control);
   }

@@ -25,8 +25,8 @@ export const removeIdentities: Pass = {
     const editor = new GraphEditor(graph);
     const kept = outputNodes(graph);
     for (const { name } of graph.nodes.values()) {
-      const node = editor.nodes.get(name)!;
-      if (!IDENTITIES.has(node.op) || kept.has(name)) continue;
+      const node = editor.nodes.get(name);
+      if (!node || !IDENTITIES.has(node.op) || kept.has(name)) continue;
       editor.replaceUses(output(name), node.inputs[0]);
       editor.remove(name);
       log.rewrote(name, `removed ${node.op}`);

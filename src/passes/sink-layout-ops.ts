@@ -9,6 +9,7 @@
  * Declines: an output in between, other constants.
  */
 
+import { entryOf } from '../base/entry-of';
 import { attr } from '../graph/attrs';
 import { constantOf, consumers, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import { inferShapes, type Shapes } from '../graph/infer-shapes';
@@ -37,7 +38,7 @@ interface Channels {
 /** The channels before and after a layout op on the result of a linear op; undefined for other nodes. */
 function channelsOf(graph: Graph, shapes: Shapes, layout: GraphNode): Channels | undefined {
   if (layout.op !== 'DepthToSpace' && !RENAMES.has(layout.op)) return undefined;
-  if (!linearKind(graph.nodes.get(layout.inputs[0].node)!)) return undefined;
+  if (!linearKind(entryOf(graph.nodes, layout.inputs[0].node))) return undefined;
   const result = shapes.get(refKey(output(layout.name)));
   const before = shapes.get(refKey(layout.inputs[0]))?.at(-1) ?? -1;
   const after = result?.at(-1) ?? -1;

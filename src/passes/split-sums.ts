@@ -8,7 +8,7 @@
  * value a channel.
  */
 import { attr } from '../graph/attrs';
-import { constantOf, consumers, GraphEditor, output, outputNodes } from '../graph/edit';
+import { constantOf, GraphEditor, output } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { foldableLinearOp, perChannel } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
@@ -17,32 +17,30 @@ const SUMS = new Set(['Add', 'AddV2']);
 
 const TYPE = { T: attr.dtype('float32') };
 
-function splitMany(graph: Graph, node: GraphNode): Graph {
-  const editor = new GraphEditor(graph);
+function splitMany(editor: GraphEditor, node: GraphNode): void {
   const [first, ...rest] = node.inputs;
-  let sum = first!;
+  let sum = first;
   rest.forEach((part, i) => {
     const name = i === rest.length - 1 ? node.name : editor.freeName(`${node.name}/sum`);
     editor.setNode({ name, op: 'AddV2', inputs: [sum, part], attrs: TYPE });
     sum = output(name);
   });
-  return editor.finish();
 }
 
 /** The linear op in the sum that a node reads, into which the node's constant can be folded as a bias. */
 function linearPart(
-  graph: Graph,
+  editor: GraphEditor,
   node: GraphNode,
 ): { part: TensorRef; constant: TensorRef; sum: GraphNode } | undefined {
-  const constant = node.inputs.find((i) => constantOf(graph, i));
-  const below = node.inputs.find((i) => !constantOf(graph, i));
-  const sum = below && graph.nodes.get(below.node);
-  if (!constant || !sum || !SUMS.has(sum.op) || sum.inputs.some((i) => constantOf(graph, i)))
-    return undefined;
-  if (consumers(graph).get(sum.name)!.length > 1 || outputNodes(graph).has(sum.name)) return undefined;
-  const added = constantOf(graph, constant)!;
+  const constant = node.inputs.find((i) => constantOf(editor, i));
+  const below = node.inputs.find((i) => !constantOf(editor, i));
+  const sum = below && editor.nodes.get(below.node);
+  const added = constantOf(editor, constant);
+  if (!constant || !added || !sum || !SUMS.has(sum.op)) return undefined;
+  if (sum.inputs.some((i) => constantOf(editor, i))) return undefined;
+  if (editor.countReads(sum.name) > 1 || editor.outputs.has(sum.name)) return undefined;
   const part = sum.inputs.find((i) => {
-    const op = foldableLinearOp(graph, i);
+    const op = foldableLinearOp(editor, i);
     if (typeof op === 'string' || added.shape.length > (op.kind === 'matmul' ? 2 : 4)) return false;
     return perChannel(added, op.channels) !== undefined;
   });
@@ -53,25 +51,23 @@ export const splitSums: Pass = {
   name: 'split-sums',
   apply(graph: Graph) {
     const log = new ChangeLog(this.name);
-    let current = graph;
+    const editor = new GraphEditor(graph);
     for (const { name } of graph.nodes.values()) {
-      const node = current.nodes.get(name);
+      const node = editor.nodes.get(name);
       if (node?.op === 'AddN' && node.inputs.length > 1) {
-        current = splitMany(current, node);
+        splitMany(editor, node);
         log.rewrote(name, `AddN of ${node.inputs.length} tensors as sums of two`);
       }
-      const match = node && SUMS.has(node.op) ? linearPart(current, node) : undefined;
-      if (!match) continue;
+      const match = node && SUMS.has(node.op) ? linearPart(editor, node) : undefined;
+      if (!node || !match) continue;
       const { part, constant, sum } = match;
-      const editor = new GraphEditor(current);
       const biased = editor.freeName(`${name}/biased`);
       const others = sum.inputs.filter((i) => i !== part);
       editor.setNode({ name: biased, op: 'AddV2', inputs: [part, constant], attrs: TYPE });
-      editor.setNode({ ...node!, inputs: [output(biased), ...others] });
+      editor.setNode({ ...node, inputs: [output(biased), ...others] });
       editor.remove(sum.name);
-      current = editor.finish();
       log.rewrote(name, `its constant is added to '${part.node}'`);
     }
-    return { graph: current, changes: log.changes };
+    return { graph: editor.finish(), changes: log.changes };
   },
 };

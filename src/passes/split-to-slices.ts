@@ -14,6 +14,9 @@ import { ChangeLog, type Pass } from './pass';
 
 const SPLITS = new Set(['Split', 'SplitV', 'Unpack']);
 
+/** Which of a split's inputs it splits. */
+const inputOf = ({ op }: GraphNode) => (op === 'Split' ? 1 : 0);
+
 interface Parts {
   readonly from: TensorRef;
   readonly axis: number;
@@ -22,8 +25,9 @@ interface Parts {
   readonly sizes: readonly number[];
 }
 
-function partsOf(graph: Graph, shapes: Shapes, node: GraphNode): Parts | undefined {
-  const from = node.inputs[node.op === 'Split' ? 1 : 0];
+/** @param shapes of the graph before anything was split: `node` is as it was then */
+function partsOf(graph: Graph, shapes: Shapes, node: GraphNode): Omit<Parts, 'from'> | undefined {
+  const from = node.inputs[inputOf(node)];
   const given =
     node.op === 'Unpack'
       ? (numberAttr(node, 'axis') ?? 0)
@@ -36,7 +40,7 @@ function partsOf(graph: Graph, shapes: Shapes, node: GraphNode): Parts | undefin
     const shape = shapes.get(refKey(output(node.name, i)));
     sizes.push(node.op === 'Unpack' ? 1 : (shape?.[axis] ?? -1));
   }
-  return sizes.length > 0 && !sizes.includes(-1) ? { from, axis, rank, sizes } : undefined;
+  return sizes.length > 0 && !sizes.includes(-1) ? { axis, rank, sizes } : undefined;
 }
 
 /** Adds the slice that is part `index`. */
@@ -69,6 +73,7 @@ export const splitToSlices: Pass = {
     const shapes = inferShapes(graph);
     const outputs = outputNodes(graph);
     const editor = new GraphEditor(graph);
+    const reads = new Set([...graph.nodes.values()].flatMap(({ inputs }) => inputs.map(refKey)));
     for (const node of splits) {
       const parts = outputs.has(node.name) ? undefined : partsOf(graph, shapes, node);
       if (!parts) {
@@ -76,10 +81,11 @@ export const splitToSlices: Pass = {
         log.declined(node.name, `not sliced: ${reason}`);
         continue;
       }
-      const reads = new Set([...graph.nodes.values()].flatMap(({ inputs }) => inputs.map(refKey)));
+      // A split before this one may have been replaced: its part is a slice now.
+      const from = editor.nodes.get(node.name)?.inputs[inputOf(node)] ?? node.inputs[inputOf(node)];
       parts.sizes.forEach((_, index) => {
         const part = output(node.name, index);
-        if (reads.has(refKey(part))) editor.replaceUses(part, slice(editor, node, parts, index));
+        if (reads.has(refKey(part))) editor.replaceUses(part, slice(editor, node, { ...parts, from }, index));
       });
       editor.remove(node.name);
       log.rewrote(node.name, `${node.op} into slices`);

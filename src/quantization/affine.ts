@@ -61,6 +61,9 @@ const MIN_SCALE = 2 ** -100;
 /** Room for the bias and for the products in an int32 accumulator, half each. */
 const HALF_ACCUMULATOR = 2 ** 30 - 1;
 
+/** Half the accumulator, and what rounding scales to float32 makes of it. */
+const MAX_BIAS = HALF_ACCUMULATOR + 2 ** 10;
+
 /** Rounding adds up to half a code per weight to a sum of codes; this share leaves room for it. */
 const DEPTH_SHARE = 0.5;
 
@@ -124,7 +127,13 @@ export function quantizeFilter(
   return { codes, scales };
 }
 
-/** The bias of a layer as its accumulator holds it: int32 at inputScale * scales[c]. */
+/**
+ * The bias of a layer as its accumulator holds it: int32 at inputScale * scales[c]. `quantizeFilter` chose scales that fit
+ * the bias; what it gained since (a correction, an offset) may not take the room of the products.
+ */
 export function quantizeBias(bias: ArrayLike<number>, scales: Float32Array, inputScale: number): Int32Array {
-  return Int32Array.from(bias, (b, c) => roundHalfToEven(b / (inputScale * scales[c])));
+  return Int32Array.from(bias, (b, c) => {
+    const code = roundHalfToEven(b / (inputScale * scales[c]));
+    return Math.min(MAX_BIAS, Math.max(-MAX_BIAS, code));
+  });
 }

@@ -126,3 +126,57 @@ test('leaves alone what reaches an output or a function that scales cannot pass'
   expect(refKey(after.outputs[0].ref)).toBe('b:0');
   await expectSameFunction(graph, after, random);
 });
+
+/** What computes each channel from the same one of its inputs, times a positive factor where they are. */
+const HOMOGENEOUS: readonly ((graph: FloatGraph, name: string, from: readonly string[]) => void)[] = [
+  (graph, name, [a]) => graph.node(name, 'Relu', [a]),
+  (graph, name, [a, b]) => graph.node(name, 'AddV2', [a, b]),
+  (graph, name, [a, b]) => graph.node(name, 'Maximum', [a, b]),
+];
+
+/** A layer on the last axis of a tensor [..shape, channels], whose channels differ in strength. */
+function layer(graph: FloatGraph, name: string, from: string, shape: readonly number[], channels = CHANNELS) {
+  const weights = Array.from(
+    { length: channels * CHANNELS },
+    (_, i) => random.real(-0.2, 1) * 10 ** ((i % CHANNELS) - 2),
+  );
+  graph.constant(`${name}/w`, [channels, CHANNELS], weights);
+  if (shape.length === 1) {
+    graph.node(name, 'MatMul', [from, `${name}/w`]);
+    return name;
+  }
+  graph
+    .constant(`${name}/flat`, [2], [-1, channels], 'int32')
+    .constant(`${name}/full`, [shape.length + 1], [...shape, CHANNELS], 'int32')
+    .node(`${name}/rows`, 'Reshape', [from, `${name}/flat`])
+    .node(`${name}/product`, 'MatMul', [`${name}/rows`, `${name}/w`])
+    .node(name, 'Reshape', [`${name}/product`, `${name}/full`]);
+  return name;
+}
+
+test.each([2, 3, 4])(
+  'computes the same in networks of tensors of rank %p, joined along any axis',
+  async (rank) => {
+    let scaled = 0;
+    for (let network = 0; network < 20; network++) {
+      const shape = [2, 4, 6].slice(0, rank - 1);
+      const graph = new FloatGraph(random).input('x', [...shape, CHANNELS]);
+      const known = ['a', 'b', 'c'].map((name) => layer(graph, name, 'x', shape));
+      for (let i = 0; i < 3; i++) {
+        random.pick(HOMOGENEOUS)(graph, `op${i}`, [random.pick(known), random.pick(known)]);
+        known.push(`op${i}`);
+      }
+      const axis = random.int(0, rank - 1);
+      const written = axis - random.int(0, 1) * rank;
+      graph
+        .constant('axis', [], [written], 'int32')
+        .node('joined', 'ConcatV2', [random.pick(known), known.at(-1)!, 'axis']);
+      const joined = [...shape, CHANNELS].map((d, i) => (i === axis ? 2 * d : d));
+      const built = graph.build(layer(graph, 'end', 'joined', joined.slice(0, -1), joined.at(-1)));
+      const { graph: after, changes } = await equalized(built, [drawFeeds(built, random)]);
+      await expectSameFunction(built, after, random);
+      scaled += changes.length;
+    }
+    expect(scaled).toBeGreaterThan(20);
+  },
+);

@@ -149,6 +149,20 @@ describe('fold-batch-norm', () => {
     ]);
   });
 
+  test.each(['FusedBatchNormV3', 'FusedBatchNorm'])(
+    'takes the epsilon of TF.js for a %s without one: it counts where variances are small',
+    async (op) => {
+      const graph = convolution(random);
+      for (const name of ['gamma', 'beta', 'mean']) graph.weights(name, [4], 0.5, 1);
+      const built = graph
+        .weights('variance', [4], 1e-4, 1e-3)
+        .node('norm', op, ['conv', 'gamma', 'beta', 'mean', 'variance'], { is_training: { b: false } })
+        .build('norm');
+      const { live } = await applyPass(foldBatchNorm, built, random);
+      expect(live).toEqual(['_FusedConv2D']);
+    },
+  );
+
   test('declines when the folded weights would not be finite', () => {
     const graph = convolution(random)
       .constant('huge', [], [3e38])

@@ -98,9 +98,9 @@ test.each([undefined, 'Relu', 'Relu6'] as const)(
 test('a linear op that something else reads, or that is an output, is not foldable', () => {
   const ref = { node: 'conv', index: 0 };
   const twice = convolution(random).node('a', 'Relu', ['conv']).node('b', 'Tanh', ['conv']).build('a', 'b');
-  expect(foldableLinearOp(twice, ref)).toBe("'conv' has another consumer");
+  expect(foldableLinearOp(new GraphEditor(twice), ref)).toBe("'conv' has another consumer");
   const output = convolution(random).node('a', 'Relu', ['conv']).build('a', 'conv');
-  expect(foldableLinearOp(output, ref)).toBe("'conv' is an output");
+  expect(foldableLinearOp(new GraphEditor(output), ref)).toBe("'conv' is an output");
   const single = convolution(random).node('a', 'Relu', ['conv']).build('a');
-  expect(foldableLinearOp(single, ref)).toMatchObject({ kind: 'conv', channels: 4 });
+  expect(foldableLinearOp(new GraphEditor(single), ref)).toMatchObject({ kind: 'conv', channels: 4 });
 });

@@ -1,6 +1,6 @@
 import { optimize } from '../../src/passes/pipeline';
 import { ops } from '../support/float-graph';
-import { applyPass, convolution, withNorm } from '../support/pass-checks';
+import { applyPass, convolution, deepNetwork, withNorm } from '../support/pass-checks';
 import { type Random, randomOf } from '../support/random';
 
 let random: Random;
@@ -30,5 +30,17 @@ describe('the pipeline', () => {
     const names = [...graph.nodes.keys()];
     expect(optimize(graph)).toEqual(optimize(graph));
     expect([...graph.nodes.keys()]).toEqual(names);
+  });
+
+  test('takes about as long for each layer of a deep network as of a shallow one', () => {
+    const time = (layers: number) => {
+      const graph = deepNetwork(random, layers);
+      const start = performance.now();
+      const { graph: optimized } = optimize(graph);
+      expect(ops(optimized).filter((op) => op === '_FusedConv2D')).toHaveLength(layers);
+      return performance.now() - start;
+    };
+    time(50);
+    expect(time(800) / 800).toBeLessThan(5 * (time(100) / 100) + 1);
   });
 });

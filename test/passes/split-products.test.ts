@@ -1,6 +1,7 @@
 import { attr } from '../../src/graph/attrs';
+import { optimize } from '../../src/passes/pipeline';
 import { splitProducts } from '../../src/passes/split-products';
-import { FloatGraph, fusedAttrs } from '../support/float-graph';
+import { FloatGraph, fusedAttrs, ops, windowAttrs } from '../support/float-graph';
 import { applyPass, declined } from '../support/pass-checks';
 import { type Random, randomOf } from '../support/random';
 
@@ -52,6 +53,37 @@ describe('split-products', () => {
     const { live, changes } = await applyPass(splitProducts, graph.build('y'), random);
     expect(live).toEqual(['_FusedMatMul']);
     expect(changes).toEqual([]);
+  });
+
+  test.each([
+    ['_FusedConv2D', [2, 6, 6, 5], 5, 'Conv2D'],
+    ['_FusedConv2D', [1, 6, 6, 1], 5, 'Conv2D'],
+    ['FusedDepthwiseConv2dNative', [2, 6, 6, 4], 1, 'DepthwiseConv2dNative'],
+  ])('separates a residual of shape %p from a layer', async (op, shape, last, plain) => {
+    for (const fused of [['BiasAdd'], ['BiasAdd', 'Relu']]) {
+      const graph = new FloatGraph(random)
+        .input('image', [2, 6, 6, 4])
+        .input('residual', shape)
+        .weights('w', [3, 3, 4, last], -0.4, 0.4)
+        .node('y', op, ['image', 'w', 'residual'], { ...windowAttrs(), ...fusedAttrs(fused) })
+        .build('y');
+      const { live, graph: after } = await applyPass(splitProducts, graph, random);
+      expect(live).toEqual([plain, 'AddV2', ...fused.slice(1)]);
+      expect(ops(optimize(after).graph)).toEqual([plain, 'AddV2', ...fused.slice(1)]);
+    }
+  });
+
+  test('separates a constant that is a whole map, and leaves a single one', async () => {
+    const build = (shape: number[]) =>
+      new FloatGraph(random)
+        .input('a', [3, 4])
+        .weights('w', [4, 5])
+        .weights('bias', shape)
+        .node('y', '_FusedMatMul', ['a', 'w', 'bias'], fusedAttrs(['BiasAdd', 'Relu']))
+        .build('y');
+    const { live } = await applyPass(splitProducts, build([3, 5]), random);
+    expect(live).toEqual(['MatMul', 'AddV2', 'Relu']);
+    expect((await applyPass(splitProducts, build([]), random)).live).toEqual(['_FusedMatMul']);
   });
 
   test('declines another activation', () => {

@@ -48,6 +48,43 @@ const CASES: [string, (graph: FloatGraph) => FloatGraph, string[]][] = [
         .node('sum', 'AddV2', ['parts:5', 'parts']),
     ['Conv2D', 'Slice', 'Squeeze', 'Slice', 'Squeeze', 'AddV2'],
   ],
+  [
+    'a split of both parts of a split',
+    (g) =>
+      g
+        .constant('axis', [], [-1], 'int32')
+        .constant('height', [], [1], 'int32')
+        .node('parts', 'Split', ['axis', 'a'], { ...T, num_split: attr.int(2) })
+        .node('upper', 'Split', ['height', 'parts'], { ...T, num_split: attr.int(2) })
+        .node('lower', 'Split', ['height', 'parts:1'], { ...T, num_split: attr.int(2) })
+        .node('sum', 'AddV2', ['upper:1', 'lower']),
+    ['Conv2D', 'Slice', 'Slice', 'Slice', 'Slice', 'AddV2'],
+  ],
+  [
+    'an Unpack of a split, and of a part of that',
+    (g) =>
+      g
+        .constant('axis', [], [-1], 'int32')
+        .node('parts', 'Split', ['axis', 'a'], { ...T, num_split: attr.int(3) })
+        .node('rows', 'Unpack', ['parts:2'], { ...T, axis: attr.int(1), num: attr.int(4) })
+        .node('columns', 'Unpack', ['rows:3'], { ...T, axis: attr.int(1), num: attr.int(6) })
+        .node('sum', 'AddV2', ['columns:1', 'columns:5']),
+    ['Conv2D', 'Slice', 'Slice', 'Squeeze', 'Slice', 'Squeeze', 'Slice', 'Squeeze', 'AddV2'],
+  ],
+  [
+    'a SplitV of an Unpack, a part of which is read twice',
+    (g) =>
+      g
+        .constant('axis', [], [2], 'int32')
+        .constant('sizes', [2], [2, 4], 'int32')
+        .constant('half', [], [2], 'int32')
+        .node('rows', 'Unpack', ['a'], { ...T, axis: attr.int(1), num: attr.int(4) })
+        .node('parts', 'SplitV', ['rows:1', 'sizes', 'axis'], { ...T, num_split: attr.int(2) })
+        .node('halves', 'Split', ['half', 'parts:1'], { ...T, num_split: attr.int(2) })
+        .node('twice', 'AddV2', ['halves:1', 'halves:1'])
+        .node('sum', 'AddV2', ['twice', 'parts']),
+    ['Conv2D', 'Slice', 'Squeeze', 'Slice', 'Slice', 'Slice', 'AddV2', 'AddV2'],
+  ],
 ];
 
 test.each(CASES)('%s: the same function, and one region', async (_, build, expected) => {

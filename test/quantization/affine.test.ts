@@ -72,6 +72,14 @@ describe('quantizeFilter', () => {
     for (const scale of scales) expect(scale).toBeGreaterThan(0);
   });
 
+  test('never lets a bias that grew since the scales were chosen wrap', () => {
+    const { scales } = quantizeFilter(Float32Array.of(0.5, 1e-9), two, 2, undefined, 1e-6);
+    const codes = quantizeBias([1e6, -1e6], scales, 1e-6);
+    expect(codes[0]).toBeGreaterThan(2 ** 30 - 2);
+    expect(codes[1]).toBeLessThan(-(2 ** 30) + 2);
+    expect(Math.max(...codes.map(Math.abs)) + 2 ** 29).toBeLessThan(MAX_INT32);
+  });
+
   test('never lets an accumulator overflow, however deep the layer and large the bias', async () => {
     await forEachCase('accumulator', 15, (random) => {
       const depth = random.pick([1, 100, 70_000, 300_000]);

@@ -30,6 +30,29 @@ export function withNorm(graph: FloatGraph, name: string, input: string, channel
     );
 }
 
+/** Layers of a convolution, bias, batch norm and clamp each, with a sum every third layer. */
+export function deepNetwork(random: Random, layers: number): Graph {
+  const graph = new FloatGraph(random).input('image', [-1, 6, 6, 4]);
+  let at = 'image';
+  let before = at;
+  for (let i = 0; i < layers; i++) {
+    graph
+      .weights(`filter${i}`, [3, 3, 4, 4])
+      .weights(`bias${i}`, [4])
+      .node(`conv${i}`, 'Conv2D', [at, `filter${i}`], windowAttrs())
+      .node(`biased${i}`, 'BiasAdd', [`conv${i}`, `bias${i}`]);
+    withNorm(graph, `norm${i}`, `biased${i}`)
+      .node(`clamped${i}`, 'Relu6', [`norm${i}`])
+      .node(`identity${i}`, 'Identity', [`clamped${i}`]);
+    at = `identity${i}`;
+    if (i % 3 < 2) continue;
+    graph.node(`sum${i}`, 'AddV2', [at, before]);
+    at = `sum${i}`;
+    before = at;
+  }
+  return graph.build(at);
+}
+
 /** Runs a pass, and expects TF.js to compute the same with its result. */
 export async function applyPass(
   pass: Pick<Pass, 'apply'>,

@@ -21,9 +21,15 @@ export function toSample(feeds: ReturnType<typeof drawFeeds>): Sample {
   return Object.fromEntries(entries);
 }
 
-export async function quantize(graph: Graph, random: Random, options?: { regions: boolean }) {
+/** @param given what to calibrate on; default: four drawn samples */
+export async function quantize(
+  graph: Graph,
+  random: Random,
+  options?: { regions: boolean },
+  given = Array.from({ length: 4 }, () => drawFeeds(graph, random)),
+) {
   const plan = planQuantization(graph);
-  const samples = Array.from({ length: 4 }, () => toSample(drawFeeds(graph, random)));
+  const samples = given.map(toSample);
   const observations = await calibrate(
     graph,
     observedTensors(plan),

@@ -3,6 +3,11 @@ import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { TensorRef } from '../../graph/ir';
 
+/** Channels of a tensor: the last axis; 0 where it is not known. */
+export function channelsOf(shapes: Shapes, ref: TensorRef): number {
+  return Math.max(shapes.get(refKey(ref))?.at(-1) ?? 0, 0);
+}
+
 export class ChannelClasses {
   private readonly first = new Map<string, number>();
   private readonly parent: number[] = [];
@@ -10,9 +15,8 @@ export class ChannelClasses {
 
   constructor(private readonly shapes: Shapes) {}
 
-  /** Channels of a tensor: the last axis; 0 where it is not known. */
   channels(ref: TensorRef): number {
-    return Math.max(this.shapes.get(refKey(ref))?.at(-1) ?? 0, 0);
+    return channelsOf(this.shapes, ref);
   }
 
   /** Gives every channel of a tensor a class of its own, unless it has one already. */

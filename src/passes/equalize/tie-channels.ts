@@ -1,11 +1,11 @@
 /** Which channels of a node's inputs and result must share a scale for the node to compute the same function. */
 
-import { constantOf, output, refKey } from '../../graph/edit';
+import { constantOf, output, outputNodes, refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { linearKind, readLinearOp } from '../linear-op';
 import { RENAMES } from '../quantize/match/reshape';
-import type { ChannelClasses } from './channel-classes';
+import { ChannelClasses } from './channel-classes';
 
 /** f(s x) = s f(x), channel by channel. */
 const HOMOGENEOUS = new Set([
@@ -29,22 +29,29 @@ function elements(shapes: Shapes, ref: TensorRef): number {
 }
 
 /** The channel of a result that the first channel of an input becomes, by input; undefined: no rule. */
-function offsets(graph: Graph, node: GraphNode, classes: ChannelClasses): [TensorRef, number][] | undefined {
+function offsets(
+  graph: Graph,
+  node: GraphNode,
+  shapes: Shapes,
+  classes: ChannelClasses,
+): [TensorRef, number][] | undefined {
   const [first, second] = node.inputs;
-  if (HOMOGENEOUS.has(node.op)) return [[first!, 0]];
+  const last = (shapes.get(refKey(first))?.length ?? 0) - 1;
+  if (HOMOGENEOUS.has(node.op)) return [[first, 0]];
   switch (node.op) {
     case 'Mean': {
       const axes = Array.from(constantOf(graph, second)?.values ?? []);
-      return axes.length > 0 && axes.every((a) => a === 1 || a === 2) ? [[first!, 0]] : undefined;
+      return axes.length > 0 && axes.every((a) => a !== last && a !== -1) ? [[first, 0]] : undefined;
     }
     case 'Pad': {
       const pads = constantOf(graph, second)?.values;
-      return pads && [[first!, pads[pads.length - 2]]];
+      return pads && [[first, pads[pads.length - 2]]];
     }
     case 'ConcatV2': {
       const parts = node.inputs.slice(0, -1);
       const axis = constantOf(graph, node.inputs.at(-1))?.values[0];
-      const channelAxis = axis === -1 || axis === 3;
+      if (axis === undefined) return undefined;
+      const channelAxis = axis === -1 || axis === last;
       let at = 0;
       return parts.map((part): [TensorRef, number] => {
         const start = channelAxis ? at : 0;
@@ -69,7 +76,7 @@ export function tieChannels(graph: Graph, node: GraphNode, shapes: Shapes, class
     for (const ref of [...inputs, result]) classes.pin(ref);
   };
   const channels = classes.channels(result);
-  const shifts = offsets(graph, node, classes);
+  const shifts = offsets(graph, node, shapes, classes);
   if (linearKind(node)) {
     const op = readLinearOp(graph, node);
     if (typeof op === 'string') pinAll();
@@ -85,11 +92,30 @@ export function tieChannels(graph: Graph, node: GraphNode, shapes: Shapes, class
     // A product with a constant, or with a gate, the smaller factor, that keeps its scale.
     const [scaled, ...gates] = inputs.toSorted((a, b) => elements(shapes, b) - elements(shapes, a));
     for (const gate of gates) classes.pin(gate);
-    tieShifted(classes, scaled!, result, 0);
-  } else if (RENAMES.has(node.op) && channels % classes.channels(inputs[0]!) === 0) {
-    const within = classes.channels(inputs[0]!);
-    for (let c = 0; c < channels; c++) classes.tie(inputs[0]!, c % within, result, c);
+    tieShifted(classes, scaled, result, 0);
+  } else if (RENAMES.has(node.op) && channels % classes.channels(inputs[0]) === 0) {
+    const within = classes.channels(inputs[0]);
+    for (let c = 0; c < channels; c++) classes.tie(inputs[0], c % within, result, c);
   } else {
     pinAll();
   }
+}
+
+/**
+ * The classes of a graph's channels.
+ *
+ * @param nodes the nodes that will be quantized; the others keep what they read and compute
+ */
+export function classesOf(graph: Graph, shapes: Shapes, nodes: readonly GraphNode[]): ChannelClasses {
+  const classes = new ChannelClasses(shapes);
+  const inside = new Set(nodes.map((n) => n.name));
+  const outputs = outputNodes(graph);
+  for (const node of graph.nodes.values()) {
+    const result = output(node.name);
+    if (constantOf(graph, result)) continue;
+    if (!inside.has(node.name)) for (const ref of [...node.inputs, result]) classes.pin(ref);
+    else tieChannels(graph, node, shapes, classes);
+    if (outputs.has(node.name)) classes.pin(result);
+  }
+  return classes;
 }

@@ -11,9 +11,10 @@ import { appendInput } from './lower/input';
 import { ProgramBuilder } from './lower/program-builder';
 import { appendLookup } from './lower/store';
 import type { WeightOptions } from './lower/weight-options';
+import { Ranges } from './plan/derived-ranges';
 import type { QuantizationPlan } from './plan/plan';
 import type { Region } from './plan/region';
-import type { Step } from './plan/steps';
+import type { OpStep, Step } from './plan/steps';
 
 type LowBit = WeightOptions['lowBit'];
 
@@ -31,6 +32,11 @@ function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   return new Set([...reads, ...outputs].map(refKey));
 }
 
+/** Layers add the offset of their input to their bias; a product of two activations cannot. */
+function correctsOffset({ node, quantizable }: OpStep): boolean {
+  return quantizable.kind === 'weighted' && linearKind(node) !== undefined;
+}
+
 /** The grid of an input's values, where its codes are read by layers only, which correct for the offset in their bias. */
 function gridOf(
   { steps, sharedRanges }: Region,
@@ -44,7 +50,7 @@ function gridOf(
     if (step.kind === 'floatInOut') return true;
     if (step.kind === 'lookup') return refKey(step.from) !== key;
     const reads = step.quantizable.activations.some((read) => refKey(read) === key);
-    return !reads || (linearKind(step.node) !== undefined && !lowBit?.has(step.node.name));
+    return !reads || (correctsOffset(step) && !lowBit?.has(step.node.name));
   };
   return grid && steps.every(suits) ? grid : undefined;
 }
@@ -56,7 +62,9 @@ export function lowerRegion(
   observations: Observations,
   options?: WeightOptions,
 ): ProgramBuilder {
-  const builder = new ProgramBuilder(plan.shapes, new Calibrated(observations, region.sharedRanges), options);
+  const ranges = new Ranges(plan.graph, plan.shapes, observations.ranges);
+  const calibrated = new Calibrated(observations, region.sharedRanges, (ref) => ranges.of(ref));
+  const builder = new ProgramBuilder(plan.shapes, calibrated, options);
   const read = readAsCodes(region, options?.lowBit);
   for (const input of region.inputs) {
     const grid = gridOf(region, input, observations, options?.lowBit);

@@ -4,6 +4,7 @@
  * They may lie in loops and branches: a weight that enters a loop as a constant is a constant. The functions of `While` and
  * `If` nodes stay as they are.
  */
+import { entryOf } from '../../base/entry-of';
 import { boolAttr, intsAttr, numberAttr } from '../../graph/attrs';
 import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
@@ -34,7 +35,7 @@ const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', '
 
 /** The constant behind a tensor, through identities and the entrance of a loop. */
 function constantRef(graph: Graph, ref: TensorRef): TensorRef {
-  const node = graph.nodes.get(ref.node)!;
+  const node = entryOf(graph.nodes, ref.node);
   const passes = node.op === 'Identity' || (node.op === 'Enter' && boolAttr(node, 'is_constant'));
   if (!passes || ref.index !== 0) return ref;
   const source = constantRef(graph, node.inputs[0]);

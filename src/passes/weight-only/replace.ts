@@ -4,6 +4,7 @@
  * A product becomes the node of a program of one op, behind a rotation of its input where there is one; a table becomes a
  * QuantizedGather. Each keeps its name, so that its readers stay as they are.
  */
+import { entryOf } from '../../base/entry-of';
 import { GraphEditor } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
 import {
@@ -136,7 +137,7 @@ function replaceProduct(editor: GraphEditor, { node, op }: Product, { program, w
 /** The expanded node takes the table's name. */
 function replaceTable(editor: GraphEditor, { node, indices }: Table, { program, weights }: Lowered): void {
   const [made] = expandProgram(editor, program, weights, [indices]);
-  const gather = editor.nodes.get(made.node)!;
+  const gather = entryOf(editor.nodes, made.node);
   editor.remove(made.node);
   editor.setNode({ ...gather, name: node.name });
 }

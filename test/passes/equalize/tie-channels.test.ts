@@ -71,3 +71,33 @@ test('padded channels shift the others, and a sigmoid pins its input and result'
   const sigmoid = tied((g) => g.node('op', 'Sigmoid', ['x']));
   expect([sigmoid.pinned('x'), sigmoid.pinned('op')]).toEqual([true, true]);
 });
+
+test.each([
+  [[4, 2], 1],
+  [[4, 2], -1],
+  [[3, 4, 2], 2],
+  [[3, 4, 2], -1],
+])('the last axis of a tensor is that of the channels, whatever the rank: %p, axis %p', (shape, axis) => {
+  const parts = (g: FloatGraph) =>
+    g
+      .input('a', shape)
+      .input('b', shape)
+      .constant('axis', [], [axis], 'int32')
+      .node('op', 'ConcatV2', ['a', 'b', 'axis']);
+  const { same } = tied(parts);
+  expect(same('a', 1, 'op', 1) && same('b', 0, 'op', 2) && same('b', 1, 'op', 3)).toBe(true);
+  expect(same('a', 0, 'b', 0)).toBe(false);
+});
+
+test('a mean over another axis ties channels, one over the channels pins them', () => {
+  const mean = (axes: number[]) =>
+    tied((g) =>
+      g
+        .input('rows', [3, 4, 2])
+        .constant('axes', [axes.length], axes, 'int32')
+        .node('op', 'Mean', ['rows', 'axes'], { keep_dims: { b: true } }),
+    );
+  expect(mean([1]).same('rows', 1, 'op', 1)).toBe(true);
+  expect(mean([-2]).pinned('rows')).toBe(false);
+  for (const axes of [[2], [-1], [1, 2]]) expect(mean(axes).pinned('rows')).toBe(true);
+});

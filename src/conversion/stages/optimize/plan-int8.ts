@@ -5,16 +5,35 @@ import { refKey } from '../../../graph/edit';
 import type { Graph } from '../../../graph/ir';
 import { mixturesOf } from '../../../graph/mixture';
 import { equalizeActivations } from '../../../passes/equalize-activations';
+import { channelConcats, equalizeParts } from '../../../passes/equalize-parts';
 import type { PassResult } from '../../../passes/pass';
 import { planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
 import { floatNodes, type Settings } from '../../settings';
 import type { Int8Model } from '../../stage-results';
 import { planWeights } from './plan-weights';
 
+/** Samples that show how the parts of a concatenation compare. */
+const SAMPLES_OF_PARTS = 8;
+
+/** Parts of concatenations that are far from each other are brought together in any case: it costs nothing. */
+async function withEqualParts(rewritten: PassResult, settings: Settings): Promise<PassResult> {
+  const { graph, changes } = rewritten;
+  const { regions, shapes } = planQuantization(graph, { float: floatNodes(settings, graph) });
+  const nodes = regions.flatMap((r) => r.nodes);
+  const concats = channelConcats(graph, shapes, nodes);
+  if (concats.length === 0) return rewritten;
+  const { signal } = settings;
+  const samples = Math.min(settings.samples, SAMPLES_OF_PARTS);
+  const maxima = await measureChannelMaxima(graph, concats, settings.data!, { samples, signal });
+  const result = equalizeParts(graph, shapes, nodes, maxima);
+  return { graph: result.graph, changes: [...changes, ...result.changes] };
+}
+
 /** The one rewrite that needs data comes last. */
 async function equalized({ graph, changes }: PassResult, settings: Settings): Promise<PassResult> {
   const { samples, signal } = settings;
   const { regions, shapes } = planQuantization(graph, { float: floatNodes(settings, graph) });
+  if (regions.length === 0) return { graph, changes };
   const tensors = new Map(regions.flatMap((r) => r.observed).map((ref) => [refKey(ref), ref]));
   const maxima = await measureChannelMaxima(graph, [...tensors.values()], settings.data!, {
     samples,
@@ -35,7 +54,8 @@ function requireRegions(graph: Graph, plan: QuantizationPlan): void {
 }
 
 export async function planInt8(source: Graph, rewritten: PassResult, settings: Settings): Promise<Int8Model> {
-  const { graph, changes } = settings.equalize ? await equalized(rewritten, settings) : rewritten;
+  const parts = await withEqualParts(rewritten, settings);
+  const { graph, changes } = settings.equalize ? await equalized(parts, settings) : parts;
   const plan = planQuantization(graph, { float: floatNodes(settings, graph) });
   requireRegions(graph, plan);
   const weightPlan = planWeights(graph, plan, settings);

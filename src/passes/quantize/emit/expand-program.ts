@@ -23,8 +23,23 @@ const WITHOUT_KERNEL: ReadonlySet<OpKind> = new Set([
   OpKind.FloatFunction,
 ]);
 
-export function canExpand({ ops }: Program): boolean {
-  return !ops.some(({ kind }) => WITHOUT_KERNEL.has(kind));
+/** Ops that have a kernel on codes, but none on float32. */
+const ON_CODES_ONLY: ReadonlySet<OpKind> = new Set([
+  OpKind.Pad,
+  OpKind.Slice,
+  OpKind.Transpose,
+  OpKind.SpaceToDepth,
+  OpKind.DepthToSpace,
+  OpKind.MaxPool,
+  OpKind.AvgPool,
+  OpKind.Prelu,
+  OpKind.ResizeNearestNeighbor,
+  OpKind.ResizeBilinear,
+]);
+
+export function canExpand({ ops, tensors }: Program): boolean {
+  const onFloat32 = ({ inputs }: Op) => inputs.some((id) => tensors[id].type === TensorType.Float32);
+  return !ops.some((op) => WITHOUT_KERNEL.has(op.kind) || (ON_CODES_ONLY.has(op.kind) && onFloat32(op)));
 }
 
 function emitPool(
@@ -52,6 +67,11 @@ function emitBinary(
   op: OpOf<BinaryKind>,
   { inputs, specs: [a, b], result }: Operands,
 ): TensorRef {
+  if (a.type === TensorType.Float32) {
+    const stock = op.kind === OpKind.Add ? 'AddV2' : OpKind[op.kind];
+    const emit = () => emitter.node(op.name, stock, inputs, { T: attr.dtype('float32') });
+    return emitClampedFloat(emitter, op.name, op.activation, emit, ['linear']);
+  }
   const operands = { ...affineAttrs('a', a), ...affineAttrs('b', b) };
   return emitActivated(emitter, op.name, result, op.activation, (attrs) =>
     emitter.node(op.name, `Quantized${OpKind[op.kind]}`, inputs, { ...operands, ...attrs }),

@@ -1,7 +1,7 @@
 /** Ops that move codes as nodes of their kernels. */
 import { attr } from '../../../graph/attrs';
 import type { TensorRef } from '../../../graph/ir';
-import { OpKind, PadMode } from '../../../program/program';
+import { OpKind, PadMode, TensorType } from '../../../program/program';
 import { affineAttrs } from './kernel-attrs';
 import type { NodeEmitter, Operands, OpOf } from './node-emitter';
 
@@ -28,6 +28,11 @@ export function emitLayoutOp(
 ): TensorRef {
   switch (op.kind) {
     case OpKind.Concat:
+      if (result.type === TensorType.Float32) {
+        const axis = emitter.constant(`${op.name}/axis`, Int32Array.of(op.axis), []);
+        const attrs = { T: attr.dtype('float32'), N: attr.int(inputs.length) };
+        return emitter.node(op.name, 'ConcatV2', [...inputs, axis], attrs);
+      }
       return emitter.node(op.name, 'QuantizedConcat', inputs, {
         axis: attr.int(op.axis),
         inputScales: attr.floats(specs.map((p) => p.scale)),

@@ -34,6 +34,13 @@ export function inputChannel(op: LinearOp): (i: number) => number {
   return (i) => i % channels;
 }
 
+/** The input channel that each element of the filter multiplies, by flat index. */
+export function inputChannelOf(op: LinearOp): (i: number) => number {
+  const [, columns, inChannels, last] = op.filter.shape;
+  if (op.kind !== 'matmul') return (i) => Math.floor(i / last) % inChannels;
+  return op.transposed ? (i) => i % columns : (i) => Math.floor(i / columns);
+}
+
 /** The inverse of `reorder`: values in the program's order, in the order of the op's filter. */
 export function inFilterOrder(op: LinearOp, values: Float32Array): Float32Array {
   if (op.kind === 'depthwise' || op.transposed) return values;

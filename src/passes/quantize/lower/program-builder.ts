@@ -3,6 +3,7 @@
  * weights that they point into.
  */
 
+import { entryOf } from '../../../base/entry-of';
 import { refKey } from '../../../graph/edit';
 import type { Shapes } from '../../../graph/infer-shapes';
 import type { TensorRef } from '../../../graph/ir';
@@ -45,7 +46,7 @@ export class ProgramBuilder {
   ) {}
 
   shape(ref: TensorRef): readonly number[] {
-    return this.shapes.get(refKey(ref))!;
+    return entryOf(this.shapes, refKey(ref));
   }
 
   paramsOf(id: number): AffineParams {
@@ -93,7 +94,7 @@ export class ProgramBuilder {
   read(ref: TensorRef): number {
     const known = this.codes.get(refKey(ref));
     if (known !== undefined) return known;
-    const float = this.floats.get(refKey(ref))!;
+    const float = entryOf(this.floats, refKey(ref));
     const codes = this.result(ref);
     this.op({ kind: OpKind.Quantize, name: ref.node, inputs: [float], output: codes });
     return codes;
@@ -103,7 +104,7 @@ export class ProgramBuilder {
   dequantized(ref: TensorRef): number {
     const known = this.floats.get(refKey(ref));
     if (known !== undefined) return known;
-    const codes = this.codes.get(refKey(ref))!;
+    const codes = entryOf(this.codes, refKey(ref));
     const float = this.floatResult(ref);
     this.op({ kind: OpKind.Dequantize, name: ref.node, inputs: [codes], output: float });
     return float;
@@ -152,7 +153,7 @@ export class ProgramBuilder {
     const key = observedKey({ ref, rotation });
     const known = this.codes.get(key);
     if (known !== undefined) return known;
-    const input = this.codes.get(refKey(ref)) ?? this.floats.get(refKey(ref))!;
+    const input = this.codes.get(refKey(ref)) ?? entryOf(this.floats, refKey(ref));
     const output = this.temporary(this.shape(ref), this.calibrated.rotatedParams(ref, rotation));
     const depth = this.shape(ref).at(-1)!;
     this.op({ kind: OpKind.Rotate, name, inputs: [input], output, rotation: { depth, ...rotation } });

@@ -2,15 +2,18 @@
  * Matrix products that are not dense layers: of two activations; of an activation and a constant. A constant of a single
  * matrix, which multiplies every matrix of a batch, is quantized as weights with a scale a channel.
  */
+import { entryOf } from '../../../base/entry-of';
 import { boolAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { Constant, GraphNode, TensorRef } from '../../../graph/ir';
-import { OpKind } from '../../../program/program';
+import { Granularity, OpKind } from '../../../program/program';
+import { UNBOUNDED } from '../../../quantization/activation';
+import { fitsInt16 } from '../../../quantization/int16-filter';
 import { linearKind, readLinearOp } from '../../linear-op';
 import { reorder } from '../lower/filter-order';
 import { appendConstant } from '../lower/filters';
 import { storeResult } from '../lower/store';
-import { quantizeWeights } from '../lower/weights';
+import { quantizeDynamicWeights, quantizeInt16Weights, quantizeWeights } from '../lower/weights';
 import type { Facts, Matcher, MatrixProduct, WeightedLayer } from './quantizable';
 
 const PRODUCTS = new Set(['MatMul', 'BatchMatMul', 'BatchMatMulV2']);
@@ -28,21 +31,31 @@ function linear({ node, operands, transposeB }: Product, matrix: Constant): Weig
   const [rows, columns] = matrix.shape.slice(-2);
   const [inFeatures, outFeatures] = transposeB ? [columns, rows] : [rows, columns];
   const [input] = operands;
+  const weightsOf = () => ({
+    node: node.name,
+    input,
+    values: reorder({ kind: 'matmul', filter: matrix, transposed: transposeB, channels: outFeatures }),
+    channels: outFeatures,
+    outputChannel: (i: number) => Math.floor(i / inFeatures),
+    inputChannel: (i: number) => i % inFeatures,
+  });
+  const common = { kind: OpKind.Linear, name: node.name, inFeatures, outFeatures } as const;
   return {
     kind: 'weighted',
     activations: [input],
+    overflowsInt16: !fitsInt16(inFeatures),
+    lowerFloat(builder, result, { precision, clamp = UNBOUNDED }) {
+      const int16 = precision === 'int16';
+      const inputs = [int16 ? builder.readInt16(input) : builder.readDynamic(input, Granularity.Row)];
+      const quantized = int16 ? quantizeInt16Weights : quantizeDynamicWeights;
+      const filter = quantized(weightsOf(), builder);
+      const [floatMin, floatMax] = clamp;
+      const output = builder.floatResult(result);
+      builder.op({ ...common, inputs, filter, output, activation: { floatMin, floatMax } });
+    },
     lower(builder, store) {
-      const weights = {
-        node: node.name,
-        input,
-        values: reorder({ kind: 'matmul', filter: matrix, transposed: transposeB, channels: outFeatures }),
-        channels: outFeatures,
-        outputChannel: (i: number) => Math.floor(i / inFeatures),
-        inputChannel: (i: number) => i % inFeatures,
-      };
-      const filter = quantizeWeights(weights, builder);
-      const common = { name: node.name, inputs: [builder.read(input)], filter, inFeatures, outFeatures };
-      builder.op({ kind: OpKind.Linear, ...common, ...storeResult(builder, store) });
+      const filter = quantizeWeights(weightsOf(), builder);
+      builder.op({ ...common, inputs: [builder.read(input)], filter, ...storeResult(builder, store) });
     },
   };
 }
@@ -85,7 +98,7 @@ export const matchBatchMatMul: Matcher = (node, { graph, shapes }: Facts) => {
   };
   const [, matrix] = constants;
   const single = matrix?.shape.slice(0, -2).every((d) => d === 1);
-  const rank = shapes.get(refKey(operands[0]))!.length;
+  const rank = entryOf(shapes, refKey(operands[0])).length;
   return matrix && single && matrix.shape.length <= rank && !product.transposeA
     ? linear(product, matrix)
     : batched(product);

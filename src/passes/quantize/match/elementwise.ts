@@ -103,8 +103,8 @@ function binary(node: GraphNode, facts: Facts): Elementwise | string {
   if (operands.some((ref) => !facts.shapes.get(refKey(ref)))) return 'the shapes of its inputs are not known';
   return {
     kind: 'elementwise',
-    activations: operands.filter((_, i) => !constants[i]),
-    ...(constants.every((constant) => !constant) && {
+    activations: operands.filter((_, i) => !constants[i] || facts.onFloat32),
+    ...((facts.onFloat32 || constants.every((constant) => !constant)) && {
       lowerFloat(builder: ProgramBuilder, result: TensorRef, { clamp = UNBOUNDED }: FloatForm) {
         const [floatMin, floatMax] = clamp;
         const inputs = operands.map((ref) => builder.dequantized(ref));

@@ -64,6 +64,9 @@ function layout(node: GraphNode, op: (zeroPoint: number) => Move, moved?: readon
   };
 }
 
+/** The code of the lowest value. */
+const LOWEST = -128;
+
 const PAD_MODES: Readonly<Record<string, PadMode>> = {
   REFLECT: PadMode.Reflect,
   SYMMETRIC: PadMode.Symmetric,
@@ -75,12 +78,20 @@ function pad(node: GraphNode, facts: Facts): Layout | string {
   if (!pads || rank === undefined || pads.length !== 2 * rank) return 'its padding or its shape is not known';
   if (pads.some((p) => p < 0)) return 'it cuts';
   const value = node.op === 'PadV2' ? constantOf(facts.graph, node.inputs[2])?.values[0] : 0;
-  if (value !== 0) return 'it pads with other values than zero';
+  const lowest = facts.lowestPads?.has(node.name) === true;
+  if (value !== 0 && !lowest) return 'it pads with other values than zero';
   const mode =
     node.op === 'MirrorPad' ? PAD_MODES[stringAttr(node, 'mode')?.toUpperCase() ?? ''] : PadMode.Constant;
   if (mode === undefined) return `its mode '${stringAttr(node, 'mode')}' is not known`;
   const paddings = Array.from({ length: rank }, (_, i) => [pads[2 * i], pads[2 * i + 1]] as const);
-  return layout(node, (zeroPoint) => ({ kind: OpKind.Pad, mode, code: zeroPoint, paddings }));
+  if (!lowest) return layout(node, (zeroPoint) => ({ kind: OpKind.Pad, mode, code: zeroPoint, paddings }));
+  const { lowerFloat: _, ...onCodes } = layout(node, () => ({
+    kind: OpKind.Pad,
+    mode,
+    code: LOWEST,
+    paddings,
+  }));
+  return onCodes;
 }
 
 function slice(node: GraphNode, facts: Facts): Layout | string {

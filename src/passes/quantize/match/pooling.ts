@@ -1,4 +1,5 @@
 /** Max pooling, average pooling, and the mean over height and width (a global average pool). */
+import { entryOf } from '../../../base/entry-of';
 import { boolAttr, intsAttr, stringAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
@@ -59,7 +60,7 @@ function mean(node: GraphNode, facts: Facts): Resampling | string {
   const axes = Array.from(constantOf(facts.graph, node.inputs[1])?.values ?? [], (a) => (a < 0 ? a + 4 : a));
   if (rankOf(facts, from) !== 4 || axes.sort().join() !== '1,2')
     return 'it is not a mean over height and width';
-  const channels = facts.shapes.get(refKey(from))![3];
+  const channels = entryOf(facts.shapes, refKey(from))[3];
   if (channels < 0) return 'the shape of its input is not known';
   const keepDims = boolAttr(node, 'keep_dims');
   const pool = (builder: ProgramBuilder, input: number, result: number) => {

@@ -23,6 +23,10 @@ export interface FloatForm {
 export interface Facts {
   readonly graph: Graph;
   readonly shapes: Shapes;
+  /** Names of pads with a mask, for which the lowest code of their input does: nothing but maxima reads them. */
+  readonly lowestPads?: ReadonlySet<string>;
+  /** The node will be computed on float32: its constants are read as they are. */
+  readonly onFloat32?: boolean;
 }
 
 interface Matched {

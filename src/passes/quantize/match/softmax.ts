@@ -1,6 +1,7 @@
 /**
  * Softmax. At the end of the model it reads and stores float32: logits are not rounded before it, and probabilities, most
- * of them small, keep their order. Elsewhere, as between the two products of an attention, it reads and stores codes.
+ * of them small, keep their order. Elsewhere, as between the two products of an attention, it reads
+ * what there is, and stores codes.
  */
 import { output, refKey } from '../../../graph/edit';
 import { OpKind } from '../../../program/program';
@@ -14,7 +15,7 @@ export const matchSoftmax: Matcher = (node, { shapes }) => {
     kind: 'softmax',
     activations: [from],
     lower(builder, store) {
-      const input = store.float ? builder.readStored(from) : builder.read(from);
+      const input = builder.readStored(from);
       const result = store.float ? builder.floatResult(store.result) : builder.result(store.result);
       builder.op({ kind: OpKind.Softmax, name: node.name, inputs: [input], output: result });
     },

@@ -7,6 +7,7 @@
  * exponential (softplus, Mish) is smooth and does not count.
  */
 
+import { entryOf } from '../../../base/entry-of';
 import { consumers } from '../../../graph/edit';
 import type { Graph, GraphNode } from '../../../graph/ir';
 import { linearKind } from '../../linear-op';
@@ -28,8 +29,8 @@ const REASON = 'a logarithm follows, which needs relative precision';
 export function nodesBeforeLogarithm(graph: Graph): ReadonlyMap<string, string> {
   const readers = consumers(graph);
   const readersOf = (name: string) => readers.get(name)?.map((n) => n.name) ?? [];
-  const inputsOf = (name: string) => graph.nodes.get(name)!.inputs.map((i) => i.node);
-  const isWeighted = (name: string) => linearKind(graph.nodes.get(name)!) !== undefined;
+  const inputsOf = (name: string) => entryOf(graph.nodes, name).inputs.map((i) => i.node);
+  const isWeighted = (name: string) => linearKind(entryOf(graph.nodes, name)) !== undefined;
   const logarithms = [...graph.nodes.values()].filter(
     (node) =>
       node.op === 'Log' && !ofExponential(graph, node) && [...reach([node.name], readersOf)].some(isWeighted),

@@ -1,4 +1,5 @@
 /** The nodes of a graph that have a form in the quantized program, and why the others have none. */
+import { entryOf } from '../../../base/entry-of';
 import { dtypeAttr } from '../../../graph/attrs';
 import { consumers, outputNodes } from '../../../graph/edit';
 import type { Shapes } from '../../../graph/infer-shapes';
@@ -12,20 +13,21 @@ import {
 } from '../match/quantizable';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
+import { findMasks, type Masks } from './masks';
 
 /** By node. */
 export type Candidates = ReadonlyMap<string, Quantizable>;
 
 /** A node that is planned as an op of its own. */
 export function opOf(candidates: Candidates, name: string): QuantizableOp {
-  const quantizable = candidates.get(name)!;
+  const quantizable = entryOf(candidates, name);
   if (quantizable.kind === 'pointwise') throw new Error(`'${name}' is a function, not an op of its own.`);
   return quantizable;
 }
 
 /** A node that is planned with float32 input and output. */
 export function floatFormOf(candidates: Candidates, name: string): FloatCapable {
-  const quantizable = candidates.get(name)!;
+  const quantizable = entryOf(candidates, name);
   if (!isFloatCapable(quantizable)) throw new Error(`'${name}' has no form on float32.`);
   return quantizable;
 }
@@ -64,7 +66,7 @@ function fuseChannelAffines(graph: Graph, candidates: Map<string, Quantizable>):
     const [from] = candidate.activations;
     const layer = candidates.get(from.node);
     if (layer?.kind !== 'weighted' || !layer.fuseAffine) continue;
-    if (outputs.has(from.node) || readers.get(from.node)!.length > 1) continue;
+    if (outputs.has(from.node) || entryOf(readers, from.node).length > 1) continue;
     candidates.set(name, layer.fuseAffine(candidate.affine));
   }
 }
@@ -77,7 +79,8 @@ export function findCandidates(
   graph: Graph,
   shapes: Shapes,
   requested: ReadonlyMap<string, string> = new Map(),
-): { candidates: Candidates; float: Map<string, string> } {
+  { onFloat32, pads }: Masks = findMasks(graph),
+): { candidates: Map<string, Quantizable>; float: Map<string, string> } {
   const types = resultTypes(graph);
   const reasons = [
     requested,
@@ -90,7 +93,13 @@ export function findCandidates(
   for (const node of graph.nodes.values()) {
     if (isSource(node)) continue;
     const reason = reasons.find((of) => of.has(node.name))?.get(node.name);
-    const result = reason ?? matchNode(node, { graph, shapes }, types.get(node.name)!);
+    const result =
+      reason ??
+      matchNode(
+        node,
+        { graph, shapes, lowestPads: pads, onFloat32: onFloat32.has(node.name) },
+        entryOf(types, node.name),
+      );
     if (typeof result === 'string') float.set(node.name, result);
     else candidates.set(node.name, result);
   }

@@ -3,6 +3,7 @@
  *
  * Switch opens a branch and Merge closes it; Enter opens a loop, in which Switch opens the body, and Exit closes both.
  */
+import { entryOf } from '../../../base/entry-of';
 import type { Graph, GraphNode } from '../../../graph/ir';
 
 const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', 'StatelessWhile']);
@@ -10,7 +11,9 @@ const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', '
 const OPENS: Readonly<Record<string, number>> = { Switch: 1, Enter: 1, Exit: -2 };
 
 function isLoopMerge(graph: Graph, node: GraphNode): boolean {
-  return node.inputs.some((input) => ['Enter', 'NextIteration'].includes(graph.nodes.get(input.node)!.op));
+  return node.inputs.some((input) =>
+    ['Enter', 'NextIteration'].includes(entryOf(graph.nodes, input.node).op),
+  );
 }
 
 /** Why nodes stay float, by name. */

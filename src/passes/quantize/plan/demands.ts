@@ -40,7 +40,9 @@ export function findDemands(scope: RegionScope): Demands {
     if (chain) needed.set(refKey(ref), { ref, chain });
     for (const read of chain ? [chain.root] : scope.quantizable(ref).activations) {
       const key = refKey(read);
-      readers.set(key, [...(readers.get(key) ?? []), ref]);
+      const others = readers.get(key);
+      if (others) others.push(ref);
+      else readers.set(key, [ref]);
       if (scope.isFloatInOut(ref)) floatReads.add(key);
       if (needed.has(key)) continue;
       needed.set(key, { ref: read });

@@ -2,6 +2,7 @@
  * Chains of pointwise nodes on float32 as one op each, where the engine has the function that they compute: a
  * hard-swish of four nodes is one pass over memory instead of four.
  */
+import { entryOf } from '../../../base/entry-of';
 import { output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import { OpKind } from '../../../program/program';
@@ -53,7 +54,7 @@ function readOtherwise(
 ) {
   const functions = findChains(floatNodes, candidates);
   const others = nodes.filter((node) => !functions.has(keyOf(node)));
-  return new Set(others.flatMap(({ name }) => candidates.get(name)!.activations.map(refKey)));
+  return new Set(others.flatMap(({ name }) => entryOf(candidates, name).activations.map(refKey)));
 }
 
 /**
@@ -79,7 +80,7 @@ export function findFloatChains(
   };
   const forms = new Map<string, Quantizable>();
   for (const node of floatNodes) {
-    const own = extendChains(node, candidates.get(node.name)!, endingIn);
+    const own = extendChains(node, entryOf(candidates, node.name), endingIn);
     chains.set(keyOf(node), own);
     for (const chain of own) {
       const form = knownForm(node, chain);

@@ -2,6 +2,7 @@
  * Layers, the units that a precision is chosen for: an op with the pointwise functions that are fused into its store, or
  * functions that are a table of their own.
  */
+import { entryOf } from '../../../base/entry-of';
 import { output, refKey } from '../../../graph/edit';
 import type { Graph, TensorRef } from '../../../graph/ir';
 import { RENAMES } from '../match/reshape';
@@ -27,14 +28,14 @@ function between(graph: Graph, roots: readonly TensorRef[], result: TensorRef): 
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
     if (ends.has(refKey(ref)) || graph.constants.has(ref.node) || nodes.has(ref.node)) continue;
     nodes.add(ref.node);
-    queue.push(...graph.nodes.get(ref.node)!.inputs);
+    queue.push(...entryOf(graph.nodes, ref.node).inputs);
   }
   return nodes;
 }
 
 export function layerOf(graph: Graph, step: Step): Layer {
   if (step.kind === 'lookup') {
-    const { op } = graph.nodes.get(step.to.node)!;
+    const { op } = entryOf(graph.nodes, step.to.node);
     const nodes = between(graph, [step.from], step.to);
     return { name: step.to.node, op, nodes, result: step.to, weighted: false };
   }

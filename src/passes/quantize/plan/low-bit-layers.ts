@@ -5,6 +5,7 @@
  * convolution by im2col, for which the size of its input must be known. Errors of the first and the last layer cost most
  * accuracy: both stay in INT8 unless a pattern names them. Depthwise convolutions have no low-bit form.
  */
+import { entryOf } from '../../../base/entry-of';
 import { consumers, refKey } from '../../../graph/edit';
 import type { Graph, GraphNode } from '../../../graph/ir';
 import type { LayerWeights } from '../../../quantization/layer-weights';
@@ -28,15 +29,16 @@ export interface RequestedWeights extends LayerWeights {
   readonly byPattern: boolean;
 }
 
-/** Convolutions and matrix products of a plan that multiply by weights, in topological order. */
+/** Convolutions and matrix products of a plan that multiply by weights, in topological order: not those of two activations. */
 export function weightedOps(graph: Graph, plan: QuantizationPlan): LinearOp[] {
   const nodes = plan.regions.flatMap(({ steps }) =>
     steps.flatMap((step) => (step.kind === 'op' && linearKind(step.node) ? [step.node] : [])),
   );
   const order = new Map([...graph.nodes.keys()].map((name, i) => [name, i]));
   return nodes
-    .toSorted((a, b) => order.get(a.name)! - order.get(b.name)!)
-    .map((node) => readLinearOp(graph, node) as LinearOp);
+    .toSorted((a, b) => entryOf(order, a.name) - entryOf(order, b.name))
+    .map((node) => readLinearOp(graph, node))
+    .filter((op) => typeof op !== 'string');
 }
 
 /** Names of nodes that depend on one of some nodes. */
@@ -69,7 +71,7 @@ function impossible(op: LinearOp, { shapes }: QuantizationPlan): string | undefi
   if (op.kind === 'matmul') return undefined;
   const [height, width] = op.filter.shape;
   if (height === 1 && width === 1) return undefined;
-  const [, h, w] = shapes.get(refKey(op.input))!;
+  const [, h, w] = entryOf(shapes, refKey(op.input));
   return h > 0 && w > 0
     ? undefined
     : `the size of its input is not known, which a window of ${height}x${width} needs`;

@@ -6,11 +6,15 @@
  * it, so nodes of equal number that are joined by edges form a convex region, and regions depend on each other without
  * cycles.
  */
-import { consumers, outputNodes } from '../../../graph/edit';
+import { entryOf } from '../../../base/entry-of';
+import { consumers } from '../../../graph/edit';
 import type { Graph, GraphNode } from '../../../graph/ir';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import type { Candidates } from './candidates';
 import { whyFloatAtEnd } from './capabilities';
+
+/** What reads each node, by name. */
+export type Readers = ReadonlyMap<string, readonly GraphNode[]>;
 
 function depths(graph: Graph, candidates: Candidates): Map<string, number> {
   const depth = new Map<string, number>();
@@ -37,9 +41,9 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const parent = new Map<string, string>();
   const find = (name: string): string => {
     let root = name;
-    while (parent.get(root) !== root) root = parent.get(root)!;
+    while (parent.get(root) !== root) root = entryOf(parent, root);
     for (let at = name; at !== root; ) {
-      const next = parent.get(at)!;
+      const next = entryOf(parent, at);
       parent.set(at, root);
       at = next;
     }
@@ -48,7 +52,7 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const members = [...graph.nodes.values()].filter((n) => candidates.has(n.name));
   for (const node of members) {
     parent.set(node.name, node.name);
-    for (const input of sourcesOf(candidates.get(node.name)!)) {
+    for (const input of sourcesOf(entryOf(candidates, node.name))) {
       if (candidates.has(input) && depth.get(input) === depth.get(node.name))
         parent.set(find(input), find(node.name));
     }
@@ -56,7 +60,9 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
   const groups = new Map<string, GraphNode[]>();
   for (const node of members) {
     const root = find(node.name);
-    groups.set(root, [...(groups.get(root) ?? []), node]);
+    const group = groups.get(root);
+    if (group) group.push(node);
+    else groups.set(root, [node]);
   }
   return [...groups.values()];
 }
@@ -68,19 +74,18 @@ function components(graph: Graph, candidates: Candidates): GraphNode[][] {
  * @param precisions gets the nodes that stay so
  */
 function trimFloatEnds(
-  graph: Graph,
+  readers: Readers,
   region: readonly GraphNode[],
   candidates: Candidates,
   precisions: Map<string, ActivationPrecision>,
 ): GraphNode[] {
-  const readers = consumers(graph);
   const kept = new Set(region.map((n) => n.name));
   for (const node of region.toReversed()) {
     const inside = readers.get(node.name)?.some((n) => kept.has(n.name));
-    if (whyFloatAtEnd(candidates.get(node.name)!) && !inside) kept.delete(node.name);
+    if (whyFloatAtEnd(entryOf(candidates, node.name)) && !inside) kept.delete(node.name);
   }
   for (const { name } of region) {
-    const { activations, lowerFloat } = candidates.get(name)!;
+    const { activations, lowerFloat } = entryOf(candidates, name);
     if (
       kept.has(name) ||
       !lowerFloat ||
@@ -88,7 +93,7 @@ function trimFloatEnds(
     )
       continue;
     kept.add(name);
-    precisions.set(name, precisions.get(activations[0].node)!);
+    precisions.set(name, entryOf(precisions, activations[0].node));
   }
   return region.filter((n) => kept.has(n.name));
 }
@@ -100,6 +105,8 @@ export interface Outline {
   readonly leftOut: ReadonlyMap<string, string>;
   /** Nodes with float32 input and output, by name. */
   readonly precisions: ReadonlyMap<string, ActivationPrecision>;
+  /** Why a node that multiplies does not have the precision that was requested of it, by name. */
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 export interface OutlineOptions {
@@ -109,6 +116,17 @@ export interface OutlineOptions {
   readonly weightless?: boolean;
 }
 
+/** Why a node cannot have int16 or dynamic activations. */
+function whyNot(candidate: Quantizable, precision: ActivationPrecision): string | undefined {
+  if (precision === 'int16' && candidate.kind === 'weighted' && candidate.overflowsInt16)
+    return 'its sums do not fit 32 bits with int16 activations';
+  return candidate.lowerFloat ? undefined : `it has no form with ${precision} activations`;
+}
+
+export function multiplies({ kind }: Quantizable): boolean {
+  return kind === 'weighted' || kind === 'matrixProduct';
+}
+
 /** Finds the largest regions that are worth a program: those that multiply by weights. */
 export function outlineRegions(
   graph: Graph,
@@ -116,31 +134,36 @@ export function outlineRegions(
   { precisions: requested = new Map(), weightless = false }: OutlineOptions = {},
 ): Outline {
   const leftOut = new Map<string, string>();
-  const precisions = new Map(
-    [...requested].filter(([name, precision]) => {
-      const candidate = candidates.get(name);
-      const overflows = precision === 'int16' && candidate?.kind === 'weighted' && candidate.overflowsInt16;
-      return candidate?.lowerFloat && !overflows;
-    }),
+  const reasons = [...requested].map(([name, precision]) => {
+    const candidate = candidates.get(name);
+    return { name, precision, candidate, reason: candidate && whyNot(candidate, precision) };
+  });
+  const granted = reasons.filter(({ candidate, reason }) => candidate && reason === undefined);
+  const precisions = new Map(granted.map(({ name, precision }) => [name, precision] as const));
+  const refused = reasons.flatMap(({ name, candidate, reason }) =>
+    reason !== undefined && candidate && multiplies(candidate) ? [[name, reason] as const] : [],
   );
   const regions: GraphNode[][] = [];
+  const readers = consumers(graph);
   for (const group of components(graph, candidates)) {
-    const region = weightless ? group : trimFloatEnds(graph, group, candidates, precisions);
-    const worth = weightless || region.some((n) => candidates.get(n.name)!.kind === 'weighted');
+    const region = weightless ? group : trimFloatEnds(readers, group, candidates, precisions);
+    const worth = weightless || region.some((n) => entryOf(candidates, n.name).kind === 'weighted');
     if (worth) regions.push(region);
     const kept = new Set(worth ? region.map((n) => n.name) : []);
     for (const { name } of group) {
       if (!kept.has(name))
-        leftOut.set(name, worth ? whyFloatAtEnd(candidates.get(name)!)! : 'no weighted op is next to it');
+        leftOut.set(name, worth ? whyFloatAtEnd(entryOf(candidates, name))! : 'no weighted op is next to it');
     }
   }
-  return { regions, leftOut, precisions };
+  return { regions, leftOut, precisions, refused: new Map(refused) };
 }
 
 /** Nodes of a region that something outside it reads, or that are outputs of the model. */
-export function regionOutputs(graph: Graph, region: readonly GraphNode[]): GraphNode[] {
+export function regionOutputs(
+  outputs: ReadonlySet<string>,
+  readers: Readers,
+  region: readonly GraphNode[],
+): GraphNode[] {
   const inside = new Set(region.map((n) => n.name));
-  const outputs = outputNodes(graph);
-  const readers = consumers(graph);
   return region.filter((n) => outputs.has(n.name) || readers.get(n.name)?.some((r) => !inside.has(r.name)));
 }

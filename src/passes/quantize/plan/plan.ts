@@ -2,15 +2,20 @@
  * The plan of a quantization: which nodes go into which region, what each stores, and which tensors must be observed to
  * know the scales. Nodes that stay float have their reason here.
  */
+import { consumers, outputNodes } from '../../../graph/edit';
 import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
-import type { ActivationPrecision } from '../match/quantizable';
+import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import { findCandidates } from './candidates';
-import { outlineRegions } from './outline';
+import { joinedOutputs } from './joined-outputs';
+import { findMasks, type Masks } from './masks';
+import { multiplies, outlineRegions, regionOutputs } from './outline';
 import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
 
 export interface QuantizationPlan {
+  /** What is planned. */
+  readonly graph: Graph;
   readonly regions: readonly Region[];
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
@@ -19,6 +24,8 @@ export interface QuantizationPlan {
   readonly outside: ReadonlySet<string>;
   /** Nodes with float32 input and output, by name, and how those that have weights multiply. */
   readonly precisions: ReadonlyMap<string, ActivationPrecision>;
+  /** Why a node that multiplies does not have the precision that was requested of it, and stays in INT8, by name. */
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 export interface PlanOptions {
@@ -30,18 +37,72 @@ export interface PlanOptions {
   readonly weightless?: boolean;
 }
 
+const HOLDS_MASK = 'it computes with a mask, which has no place among 256 codes';
+
+/**
+ * Gives the nodes that compute with masks float32 input and output, where they have such a form; the others are left in
+ * float. A softmax reads float32 where there is any; layers and products read no masks.
+ */
+function keepMasksInFloat(
+  { onFloat32 }: Masks,
+  candidates: Map<string, Quantizable>,
+  float: Map<string, string>,
+): Map<string, ActivationPrecision> {
+  const precisions = new Map<string, ActivationPrecision>();
+  for (const name of onFloat32) {
+    const candidate = candidates.get(name);
+    if (!candidate || candidate.kind === 'softmax' || multiplies(candidate)) continue;
+    if (candidate.lowerFloat) {
+      precisions.set(name, 'dynamic');
+    } else {
+      candidates.delete(name);
+      float.set(name, HOLDS_MASK);
+    }
+  }
+  return precisions;
+}
+
+/** The engine has no int16 form of it: float32 is as accurate. */
+export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form: computed in float32';
+
 /** Plans the quantization of an optimized graph, without any data. */
 export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
-  const { candidates, float } = findCandidates(graph, shapes, options.float);
-  const { regions, leftOut, precisions } = outlineRegions(graph, candidates, options);
+  const masks = findMasks(graph);
+  const readers = consumers(graph);
+  const { candidates, float } = findCandidates(graph, shapes, options.float, masks);
+  for (const [name, precision] of options.precisions ?? []) {
+    if (precision !== 'int16' || candidates.get(name)?.kind !== 'matrixProduct') continue;
+    candidates.delete(name);
+    float.set(name, PRODUCT_IN_INT16);
+  }
+  const onFloat32 = keepMasksInFloat(masks, candidates, float);
+  const { regions, leftOut, precisions, refused } = outlineRegions(graph, candidates, {
+    ...options,
+    precisions: new Map([...onFloat32, ...(options.precisions ?? [])]),
+  });
+  const outputs = outputNodes(graph);
+  const joined = regions.flatMap((nodes) => {
+    // Where a layer is planned alone, its result leaves the region wherever it goes in the model.
+    const leaving = options.weightless
+      ? nodes.filter(({ name }) => outputs.has(name))
+      : regionOutputs(outputs, readers, nodes);
+    return [...joinedOutputs(nodes, new Set(leaving.map(({ name }) => name)), candidates, readers)];
+  });
+  const floatInOut = new Map<string, ActivationPrecision>(precisions);
+  for (const name of joined) if (!floatInOut.has(name)) floatInOut.set(name, 'dynamic');
+  const isRequested = (name: string) => options.precisions?.has(name) || !onFloat32.has(name);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   return {
-    regions: regions.map((nodes) => planRegion(new RegionScope(graph, nodes, candidates, precisions))),
+    graph,
+    regions: regions.map((nodes) =>
+      planRegion(new RegionScope(graph, nodes, candidates, floatInOut, readers)),
+    ),
     shapes,
     float: new Map([...float, ...leftOut]),
     outside: new Set(leftOut.keys()),
-    precisions: new Map([...precisions].filter(([name]) => inRegions.has(name))),
+    precisions: new Map([...precisions].filter(([name]) => inRegions.has(name) && isRequested(name))),
+    refused,
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * Chains of pointwise functions of one tensor, composed: x * relu6(x + 3) / 6 is one function of x, and one table.
  */
+import { entryOf } from '../../../base/entry-of';
 import { refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import type { Bounds } from '../../../quantization/activation';
@@ -56,7 +57,7 @@ export function findChains(
   const chains = new Map<string, Chain>();
   const endingIn = (ref: TensorRef): Chain[] => [chains.get(refKey(ref)) ?? { root: ref, f: IDENTITY }];
   for (const node of nodes) {
-    const [chain] = extendChains(node, quantizable.get(node.name)!, endingIn);
+    const [chain] = extendChains(node, entryOf(quantizable, node.name), endingIn);
     if (chain) chains.set(refKey({ node: node.name, index: 0 }), chain);
   }
   return chains;

@@ -1,4 +1,5 @@
-import { output, refKey } from '../../../graph/edit';
+import { entryOf } from '../../../base/entry-of';
+import { consumers, output, outputNodes, refKey } from '../../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import type { Candidates } from './candidates';
@@ -16,18 +17,20 @@ export class RegionScope {
   /**
    * @param nodes in topological order
    * @param precisions of the nodes with float32 input and output, by name
+   * @param readers what reads each node of the graph, by name
    */
   constructor(
     readonly graph: Graph,
     readonly nodes: readonly GraphNode[],
     matched: Candidates,
     readonly precisions: ReadonlyMap<string, ActivationPrecision>,
+    readers: ReadonlyMap<string, readonly GraphNode[]> = consumers(graph),
   ) {
-    this.outputs = regionOutputs(graph, nodes).map((n) => output(n.name));
+    this.outputs = regionOutputs(outputNodes(graph), readers, nodes).map((n) => output(n.name));
     this.leaving = new Set(this.outputs.map(refKey));
     this.inside = new Set(nodes.map((n) => n.name));
     const chains = findFloatChains(nodes, matched, (name) => precisions.has(name), this.leaving);
-    this.candidates = new Map([...matched, ...chains]);
+    this.candidates = new Map(nodes.map(({ name }) => [name, chains.get(name) ?? entryOf(matched, name)]));
   }
 
   contains({ node }: TensorRef): boolean {
@@ -45,6 +48,6 @@ export class RegionScope {
 
   /** The node of the region that computes a tensor. */
   quantizable({ node }: TensorRef): Quantizable {
-    return this.candidates.get(node)!;
+    return entryOf(this.candidates, node);
   }
 }

@@ -31,7 +31,9 @@ export function planRegion(scope: RegionScope): Region {
   const floats = storedAsFloat32(scope, demands, fused);
   const steps = orderSteps(scope, { demands, fused, floats });
   const inputs = [...demands.needed.values()].map(({ ref }) => ref).filter((ref) => !scope.contains(ref));
-  const observed = new Map([...inputs, ...steps.flatMap(computedBy)].map((ref) => [refKey(ref), ref]));
+  // Constants that are read as float32 are never rounded.
+  const data = inputs.filter((ref) => !scope.graph.constants.has(ref.node));
+  const observed = new Map([...data, ...steps.flatMap(computedBy)].map((ref) => [refKey(ref), ref]));
   return {
     nodes: scope.nodes,
     inputs,

@@ -1,4 +1,5 @@
 /** Third step of planning a region: its steps in order, and which tensors share a range. */
+import { entryOf } from '../../../base/entry-of';
 import { output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import type { Store } from '../lower/store';
@@ -52,10 +53,10 @@ function floatInOutStep(scope: RegionScope, ref: TensorRef, fused: ReadonlySet<s
   const clamp = fusesClamp && reader.kind === 'pointwise' ? reader.clamp : undefined;
   return {
     kind: 'floatInOut',
-    node: graph.nodes.get(own)!,
+    node: entryOf(graph.nodes, own),
     quantizable: floatFormOf(candidates, own),
     result: ref,
-    form: { precision: precisions.get(own)!, ...(clamp && { clamp }) },
+    form: { precision: entryOf(precisions, own), ...(clamp && { clamp }) },
   };
 }
 
@@ -66,7 +67,7 @@ function opStep({ graph, candidates }: RegionScope, { ref, chain }: Demand, floa
   const fused = chain && { before: chain.root, f: chain.f, clamp: chain.clamp };
   return {
     kind: 'op',
-    node: layerNode ?? graph.nodes.get(own)!,
+    node: layerNode ?? entryOf(graph.nodes, own),
     quantizable,
     store: { result: ref, float, ...(fused && { fused }) },
   };

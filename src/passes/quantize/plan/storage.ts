@@ -19,20 +19,20 @@ export function storedAsFloat32(
 ): ReadonlySet<string> {
   const stored = new Set<string>();
   const canStore = (ref: TensorRef): boolean => {
-    if (scope.isFloatInOut(ref)) return true;
+    // Inputs of a region are float32.
+    if (!scope.contains(ref) || scope.isFloatInOut(ref)) return true;
     const chain = needed.get(refKey(ref))?.chain;
     if (chain && !(chain.clamp && fused.has(refKey(chain.root)))) return false;
-    const quantizable = scope.candidates.get((chain?.root ?? ref).node);
-    if (!quantizable) return false;
+    const quantizable = scope.quantizable(chain?.root ?? ref);
     const { storesFloat32 } = capabilitiesOf(quantizable);
     if (storesFloat32 !== 'ifInput') return storesFloat32 === 'always';
     const [read] = quantizable.activations;
-    return readers.get(refKey(read))!.length === 1 && canStore(read);
+    return read !== undefined && readers.get(refKey(read))?.length === 1 && canStore(read);
   };
   const readsFloat32 = (reader: TensorRef) => {
     const key = refKey(reader);
     const reads = capabilitiesOf(scope.quantizable(reader)).readsFloat32;
-    return !needed.get(key)!.chain && reads && stored.has(key);
+    return !needed.get(key)?.chain && reads && stored.has(key);
   };
   for (const ref of scope.nodes.toReversed().map((n) => output(n.name))) {
     const key = refKey(ref);

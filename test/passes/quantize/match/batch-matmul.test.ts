@@ -3,7 +3,9 @@
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';
 import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
-import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
+import { PRODUCT_IN_INT16, planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
 import { OpKind, TensorType } from '../../../../src/program/program';
 import {
   drawFeeds,
@@ -175,4 +177,42 @@ test('an attention over a split projection is one region', async () => {
   const plan = planQuantization(optimized);
   expect([...plan.float.keys()]).toEqual(['out']); // the reshape after the last product
   expect(plan.regions).toHaveLength(1);
+});
+
+describe('precisions', () => {
+  /** Tokens through two dense layers, a product of two activations, and a dense layer. */
+  const network = () =>
+    new FloatGraph(random)
+      .input('x', [2, 6, 16])
+      .weights('w', [16, 32], -0.3, 0.3)
+      .weights('v', [1, 8, 32], -0.3, 0.3)
+      .node('h', 'BatchMatMulV2', ['x', 'w'], adjoint(false, false))
+      .node('relu', 'Relu', ['h'])
+      .node('y', 'BatchMatMul', ['relu', 'v'], adjoint(false, true))
+      .node('product', 'BatchMatMulV2', ['y', 'y'], adjoint(false, true))
+      .build('product', 'y');
+
+  const run = async (precision: 'int16' | 'dynamic') => {
+    const graph = network();
+    const { plan, observations } = await quantize(graph, random);
+    const layers = ['h', 'y', 'product'].map((name) => [name, precision] as const);
+    const precisions = floatInOutNodes(graph, plan, new Map(layers));
+    const other = planQuantization(graph, { precisions });
+    return {
+      other,
+      decibels: await fidelity(graph, quantizeGraph(graph, other, observations).graph, random),
+    };
+  };
+
+  test('int16: layers have it, and a product of two activations is computed in float32', async () => {
+    const { other, decibels } = await run('int16');
+    expect([...other.float]).toEqual([['product', PRODUCT_IN_INT16]]);
+    for (const each of decibels) expect(each).toBeGreaterThan(60);
+  });
+
+  test('dynamic: layers have it, and a product of two activations says that it has not', async () => {
+    const { other, decibels } = await run('dynamic');
+    expect([...other.refused]).toEqual([['product', 'it has no form with dynamic activations']]);
+    for (const each of decibels) expect(each).toBeGreaterThan(25);
+  });
 });

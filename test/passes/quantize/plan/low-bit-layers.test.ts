@@ -1,6 +1,9 @@
+// @needs engine
+import { attr } from '../../../../src/graph/attrs';
 import { endsOf, selectLowBit, weightedOps } from '../../../../src/passes/quantize/plan/low-bit-layers';
 import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
-import { windowAttrs } from '../../../support/float-graph';
+import { FloatGraph, windowAttrs } from '../../../support/float-graph';
+import { fidelity, quantize } from '../../../support/quantize';
 import { randomOf } from '../../../support/random';
 import { conv, image } from '../../../support/small-network';
 
@@ -56,4 +59,31 @@ test('the ends are the layers that depend on no other, and that no other depends
   const graph = conv(conv(image(random), 'a', 'image'), 'b', 'image').node('sum', 'AddV2', ['a', 'b']);
   const ends = endsOf(conv(graph, 'c', 'sum').build('c'), new Set(['a', 'b', 'c']));
   expect([[...ends.first], [...ends.last]]).toEqual([['a', 'b'], ['c']]);
+});
+
+describe('products that are no layers', () => {
+  const T = { T: attr.dtype('float32') };
+  const matrices = () =>
+    new FloatGraph(random)
+      .input('x', [8, 8])
+      .weights('w', [8, 8], -0.5, 0.5)
+      .weights('first', [8, 8], -0.5, 0.5)
+      .node('a', 'MatMul', ['x', 'w'], T);
+
+  test.each([
+    ['of two activations', ['x', 'a'], {}],
+    ['of two activations, one transposed', ['a', 'x'], { transpose_a: attr.bool(true) }],
+    ['of an activation, transposed, and a constant', ['a', 'w'], { transpose_a: attr.bool(true) }],
+    ['with a constant first', ['first', 'a'], {}],
+    ['with a constant first, the other transposed', ['first', 'a'], { transpose_b: attr.bool(true) }],
+  ])('%s: are not among the weighted ones, and quantized right', async (_, operands, attrs) => {
+    const graph = matrices()
+      .node('product', 'MatMul', operands, { ...T, ...attrs })
+      .build('product');
+    const { graph: quantized, plan } = await quantize(graph, random);
+    expect(plan.float.size).toBe(0);
+    expect(weightedOps(graph, plan).map(({ node }) => node.name)).toEqual(['a']);
+    expect([...selectLowBit(graph, plan, requested(true)).layers.keys()]).toEqual(['a']);
+    expect((await fidelity(graph, quantized, random))[0]).toBeGreaterThan(15);
+  });
 });

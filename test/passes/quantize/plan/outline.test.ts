@@ -1,3 +1,4 @@
+import { consumers } from '../../../../src/graph/edit';
 import { inferShapes } from '../../../../src/graph/infer-shapes';
 import type { Graph } from '../../../../src/graph/ir';
 import { findCandidates } from '../../../../src/passes/quantize/plan/candidates';
@@ -32,7 +33,7 @@ test('a layout op at the end is trimmed, and the node before it is an output', (
   const { names, regions, leftOut } = outline(graph);
   expect(names).toEqual([['a']]);
   expect([...leftOut.keys()]).toEqual(['moved']);
-  expect(regionOutputs(graph, regions[0]).map((n) => n.name)).toEqual(['a']);
+  expect(regionOutputs(new Set(['moved']), consumers(graph), regions[0]).map((n) => n.name)).toEqual(['a']);
 });
 
 test('and stays where the node before it has float32 output', () => {

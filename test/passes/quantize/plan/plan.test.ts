@@ -57,7 +57,7 @@ describe('regions', () => {
     const graph = conv(conv(image(random), 'a', 'image'), 'b', 'image')
       .constant('axis', [], [3], 'int32')
       .node('both', 'ConcatV2', ['a', 'b', 'axis'])
-      .node('pool', 'MaxPool', ['both'], windowAttrs())
+      .node('pool', 'MaxPool', ['both'], windowAttrs({ ksize: 2 }))
       .node('sum', 'AddV2', ['b', 'image']);
     const [region] = planQuantization(graph.build('pool', 'sum')).regions;
     expect([...region.sharedRanges]).toEqual([[refKey(output('a')), output('both')]]);
