@@ -94,15 +94,35 @@ const UNSUPPORTED_BACKENDS = ['webgl', 'webgpu'];
 export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'engine'> &
   Pick<typeof converter, 'registerOp'>;
 
+/** Of this copy of the package. */
+const ownKernels = new WeakSet<core.KernelFunc>();
+let warned = false;
+
+/** Whether a kernel is registered already; warns where another copy of the package did it. */
+function isRegistered(tf: TfInstance, kernelName: string, backendName: string): boolean {
+  const registered = tf.getKernel(kernelName, backendName);
+  if (registered == null) return false;
+  if (!ownKernels.has(registered.kernelFunc) && !warned) {
+    warned = true;
+    console.warn(
+      `Two copies of tfjs-lowbit are loaded in this process. Kernels of the first run, with ` +
+        'its engine and threads; settings such as setThreads of the other copy do not concern them, and models loaded by ' +
+        'the other may not find their weights. Install one version, and import it by one path.',
+    );
+  }
+  return true;
+}
+
 function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
   const { name: kernelName } = kernel;
   for (const host of hosts.values()) {
     const { backendName } = host;
-    if (tf.getKernel(kernelName, backendName) != null) continue;
+    if (isRegistered(tf, kernelName, backendName)) continue;
     const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) => {
       if (isAsync(host)) throw needsExecuteAsync(kernelName, backendName);
       return kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
     };
+    ownKernels.add(kernelFunc);
     tf.registerKernel({ kernelName, backendName, kernelFunc });
   }
   for (const backendName of UNSUPPORTED_BACKENDS) {

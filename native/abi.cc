@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "base/memory.h"
 #include "include/lowbit.h"
 #include "isa/registry.h"
 #include "ops/dequantize.h"
@@ -14,6 +15,7 @@
 #include "moe/route.h"
 #include "plan/plan.h"
 #include "plan/probe.h"
+#include "plan/weight-region.h"
 
 using lowbit::fail;
 
@@ -88,8 +90,17 @@ int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* 
                    const char* isa, lowbit_program** out, lowbit_error* error) {
   return guarded(error, [&] {
     const lowbit::Kernels& kernels = chooseKernels(isa);
-    *out = new lowbit_program{
-        &kernels, lowbit::decodeProgram(program, program_words, weights, weight_bytes, kernels), {}, {}};
+    const lowbit::WeightBlob blob{weights, weight_bytes, nullptr};
+    *out = new lowbit_program{&kernels, lowbit::decodeProgram(program, program_words, blob, kernels), {}, {}};
+  });
+}
+
+int lowbit_compile_from(const int32_t* program, size_t program_words, lowbit_read_weights read, void* context,
+                        size_t weight_bytes, const char* isa, lowbit_program** out, lowbit_error* error) {
+  return guarded(error, [&] {
+    const lowbit::Kernels& kernels = chooseKernels(isa);
+    lowbit::WeightRegion region(weight_bytes, read, context);
+    *out = new lowbit_program{&kernels, lowbit::decodeProgram(program, program_words, region.blob(), kernels), {}, {}};
   });
 }
 
@@ -147,6 +158,12 @@ lowbit_memory_bytes lowbit_memory(const lowbit_program* program) {
 void lowbit_destroy(lowbit_program* program) { delete program; }
 
 int lowbit_threads(void) { return lowbit::ThreadPool::shared().threads(); }
+
+uint64_t lowbit_max_memory(void) { return lowbit::maxMemory(); }
+
+void lowbit_set_max_memory(uint64_t bytes) {
+  lowbit::setMaxMemory(static_cast<size_t>(std::min<uint64_t>(bytes, SIZE_MAX)));
+}
 
 void lowbit_set_threads(int threads) { lowbit::ThreadPool::shared().setThreads(threads); }
 

@@ -13,4 +13,4 @@ install();
 export { install, type TfInstance } from '../kernels/register';
 export { LowbitError, type LowbitErrorCode } from './base/errors';
 export { releaseArtifacts } from './loading/release-artifacts';
-export { engineInfo, getThreads, setThreads } from './runtime/current-engine';
+export { engineInfo, getThreads, setMaxMemory, setThreads } from './runtime/current-engine';

@@ -33,6 +33,13 @@ typedef struct lowbit_program lowbit_program;
 int lowbit_compile(const int32_t* program, size_t program_words, const uint8_t* weights, size_t weight_bytes,
                    const char* isa, lowbit_program** out, lowbit_error* error);
 
+// Reads `bytes` bytes of the weights from `offset` on into `into`; 0 if it did.
+typedef int (*lowbit_read_weights)(void* context, size_t offset, size_t bytes, uint8_t* into);
+
+// The same with weights that are read piece by piece, as each op needs them: they never lie in memory as a whole.
+int lowbit_compile_from(const int32_t* program, size_t program_words, lowbit_read_weights read, void* context,
+                        size_t weight_bytes, const char* isa, lowbit_program** out, lowbit_error* error);
+
 // Shapes are written as words: for each tensor its rank, then its dims.
 // Plans the program for these input shapes, if it is not planned yet, and writes the output shapes.
 int lowbit_output_shapes(lowbit_program* program, const int32_t* input_shapes, size_t input_words,
@@ -66,6 +73,11 @@ void lowbit_destroy(lowbit_program* program);
 // physical cores.
 int lowbit_threads(void);
 void lowbit_set_threads(int threads);
+
+// Bytes that a program may take for intermediate tensors, scratch and outputs of one combination of input shapes; more
+// is refused before it is allocated. Default: half of the memory of the machine or of its control group.
+uint64_t lowbit_max_memory(void);
+void lowbit_set_max_memory(uint64_t bytes);
 
 // The instruction set that compile(null) takes, or null with `error` filled (LOWBIT_ISA names one that is not there).
 const char* lowbit_isa(lowbit_error* error);

@@ -42,8 +42,15 @@ struct OutputStage {
   const uint8_t* table;  // 256 unsigned codes by unsigned code, or nullptr
   bool bounded;
 
-  uint8_t codeLow() const { return static_cast<uint8_t>(static_cast<int32_t>(low) + zeroPoint); }
-  uint8_t codeHigh() const { return static_cast<uint8_t>(static_cast<int32_t>(high) + zeroPoint); }
+  uint8_t codeLow() const { return codeOfBound(low); }
+  uint8_t codeHigh() const { return codeOfBound(high); }
+
+ private:
+  // The bounds of a float32 output may be infinite; they make no codes, but every stage has some.
+  uint8_t codeOfBound(float bound) const {
+    const float code = bound + static_cast<float>(zeroPoint);
+    return static_cast<uint8_t>(code > 0.0f ? (code < 255.0f ? code : 255.0f) : 0.0f);
+  }
 };
 
 // out[m][n] = stage(sum over t < taps, k < depth of row(t, m)[k] * filter[n][t][k])

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <node_api.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <string>
@@ -142,6 +143,18 @@ class IsaName {
   bool given_;
 };
 
+napi_value handleOf(napi_env env, lowbit_program* compiled) {
+  Handle* handle = new Handle{compiled, 0};
+  napi_value external;
+  if (napi_create_external(env, handle, finalize, nullptr, &external) != napi_ok) {
+    destroy(handle);
+    delete handle;
+    return throwError(env, "out-of-memory", "Could not create a handle.");
+  }
+  reportMemory(env, handle);
+  return external;
+}
+
 // compile(program: Int32Array, weights: typed array, isa: string | undefined): handle
 napi_value compile(napi_env env, napi_callback_info info) {
   size_t count = 3;
@@ -159,15 +172,58 @@ napi_value compile(napi_env env, napi_callback_info info) {
                      &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
-  Handle* handle = new Handle{compiled, 0};
-  napi_value external;
-  if (napi_create_external(env, handle, finalize, nullptr, &external) != napi_ok) {
-    destroy(handle);
-    delete handle;
-    return throwError(env, "out-of-memory", "Could not create a handle.");
+  return handleOf(env, compiled);
+}
+
+// The function that gives the weights of `compileFrom`: it fills `chunk` with bytes from an offset on.
+struct ReadCall {
+  napi_env env;
+  napi_value read;
+  Bytes chunk;
+};
+
+int readWeights(void* context, size_t offset, size_t bytes, uint8_t* into) {
+  const ReadCall& call = *static_cast<const ReadCall*>(context);
+  for (size_t done = 0; done < bytes;) {
+    const size_t size = std::min(bytes - done, call.chunk.size);
+    napi_handle_scope scope;
+    if (napi_open_handle_scope(call.env, &scope) != napi_ok) return 1;
+    napi_value receiver, arguments[2];
+    napi_get_undefined(call.env, &receiver);
+    napi_create_double(call.env, static_cast<double>(offset + done), &arguments[0]);
+    napi_create_double(call.env, static_cast<double>(size), &arguments[1]);
+    const napi_status status = napi_call_function(call.env, receiver, call.read, 2, arguments, nullptr);
+    napi_close_handle_scope(call.env, scope);
+    if (status != napi_ok) return 1;
+    std::memcpy(into + done, call.chunk.data, size);
+    done += size;
   }
-  reportMemory(env, handle);
-  return external;
+  return 0;
+}
+
+// compileFrom(program: Int32Array, weightBytes: number, read: (offset, bytes) => void, chunk: Uint8Array that `read`
+// fills, isa: string | undefined): handle
+napi_value compileFrom(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value arguments[5];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  Bytes program;
+  double weightBytes = 0;
+  ReadCall call{env, arguments[2], {}};
+  if (!bytesOf(env, arguments[0], &program) || napi_get_value_double(env, arguments[1], &weightBytes) != napi_ok ||
+      !(weightBytes >= 0 && weightBytes < 0x1p53) || !bytesOf(env, arguments[3], &call.chunk) || call.chunk.size == 0) {
+    return throwError(env, "invalid-argument", "Expected a program, the size of its weights, and what reads them.");
+  }
+  const IsaName isa(env, arguments[4]);
+  lowbit_error error;
+  lowbit_program* compiled = nullptr;
+  const int code = lowbit_compile_from(static_cast<const int32_t*>(program.data), program.size / 4, readWeights, &call,
+                                       static_cast<size_t>(weightBytes), isa.get(), &compiled, &error);
+  if (code == LOWBIT_OK) return handleOf(env, compiled);
+  // An error of the function that reads goes on as it is.
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  return pending ? nullptr : throwError(env, error);
 }
 
 // outputShapes(handle, shapes: Int32Array): Int32Array-like list of words
@@ -273,6 +329,26 @@ napi_value setThreads(napi_env env, napi_callback_info info) {
     return throwError(env, "invalid-argument", "Expected a positive integer for threads.");
   }
   lowbit_set_threads(wanted);
+  return nullptr;
+}
+
+// maxMemory(): bytes
+napi_value maxMemory(napi_env env, napi_callback_info) {
+  napi_value bytes;
+  napi_create_double(env, static_cast<double>(lowbit_max_memory()), &bytes);
+  return bytes;
+}
+
+// setMaxMemory(bytes)
+napi_value setMaxMemory(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  double bytes = 0;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  if (napi_get_value_double(env, argument, &bytes) != napi_ok || !(bytes > 0 && bytes < 0x1p63)) {
+    return throwError(env, "invalid-argument", "Expected a positive number of bytes.");
+  }
+  lowbit_set_max_memory(static_cast<uint64_t>(bytes));
   return nullptr;
 }
 
@@ -457,6 +533,7 @@ NAPI_MODULE_INIT() {
     napi_callback function;
   } kFunctions[] = {
       {"compile", compile},
+      {"compileFrom", compileFrom},
       {"outputShapes", outputShapes},
       {"run", run},
       {"startProfile", startProfile},
@@ -465,6 +542,8 @@ NAPI_MODULE_INIT() {
       {"dispose", dispose},
       {"threads", threads},
       {"setThreads", setThreads},
+      {"maxMemory", maxMemory},
+      {"setMaxMemory", setMaxMemory},
       {"isa", isa},
       {"supports", supports},
       {"instructionSets", instructionSets},

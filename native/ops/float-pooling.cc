@@ -86,6 +86,7 @@ class FloatPool : public Operator {
   // Of so many neighbouring channels that their sums stay in registers: a window may be a whole picture.
   template <int kCount>
   void mean(const Pixels& pixels, int64_t channel, float* out) const {
+    if (pixels.rows * pixels.columns > kMaxSummed) return meanOfMany<kCount>(pixels, channel, out);
     float sums[kCount] = {};
     for (int64_t row = 0; row < pixels.rows; ++row) {
       const float* from = pixels.first + row * pixels.rowStep + channel;
@@ -96,6 +97,23 @@ class FloatPool : public Operator {
     const float share = 1.0f / static_cast<float>(std::max<int64_t>(pixels.rows * pixels.columns, 1));
     for (int c = 0; c < kCount; ++c) out[c] = clampFloat(sums[c] * share, low_, high_);
   }
+
+  // The same with sums in float64: those in float32 grow so large that what is added to them is rounded away.
+  template <int kCount>
+  void meanOfMany(const Pixels& pixels, int64_t channel, float* out) const {
+    double sums[kCount] = {};
+    for (int64_t row = 0; row < pixels.rows; ++row) {
+      const float* from = pixels.first + row * pixels.rowStep + channel;
+      for (int64_t column = 0; column < pixels.columns; ++column, from += pixels.columnStep) {
+        for (int c = 0; c < kCount; ++c) sums[c] += static_cast<double>(from[c]);
+      }
+    }
+    const auto count = static_cast<double>(pixels.rows * pixels.columns);
+    for (int c = 0; c < kCount; ++c) out[c] = clampFloat(static_cast<float>(sums[c] / count), low_, high_);
+  }
+
+  // Pixels of a window that are summed in float32.
+  static constexpr int64_t kMaxSummed = 4096;
 
   Window window_;
   float low_, high_;

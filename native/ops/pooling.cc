@@ -1,6 +1,7 @@
 // QuantizedMaxPool and QuantizedAvgPool, strided and global.
 #include "ops.h"
 #include "float-ops.h"
+#include "store.h"
 #include "window.h"
 
 namespace lowbit {
@@ -16,7 +17,7 @@ class Pool : public Operator {
   }
 
   size_t scratchBytes(const std::vector<Shape>& inputs, const Shape&) const override {
-    return pointerBytes(inputs[0]) + sizeof(int32_t) * inputs[0].channels();
+    return pointerBytes(inputs[0]) + (sizeof(int64_t) + sizeof(int32_t)) * inputs[0].channels();
   }
 
   void run(const RunContext& context) const override {
@@ -101,27 +102,38 @@ class AvgPool : public Pool {
  protected:
   void reduce(const Kernels& kernels, const uint8_t* const* rows, int count, int channels, void* spare,
               const View& output, int64_t pixel) const override {
-    int32_t* sums = static_cast<int32_t*>(spare);
-    std::memset(sums, 0, sizeof(int32_t) * channels);
-    kernels.sumRows(rows, count, channels, sums);
     const double divisor = static_cast<double>(outScale_) * std::max(count, 1);
     const RescaleArgs args{zeroIn_, static_cast<float>(static_cast<double>(inScale_) / divisor), range_.low,
                            range_.high, zeroOut_};
-    if (toFloat_) {
-      storeFloats(sums, channels, count * zeroIn_, args, output.floats() + pixel * channels);
+    int64_t* totals = static_cast<int64_t*>(spare);
+    int32_t* sums = reinterpret_cast<int32_t*>(totals + channels);
+    std::fill_n(sums, channels, 0);
+    if (count <= kMaxSummed) {
+      kernels.sumRows(rows, count, channels, sums);
+      if (!toFloat_) return kernels.rescaleSums(sums, channels, count * zeroIn_, args, output.row(pixel));
+      for (int c = 0; c < channels; ++c) totals[c] = sums[c];
     } else {
-      kernels.rescaleSums(sums, channels, count * zeroIn_, args, output.row(pixel));
+      std::fill_n(totals, channels, 0);
+      for (int first = 0; first < count; first += kMaxSummed) {
+        std::fill_n(sums, channels, 0);
+        kernels.sumRows(rows + first, std::min(kMaxSummed, count - first), channels, sums);
+        for (int c = 0; c < channels; ++c) totals[c] += sums[c];
+      }
+    }
+    for (int c = 0; c < channels; ++c) {
+      const int64_t sum = totals[c] - static_cast<int64_t>(count) * zeroIn_;
+      const float value = static_cast<float>(sum) * args.multiplier;
+      if (toFloat_) {
+        output.floats()[pixel * channels + c] = clampFloat(value, args.low, args.high);
+      } else {
+        output.row(pixel)[c] = codeOf(value, args.low, args.high, args.zeroPoint);
+      }
     }
   }
 
  private:
-  static void storeFloats(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, float* out) {
-    for (int c = 0; c < channels; ++c) {
-      const float value = static_cast<float>(sums[c] - sumOfZeros) * args.multiplier;
-      const float above = value > args.low ? value : args.low;
-      out[c] = above < args.high ? above : args.high;
-    }
-  }
+  // Codes whose sum fits int32, and so does what is subtracted from it.
+  static constexpr int kMaxSummed = INT32_MAX / 255;
 
   bool toFloat_;
   float inScale_;

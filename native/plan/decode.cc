@@ -186,8 +186,7 @@ Step decodeStep(Words& words, int32_t version, const Program& program, WeightBlo
 
 }  // namespace
 
-Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weightData, size_t weightBytes,
-                      const Kernels& kernels) {
+Program decodeProgram(const int32_t* data, size_t wordCount, const WeightBlob& weights, const Kernels& kernels) {
   if (wordCount < kHeaderWords || data[0] != kProgramMagic) {
     fail(LOWBIT_INVALID_PROGRAM, "This is not a quantized program; convert the model again.");
   }
@@ -236,8 +235,9 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const uint8_t* weig
   }
   std::vector<bool> isInput = written;
   for (size_t i = 0; i < stepCount; ++i) {
-    program.steps.push_back(decodeStep(words, data[1], program, WeightBlob{weightData, weightBytes}, kernels, written));
+    program.steps.push_back(decodeStep(words, data[1], program, weights, kernels, written));
     program.packedBytes += program.steps.back().op->packedBytes();
+    if (weights.loader) weights.loader->endStep();
   }
   if (words.left() != 0) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words after its last op.", words.left());

@@ -5,6 +5,7 @@
 
 #include "../isa/kernels.h"
 #include "../ops/operator.h"
+#include "../program/op-reader.h"
 #include "../program/tensor.h"
 
 namespace lowbit {
@@ -24,7 +25,6 @@ struct Program {
 };
 
 // Decodes, checks everything that does not depend on the input shapes, and packs the weights.
-Program decodeProgram(const int32_t* words, size_t wordCount, const uint8_t* weights, size_t weightBytes,
-                      const Kernels& kernels);
+Program decodeProgram(const int32_t* words, size_t wordCount, const WeightBlob& weights, const Kernels& kernels);
 
 }  // namespace lowbit

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../base/memory.h"
 #include "../ops/dynamic.h"
 #include "../ops/int16.h"
 
@@ -10,8 +11,6 @@ namespace lowbit {
 namespace {
 
 constexpr size_t kGuard = 128;  // kernels read past the end of rows
-constexpr size_t kMaxArenaBytes = size_t{16} << 30;
-constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   switch (tensor.type) {
@@ -166,11 +165,7 @@ void Plan::planMemory(const Program& program) {
     tensorBytes_ += blocks[id].bytes;
   }
   const size_t total = planArena(inside);
-  if (total > kMaxArenaBytes || scratchPerThread_ > kMaxScratchBytes) {
-    fail(LOWBIT_OUT_OF_MEMORY,
-         "These input shapes need %zu MiB for intermediate tensors and %zu MiB a thread; use a smaller batch.",
-         total >> 20, scratchPerThread_ >> 20);
-  }
+  checkMemory(program, total);
   arena_ = PackedBytes(total);
   views_.resize(program.tensors.size());
   for (size_t id = 0; id < views_.size(); ++id) {
@@ -182,6 +177,20 @@ void Plan::planMemory(const Program& program) {
     if (action.epilogue == action.step || outside[action.output]) continue;
     views_[program.steps[action.step].output].data = views_[action.output].data;
   }
+}
+
+// Sums of sizes that each fit many times over into 64 bits: tensors have less than 2^31 elements.
+void Plan::checkMemory(const Program& program, size_t arena) const {
+  const auto threads = static_cast<size_t>(ThreadPool::shared().threads());
+  const size_t scratch = scratchPerThread_ * threads;
+  size_t outputs = 0;
+  for (int id : program.outputs) outputs += tensorBytes(program.tensors[id], shapes_[id]);
+  if (arena + scratch + outputs <= maxMemory()) return;
+  fail(LOWBIT_OUT_OF_MEMORY,
+       "These input shapes need %zu MiB (%zu for intermediate tensors, %zu for scratch of %zu threads, %zu for "
+       "outputs), "
+       "but only %zu MiB are allowed; use smaller inputs, or raise maxMemory.",
+       (arena + scratch + outputs) >> 20, arena >> 20, scratch >> 20, threads, outputs >> 20, maxMemory() >> 20);
 }
 
 bool Plan::fits(const int32_t* shapeWords, size_t count) const {

@@ -40,6 +40,8 @@ class Plan {
   std::vector<Shape> shapesOf(const std::vector<int>& ids) const;
   void planActions(const Program& program);
   void planMemory(const Program& program);
+  // Throws unless the program may take so much memory beside an arena of these bytes.
+  void checkMemory(const Program& program, size_t arena) const;
 
   std::vector<int32_t> inputWords_;
   std::vector<Shape> shapes_;  // by tensor

@@ -12,9 +12,19 @@ namespace lowbit {
 
 struct Kernels;
 
+// Brings weights to their place in memory when they are needed.
+class WeightLoader {
+ public:
+  virtual ~WeightLoader() = default;
+  virtual void load(size_t offset, size_t bytes) = 0;
+  // An op is done with its weights; they may go.
+  virtual void endStep() = 0;
+};
+
 struct WeightBlob {
   const uint8_t* data;
   size_t bytes;
+  WeightLoader* loader;  // null: all weights are there
 };
 
 class OpReader {
@@ -76,12 +86,15 @@ class OpReader {
       fail(LOWBIT_INVALID_PROGRAM, "%s: %s needs %lld bytes at offset %lld, but the weights have %zu bytes.",
            label_.c_str(), name, static_cast<long long>(bytes), static_cast<long long>(offset), weights_.bytes);
     }
+    if (weights_.loader) weights_.loader->load(static_cast<size_t>(offset), static_cast<size_t>(bytes));
     return weights_.data + offset;
   }
 
   std::vector<float> floats(const char* name, int64_t offset, int64_t count) const {
+    // Checked before memory is had for as many.
+    const uint8_t* data = bytes(name, offset, 4 * count, 4);
     std::vector<float> values(static_cast<size_t>(count));
-    std::memcpy(values.data(), bytes(name, offset, 4 * count, 4), sizeof(float) * values.size());
+    std::memcpy(values.data(), data, sizeof(float) * values.size());
     return values;
   }
 

@@ -17,12 +17,22 @@ export type LowbitErrorCode =
   | 'internal'
   | 'cancelled';
 
+/**
+ * Escapes control characters but for line ends and tabs: names in messages come from files, and would reach terminals.
+ */
+function printable(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return message.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
 /** The one error class of the package: `code` for programs, `message` for people (what, where, expected, what to do). */
 export class LowbitError extends Error {
   readonly code: LowbitErrorCode;
 
   constructor(code: LowbitErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(printable(message), options);
     this.name = 'LowbitError';
     this.code = code;
   }

@@ -406,30 +406,12 @@ export async function readWeights(folder: string, manifest: unknown): Promise<Ma
 }
 
 /**
- * Reads the shards as they are, for TF.js to decode: every group's shards one after the other, in one buffer.
+ * The shards of every group, one after the other, after checking that they have the bytes that the manifest lists.
  *
  * @throws LowbitError 'invalid-weights' as `readWeights`
  */
-export async function readRawWeights(folder: string, manifest: unknown): Promise<ArrayBuffer> {
-  const groups: Group[] = [];
-  for (const group of listGroups(manifest)) groups.push(await openGroup(folder, group));
-  const data = new Uint8Array(groups.reduce((sum, group) => sum + group.bytes, 0));
-  let offset = 0;
-  for (const { shards } of groups) {
-    for (const shard of shards) {
-      const handle = await open(shard.path, 'r');
-      try {
-        let filled = 0;
-        while (filled < shard.bytes) {
-          const { bytesRead } = await handle.read(data, offset + filled, shard.bytes - filled, filled);
-          if (bytesRead === 0) throw invalid(`Shard '${basename(shard.path)}' shrank while it was read.`);
-          filled += bytesRead;
-        }
-      } finally {
-        await handle.close();
-      }
-      offset += shard.bytes;
-    }
-  }
-  return data.buffer;
+export async function listShards(folder: string, manifest: unknown): Promise<Shard[]> {
+  const shards: Shard[] = [];
+  for (const group of listGroups(manifest)) shards.push(...(await openGroup(folder, group)).shards);
+  return shards;
 }

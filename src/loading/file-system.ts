@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
 import { toPath } from '../graph/read-graph-model';
-import { readRawWeights } from '../graph/read-weights';
+import { listShards } from '../graph/read-weights';
 import { type ExpertSettings, loadExperts } from '../moe/open-experts';
-import { holdBackWeights } from './held-artifacts';
+import { withWeights } from './held-artifacts';
 
 function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
   const metadata = model.userDefinedMetadata as
@@ -45,10 +45,10 @@ async function loadArtifacts(
   checkArtefactVersion(path, model);
   const { weightsManifest, ...artifacts } = model;
   const groups = (weightsManifest ?? []) as tf.io.WeightsManifestConfig;
-  const weightData = await readRawWeights(dirname(path), groups);
-  const weightSpecs = groups.flatMap((group) => group.weights);
-  const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
-  return holdBackWeights(await loadExperts(whole, dirname(path), experts), dirname(path), groups);
+  const shards = await listShards(dirname(path), groups);
+  const specs = groups.flatMap((group) => group.weights);
+  const opened = await loadExperts(artifacts as tf.io.ModelArtifacts, dirname(path), experts);
+  return withWeights(opened, specs, shards);
 }
 
 /**

@@ -4,11 +4,12 @@
  * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first access to them returns
  * tokens in place of the weights; every later one returns the contents of the files, read again.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { io } from '@tensorflow/tfjs-core';
 import { storedElementBytes } from '../graph/read-weights';
+import type { Shard } from '../graph/stored-constants';
+import type { WeightReader } from '../runtime/engine';
 import { holdWeights } from '../runtime/held-weights';
+import { readShards, ShardFiles } from './shard-files';
 
 /** Smaller weights are not worth reading twice. */
 const MIN_WORDS = 2 ** 14;
@@ -32,17 +33,17 @@ function bytesOf(entry: io.WeightsManifestEntry): number | undefined {
   return entry.shape.reduce((product, dim) => product * dim, storedElementBytes(entry));
 }
 
-function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
-  return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
-}
-
-/** Closures are created outside the functions that have the weights in scope, which they would keep alive. */
-function readerOf(folder: string, groups: io.WeightsManifestConfig): () => ArrayBuffer {
-  return () => new Uint8Array(readShards(folder, groups)).buffer;
-}
-
-function wordsReader(read: () => ArrayBuffer, start: number, bytes: number): () => Int32Array {
-  return () => new Int32Array(read().slice(start, start + bytes));
+function wholeReader(shards: readonly Shard[]): () => ArrayBuffer {
+  return () => {
+    const files = new ShardFiles(shards);
+    try {
+      const data = new Uint8Array(files.byteLength);
+      files.read(0, data);
+      return data.buffer;
+    } finally {
+      files.close();
+    }
+  };
 }
 
 function constant<Value>(value: Value): () => Value {
@@ -65,55 +66,79 @@ function onceThen<Value>(target: object, name: string, first: Value, later: () =
   });
 }
 
+/** The weights of one program. */
+class RegionWeights implements WeightReader {
+  constructor(
+    private readonly files: ShardFiles,
+    private readonly start: number,
+    readonly byteLength: number,
+    readonly compiled: () => void,
+  ) {}
+
+  read(offset: number, into: Uint8Array): void {
+    this.files.read(this.start + offset, into);
+  }
+}
+
 interface Cut {
   readonly specs: io.WeightsManifestEntry[];
   readonly data: ArrayBuffer;
   /** Must live as long as the model. */
-  readonly holders: object[];
+  readonly readers: WeightReader[];
 }
 
-/** Replaces large weights of programs by tokens; undefined if there are none. */
-function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | undefined {
-  const specs = artifacts.weightSpecs!;
+/** Reads the weights but for large ones of programs, which are tokens; undefined if there are none of those. */
+function cutOut(
+  topology: unknown,
+  specs: io.WeightsManifestEntry[],
+  shards: readonly Shard[],
+): Cut | undefined {
   const sizes = specs.map(bytesOf);
-  const regions = weightsOfRegions(artifacts.modelTopology);
+  const regions = weightsOfRegions(topology);
   const large = ({ name, dtype, shape }: io.WeightsManifestEntry) =>
     regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= MIN_WORDS;
   if (!specs.some(large) || sizes.includes(undefined)) return undefined;
-  const all = artifacts.weightData as ArrayBuffer;
+  const files = new ShardFiles(shards);
+  const uncompiled = new Set<string>();
   const parts: Uint8Array[] = [];
-  const holders: object[] = [];
+  const readers: WeightReader[] = [];
   let offset = 0;
   const compact = specs.map((spec, i) => {
     const [start, bytes] = [offset, sizes[i]!];
     offset += bytes;
     if (!large(spec)) {
-      parts.push(new Uint8Array(all, start, bytes));
+      const part = new Uint8Array(bytes);
+      files.read(start, part);
+      parts.push(part);
       return spec;
     }
-    const words = new Int32Array(all.slice(start, start + bytes));
-    const { token, held } = holdWeights(words, wordsReader(read, start, bytes));
+    uncompiled.add(spec.name);
+    const reader = new RegionWeights(files, start, bytes, () => {
+      // The files are closed once all programs were compiled.
+      if (uncompiled.delete(spec.name) && uncompiled.size === 0) files.close();
+    });
+    const token = holdWeights(reader);
     parts.push(new Uint8Array(token.buffer));
-    holders.push(held);
+    readers.push(reader);
     return { ...spec, shape: [token.byteLength / WORD] };
   });
-  return { specs: compact, data: new Uint8Array(Buffer.concat(parts)).buffer, holders };
+  return { specs: compact, data: new Uint8Array(Buffer.concat(parts)).buffer, readers };
 }
 
 /**
- * @param artifacts with all weights
- * @param folder of the shards, to read them again
+ * Adds the weights of a folder to artefacts.
+ *
+ * @param specs of all weights, in the order of the shards
  */
-export function holdBackWeights(
+export async function withWeights(
   artifacts: io.ModelArtifacts,
-  folder: string,
-  groups: io.WeightsManifestConfig,
-): io.ModelArtifacts {
-  const read = readerOf(folder, groups);
-  const cut = cutOut(artifacts, read);
-  if (!cut) return artifacts;
-  const held = { ...artifacts, heldWeights: cut.holders };
-  onceThen(held, 'weightSpecs', cut.specs, constant(artifacts.weightSpecs!));
-  onceThen(held, 'weightData', cut.data, read);
+  specs: io.WeightsManifestEntry[],
+  shards: readonly Shard[],
+): Promise<io.ModelArtifacts> {
+  const cut = cutOut(artifacts.modelTopology, specs, shards);
+  if (!cut) return { ...artifacts, weightSpecs: specs, weightData: await readShards(shards) };
+  const held = { ...artifacts, heldWeights: cut.readers };
+  onceThen(held, 'weightSpecs', cut.specs, constant(specs));
+  onceThen(held, 'weightData', cut.data, wholeReader(shards));
   return held;
 }

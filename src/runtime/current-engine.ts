@@ -42,8 +42,17 @@ export function getThreads(): number {
   return currentEngine().threads;
 }
 
-/** The engine, its instruction set, the instruction sets available to `LOWBIT_ISA`, and the number of threads. */
-export function engineInfo(): Pick<Engine, 'kind' | 'isa' | 'supportedIsas' | 'threads'> {
-  const { kind, isa, supportedIsas, threads } = currentEngine();
-  return { kind, isa, supportedIsas, threads };
+/**
+ * Sets how many bytes a model may take for intermediate tensors, scratch and outputs of one region, for all predictions
+ * of this process. More is refused with both numbers before it is allocated. Default: half of the memory of the machine
+ * or of its container.
+ */
+export function setMaxMemory(bytes: number): void {
+  currentEngine().maxMemory = bytes;
+}
+
+/** The engine, its instruction set, the instruction sets available to `LOWBIT_ISA`, and the limits. */
+export function engineInfo(): Pick<Engine, 'kind' | 'isa' | 'supportedIsas' | 'threads' | 'maxMemory'> {
+  const { kind, isa, supportedIsas, threads, maxMemory } = currentEngine();
+  return { kind, isa, supportedIsas, threads, maxMemory };
 }

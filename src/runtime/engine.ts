@@ -138,6 +138,15 @@ export interface PackedMatrix {
   scales: Uint16Array | Int32Array;
 }
 
+/** Weights that are read piece by piece, so that they need not lie in memory as a whole. */
+export interface WeightReader {
+  readonly byteLength: number;
+  /** Fills an array with the bytes from an offset on. */
+  read(offset: number, into: Uint8Array): void;
+  /** Called when a program was compiled from the weights. */
+  compiled(): void;
+}
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
@@ -146,13 +155,18 @@ export interface Engine {
   readonly supportedIsas: readonly Isa[];
   threads: number;
   /**
+   * Bytes that a program may take for intermediate tensors, scratch and outputs of one combination of input shapes; more
+   * is refused before it is allocated. Default: half of the memory of the machine, or of its container.
+   */
+  maxMemory: number;
+  /**
    * Validates a program completely and packs its weights.
    *
    * @param program words as `encodeProgram` makes them
-   * @param weights the blob that the program's offsets point into; not kept
-   * @throws LowbitError 'invalid-program' or 'unsupported-version'
+   * @param weights the blob that the program's offsets point into, or what reads it; not kept
+   * @throws LowbitError 'invalid-program' or 'unsupported-version', or as `weights` when it reads
    */
-  compile(program: Int32Array, weights: Int32Array): CompiledProgram;
+  compile(program: Int32Array, weights: Int32Array | WeightReader): CompiledProgram;
   /**
    * Writes the numbers of a matrix [rows, depth].
    *

@@ -2,58 +2,48 @@
  * Passes the weights of programs from a file to the engine without TF.js, which would keep a copy of its own for as
  * long as the model lives, beside the one that the engine makes.
  *
- * TF.js gets a token of a few words instead. The weights are dropped once they are compiled, and read again from the
- * file if they are needed once more.
+ * TF.js gets a token of a few words instead. The engine reads the weights piece by piece when it compiles the program.
  */
 import { LowbitError } from '../base/errors';
+import type { WeightReader } from './engine';
 
 /** 'LBHW' */
 const MAGIC = 0x5748424c;
 
 const TOKEN_WORDS = 4;
+const WORD = 4;
 
 /** Distinguishes the tokens of this thread from those of another. */
 const OWNER = Math.floor(Math.random() * 2 ** 31);
 
-interface Held {
-  words: Int32Array | undefined;
-  read(): Int32Array;
-}
-
 /** Owned by the loader, freed with the model. */
-const all = new Map<number, WeakRef<Held>>();
+const all = new Map<number, WeakRef<WeightReader>>();
 const gone = new FinalizationRegistry<number>((id) => all.delete(id));
 let lastId = 0;
 
 /**
- * @param words the weights
- * @param read reads them again
- * @returns the token, and an object that must live as long as it does
+ * @param reader must live as long as the token
+ * @returns the token
  */
-export function holdWeights(words: Int32Array, read: () => Int32Array): { token: Int32Array; held: object } {
-  const held: Held = { words, read };
+export function holdWeights(reader: WeightReader): Int32Array {
   const id = ++lastId;
-  all.set(id, new WeakRef(held));
-  gone.register(held, id);
-  return { token: Int32Array.of(MAGIC, OWNER, id, words.length), held };
+  all.set(id, new WeakRef(reader));
+  gone.register(reader, id);
+  return Int32Array.of(MAGIC, OWNER, id, reader.byteLength / WORD);
 }
 
 /**
- * The weights that a token in a tensor stands for, which are dropped; or the words of the tensor, if they are no token.
+ * What reads the weights that a token in a tensor stands for; or the words of the tensor, if they are no token.
  *
  * @throws LowbitError 'invalid-weights' for words that stand for weights of another thread or of a model that is gone
  */
-export function takeWeights(words: Int32Array): Int32Array {
+export function takeWeights(words: Int32Array): Int32Array | WeightReader {
   const [magic, owner, id, length] = words;
   if (words.length !== TOKEN_WORDS || magic !== MAGIC) return words;
-  const held = owner === OWNER ? all.get(id)?.deref() : undefined;
-  const weights = held?.words ?? held?.read();
-  if (!held || weights?.length !== length) {
-    throw new LowbitError(
-      'invalid-weights',
-      'The weights of a quantized region are not in this model, which was copied from memory; load it from its files.',
-    );
-  }
-  held.words = undefined;
-  return weights;
+  const reader = owner === OWNER ? all.get(id)?.deref() : undefined;
+  if (reader?.byteLength === length * WORD) return reader;
+  throw new LowbitError(
+    'invalid-weights',
+    'The weights of a quantized region are not in this model, which was copied from memory; load it from its files.',
+  );
 }

@@ -7,6 +7,14 @@ import { packageRoot } from '../base/package-root';
 /** The exports of native/node/addon.cc; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
 export interface NativeAddon {
   compile(program: Int32Array, weights: Int32Array, isa: string | undefined): unknown;
+  /** `read` fills `chunk` with so many bytes of the weights, from an offset on. */
+  compileFrom(
+    program: Int32Array,
+    weightBytes: number,
+    read: (offset: number, bytes: number) => void,
+    chunk: Uint8Array,
+    isa: string | undefined,
+  ): unknown;
   outputShapes(handle: unknown, shapes: Int32Array): number[];
   run(handle: unknown, shapes: Int32Array, inputs: readonly unknown[], outputs: readonly unknown[]): void;
   startProfile(handle: unknown): void;
@@ -15,6 +23,8 @@ export interface NativeAddon {
   dispose(handle: unknown): void;
   threads(): number;
   setThreads(count: number): void;
+  maxMemory(): number;
+  setMaxMemory(bytes: number): void;
   isa(): string;
   supports(isa: string): boolean;
   instructionSets(): string[];

@@ -16,6 +16,7 @@ import type {
   Isa,
   MemoryBytes,
   TensorData,
+  WeightReader,
 } from './engine';
 import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
 
@@ -63,6 +64,17 @@ function decodeShapes(words: readonly number[]): number[][] {
   return shapes;
 }
 
+const CHUNK_BYTES = 2 ** 20;
+
+function compileFrom(addon: NativeAddon, program: Int32Array, weights: WeightReader, isa?: Isa): unknown {
+  const chunk = new Uint8Array(Math.max(1, Math.min(CHUNK_BYTES, weights.byteLength)));
+  const read = (offset: number, bytes: number) => weights.read(offset, chunk.subarray(0, bytes));
+  // A copy: reading may move the memory of a TF.js backend, where the words may lie.
+  const handle = addon.compileFrom(program.slice(), weights.byteLength, read, chunk, isa);
+  weights.compiled();
+  return handle;
+}
+
 class NativeProgram implements CompiledProgram {
   readonly words: Int32Array;
   private handle: unknown;
@@ -75,10 +87,14 @@ class NativeProgram implements CompiledProgram {
   constructor(
     private readonly addon: NativeAddon,
     program: Int32Array,
-    weights: Int32Array,
+    weights: Int32Array | WeightReader,
     isa: Isa | undefined,
   ) {
-    this.handle = rethrow(() => addon.compile(program, weights, isa));
+    this.handle = rethrow(() =>
+      ArrayBuffer.isView(weights)
+        ? addon.compile(program, weights, isa)
+        : compileFrom(addon, program, weights, isa),
+    );
     // A copy: the words may lie in the memory of a TF.js backend, which moves.
     this.words = program.slice();
   }
@@ -168,14 +184,21 @@ class NativeExpertReader implements ExpertReader {
   }
 }
 
+/** The addon would ignore what is no number. */
+function checkThreadsVariable(): void {
+  const { LOWBIT_NUM_THREADS: text = '' } = process.env;
+  checkArgument(text === '' || /^[1-9]\d*$/.test(text), 'LOWBIT_NUM_THREADS', 'a positive integer', text);
+}
+
 /**
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
  * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
- *   lacks
+ *   lacks, or a `LOWBIT_NUM_THREADS` that is no positive integer
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
+  checkThreadsVariable();
   const addon = loadNativeAddon();
   const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
   const isa = options.isa ?? rethrow(() => addon.isa());
@@ -190,6 +213,13 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
     set threads(count: number) {
       checkArgument(Number.isInteger(count) && count > 0, 'threads', 'a positive integer', count);
       addon.setThreads(count);
+    },
+    get maxMemory() {
+      return addon.maxMemory();
+    },
+    set maxMemory(bytes: number) {
+      checkArgument(bytes > 0 && bytes < 2 ** 63, 'maxMemory', 'a positive number of bytes', bytes);
+      addon.setMaxMemory(bytes);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
     dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
