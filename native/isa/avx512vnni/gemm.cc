@@ -11,8 +11,7 @@
 #include "kernels.h"
 #include "vectors.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 namespace {
 
 inline int panelVectors(int remaining) { return remaining > 48 ? 4 : remaining > 16 ? 2 : 1; }
@@ -207,5 +206,4 @@ void setGemm(Kernels& table) {
   table.gemm = gemm;
 }
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

@@ -9,8 +9,7 @@
 #include "../vector-probe.h"
 #include "../x86/avx2.h"
 
-namespace lowbit {
-namespace avxvnni {
+namespace lowbit::avxvnni {
 namespace {
 
 inline int panelVectors(int remaining) { return remaining > kLanes ? 2 : 1; }
@@ -144,13 +143,6 @@ struct Products {
   static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
   static Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
-  static int32_t sum(Vector v) {
-    int32_t lanes[8];
-    _mm256_storeu_si256(reinterpret_cast<Vector*>(lanes), v);
-    uint32_t total = 0;
-    for (int32_t lane : lanes) total += static_cast<uint32_t>(lane);
-    return static_cast<int32_t>(total);
-  }
 };
 
 }  // namespace
@@ -163,5 +155,4 @@ void setKernels(Kernels& table) {
   ProbeLoops<Products>::setMultiply(table);
 }
 
-}  // namespace avxvnni
-}  // namespace lowbit
+}  // namespace lowbit::avxvnni
