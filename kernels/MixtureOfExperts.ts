@@ -73,7 +73,7 @@ export const mixtureOfExpertsKernel: LowbitKernel = {
     const { store, layer } = attrs;
     // The data may also be gone because it moved to another backend: then the tensor is not disposed.
     const ifDisposed = () => queueMicrotask(() => gate.isDisposed && closeWithModel(store));
-    freeWithTensor(engine.backend, gate.dataId, ifDisposed);
+    freeWithTensor(engine.backend, gate.dataId, `experts ${store}`, ifDisposed);
     // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
     if (engine.state.activeScope == null) return inFile(call);
     return engine.tidy(() => {

@@ -29,23 +29,28 @@ export const quantizedGatherKernel: LowbitKernel = {
     const indices = checkInput('QuantizedGather', call.inputs, 'indices', 'int32');
     const { filter, filterScale } = checkFilter('QuantizedGather', call.inputs, attrs);
     const output = affineOf(attrs.outputScale, attrs.outputZeroPoint);
-    const program = cachedProgram(call, filter, programKey('QuantizedGather', attrs, [indices]), () => {
-      const weights = new WeightsBuilder();
-      const [rows, depth] = filterShape;
-      const tensors = { filter, filterScale };
-      const ref = appendFilter(call, 'QuantizedGather', rows, attrs, tensors, weights);
-      return compileOneOp(
-        {
-          kind: OpKind.Gather,
-          name: 'QuantizedGather',
-          inputs: [{ params: 'integers', rank: indices.shape.length }],
-          output,
-          outputRank: indices.shape.length + 1,
-          fields: { filter: ref, rows, depth },
-        },
-        weights,
-      );
-    });
+    const program = cachedProgram(
+      call,
+      [filter, filterScale],
+      programKey('QuantizedGather', attrs, [indices]),
+      () => {
+        const weights = new WeightsBuilder();
+        const [rows, depth] = filterShape;
+        const tensors = { filter, filterScale };
+        const ref = appendFilter(call, 'QuantizedGather', rows, attrs, tensors, weights);
+        return compileOneOp(
+          {
+            kind: OpKind.Gather,
+            name: 'QuantizedGather',
+            inputs: [{ params: 'integers', rank: indices.shape.length }],
+            output,
+            outputRank: indices.shape.length + 1,
+            fields: { filter: ref, rows, depth },
+          },
+          weights,
+        );
+      },
+    );
     return runProgram(call, program, [indices], output ? 'int32' : 'float32')[0];
   },
 };

@@ -30,7 +30,7 @@ export const quantizedLayerNormalizationKernel: LowbitKernel = {
     const x = checkInput(name, call.inputs, 'x', params ? 'int32' : 'float32');
     const gamma = checkInput(name, call.inputs, 'gamma', 'float32');
     const beta = checkInput(name, call.inputs, 'beta', 'float32');
-    const program = cachedProgram(call, gamma, programKey(name, attrs, [x]), () => {
+    const program = cachedProgram(call, [gamma, beta], programKey(name, attrs, [x]), () => {
       const weights = new WeightsBuilder();
       const append = (tensor: typeof gamma) =>
         weights.append(Float32Array.from(call.host.read(call.backend, tensor)));

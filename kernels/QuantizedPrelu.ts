@@ -21,7 +21,7 @@ export const quantizedPreluKernel: LowbitKernel = {
     const attrs = call.attrs as unknown as QuantizedPreluAttrs;
     const x = checkInput('QuantizedPrelu', call.inputs, 'x', 'int32');
     const alpha = checkInput('QuantizedPrelu', call.inputs, 'alpha', 'float32');
-    const program = cachedProgram(call, alpha, programKey('QuantizedPrelu', attrs, [x]), () => {
+    const program = cachedProgram(call, [alpha], programKey('QuantizedPrelu', attrs, [x]), () => {
       const weights = new WeightsBuilder();
       const alphas = Float32Array.from(call.host.read(call.backend, alpha));
       const params = { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint };

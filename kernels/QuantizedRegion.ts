@@ -23,7 +23,7 @@ export const quantizedRegionKernel: LowbitKernel = {
         activations.push(checkInput('QuantizedRegion', inputs, name, 'float32'));
       }
     }
-    const compiled = cachedProgram(call, program, '', () =>
+    const compiled = cachedProgram(call, [program, weights], '', () =>
       currentEngine().compile(
         host.read(backend, program) as Int32Array,
         takeWeights(host.read(backend, weights) as Int32Array),

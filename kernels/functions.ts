@@ -288,7 +288,7 @@ export function dequantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor {
  * Runs a whole program.
  *
  * @param inputs float32 activations, by the program's inputs
- * @param program int32 words of `encodeProgram`; the compiled program lives as long as this tensor
+ * @param program int32 words of `encodeProgram`; the compiled program lives as long as this tensor and `weights`
  * @param weights int32, what `WeightsBuilder` built
  */
 export function quantizedRegion(

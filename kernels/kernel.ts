@@ -8,7 +8,7 @@ import type {
 } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import type { CompiledProgram, TensorData } from '../src/runtime/engine';
-import { programOfTensor } from '../src/runtime/program-cache';
+import { programOfTensors } from '../src/runtime/program-cache';
 import { timedRun } from '../src/runtime/run-timer';
 import { freeWithTensor } from './hosts/dispose';
 import type { HostOutput, SyncHost } from './hosts/host';
@@ -71,15 +71,16 @@ export function fill(
   return outputs.map((output) => output.tensor);
 }
 
-/** The program compiled from a weight tensor; its native memory is freed when the tensor is disposed of. */
+/** The program compiled from weight tensors; its native memory is freed when one of them is disposed of. */
 export function cachedProgram(
   { backend }: KernelCall,
-  weights: TensorInfo,
+  weights: readonly TensorInfo[],
   key: string,
   compile: () => CompiledProgram,
 ): CompiledProgram {
-  return programOfTensor(weights.dataId, key, compile, (free) =>
-    freeWithTensor(backend, weights.dataId, free),
+  const dataIds = weights.map(({ dataId }) => dataId);
+  return programOfTensors(dataIds, key, compile, (dataId, free) =>
+    freeWithTensor(backend, dataId, 'programs', free),
   );
 }
 

@@ -166,7 +166,7 @@ function runWeighted(
   const { filter, filterScale, lowBit } = checkFilter(kernelName, inputs, attrs);
   const bias = checkInput(kernelName, inputs, 'bias', lowBit || floats ? 'float32' : 'int32');
   const output = outputParams(attrs);
-  const program = cachedProgram(call, filter, programKey(kernelName, attrs, [x]), () => {
+  const program = cachedProgram(call, [filter, filterScale, bias], programKey(kernelName, attrs, [x]), () => {
     const weights = new WeightsBuilder();
     const ref = appendFilter(
       call,

@@ -59,7 +59,7 @@ class PackedBytes {
   Mapping mapping_{nullptr, Unmap{0}};
 };
 
-// Buffers one after the other in memory, in the order they are taken in.
+// Buffers one after the other in memory, in the order of their sizes' list.
 class PackedBlocks {
  public:
   // sizes: of each buffer, in bytes

@@ -30,7 +30,7 @@ inline void pause() {
 #endif
 }
 
-// Physical cores that this process may use; logical ones where the system does not tell.
+// Physical cores that this process may use; logical ones where the system does not report them.
 int physicalCores() {
   int cores = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -77,7 +77,7 @@ struct ThreadPool::State {
   // waits for those inside alone. A helper that the system has not woken in time is not waited for.
   std::mutex sleep;
   std::condition_variable wake;
-  std::atomic<uint64_t> job{0};  // a number, to tell that there is a new one
+  std::atomic<uint64_t> job{0};  // its number, by which helpers notice a new one
   std::atomic<uint32_t> gate{kClosed};
   struct alignas(64) Range {
     std::atomic<size_t> next{0};

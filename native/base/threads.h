@@ -1,6 +1,6 @@
 // The thread pool of the process. A run leases it as a whole; a run that finds it leased (another worker_thread is
-// running) does its work on its own thread alone, and the run that holds the pool does with one helper less for as
-// long, so that all runs together use no more threads than wanted. Which thread computes a chunk never changes the
+// running) works on its own thread alone, and the run that holds the pool uses one fewer helper meanwhile, so that all
+// runs together use no more threads than configured. Which thread computes a chunk never changes the
 // result.
 #pragma once
 #include <cstddef>

@@ -4,10 +4,10 @@
 // Inside the engine an activation is an unsigned code u = int8 code + 128, so zero points here are unsigned as well.
 // A tensor is a matrix of rows (all dims but the last) by channels (the last dim), rows `pitch` bytes apart; pitch is
 // the channel count rounded up to 16 (to 4 up to 4 channels). Bytes between channels and pitch have no defined value.
-// A kernel may read up to 64 bytes past the end of any row it is given, and writes exactly the elements it is asked to.
+// A kernel may read up to 64 bytes past the end of any row it is given, and writes exactly the elements of its output.
 //
-// The scalar variant is the definition; every other variant equals it bit for bit. All float arithmetic is float32,
-// one rounding an operation (compile with -ffp-contract=off), conversions to integer round half to even.
+// The scalar kernels are the definition; those of every other set equal them bit for bit. All float arithmetic is
+// float32, one rounding an operation (compile with -ffp-contract=off), conversions to integer round half to even.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -29,7 +29,7 @@
 //   kMaxTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
 //   halves             V::lanes float16 numbers as float32
 //   clampFloat          to [low, high]; a zero keeps its sign
-// In an unnamed namespace: each variant compiles its own copy with its own flags.
+// In an unnamed namespace: each set compiles its own copy with its own flags.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -127,8 +127,8 @@ struct LowBitTables {
   int8_t swapped[16];
 };
 
-// The decoders: weights<Q>(slice of a unit) are those of the inputs 4 Q to 4 Q + 3, asked for from Q = 0 on. They load
-// vectors when it is their turn, so that few registers hold any.
+// The decoders: weights<Q>(slice of a unit) are those of the inputs 4 Q to 4 Q + 3, for Q = 0, 1, ... in turn. They
+// load vectors when it is their turn, so that few registers hold any.
 
 // Of 2 or 4 bits.
 template <class P, int Bits>
@@ -491,7 +491,7 @@ class LowBitProducts : public LowBitPanels {
     }
   }
 
-  // How far ahead lines are asked for, in bytes, and into which cache. The buffers of misses that the first level has
+  // How far ahead lines are prefetched, in bytes, and into which cache. The buffers of misses that the first level has
   // are too few to keep the memory busy; the second level's are not, and what it holds early is not in the way.
   static constexpr int kAhead = 16 << 10;
   static constexpr int kLevel2 = 2;

@@ -6,8 +6,8 @@
 namespace lowbit {
 
 struct Probe {
-  // Multiplies and adds as the inner loop of a GEMM does at its best, all but everything in registers: `rounds` times
-  // `macs` multiply-accumulates. `data`: kProbeBytes. Returns a sum, so that it is computed.
+  // Multiplies and adds as the inner loop of a GEMM at its best, with operands in registers and the L1 cache: `rounds`
+  // times `macs` multiply-accumulates. `data`: kProbeBytes. Returns a sum, so that it is computed.
   int32_t (*multiply)(const uint8_t* data, uint64_t rounds);
   uint64_t macs;
   // Reads every byte once; `bytes` is a multiple of 256. Returns a sum of them.

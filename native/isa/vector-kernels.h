@@ -3,7 +3,7 @@
 //   loadCodes, storeCodes     `lanes` unsigned bytes <-> int32 vector (stored values lie in [0, 255])
 //   load, store               floats and int32
 //   arithmetic                set, add, sub, mul, div, max, min, toFloat, toInt (round half to even)
-// What is left over at the end of an array goes through the scalar variant, which computes the same bits.
+// The elements left over at the end of an array go through the scalar kernels, which compute the same bits.
 #pragma once
 #include <cstring>
 

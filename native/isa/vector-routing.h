@@ -87,7 +87,7 @@ struct VectorRouting {
   }
 
  private:
-  // Tokens that go through each step of pairs() together: the results of one are there before the next asks for them.
+  // Tokens that go through each step of pairs() together, so that no step waits for the results of the one before.
   static constexpr int kChunk = 64;
 
   struct Rows {
@@ -266,7 +266,7 @@ struct VectorRouting {
     std::copy(lanes, lanes + 2 * count, out);
   }
 
-  // `least` unless that is -infinity, then the least score above it.
+  // `least`, or the least score above -infinity where that is -infinity.
   static float leastScore(float least, const float* scores, int experts) {
     if (least > -INFINITY) return least;
     least = INFINITY;

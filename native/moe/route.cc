@@ -119,15 +119,22 @@ class Router {
       float sorted[kMaxExperts];
       const float* from = keys_ + g * size;
       std::partial_sort_copy(from, from + size, sorted, sorted + router_.group_top, std::greater<float>());
+      // Made finite, or infinities of both signs would sum to NaN, which nothing can be ordered by.
       float sum = 0;
-      for (int32_t i = 0; i < router_.group_top; ++i) sum += sorted[i];
+      for (int32_t i = 0; i < router_.group_top; ++i) sum += finiteScore(cleanScore(sorted[i]));
       ranks[g] = sum;
     }
     int32_t order[kMaxExperts];
     for (int32_t g = 0; g < router_.groups; ++g) order[g] = g;
     std::stable_sort(order, order + router_.groups, [&](int32_t a, int32_t b) { return ranks[a] > ranks[b]; });
-    for (int32_t i = router_.top_groups; i < router_.groups; ++i) {
-      std::fill_n(keys_ + order[i] * size, size, -INFINITY);
+    for (int32_t i = 0; i < router_.groups; ++i) {
+      float* keys = keys_ + order[i] * size;
+      if (i >= router_.top_groups) {
+        std::fill_n(keys, size, -INFINITY);
+      } else {
+        // -infinity, which NaN counts as, would rank like the experts of the other groups.
+        std::transform(keys, keys + size, keys, finiteScore);
+      }
     }
   }
 
@@ -135,7 +142,7 @@ class Router {
   void favourResidents() {
     int32_t sacred[kMaxChosen];
     if (router_.protect > 0) kernels_.select(keys_, padded_, router_.protect, sacred);
-    for (int32_t e = 0; e < padded_; ++e) keys_[e] += extra_[e];
+    for (int32_t e = 0; e < padded_; ++e) keys_[e] = std::min(keys_[e] + extra_[e], FLT_MAX);
     for (int32_t i = 0; i < router_.protect; ++i) keys_[sacred[i]] = INFINITY;
   }
 

@@ -12,7 +12,8 @@ namespace lowbit {
 // The score of an expert is its logit, or with `sigmoid` the sigmoid of it; NaN counts as -infinity. Experts are chosen
 // by score + bias + bonus where resident (Skliar et al. 2025, "Mixture of Cache-Conditional Experts"), of equal ones
 // the one with the lowest number; the first `protect` by score + bias alone. With groups, experts are chosen from the
-// `top_groups` groups with the greatest sum of their `group_top` greatest score + bias (DeepSeek-V3, section 2.1.2).
+// `top_groups` groups with the greatest sum of their `group_top` greatest score + bias (DeepSeek-V3, section 2.1.2),
+// infinities counting as the greatest and the lowest finite number; never from another group.
 //
 // Weights come from the scores alone: softmax of the logits over all experts, or the sigmoid; with `normalize` divided
 // by the sum over the chosen ones; times `weight_scale`. Experts are listed with falling score, equal ones by number.

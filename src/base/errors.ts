@@ -13,6 +13,8 @@ export type LowbitErrorCode =
   | 'out-of-memory'
   | 'accuracy'
   | 'io'
+  /** Something else that failed, in TF.js or here: the message names the node. */
+  | 'internal'
   | 'cancelled';
 
 /** The one error class of the package: `code` for programs, `message` for people (what, where, expected, what to do). */

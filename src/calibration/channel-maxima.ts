@@ -5,6 +5,7 @@ import type { Graph, TensorRef } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { LoadedGraph } from '../tfjs/loaded-graph';
+import { withoutInfinities } from './infinities';
 
 function enlarge(maxima: Float64Array, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
@@ -36,7 +37,7 @@ export async function measureChannelMaxima(
           const key = refKey(tensors[i]);
           const known = maxima.get(key) ?? new Float64Array(tensor.shape.at(-1) ?? 1);
           maxima.set(key, known);
-          enlarge(known, tensor.dataSync() as Float32Array);
+          enlarge(known, withoutInfinities(tensor.dataSync() as Float32Array));
         });
         if (++seen === samples) break;
       }

@@ -7,7 +7,6 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
-import { LowbitError } from '../base/errors';
 import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
@@ -18,6 +17,7 @@ import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { LoadedGraph } from '../tfjs/loaded-graph';
+import { withoutInfinities } from './infinities';
 
 /** What a layer multiplies its weights by. */
 export interface LayerInput {
@@ -38,7 +38,10 @@ export interface HessianOptions {
   signal?: AbortSignal;
 }
 
-/** 2^13 x 2^13 float64 are half a gigabyte, and the encoder needs some of them. */
+/**
+ * Layers with more numbers an output get no matrix: 2^13 x 2^13 float64 are half a gigabyte, and the encoder needs some
+ * of them.
+ */
 export const MAX_INPUTS = 4096;
 
 const BYTES_AT_A_TIME = 2 ** 29;
@@ -97,16 +100,17 @@ class Moments {
 
   add(tensor: tf.Tensor): void {
     const { depth, rotation } = this.layer;
-    const values = tensor.dataSync() as Float32Array;
+    const values = withoutInfinities(tensor.dataSync() as Float32Array);
     const channels = tensor.shape.at(-1)!;
     const turned = rotation ? rotateRows(values, values.length / channels, channels, rotation) : values;
     const worth = this.rows < ROWS_A_DEPTH * depth ? MAX_ROWS : FEW_ROWS;
     const most = Math.max(worth, Math.floor(CHEAP_MACS / depth ** 2));
     const rows = rowsOf(turned, tensor.shape, this.layer, most);
-    const product = tf.tidy(() => {
-      const x = tf.tensor2d(rows, [rows.length / depth, depth]);
-      return tf.matMul(x, x, true, false).dataSync();
-    });
+    // Not out of a tidy: that walks every element of what it returns.
+    const x = tf.tensor2d(rows, [rows.length / depth, depth]);
+    const squares = tf.matMul(x, x, true, false);
+    const product = squares.dataSync();
+    tf.dispose([x, squares]);
     for (let i = 0; i < product.length; i++) this.sums[i] += product[i];
     this.rows += rows.length / depth;
   }
@@ -115,15 +119,6 @@ class Moments {
     for (let i = 0; i < this.sums.length; i++) this.sums[i] /= Math.max(this.rows, 1);
     return this.sums;
   }
-}
-
-function checkDepth({ name, depth }: LayerInput): void {
-  if (depth <= MAX_INPUTS) return;
-  throw new LowbitError(
-    'invalid-argument',
-    `Error feedback for '${name}' would need a matrix of ${depth} x ${depth} numbers, as each of its outputs is made of ` +
-      `${depth} inputs; at most ${MAX_INPUTS} are supported. Convert it without error feedback, or leave the layer in INT8.`,
-  );
 }
 
 /** Layers that multiply the same, as those of queries, keys and values do; one matrix serves them all. */
@@ -165,30 +160,33 @@ async function measureGroup(
  * Measures the second moments of what layers multiply, and hands them over one after the other, those of layers that
  * multiply the same tensor together.
  *
- * @param visit takes a layer's matrix [depth, depth], which is not kept; it is not to be changed
- * @throws LowbitError 'invalid-argument' naming a layer of too many inputs, before anything is measured
+ * @param visit takes a layer's matrix [depth, depth], which is not kept; it is not to be changed. Undefined for a layer
+ *   of more than `MAX_INPUTS` inputs
  */
 export async function measureHessians(
   graph: Graph,
   layers: readonly LayerInput[],
   source: SampleSource,
   options: HessianOptions,
-  visit: (name: string, hessian: Float64Array) => void,
+  visit: (name: string, hessian: Float64Array | undefined) => void,
 ): Promise<void> {
-  layers.forEach(checkDepth);
   let done = 0;
+  const give = (name: string, hessian: Float64Array | undefined) => {
+    visit(name, hessian);
+    options.onProgress?.(++done, layers.length);
+  };
+  const measured = layers.filter(({ depth }) => depth <= MAX_INPUTS);
+  for (const { name, depth } of layers) if (depth > MAX_INPUTS) give(name, undefined);
+  if (measured.length === 0) return;
   await withBackend(await importBackend(), async () => {
     const model = await LoadedGraph.load(graph);
     try {
-      for (const group of inGroups(alike(layers), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
+      for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
         const inputs = group.map(([first]) => first);
         const moments = await measureGroup(model, graph, inputs, source, options);
         for (const [i, same] of group.entries()) {
           const hessian = moments[i].means();
-          for (const { name } of same) {
-            visit(name, hessian);
-            options.onProgress?.(++done, layers.length);
-          }
+          for (const { name } of same) give(name, hessian);
         }
       }
     } finally {

@@ -3,12 +3,20 @@ import { createHash, type Hash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
-import type { DenseTensor, Graph, GraphNode, Sample, SignatureEntry } from '../graph/ir';
+import {
+  type DenseTensor,
+  type Graph,
+  type GraphNode,
+  isStrings,
+  type Sample,
+  type SignatureEntry,
+} from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { LoadedGraph } from '../tfjs/loaded-graph';
+import { withoutInfinities } from './infinities';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
@@ -56,6 +64,7 @@ function defined(options: CalibrationOptions): CalibrationOptions {
 function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: number): void {
   for (const input of inputs) {
     const tensor = sample[input.name];
+    if (!tensor && input.optional) continue;
     const what = `Calibration sample ${index}, input '${input.name}'`;
     if (!tensor) throw new LowbitError('invalid-shape', `${what}: it is missing.`);
     const { shape, values, dtype } = tensor;
@@ -77,7 +86,7 @@ function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: n
         `${what}: ${values.length} values do not fill shape [${shape}].`,
       );
     }
-    const wrong = values.findIndex((v) => !Number.isFinite(v));
+    const wrong = isStrings(tensor) ? -1 : values.findIndex((v) => !Number.isFinite(v));
     if (wrong >= 0) {
       throw new LowbitError(
         'invalid-range',
@@ -87,15 +96,22 @@ function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: n
   }
 }
 
-function addToHash(hash: Hash, name: string, { shape, values }: DenseTensor): void {
+function addToHash(hash: Hash, name: string, tensor: DenseTensor): void {
+  const { shape, values } = tensor;
   hash.update(`${name}\0${shape.join()}\0`);
-  hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  if (isStrings(tensor)) hash.update(JSON.stringify(values));
+  else hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }
 
 /** Samples in a batch: the first dimension of the first input that has a dynamic one. */
 function samplesIn(sample: Sample, inputs: readonly SignatureEntry[]): number {
-  const batched = inputs.find((i) => i.shape?.[0] === -1);
+  const batched = inputs.find((i) => i.shape?.[0] === -1 && sample[i.name]);
   return batched ? sample[batched.name].shape[0] : 1;
+}
+
+function firstNaN(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return i;
+  return -1;
 }
 
 /** The observers of one tensor, as it is or rotated. */
@@ -118,12 +134,12 @@ class TensorWatch {
   }
 
   observe(tensor: tf.Tensor): void {
-    const values = this.valuesOf(tensor);
-    for (let i = 0; i < values.length; i++) {
-      if (Number.isFinite(values[i])) continue;
+    const values = withoutInfinities(this.valuesOf(tensor));
+    const wrong = firstNaN(values);
+    if (wrong >= 0) {
       throw new LowbitError(
         'invalid-range',
-        `${this.node.op} '${this.node.name}' computes ${values[i]} (element ${i}) on the calibration data; check the model and the data.`,
+        `${this.node.op} '${this.node.name}' computes NaN (element ${wrong}) on the calibration data; check the model and the data.`,
       );
     }
     this.range.observe(values);
@@ -159,7 +175,7 @@ async function observeAll(
     for await (const sample of source(graph.inputs)) {
       if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
-      for (const { name } of graph.inputs) addToHash(hash, name, sample[name]);
+      for (const { name } of graph.inputs) if (sample[name]) addToHash(hash, name, sample[name]);
       if (refs.length > 0)
         await model.run(sample, refs, (tensor, i) => {
           for (const watch of watching[i]) watch.observe(tensor);
@@ -186,7 +202,7 @@ async function observeAll(
       return found ? [[key, found] as const] : [];
     }),
   );
-  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest('hex') };
+  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest('hex'), backend: tf.getBackend() };
 }
 
 function ownMethods(
@@ -206,7 +222,7 @@ function ownMethods(
  * @param graph the optimized float graph
  * @param tensors float32 tensors to observe
  * @param source yields samples one at a time
- * @throws LowbitError 'invalid-range' naming the node whose values are NaN or infinite; 'invalid-shape' or
+ * @throws LowbitError 'invalid-range' naming the node whose values are NaN; 'invalid-shape' or
  *   'invalid-argument' for data that does not fit the inputs; 'cancelled' on abort
  */
 export async function calibrate(
@@ -216,9 +232,9 @@ export async function calibrate(
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
   const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
-  const backend = await importBackend();
-  const { ranges, means, meanSquares, grids, seen, sha256 } = await withBackend(backend, () =>
-    observeAll(graph, tensors, source, settings),
+  const { ranges, means, meanSquares, grids, seen, sha256, backend } = await withBackend(
+    await importBackend(),
+    () => observeAll(graph, tensors, source, settings),
   );
   return {
     ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),

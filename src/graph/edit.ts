@@ -12,8 +12,21 @@ export function output(node: string, index = 0): TensorRef {
   return { node, index };
 }
 
+type Uses = ReadonlyMap<string, readonly GraphNode[]>;
+
+/** Uses by the nodes of graphs that an editor has finished: these do not change, and every pass asks for them. */
+const finished = new WeakMap<Graph['nodes'], Uses | undefined>();
+
 /** Every use of every node's outputs, in topological order of the users. */
-export function consumers(graph: Pick<Graph, 'nodes'>): Map<string, GraphNode[]> {
+export function consumers(graph: Pick<Graph, 'nodes'>): Uses {
+  const known = finished.get(graph.nodes);
+  if (known) return known;
+  const uses = findUses(graph);
+  if (finished.has(graph.nodes)) finished.set(graph.nodes, uses);
+  return uses;
+}
+
+function findUses(graph: Pick<Graph, 'nodes'>): Uses {
   const uses = new Map<string, GraphNode[]>();
   for (const node of graph.nodes.values()) {
     for (const input of node.inputs) {
@@ -45,6 +58,20 @@ function dependencies(nodes: ReadonlyMap<string, GraphNode>, node: GraphNode): s
   return [...first, ...(node.controlInputs ?? [])];
 }
 
+/** Whether each node comes after what it reads already. */
+function isOrdered(nodes: ReadonlyMap<string, GraphNode>): boolean {
+  const passed = new Set<string>();
+  for (const node of nodes.values()) {
+    for (const { node: name } of node.inputs) {
+      const later = node.op === 'Merge' && nodes.get(name)?.op === 'NextIteration';
+      if (!later && !passed.has(name)) return false;
+    }
+    if (node.controlInputs?.some((name) => !passed.has(name))) return false;
+    passed.add(node.name);
+  }
+  return true;
+}
+
 /**
  * Orders nodes so that each comes after what it reads, otherwise as they came: depth first, without recursion (Tarjan
  * 1976, "Edge-disjoint spanning trees and depth-first search").
@@ -52,8 +79,10 @@ function dependencies(nodes: ReadonlyMap<string, GraphNode>, node: GraphNode): s
  * @throws LowbitError 'invalid-model' naming the nodes of a cycle
  */
 export function topologicalOrder(nodes: ReadonlyMap<string, GraphNode>): Map<string, GraphNode> {
+  if (isOrdered(nodes)) return new Map(nodes);
   const order = new Map<string, GraphNode>();
   for (const start of nodes.values()) {
+    if (order.has(start.name)) continue;
     const frame = (node: GraphNode) => ({ node, reads: dependencies(nodes, node), next: 0 });
     const stack = [frame(start)];
     const open = new Set([start.name]);
@@ -139,6 +168,8 @@ export class GraphEditor {
         this.nodes.set(node.name, kept.length > 0 ? { ...rest, controlInputs: kept } : rest);
       }
     }
-    return { ...this.graph, nodes: topologicalOrder(this.nodes), constants: this.constants };
+    const nodes = topologicalOrder(this.nodes);
+    finished.set(nodes, undefined);
+    return { ...this.graph, nodes, constants: this.constants };
   }
 }

@@ -38,6 +38,8 @@ export interface SignatureEntry {
   readonly dtype: DType;
   /** -1: dynamic; undefined: unknown rank. */
   readonly shape?: readonly number[];
+  /** Of an input: the model has a value for it, `PlaceholderWithDefault`. */
+  readonly optional?: true;
 }
 
 /** Bounds of a tensor's real values. */
@@ -67,3 +69,11 @@ export interface DenseTensor {
 
 /** One calibration sample (or batch): a tensor for every input of the signature, by the signature's names. */
 export type Sample = Readonly<Record<string, DenseTensor>>;
+
+/**
+ * Whether a sample's tensor holds strings: `values` is then a list of strings, which nothing but TF.js reads. The types
+ * leave them out, as everything else computes with numbers.
+ */
+export function isStrings({ dtype }: { readonly dtype: string }): boolean {
+  return dtype === 'string';
+}

@@ -5,7 +5,9 @@ export interface WeightEntry {
   name: string;
   shape: number[];
   dtype: DType;
-  quantization?: { dtype: 'float16' };
+  quantization?:
+    | { readonly dtype: 'float16' }
+    | { readonly dtype: 'uint8' | 'uint16'; readonly scale: number; readonly min: number };
 }
 
 /** What the reader takes: model.json without its manifest, and the weights in pieces. */
@@ -23,6 +25,9 @@ export interface GraphModelArtifacts {
   format: string;
   signature: object;
   userDefinedMetadata?: Record<string, object>;
+  /** The graph that fills tables, and what it gives. */
+  modelInitializer?: object;
+  initializerSignature?: object;
   weightSpecs: WeightEntry[];
   getWeightStream(): ReadableStream<ArrayBuffer>;
 }

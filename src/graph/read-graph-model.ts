@@ -8,6 +8,7 @@ import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
 import { isRecord, type Json } from './json';
 import { EXPERTS_FILE } from './mixture';
+import { isInfinite } from './read-weights';
 
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-model', message);
@@ -20,6 +21,13 @@ export function parseRef(text: string): TensorRef {
     throw invalid(`Expected a tensor as 'node' or 'node:index' but found '${text}'.`);
   }
   return { node, index: index === undefined ? 0 : Number(index) };
+}
+
+/** The dtype and the shape of a constant are those of its weight. */
+function attrsOf(op: string, attrs: Readonly<Record<string, RawAttr>>): Readonly<Record<string, RawAttr>> {
+  if (op !== 'Const' || !('value' in attrs)) return attrs;
+  const { value: _, ...rest } = attrs;
+  return rest;
 }
 
 function parseNode(value: unknown): GraphNode {
@@ -44,7 +52,7 @@ function parseNode(value: unknown): GraphNode {
     op,
     inputs: input.filter((i: string) => !i.startsWith('^')).map(parseRef),
     ...(control.length > 0 && { controlInputs: control }),
-    attrs: (value.attr ?? {}) as Record<string, RawAttr>,
+    attrs: attrsOf(op, (value.attr ?? {}) as Record<string, RawAttr>),
   };
 }
 
@@ -76,27 +84,51 @@ function checkShape(what: string, shape: readonly number[] | undefined): void {
   if (!Number.isSafeInteger(elements)) throw invalid(`${what}: its shape [${shape}] multiplies past 2^53.`);
 }
 
-function parseEntry(name: string, value: unknown, nodes: ReadonlyMap<string, GraphNode>): SignatureEntry {
+/** An entry of a signature for variables and tables that a model captures; nobody feeds them. */
+export function isResource({ dtype }: Json): boolean {
+  return ['DT_RESOURCE', 'DT_VARIANT', '20', '21'].includes(String(dtype));
+}
+
+function optional({ op }: GraphNode): { optional?: true } {
+  return op === 'PlaceholderWithDefault' ? { optional: true } : {};
+}
+
+/** @returns undefined for an input that nobody feeds: a resource, or one that a converter has cut off as unused */
+function parseEntry(
+  name: string,
+  value: unknown,
+  nodes: ReadonlyMap<string, GraphNode>,
+  isInput: boolean,
+): SignatureEntry | undefined {
   const written = isRecord(value) ? value.name : undefined;
+  if (isRecord(value) && isInput && (isResource(value) || written === undefined)) return undefined;
   if (!isRecord(value) || typeof written !== 'string')
     throw invalid(`Signature entry '${name}' names no tensor.`);
   const ref = parseRef(written);
   const node = nodes.get(ref.node);
+  if (!node && isInput) return undefined;
   if (!node) throw invalid(`Signature entry '${name}' refers to '${ref.node}', which is not in the graph.`);
   const dtype = value.dtype === undefined ? (dtypeAttr(node, 'dtype') ?? 'float32') : parseDType(value.dtype);
   if (!dtype) throw invalid(`Signature entry '${name}' has the unknown dtype '${String(value.dtype)}'.`);
   const shape = parseShape(value.tensorShape) ?? shapeAttr(node, 'shape');
-  return { name, ref, dtype, ...(shape && { shape }) };
+  return { name, ref, dtype, ...(shape && { shape }), ...(isInput && optional(node)) };
 }
 
-function parseEntries(value: unknown, nodes: ReadonlyMap<string, GraphNode>): SignatureEntry[] {
-  return Object.entries(isRecord(value) ? value : {}).map(([name, entry]) => parseEntry(name, entry, nodes));
+function parseEntries(
+  value: unknown,
+  nodes: ReadonlyMap<string, GraphNode>,
+  isInput: boolean,
+): SignatureEntry[] {
+  return Object.entries(isRecord(value) ? value : {}).flatMap(
+    ([name, entry]) => parseEntry(name, entry, nodes, isInput) ?? [],
+  );
 }
 
 function entryOf(node: GraphNode): SignatureEntry {
   const dtype: DType = dtypeAttr(node, 'dtype') ?? dtypeAttr(node, 'T') ?? 'float32';
   const shape = shapeAttr(node, 'shape');
-  return { name: node.name, ref: { node: node.name, index: 0 }, dtype, ...(shape && { shape }) };
+  const ref = { node: node.name, index: 0 };
+  return { name: node.name, ref, dtype, ...(shape && { shape }), ...optional(node) };
 }
 
 /** Without a signature, TF.js feeds the placeholders and returns what no node reads. */
@@ -135,6 +167,26 @@ function checkConstants(
   }
 }
 
+/** Ops whose weights are multiplied or added: infinite ones compute NaN, or infinity for every input. */
+const WEIGHTED =
+  /^(_FusedConv2D|Conv[23]D|Conv2DBackpropInput|(Fused)?DepthwiseConv2d(Native)?|(_Fused|Batch)?MatMul(V2)?|BiasAdd|FusedBatchNorm(V[23])?)$/;
+
+function checkWeights(nodes: ReadonlyMap<string, GraphNode>, constants: ReadonlyMap<string, Constant>): void {
+  for (const { name, op, inputs } of nodes.values()) {
+    if (!WEIGHTED.test(op)) continue;
+    for (const { node } of inputs) {
+      const constant = constants.get(node);
+      if (!constant || !isInfinite(constant)) continue;
+      const { values } = constant;
+      const bad = values.findIndex((v) => !Number.isFinite(v));
+      throw new LowbitError(
+        'invalid-weights',
+        `Weight '${node}' is ${values[bad]} at index ${bad}, which ${op} '${name}' computes with; expected finite numbers.`,
+      );
+    }
+  }
+}
+
 function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyMap<string, Constant>): Graph {
   const { modelTopology, weightsManifest: _, ...source } = model;
   const { node: __, ...topology } = modelTopology as Json;
@@ -143,8 +195,8 @@ function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyM
   const { inputs, outputs } = isRecord(signature) ? signature : {};
   const library = isRecord(topology.library) ? topology.library : {};
   const functions = Array.isArray(library.function) ? library.function : [];
-  const named = parseEntries(inputs, nodes);
-  const results = parseEntries(outputs, nodes);
+  const named = parseEntries(inputs, nodes, true);
+  const results = parseEntries(outputs, nodes, false);
   const graph: Graph = {
     nodes,
     // Weights without a node serve the model initializer or library functions, which are carried through unread.
@@ -201,6 +253,7 @@ export function parseGraphModel(
   if (!options.converted) checkNotConverted(model, nodes);
   return (weights) => {
     checkConstants(nodes, weights);
+    checkWeights(nodes, weights);
     return assemble(model, nodes, weights);
   };
 }

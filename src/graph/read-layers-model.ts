@@ -10,7 +10,7 @@ import type { Constant, DType, Graph, SignatureEntry } from './ir';
 import { isRecord, type Json } from './json';
 import { LayerConfig } from './layers/config';
 import { GraphBuilder } from './layers/graph-builder';
-import { LayerCall, type WeightLookup } from './layers/layer-call';
+import { LayerCall, type ModelFacts } from './layers/layer-call';
 import { LAYER_TYPES } from './layers/layer-types';
 import type { LayerTensor } from './layers/layout';
 import {
@@ -23,6 +23,8 @@ import {
   parseLayers,
   parseRefs,
 } from './layers/model-topology';
+import { mergeDirections } from './layers/recurrent';
+import { Weights } from './layers/weights';
 
 /** A result of the model, by the name of the layer that computes it. */
 interface NamedTensor {
@@ -63,7 +65,14 @@ function configOf({ name, type, config }: LayerEntry): LayerConfig {
 class ModelReader {
   readonly builder = new GraphBuilder();
 
-  constructor(private readonly weights: WeightLookup) {}
+  /** Names of the models that what is read stands in, the outermost first. */
+  private readonly path: string[] = [];
+  private readonly facts: ModelFacts;
+
+  constructor(weights: Weights, keras3: boolean) {
+    const lookup: ModelFacts['lookup'] = (...of) => weights.find(this.path, ...of);
+    this.facts = { lookup, keras3 };
+  }
 
   /**
    * Reads a model into the graph.
@@ -71,9 +80,13 @@ class ModelReader {
    * @param given what a nested model is called on; a model of its own gets inputs
    */
   model(entry: LayerEntry, prefix: string, given?: readonly LayerTensor[]): NamedTensor[] {
-    return entry.type === 'Sequential'
-      ? [this.sequential(entry, prefix, given)]
-      : this.functional(entry, prefix, given);
+    this.path.push(entry.name);
+    const results =
+      entry.type === 'Sequential'
+        ? [this.sequential(entry, prefix, given)]
+        : this.functional(entry, prefix, given);
+    this.path.pop();
+    return results;
   }
 
   private functional(entry: LayerEntry, prefix: string, given?: readonly LayerTensor[]): NamedTensor[] {
@@ -146,7 +159,7 @@ class ModelReader {
 
   private input(layer: LayerEntry, name = layer.name): LayerTensor {
     const config = configOf(layer);
-    const shape = inputShape(config);
+    const shape = inputShape(config) ?? innerShape(layer);
     if (!shape) throw config.expected('the shape of the input', 'batch_input_shape', undefined);
     return this.builder.input(name, shape, inputType(config));
   }
@@ -162,15 +175,31 @@ class ModelReader {
     if (layer.type === 'TimeDistributed') {
       return [{ name: layer.name, tensor: this.timeDistributed(layer, name, inputs) }];
     }
+    if (layer.type === 'Bidirectional') {
+      return [{ name: layer.name, tensor: this.bidirectional(layer, name, inputs) }];
+    }
     const config = new LayerConfig(owner, layer.type, layer.config);
     const read = LAYER_TYPES.get(layer.type);
-    if (!read) {
-      throw config.error(
-        'layers of this type cannot be read; make a graph model of it with tensorflowjs_converter --output_format=tfjs_graph_model.',
-      );
-    }
-    const call = new LayerCall(this.builder, config, inputs, name, this.weights);
+    if (!read) throw unreadable([layer]);
+    const call = new LayerCall(this.builder, config, inputs, name, this.facts);
     return [{ name: layer.name, tensor: read(call) }];
+  }
+
+  /** Runs a layer over the steps in their order and in the reverse. */
+  private bidirectional(layer: LayerEntry, name: string, inputs: readonly LayerTensor[]): LayerTensor {
+    const outer = new LayerCall(this.builder, configOf(layer), inputs, name, this.facts);
+    const forward = parseLayer(layer.config.layer);
+    const given = layer.config.backward_layer;
+    const backward = isRecord(given) ? parseLayer(given) : forward;
+    const [ahead, back] = [
+      { entry: forward, direction: 'forward', backwards: false },
+      { entry: backward, direction: 'backward', backwards: true },
+    ].map(({ entry, direction, backwards }) => {
+      const config = { ...entry.config, go_backwards: backwards };
+      const owner = `${layer.name}/${direction}_${entry.name.replace(/^(forward|backward)_/, '')}`;
+      return this.call({ ...entry, config }, `${name}/${direction}`, inputs, owner)[0].tensor;
+    });
+    return mergeDirections(outer, ahead, back);
   }
 
   /** Applies a layer to every step: steps and batch are one axis for it. */
@@ -178,7 +207,7 @@ class ModelReader {
     const config = configOf(layer);
     const inner = parseLayer(layer.config.layer);
     if (inner.type === 'Dense') return this.call(inner, name, inputs, layer.name)[0].tensor;
-    const outer = new LayerCall(this.builder, config, inputs, name, this.weights);
+    const outer = new LayerCall(this.builder, config, inputs, name, this.facts);
     const { input } = outer;
     const steps = outer.known(input.shape[1] ?? 0, 'the number of steps');
     const merged = outer.result(outer.reshape(outer.plain(input), [-1, ...input.shape.slice(2)]));
@@ -191,6 +220,33 @@ class ModelReader {
     const [{ tensor }] = results;
     return outer.result(outer.reshape(outer.plain(tensor), [-1, steps, ...tensor.shape.slice(1)]));
   }
+}
+
+/** The shape of the input that the layer within a wrapper has. */
+function innerShape({ config }: LayerEntry): number[] | undefined {
+  return isRecord(config.layer) ? inputShape(configOf(parseLayer(config.layer))) : undefined;
+}
+
+const WRAPPERS = new Set(['TimeDistributed', 'Bidirectional', 'InputLayer']);
+
+/** Layers of types that cannot be read, of a model and of those within. */
+function unreadLayers({ type, config, ...layer }: LayerEntry): LayerEntry[] {
+  if (isModel({ type })) return parseLayers(config.layers, `Model '${layer.name}'`).flatMap(unreadLayers);
+  const inner = WRAPPERS.has(type) && isRecord(config.layer) ? unreadLayers(parseLayer(config.layer)) : [];
+  return WRAPPERS.has(type) || LAYER_TYPES.has(type) ? inner : [{ type, config, ...layer }];
+}
+
+/** Names all that cannot be read at once, with what to do about it. */
+function unreadable(layers: readonly LayerEntry[]): LowbitError {
+  const names = layers.map(({ name, type }) => `'${name}' (${type})`);
+  const one = layers.length === 1;
+  const lambda = layers.some(({ type }) => type === 'Lambda');
+  return invalid(
+    `Layer${one ? '' : 's'} ${names.join(', ')}: layers of ${one ? 'this type' : 'these types'} cannot be read` +
+      `${lambda ? ', a Lambda least of all: its function is code of Python' : ', which are custom or not known here'}. ` +
+      'Make a graph model, which holds what each layer computes: tensorflowjs_converter ' +
+      '--output_format=tfjs_graph_model from the saved model, or model.export() of Keras 3 first.',
+  );
 }
 
 function disconnected(
@@ -229,17 +285,6 @@ function signatureOutputs(builder: GraphBuilder, outputs: readonly NamedTensor[]
   });
 }
 
-/** Weights are named `layer/weight`, by older converters `layer/cell/weight`, by Keras 3 `layer/number`. */
-function weightLookup(weights: ReadonlyMap<string, Constant>): WeightLookup {
-  const shortened = new Map(
-    [...weights].map(([name, constant]) => [name.split('/').toSpliced(-2, 1).join('/'), constant]),
-  );
-  return (layer, name, position) =>
-    weights.get(`${layer}/${name}`) ??
-    weights.get(`${layer}/${position}`) ??
-    shortened.get(`${layer}/${name}`);
-}
-
 export function isLayersModel({ format, modelTopology }: Json): boolean {
   if (!isRecord(modelTopology)) return false;
   return format === 'layers-model' || 'model_config' in modelTopology || 'class_name' in modelTopology;
@@ -262,9 +307,12 @@ export function parseLayersModel(model: Json): (weights: ReadonlyMap<string, Con
   }
   const entry: LayerEntry = { name: String(config.name ?? 'model'), type, config, calls: [] };
   if (!isModel(entry)) throw invalid(`Model '${entry.name}' (${type}): models of this type cannot be read.`);
+  const unread = unreadLayers(entry);
+  if (unread.length > 0) throw unreadable(unread);
   const { modelTopology: _, weightsManifest: __, trainingConfig: ___, ...source } = model;
+  const keras3 = /^[3-9]/.test(String(topology.keras_version ?? ''));
   return (weights) => {
-    const reader = new ModelReader(weightLookup(weights));
+    const reader = new ModelReader(new Weights(weights), keras3);
     const outputs = signatureOutputs(reader.builder, reader.model(entry, ''));
     const { nodes, constants, inputs } = reader.builder;
     return { nodes, constants, inputs, outputs, source: { ...source, format: 'graph-model' } };

@@ -5,7 +5,7 @@ import { getFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../base/errors';
 import type { Constant, DType } from './ir';
 import { isRecord } from './json';
-import { type Shard, STORED_BYTES, StoredConstants } from './stored-constants';
+import { readRange, rememberForm, type Shard, STORED_BYTES, StoredConstants } from './stored-constants';
 
 type StoredDType = 'uint8' | 'uint16' | 'float16';
 
@@ -229,15 +229,46 @@ async function readStrings(reader: Reader, spec: WeightSpec): Promise<Uint8Array
   return Buffer.concat(parts);
 }
 
+/** What each half-precision number is; made when it is first asked for. */
+let halves: Float32Array | undefined;
+
+function float16Table(): Float32Array {
+  if (halves) return halves;
+  const codes = new DataView(Uint16Array.from({ length: 2 ** 16 }, (_, code) => code).buffer);
+  halves = Float32Array.from({ length: 2 ** 16 }, (_, code) => getFloat16(codes, code * 2, true));
+  return halves;
+}
+
+/** What each code of a quantized weight is. */
+function codeTable({ dtype, quantization }: WeightSpec): Float32Array | Int32Array {
+  const { dtype: stored, scale, min } = quantization!;
+  if (stored === 'float16') return float16Table();
+  const table =
+    dtype === 'float32' ? new Float32Array(256 ** BYTES[stored]) : new Int32Array(256 ** BYTES[stored]);
+  const whole = dtype === 'int32';
+  for (let code = 0; code < table.length; code++) {
+    const value = code * scale + min;
+    table[code] = whole ? Math.round(value) : value;
+  }
+  return table;
+}
+
+/** By a table: one look-up a weight. A table of 2^16 numbers is not worth it for a few. */
 function dequantize(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Array {
   const { dtype, scale, min } = spec.quantization!;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (dtype === 'float16')
-    return Float32Array.from({ length: spec.elements }, (_, i) => getFloat16(view, i * 2, true));
-  const code = dtype === 'uint8' ? (i: number) => bytes[i] : (i: number) => view.getUint16(i * 2, true);
-  return spec.dtype === 'float32'
-    ? Float32Array.from({ length: spec.elements }, (_, i) => code(i) * scale + min)
-    : Int32Array.from({ length: spec.elements }, (_, i) => Math.round(code(i) * scale + min));
+  const codes = dtype === 'uint8' ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, spec.elements);
+  const values = spec.dtype === 'float32' ? new Float32Array(spec.elements) : new Int32Array(spec.elements);
+  if (dtype === 'uint16' && spec.elements < 2 ** 16) {
+    const whole = spec.dtype === 'int32';
+    for (let i = 0; i < values.length; i++) {
+      const value = codes[i] * scale + min;
+      values[i] = whole ? Math.round(value) : value;
+    }
+    return values;
+  }
+  const table = codeTable(spec);
+  for (let i = 0; i < values.length; i++) values[i] = table[codes[i]];
+  return values;
 }
 
 function decode(spec: WeightSpec, bytes: Uint8Array): Constant['values'] {
@@ -247,9 +278,22 @@ function decode(spec: WeightSpec, bytes: Uint8Array): Constant['values'] {
   return bytes;
 }
 
-function checkFinite(name: string, values: Float32Array): void {
-  const bad = values.findIndex((v) => !Number.isFinite(v));
-  if (bad >= 0) throw invalid(`Weight '${name}' is ${values[bad]} at index ${bad}; expected finite numbers.`);
+const infinitely = new WeakSet<Constant>();
+
+/** Whether a weight has infinite values, as it was read. */
+export function isInfinite(constant: Constant): boolean {
+  return infinitely.has(constant);
+}
+
+/** @returns whether some are infinite, which stands for "no limit" and is an error for some ops only */
+function checkNumbers(name: string, values: Float32Array): boolean {
+  let infinite = false;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i])) continue;
+    if (Number.isNaN(values[i])) throw invalid(`Weight '${name}' is NaN at index ${i}; expected numbers.`);
+    infinite = true;
+  }
+  return infinite;
 }
 
 interface Group {
@@ -283,17 +327,24 @@ async function readEntry(
   spec: WeightSpec,
   reader: Reader,
   constants: Map<string, Constant>,
-  leave?: (length: number) => Constant,
+  leave?: (length: number) => { constant: Constant; bytes: () => Uint8Array },
 ): Promise<void> {
   if (constants.has(spec.name))
     throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
   const length = spec.elements * storedElementBytes(spec);
-  const values =
-    spec.dtype === 'string' ? await readStrings(reader, spec) : decode(spec, await reader.read(length));
-  if (values instanceof Float32Array) checkFinite(spec.name, values);
+  const bytes = spec.dtype === 'string' ? await readStrings(reader, spec) : await reader.read(length);
+  const values = spec.dtype === 'string' ? bytes : decode(spec, bytes);
+  const infinite = values instanceof Float32Array && checkNumbers(spec.name, values);
   const large = values.byteLength >= STORED_BYTES && spec.dtype !== 'string';
-  const constant = large ? leave?.(length) : undefined;
-  constants.set(spec.name, constant ?? { dtype: spec.dtype, shape: spec.shape, values });
+  const left = large ? leave?.(length) : undefined;
+  const read = left?.constant ?? { dtype: spec.dtype, shape: spec.shape, values };
+  constants.set(spec.name, read);
+  const { quantization } = spec;
+  if (quantization && quantization.dtype !== 'float16') {
+    const { dtype, scale, min } = quantization;
+    rememberForm(read, { quantization: { dtype, scale, min }, length, bytes: left?.bytes ?? (() => bytes) });
+  }
+  if (infinite) infinitely.add(read);
 }
 
 async function readGroup(
@@ -307,9 +358,10 @@ async function readGroup(
   try {
     for (const spec of specs) {
       const start = bytes - reader.remaining;
-      await readEntry(spec, reader, constants, (length) =>
-        stored.constant(spec, shards, start, length, (read) => decode(spec, read)),
-      );
+      await readEntry(spec, reader, constants, (length) => ({
+        constant: stored.constant(spec, shards, start, length, (read) => decode(spec, read)),
+        bytes: () => readRange(shards, start, length),
+      }));
     }
     if (reader.remaining > 0) throw sizeError(shards, bytes - reader.remaining);
   } finally {

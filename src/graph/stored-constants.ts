@@ -4,6 +4,25 @@ import { basename } from 'node:path';
 import { LowbitError } from '../base/errors';
 import type { Constant } from './ir';
 
+/** Codes of a weight that a model stores as uint8 or uint16, and what they stand for: code * scale + min. */
+export interface StoredForm {
+  readonly quantization: { readonly dtype: 'uint8' | 'uint16'; readonly scale: number; readonly min: number };
+  /** Of the codes. */
+  readonly length: number;
+  bytes(): Uint8Array;
+}
+
+const forms = new WeakMap<Constant, StoredForm>();
+
+/** How a constant was stored, of one that is still as it was read, in fewer bits than its values have. */
+export function storedForm(constant: Constant): StoredForm | undefined {
+  return forms.get(constant);
+}
+
+export function rememberForm(constant: Constant, form: StoredForm): void {
+  forms.set(constant, form);
+}
+
 export interface Shard {
   readonly path: string;
   readonly bytes: number;
@@ -16,7 +35,7 @@ export const STORED_BYTES = 64 * 1024;
 const KEPT_BYTES = 16 * 1024 * 1024;
 
 /** Reads bytes across shards that lie end to end. */
-function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
+export function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
   const result = new Uint8Array(length);
   let filled = 0;
   let begin = 0;

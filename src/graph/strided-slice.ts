@@ -4,6 +4,7 @@ import type { GraphNode } from './ir';
 
 /** What it takes of one axis of its input. */
 export interface AxisSlice {
+  /** -1 where part of an axis of unknown size is taken: which part is known only at run time. */
   readonly start: number;
   readonly stride: number;
   /** -1: known only at run time. */
@@ -18,20 +19,25 @@ export interface StridedSlice {
   readonly shape: readonly number[];
 }
 
+const UNKNOWN = { start: -1, stride: 1, size: -1 };
 const WHOLE = { start: 0, stride: 1, dropped: false };
+
+/** No axis is longer: ONNX writes it for the end of an axis. */
+const END = 2 ** 31 - 1;
 
 function axisSlice(
   size: number,
   [begin, end, stride]: readonly [number, number, number],
   masked: { begin: boolean; end: boolean; shrink: boolean },
-): AxisSlice | undefined {
+): AxisSlice {
   if (masked.shrink) {
-    if (size < 0 && begin < 0) return undefined;
+    if (size < 0 && begin < 0) return { ...UNKNOWN, dropped: true };
     return { start: begin < 0 ? begin + size : begin, stride: 1, size: 1, dropped: true };
   }
-  if (masked.begin && masked.end && stride === 1) return { ...WHOLE, size };
-  if (size < 0)
-    return masked.begin || begin >= 0 ? { start: begin, stride, size: -1, dropped: false } : undefined;
+  const fromStart = masked.begin || begin === 0;
+  const toEnd = masked.end || end >= END;
+  if (fromStart && toEnd && stride === 1) return { ...WHOLE, size };
+  if (size < 0) return { ...UNKNOWN, stride, dropped: false };
   const backwards = stride < 0;
   const [lowest, highest] = backwards ? [-1, size - 1] : [0, size];
   const at = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, lowest), highest);
@@ -44,8 +50,8 @@ function axisSlice(
  * Resolves a StridedSlice.
  *
  * @param input shape of the input
- * @returns undefined where the result is not known: more entries than axes, a stride of 0, a negative position on an
- *   axis of unknown size
+ * @param end NaN where a position is known only at run time, as in `begin` and `strides`
+ * @returns undefined where the rank of the result is not known: more entries than axes, a stride of 0
  * @see TensorFlow, tf.raw_ops.StridedSlice
  */
 export function resolveStridedSlice(
@@ -72,11 +78,11 @@ export function resolveStridedSlice(
     } else if (masked('new_axis', i)) {
       shape.push(1);
     } else {
-      const entry = [begin[i], end[i], strides[i]] as const;
       const flags = { begin: masked('begin', i), end: masked('end', i), shrink: masked('shrink_axis', i) };
-      const slice = axisSlice(input[axes.length], entry, flags);
-      if (!slice) return undefined;
-      take(slice);
+      const entry = [begin[i], end[i], strides[i]] as const;
+      const read = [flags.begin ? 0 : begin[i], flags.end || flags.shrink ? 0 : end[i], strides[i]];
+      const known = !read.some(Number.isNaN);
+      take(known ? axisSlice(input[axes.length], entry, flags) : { ...UNKNOWN, dropped: flags.shrink });
     }
   }
   while (axes.length < input.length) take({ ...WHOLE, size: input[axes.length] });

@@ -8,23 +8,35 @@ import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import { EXPERTS_FILE } from './mixture';
 import type { GraphModelArtifacts, WeightEntry } from './model-artifacts';
-import { parseRef } from './read-graph-model';
+import { isResource, parseRef } from './read-graph-model';
+import { storedForm } from './stored-constants';
 
 type Json = Record<string, unknown>;
 
 const SHARD_BYTES = 4 * 1024 * 1024;
 
-function nodeToJson(node: GraphNode): Json {
+/** What viewers of models read of a constant: its values lie in the shards. */
+function constantToJson({ dtype, shape }: Constant): Json {
+  return { tensor: { dtype: dtypeName(dtype), tensorShape: shapeToJson(shape) } };
+}
+
+function nodeToJson(node: GraphNode, constant: Constant | undefined): Json {
   const inputs = [
     ...node.inputs.map((i) => (i.index === 0 ? i.node : `${i.node}:${i.index}`)),
     ...(node.controlInputs ?? []).map((name) => `^${name}`),
   ];
-  return { name: node.name, op: node.op, ...(inputs.length > 0 && { input: inputs }), attr: node.attrs };
+  const value = node.op === 'Const' && constant && { value: constantToJson(constant) };
+  const attrs = { ...node.attrs, ...value };
+  return { name: node.name, op: node.op, ...(inputs.length > 0 && { input: inputs }), attr: attrs };
 }
 
-/** Entries that still mean what the source model wrote are written as it wrote them. */
+/** Entries that still mean what the source model wrote are written as it wrote them, and tables stay where they were. */
 function signatureToJson(entries: readonly SignatureEntry[], original: unknown): Json {
-  const written: Json = {};
+  const source = Object.entries((original ?? {}) as Record<string, Json>);
+  const names = new Set(entries.map(({ name }) => name));
+  const written: Json = Object.fromEntries(
+    source.filter(([name, entry]) => names.has(name) || isResource(entry)),
+  );
   for (const { name, ref, dtype, shape } of entries) {
     const before = (original as Record<string, Json> | undefined)?.[name];
     const same = typeof before?.name === 'string' && parseRef(before.name).node === ref.node;
@@ -51,19 +63,33 @@ function signature(graph: Graph): Json {
 
 function topology(graph: Graph): Json {
   const original = (graph.source.modelTopology ?? {}) as Json;
+  const node = [...graph.nodes.values()].map((n) => nodeToJson(n, graph.constants.get(n.name)));
   // TF.js reads versions.producer of every graph model.
-  return { versions: {}, ...original, node: [...graph.nodes.values()].map(nodeToJson) };
+  return { versions: {}, ...original, node };
 }
 
 function bytesOf(values: Constant['values']): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
+/** Bits of a number in half precision, where its exponent is a normal one there and no bit of its fraction is lost. */
+function normalFloat16(bits: number): number | undefined {
+  const exponent = (bits >>> 23) & 0xff;
+  if ((bits & 0x1fff) !== 0 || exponent < 113 || exponent > 142) return undefined;
+  return ((bits >>> 16) & 0x8000) | ((exponent - 112) << 10) | ((bits >>> 13) & 0x3ff);
+}
+
 /** Half precision, when it holds every value exactly. */
 function exactFloat16(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length * 2);
   const view = new DataView(bytes.buffer);
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < values.length; i++) {
+    const half = normalFloat16(words[i]);
+    if (half !== undefined) {
+      view.setUint16(i * 2, half, true);
+      continue;
+    }
     setFloat16(view, i * 2, values[i], true);
     if (getFloat16(view, i * 2, true) !== values[i]) return undefined;
   }
@@ -78,8 +104,11 @@ interface StoredWeight {
 
 /** How a constant is stored; its bytes are made when they are written. */
 function store(name: string, constant: Constant): StoredWeight {
-  const { dtype, shape, values } = constant;
+  const { dtype, shape } = constant;
   const spec: WeightEntry = { name, shape: [...shape], dtype };
+  const form = storedForm(constant);
+  if (form) return { ...form, spec: { ...spec, quantization: form.quantization } };
+  const { values } = constant;
   const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
   if (half)
     return {
@@ -108,13 +137,18 @@ function header(graph: Graph): Json {
 
 /** The graph for `tf.io.fromMemory`, its weights as they are; TF.js takes one after the other. */
 export function toModelArtifacts(graph: Graph): GraphModelArtifacts {
-  const { modelTopology, format, signature: written, userDefinedMetadata } = header(graph);
+  const { modelTopology, format, signature: written, userDefinedMetadata, ...rest } = header(graph);
   const constants = [...graph.constants];
   return {
     modelTopology: modelTopology as Json,
     format: format as string,
     signature: written as Json,
     userDefinedMetadata: userDefinedMetadata as GraphModelArtifacts['userDefinedMetadata'],
+    // Tables are filled by a graph of their own.
+    ...(rest.modelInitializer !== undefined && { modelInitializer: rest.modelInitializer as Json }),
+    ...(rest.initializerSignature !== undefined && {
+      initializerSignature: rest.initializerSignature as Json,
+    }),
     weightSpecs: constants.map(([name, { shape, dtype }]) => ({ name, shape: [...shape], dtype })),
     getWeightStream: () => {
       const left = constants.values();

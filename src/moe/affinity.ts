@@ -7,14 +7,12 @@ const MAX_GROWTH = 1e100;
  * How likely each expert is to be used, from what was used: an exponential moving average per layer and expert.
  *
  * With s = 1 where a token used the expert and 0 where not, a_t = decay * a_(t-1) + (1 - decay) * s_t. Without use it
- * falls from token to token; a value is the share of recent tokens that used the expert. The same average is kept of
- * pairs that one token used together.
+ * falls from token to token; a value is the share of recent tokens that used the expert.
  *
  * Instead of all averages shrinking with each token, the weight of a new use grows by 1 / decay.
  */
 export class ExpertAffinity {
   private readonly single: Float64Array;
-  private readonly pairs: Float64Array;
   /** decay^-t of each layer's number of tokens. */
   private readonly growth: Float64Array;
 
@@ -26,7 +24,6 @@ export class ExpertAffinity {
   ) {
     checkArgument(decay > 0 && decay < 1, 'decay', 'a number between 0 and 1', decay);
     this.single = new Float64Array(layers * experts);
-    this.pairs = new Float64Array(layers * experts * experts);
     this.growth = new Float64Array(layers).fill(1);
   }
 
@@ -35,23 +32,13 @@ export class ExpertAffinity {
     const { experts, decay } = this;
     this.growth[layer] /= decay;
     const weight = (1 - decay) * this.growth[layer];
-    for (let i = 0; i < ids.length; i++) {
-      this.single[layer * experts + ids[i]] += weight;
-      for (let j = 0; j < ids.length; j++) {
-        if (j !== i) this.pairs[(layer * experts + ids[i]) * experts + ids[j]] += weight;
-      }
-    }
+    for (let i = 0; i < ids.length; i++) this.single[layer * experts + ids[i]] += weight;
     if (this.growth[layer] > MAX_GROWTH) this.rescale(layer);
   }
 
   /** Share of recent tokens that used the expert, in [0, 1]. */
   of(layer: number, expert: number): number {
     return this.single[layer * this.experts + expert] / this.growth[layer];
-  }
-
-  /** Share of recent tokens that used both. */
-  ofPair(layer: number, a: number, b: number): number {
-    return this.pairs[(layer * this.experts + a) * this.experts + b] / this.growth[layer];
   }
 
   /** The layer's experts by falling affinity, equal ones by number. */
@@ -65,7 +52,6 @@ export class ExpertAffinity {
     const factor = 1 / this.growth[layer];
     const first = layer * experts;
     for (let i = first; i < first + experts; i++) this.single[i] *= factor;
-    for (let i = first * experts; i < (first + experts) * experts; i++) this.pairs[i] *= factor;
     this.growth[layer] = 1;
   }
 }

@@ -23,14 +23,24 @@ export interface FloatMixture {
   readonly probabilities: tf.Tensor;
 }
 
-/** 1 where an expert is among the topK of a token; no gradient goes through it. */
+const GREATEST = (2 - 2 ** -23) * 2 ** 127;
+
+/** As the engine takes logits: NaN as the lowest number, infinities as the greatest and the lowest. */
+function finite(logits: tf.Tensor2D): tf.Tensor2D {
+  const numbers = tf.where(tf.isNaN(logits), tf.fill(logits.shape, -GREATEST), logits);
+  return tf.clipByValue(numbers, -GREATEST, GREATEST) as tf.Tensor2D;
+}
+
+/**
+ * 1 where an expert is among the topK of a token, of equal ones those with the lowest numbers; no gradient goes through
+ * it.
+ */
 const chosen = (topK: number) =>
   tf.customGrad((x) => {
     const logits = x as tf.Tensor2D;
-    const { values } = tf.topk(logits, topK);
-    const least = tf.slice(values, [0, topK - 1], [-1, 1]);
+    const { indices } = tf.topk(logits, topK);
     return {
-      value: tf.cast(tf.greaterEqual(logits, least), 'float32'),
+      value: tf.sum(tf.oneHot(indices as tf.Tensor2D, logits.shape[1]), 1) as tf.Tensor,
       gradFunc: (dy) => tf.zerosLike(dy as tf.Tensor),
     };
   });
@@ -52,8 +62,9 @@ export function floatMixture(
   experts: StackedExperts,
   { topK, activation }: { topK: number; activation: MixtureActivation },
 ): FloatMixture {
-  const probabilities = tf.softmax(logits);
-  const mask = chosen(topK)(logits);
+  const scores = finite(logits);
+  const probabilities = tf.softmax(scores);
+  const mask = tf.cast(chosen(topK)(scores), 'float32');
   const gates = tf.mul(probabilities, mask);
   const weights = tf.unstack(tf.div(gates, tf.sum(gates, 1, true)), 1);
   const { up, upBias, down, downBias } = experts;

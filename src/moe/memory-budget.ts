@@ -68,6 +68,6 @@ export function budgetBytes(text: string, index: ExpertIndex, precision?: string
   if ('bytes' in budget) return budget.bytes;
   const { precisions, records, layers, experts } = index;
   const chosen = precision === undefined ? 0 : precisions.findIndex(({ name }) => name === precision);
-  const largest = Math.max(0, ...records.filter((r) => r.precision === chosen).map(({ bytes }) => bytes));
+  const largest = records.reduce((most, r) => (r.precision === chosen ? Math.max(most, r.bytes) : most), 0);
   return Math.floor(budget.share * layers * experts) * pageAligned(largest);
 }

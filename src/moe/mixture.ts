@@ -123,6 +123,8 @@ export class MixtureOfExperts {
           affinity: this.affinity,
           metrics: this.metrics,
           partial: length > 1,
+          // `forwardNow` uses one expert at a time.
+          reserve: source.readNow ? 1 : 0,
         }),
     );
     this.tiers = new ExpertTiers(caches, this.affinity, options.hysteresis);
@@ -181,6 +183,7 @@ export class MixtureOfExperts {
     }
   }
 
+  /** Holds experts only while it computes or reads: to wait for slots it has released all. */
   private async computeLater(
     layer: number,
     present: readonly [ExpertCache, Share][],
@@ -188,26 +191,34 @@ export class MixtureOfExperts {
     x: Float32Array,
   ): Promise<Float32Array> {
     const out = new Float32Array(x.length * this.options.topK);
-    const acquire = ({ cache, shares: of }: Part) =>
-      cache.acquire(
-        layer,
-        of.map(({ expert }) => expert),
-      );
-    let next = parts.length > 0 ? acquire(parts[0]) : undefined;
-    // Rejections are handled where it is awaited.
-    next?.catch(() => {});
+    const idsOf = ({ shares }: Part) => shares.map(({ expert }) => expert);
+    /** Starts to read a part if there are slots for it now. */
+    const begin = (part: Part | undefined) => {
+      const reading = part?.cache.tryAcquire(layer, idsOf(part));
+      // Rejections are handled where it is awaited.
+      reading?.catch(() => {});
+      return reading;
+    };
+    const leases: ExpertLease[] = [];
+    let next: Promise<ExpertLease> | undefined;
     try {
+      // Pinned before reading starts, which may not evict them.
+      for (const [cache, { expert }] of present) leases.push(cache.acquireResident(layer, expert));
+      next = begin(parts[0]);
       this.prefetchNext(layer, x);
-      for (const [cache, share] of present) {
-        this.compute(await cache.acquire(layer, [share.expert]), [share], x, out);
+      while (leases.length > 0) {
+        const [, share] = present[present.length - leases.length];
+        this.compute(leases.shift()!, [share], x, out);
       }
-      for (let i = 0; i < parts.length; i++) {
-        const lease = await next!;
-        next = i + 1 < parts.length ? acquire(parts[i + 1]) : undefined;
-        next?.catch(() => {});
-        this.compute(lease, parts[i].shares, x, out);
+      for (const [i, part] of parts.entries()) {
+        const reading = next ?? part.cache.acquire(layer, idsOf(part));
+        next = undefined;
+        const lease = await reading;
+        next = begin(parts[i + 1]);
+        this.compute(lease, part.shares, x, out);
       }
     } catch (error) {
+      for (const lease of leases) lease.release();
       next?.then(
         (lease) => lease.release(),
         () => {},
@@ -217,7 +228,12 @@ export class MixtureOfExperts {
     return this.sum(out);
   }
 
-  /** The same, blocking, as TF.js kernels must; experts are read one after the other. */
+  /**
+   * The same, blocking, as TF.js kernels must; experts are read one after the other, into a slot that calls of
+   * `forward` under way leave.
+   *
+   * @throws LowbitError as `forward`, and 'invalid-argument' if there is one slot only and it is in use
+   */
   forwardNow(layer: number, x: Float32Array, logits = this.logits(layer, x)): Float32Array {
     return this.computeNow(layer, this.route(layer, x, logits), x);
   }

@@ -45,6 +45,9 @@ export interface Routing {
 /** Share of a token in the running average of the score range. */
 const RANGE_RATE = 0.01;
 
+/** Score ranges from here on come of infinite logits, and tell nothing of the others. */
+const HUGE = 1e30;
+
 const MAX_EXPERTS = 1024;
 const MAX_CHOSEN = 16;
 
@@ -154,10 +157,12 @@ export class Router {
     const { meanRange } = this;
     if (this.range === undefined) {
       this.engine.route(this.plain, { ...call, meanRange });
+      if (!(meanRange[0] < HUGE)) return;
       this.range = meanRange[0];
     }
     this.engine.route(this.withBonus(this.bonus * this.range), { ...call, meanRange });
-    if (tokens > 0) this.range += (meanRange[0] - this.range) * (1 - (1 - RANGE_RATE) ** tokens);
+    if (tokens > 0 && meanRange[0] < HUGE)
+      this.range += (meanRange[0] - this.range) * (1 - (1 - RANGE_RATE) ** tokens);
   }
 
   private withBonus(bonus: number): RouterNumbers {

@@ -32,8 +32,9 @@ export interface Simulation {
 
 /** Softmax of the logits of one token and layer, in float64. */
 function softmax(logits: Float32Array): Float64Array {
-  const greatest = logits.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
-  const mass = Float64Array.from(logits, (x) => (Number.isNaN(x) ? 0 : Math.exp(x - greatest)));
+  const finite = Float64Array.from(logits, (x) => Math.min(x, Number.MAX_VALUE));
+  const greatest = finite.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
+  const mass = finite.map((x) => (Number.isNaN(x) ? 0 : Math.exp(x - greatest)));
   const sum = mass.reduce((a, b) => a + b, 0);
   return mass.map((x) => x / sum);
 }

@@ -77,7 +77,10 @@ export async function readTrace(path: string): Promise<RoutingTrace> {
   } catch {
     return refuse('its header is damaged');
   }
-  const count = fields.tokens * fields.layers * fields.experts;
+  const { tokens, layers, experts, topK } = fields;
+  if (tokens === 0) refuse('it has no tokens');
+  if (topK > experts) refuse(`it picks ${topK} of ${experts} experts`);
+  const count = tokens * layers * experts;
   if (bytes.length - start !== 4 * count) {
     refuse(`it has ${bytes.length - start} bytes of logits instead of ${4 * count}`);
   }

@@ -12,7 +12,7 @@ export interface Range {
 }
 
 /** Ranges narrower than this hold nothing but zeros: a scale from them would leave the normal float32 numbers. */
-const MIN_RANGE = 2 ** -60;
+const MIN_RANGE = 2 ** -100;
 
 /**
  * Chooses the affine INT8 parameters of a tensor from its observed range.

@@ -1,37 +1,64 @@
-/** The cache of compiled programs: by the tensor that holds their weights, or, without weights, by a key. */
+/** The cache of compiled programs: by the tensors that hold their weights, or, without weights, by a key. */
 import type { CompiledProgram } from './engine';
 
 const MAX_WEIGHTLESS = 256;
 
-const byTensor = new WeakMap<object, Map<string, CompiledProgram>>();
+interface Entry {
+  readonly key: string;
+  readonly program: CompiledProgram;
+  readonly weights: readonly object[];
+}
+
+/** What is known of a tensor's data. */
+interface TensorPrograms {
+  /** Distinguishes the tensor in keys. */
+  readonly id: number;
+  /** Those that were compiled from it, among other tensors; by key, which has the other tensors' numbers. */
+  readonly entries: Map<string, Entry>;
+}
+
+const byTensor = new WeakMap<object, TensorPrograms>();
 const weightless = new Map<string, CompiledProgram>();
+let lastId = 0;
+
+function freeProgramsOf(dataId: object): void {
+  const entries = byTensor.get(dataId)?.entries.values() ?? [];
+  byTensor.delete(dataId);
+  for (const { key, program, weights } of entries) {
+    for (const weight of weights) byTensor.get(weight)?.entries.delete(key);
+    program.dispose();
+  }
+}
 
 /**
- * The program compiled for a weight tensor, compiled on its first use.
+ * The program compiled from weight tensors, compiled on its first use.
  *
- * @param dataId identity of the tensor's data, kept when TF.js moves it between backends
+ * @param dataIds identities of the data of all tensors that the program is compiled from, kept when TF.js moves them
+ *   between backends
  * @param key distinguishes programs with the same weights
- * @param onFirst called when the first program of the tensor is compiled; its argument frees all programs of the tensor
+ * @param onFirst called for each tensor that no program was compiled from yet; `free` frees all of the tensor's programs
  */
-export function programOfTensor(
-  dataId: object,
+export function programOfTensors(
+  dataIds: readonly object[],
   key: string,
   compile: () => CompiledProgram,
-  onFirst: (free: () => void) => void,
+  onFirst: (dataId: object, free: () => void) => void,
 ): CompiledProgram {
-  const cached = byTensor.get(dataId)?.get(key);
-  if (cached !== undefined) return cached;
+  const keyWith = (ids: readonly (number | undefined)[]) => `${ids.join()}:${key}`;
+  const known = dataIds.map((dataId) => byTensor.get(dataId));
+  const cached = known[0]?.entries.get(keyWith(known.map((tensor) => tensor?.id)));
+  if (cached !== undefined) return cached.program;
   const program = compile();
-  const programs = byTensor.get(dataId);
-  if (programs !== undefined) {
-    programs.set(key, program);
-    return program;
-  }
-  byTensor.set(dataId, new Map([[key, program]]));
-  onFirst(() => {
-    for (const each of byTensor.get(dataId)?.values() ?? []) each.dispose();
-    byTensor.delete(dataId);
+  const tensors = dataIds.map((dataId) => {
+    const there = byTensor.get(dataId);
+    if (there !== undefined) return there;
+    const tensor: TensorPrograms = { id: ++lastId, entries: new Map() };
+    byTensor.set(dataId, tensor);
+    onFirst(dataId, () => freeProgramsOf(dataId));
+    return tensor;
   });
+  const entry: Entry = { key: keyWith(tensors.map(({ id }) => id)), program, weights: dataIds };
+  for (const { entries } of tensors) entries.set(entry.key, entry);
   return program;
 }
 

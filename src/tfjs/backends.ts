@@ -32,6 +32,18 @@ export async function importBackend(): Promise<'wasm' | 'cpu'> {
   }
 }
 
+/** Goes on with the plain JavaScript backend, which knows ops that the WebAssembly one does not, if it is installed. */
+export async function fallBackToCpu(): Promise<boolean> {
+  if (tf.getBackend() !== 'wasm') return false;
+  try {
+    await import('@tensorflow/tfjs-backend-cpu');
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+  return tf.setBackend('cpu');
+}
+
 /** Runs something on a backend and gives the user's own back afterwards. */
 export async function withBackend<T>(name: string, body: () => Promise<T>): Promise<T> {
   const previous = tf.getBackend();
@@ -41,6 +53,6 @@ export async function withBackend<T>(name: string, body: () => Promise<T>): Prom
   try {
     return await body();
   } finally {
-    if (previous && previous !== name) await tf.setBackend(previous);
+    if (previous && previous !== tf.getBackend()) await tf.setBackend(previous);
   }
 }

@@ -217,6 +217,80 @@ describe.each(CALIBRATION_METHODS)('%s', (method) => {
   });
 });
 
+/** Signal-to-noise of the codes for a range, in dB. */
+function fidelity(values: Float32Array, range: Range): number {
+  const signal = values.reduce((sum, v) => sum + v * v, 0);
+  return 10 * Math.log10(signal / squaredError(values, range));
+}
+
+/** The best signal-to-noise over pairs of bounds, from a small part of the observed ones up, finest near zero. */
+function bestFidelity(values: Float32Array): number {
+  const all = new MinMaxObserver();
+  all.observe(values);
+  const shares = Array.from({ length: 14 }, (_, i) => ((i + 1) / 14) ** 2);
+  const signal = values.reduce((sum, v) => sum + v * v, 0);
+  return 10 * Math.log10(signal / leastError(values, all.range()!, shares));
+}
+
+const cauchy = (count: number) => draw(count, -0.5, 0.5).map((u) => Math.tan(Math.PI * u));
+const TAILS = (
+  [
+    ['one value of 10^4 among normal ones', [Float32Array.from([...normal(4000), 1e4])]],
+    [
+      'the same in one sample of ten',
+      Array.from({ length: 10 }, (_, i) =>
+        i === 3 ? Float32Array.from([...normal(400), 1e4]) : normal(400),
+      ),
+    ],
+    ['Cauchy', [cauchy(4000)]],
+    ['cubes of normal ones', [normal(4000).map((x) => x ** 3)]],
+    ['logarithmically normal', [normal(4000).map((x) => Math.exp(2 * x))]],
+    ['normal times 10^-30', [normal(4000).map((x) => x * 1e-30)]],
+    ['normal', [normal(4000)]],
+  ] as [string, Float32Array[]][]
+).map(([what, samples]) => {
+  const values = Float32Array.from(samples.flatMap((s) => [...s]));
+  return [what, { samples, values, best: bestFidelity(values) }] as const;
+});
+
+describe.each(CALIBRATION_METHODS)('%s of heavy tails', (method) => {
+  // A percentile cuts by a rule, and is held to what it costs.
+  const within = method === 'percentile' ? 20.5 : method === 'mse' || method === 'minmax' ? 3.1 : 10.5;
+
+  test.each(TAILS)('comes close to the best range: %s', (_, { samples, values, best }) => {
+    const observer = newObserver(method, 99.99);
+    for (const values of samples) observer.observe(values);
+    expect(fidelity(values, observer.range()!)).toBeGreaterThan(best - within);
+  });
+});
+
+test.each<[string, number[]]>([
+  ['zeros and ones', [0, 1]],
+  ['-1 and 1', [-1, 1]],
+  ['pixels', Array.from({ length: 256 }, (_, i) => i)],
+  ['steps of a quarter', [0, 0.25, 0.5, 0.75, 1, 63.75]],
+])('mse keeps what the bounds of all values hold exactly: %s', (_, levels) => {
+  const values = Float32Array.from({ length: 3000 }, () => random.pick(levels));
+  const [mse, all] = [newObserver('mse', 99.99), new MinMaxObserver()];
+  for (const observer of [mse, all]) observer.observe(values);
+  expect(squaredError(values, mse.range()!)).toBeLessThanOrEqual(2 * squaredError(values, all.range()!));
+});
+
+test('what is measured does not depend on the channels standing in a row', () => {
+  // 64 channels, one of which alone has values; outliers are in it.
+  const observe = (channel: number) => {
+    const observer = newObserver('entropy', 99.99);
+    const rows = normal(8192).map((v, i) => (i % 1000 === 0 ? 500 : v));
+    const values = new Float32Array(64 * rows.length);
+    rows.forEach((v, i) => {
+      values[64 * i + channel] = v;
+    });
+    observer.observe(values);
+    return fidelity(rows, observer.range()!);
+  };
+  for (const channel of [0, 1, 17]) expect(observe(channel)).toBeGreaterThan(20);
+});
+
 test('coarse bins keep all counts, and reach from the least value to the greatest, zero included', () => {
   for (const values of [draw(1000, 1, 2), draw(1000, -7, 0.1), draw(1000, -2, -1), draw(1000, -3, 50)]) {
     const histogram = new Histogram();

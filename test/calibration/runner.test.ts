@@ -1,7 +1,8 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { calibrate } from '../../src/calibration/runner';
-import type { Sample } from '../../src/graph/ir';
+import { attr } from '../../src/graph/attrs';
+import type { DenseTensor, Sample } from '../../src/graph/ir';
 import type { SampleSource } from '../../src/graph/samples';
 import { FloatGraph } from '../support/float-graph';
 import { randomOf } from '../support/random';
@@ -87,4 +88,45 @@ test('refuses an empty source, and stops when aborted', async () => {
   controller.abort();
   const running = calibrate(graph, tensors, source(sample([1, 2])), { signal: controller.signal });
   await expect(running).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+test('infinities set no range: they count as the bounds of the other values', async () => {
+  const masked = new FloatGraph(randomOf('masked', 0))
+    .input('x', [-1, 3])
+    .constant('mask', [3], [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY])
+    .node('sum', 'AddV2', ['x', 'mask'])
+    .build('sum');
+  const samples = source(
+    { x: { dtype: 'float32', shape: [2, 3], values: Float32Array.of(1, 2, 3, -4, 5, 6) } },
+    { x: { dtype: 'float32', shape: [1, 3], values: Float32Array.of(2, 2, 2) } },
+  );
+  for (const method of ['minmax', 'mse', 'entropy', 'percentile', 'moving-average'] as const) {
+    const { ranges } = await calibrate(masked, [{ ref: { node: 'sum', index: 0 } }], samples, { method });
+    const { min, max } = ranges.get('sum:0')!;
+    expect(Number.isFinite(min) && min >= -4).toBe(true);
+    expect(Number.isFinite(max) && max <= 2).toBe(true);
+  }
+  const { ranges } = await calibrate(masked, [{ ref: { node: 'sum', index: 0 } }], samples, {
+    method: 'minmax',
+  });
+  expect(ranges.get('sum:0')).toEqual({ min: -4, max: 2 });
+});
+
+test('inputs of strings are passed through, and are part of the hash', async () => {
+  const reading = new FloatGraph(randomOf('strings', 0))
+    .node('text', 'Placeholder', [], { dtype: attr.dtype('string') })
+    .node('hash', 'StringToHashBucketFast', ['text'], { num_buckets: attr.int(10) })
+    .node('real', 'Cast', ['hash'], { SrcT: attr.dtype('int32'), DstT: attr.dtype('float32') })
+    .build('real');
+  const text = { name: 'text', ref: { node: 'text', index: 0 }, dtype: 'string' as const, shape: [-1] };
+  const graph = { ...reading, inputs: [text] };
+  const run = (...values: string[]) => {
+    const text = { dtype: 'string', shape: [values.length], values } as unknown as DenseTensor;
+    return calibrate(graph, [{ ref: { node: 'real', index: 0 } }], source({ text }), { method: 'minmax' });
+  };
+  const [first, second] = [await run('a', 'b', 'c'), await run('a', 'b', 'd')];
+  await tf.setBackend('cpu');
+  const hashes = await tf.string.stringToHashBucketFast(['a', 'b', 'c'], 10).data();
+  expect(first.ranges.get('real:0')).toEqual({ min: Math.min(...hashes), max: Math.max(...hashes) });
+  expect(first.provenance.sha256).not.toBe(second.provenance.sha256);
 });

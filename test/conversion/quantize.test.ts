@@ -215,18 +215,25 @@ describe('refuses', () => {
     ],
     [
       'a layer that cannot be read',
-      () => quantizeModel(recurrent(), tf.zeros([1, 3, 2])),
-      /'memory' \(LSTM\)/,
+      () => quantizeModel(withCustomLayer(), tf.zeros([1, 3])),
+      /'memory' \(Doubled\)/,
     ],
     ['a wrong option', () => quantizeModel(float, images(1), { samples: 0 }), /positive integer for samples/],
   ])('%s', async (_, attempt, message) => {
     await expect(attempt()).rejects.toThrow(message);
   });
 
-  function recurrent(): LayersModel {
+  function withCustomLayer(): LayersModel {
+    class Doubled extends layers.Layer {
+      static readonly className = 'Doubled';
+      override call(x: tf.Tensor | tf.Tensor[]) {
+        return tf.mul([x].flat()[0], 2);
+      }
+    }
     return sequential({
       layers: [
-        layers.lstm({ units: 2, inputShape: [3, 2], recurrentInitializer: 'glorotUniform', name: 'memory' }),
+        layers.dense({ units: 2, inputShape: [3] }),
+        new Doubled({ name: 'memory' }) as unknown as ReturnType<typeof layers.reLU>,
       ],
     });
   }

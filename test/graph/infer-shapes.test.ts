@@ -155,3 +155,34 @@ test('a transposed convolution spreads every input over its window', () => {
   const shapes = inferShapes(graph);
   expect(countMacs(graph, shapes, graph.nodes.get('up')!)).toBe(9 * 7 * 4 * 3 * 5);
 });
+
+test('products of two activations, named axes, batches and volumes are counted, and those of unknown shape', () => {
+  const volume = {
+    data_format: attr.string('NDHWC'),
+    padding: attr.string('SAME'),
+    strides: attr.ints([1, 1, 1, 1, 1]),
+  };
+  const graph = new FloatGraph(random)
+    .input('a', [-1, 4, 3])
+    .input('b', [-1, 5, 3])
+    .input('v', [-1, 2, 3, 4, 2])
+    .weights('w', [4, 3, 6])
+    .weights('f', [1, 2, 3, 2, 5])
+    .weights('k', [3, 3, 2, 4])
+    .node('scores', 'BatchMatMulV2', ['a', 'b'], { adj_x: { b: false }, adj_y: { b: true } })
+    .node('rows', 'BatchMatMulV2', ['swapped', 'w'], { adj_x: { b: false }, adj_y: { b: false } })
+    .constant('order', [3], [1, 0, 2], 'int32')
+    .node('swapped', 'Transpose', ['a', 'order'])
+    .node('named', 'Einsum', ['a', 'b'], { equation: attr.string('bik,bjk->bij') })
+    .node('conv', 'Conv3D', ['v', 'f'], volume)
+    .node('unknown', 'NoSuchOp', ['v'])
+    .node('lost', 'Conv2D', ['unknown', 'k'], windowAttrs())
+    .build('scores', 'rows', 'named', 'conv', 'lost');
+  const shapes = inferShapes(graph);
+  const macs = (name: string) => countMacs(graph, shapes, graph.nodes.get(name)!);
+  expect(macs('scores')).toBe(4 * 5 * 3);
+  expect(macs('named')).toBe(4 * 5 * 3);
+  expect(macs('rows')).toBe(4 * 1 * 6 * 3);
+  expect(macs('conv')).toBe(2 * 3 * 4 * 5 * (1 * 2 * 3 * 2));
+  expect(macs('lost')).toBe(3 * 3 * 2 * 4);
+});

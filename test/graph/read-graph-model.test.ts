@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { setFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../../src/base/errors';
 import { readModel } from '../../src/graph/read-model';
+import { toModelArtifacts } from '../../src/graph/write-graph-model';
 import { temporaryFolder } from '../support/tiny-model';
 
 // biome-ignore lint/suspicious/noExplicitAny: model.json is damaged in ways that no type allows
@@ -160,6 +161,46 @@ describe('weights are stored as', () => {
     const bytes = Uint8Array.of(2, 0, 0, 0, 104, 105, 0, 0, 0, 0);
     const string = await readModel(stored({ shape: [2], dtype: 'string' }, bytes));
     expect([...string.constants.get('w')!.values]).toEqual([...bytes]);
+  });
+});
+
+/** x [-1, 2] -> MatMul w [2, 3] -> Minimum limit -> y */
+function limited(limit: number): string {
+  const json = changed((m) => {
+    m.modelTopology.node[0].name = 'product';
+    m.modelTopology.node.push(
+      { name: 'limit', op: 'Const', attr: { dtype: { type: 'DT_FLOAT' } } },
+      { name: 'y', op: 'Minimum', input: ['product', 'limit'], attr: {} },
+    );
+    m.weightsManifest[0].weights.push({ name: 'limit', shape: [], dtype: 'float32' });
+  });
+  const bytes = new Uint8Array(Float32Array.of(...WEIGHTS, limit).buffer);
+  return write(json, bytes.subarray(0, 16), bytes.subarray(16));
+}
+
+test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  'a limit of %p is a number',
+  async (limit) => {
+    const graph = await readModel(limited(limit));
+    expect([...graph.constants.get('limit')!.values]).toEqual([limit]);
+  },
+);
+
+test('inputs of a signature that nobody feeds are passed over: tables, and what a converter has cut off', async () => {
+  const json = changed((m) => {
+    m.signature.inputs.table = { name: 'table:0', dtype: 'DT_RESOURCE', tensorShape: {}, resourceId: 7 };
+    m.signature.inputs.variable = { name: 'x:0', dtype: 'DT_VARIANT' };
+    m.signature.inputs.unused = { name: 'unused:0', dtype: 'DT_FLOAT' };
+    m.signature.inputs.empty = { dtype: 'DT_FLOAT' };
+  });
+  const graph = await readModel(write(json));
+  expect(graph.inputs.map(({ name }) => name)).toEqual(['x']);
+  const { signature } = toModelArtifacts(graph) as Json;
+  expect(signature.inputs.table).toEqual({
+    name: 'table:0',
+    dtype: 'DT_RESOURCE',
+    tensorShape: {},
+    resourceId: 7,
   });
 });
 

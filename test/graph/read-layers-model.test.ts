@@ -206,6 +206,84 @@ describe('forms', () => {
   });
 });
 
+describe('weights of Keras 3', () => {
+  /** Names of weights as Keras 3 writes them, after the models that a layer stands in. */
+  async function renamed(model: LayersModel, rename: (name: string) => string) {
+    const saved = await savedModel(model);
+    const topology = { ...(saved.modelTopology as Json), keras_version: '3.5.0' };
+    const weightSpecs = saved.weightSpecs!.map((spec) => ({ ...spec, name: rename(spec.name) }));
+    return { saved, changed: { ...saved, modelTopology: topology, weightSpecs } };
+  }
+
+  const weightsOf = async (artifacts: tf.io.ModelArtifacts) =>
+    new Map(
+      [...(await readModelArtifacts(artifacts)).constants].map(([name, { values }]) => [name, [...values]]),
+    );
+
+  test('of a Sequential stand after its name', async () => {
+    const { saved, changed: keras } = await renamed(smallNet(), (name) => `outer/${name}`);
+    expect(await weightsOf(keras)).toEqual(await weightsOf(saved));
+  });
+
+  test('of a depthwise convolution are called `kernel`', async () => {
+    const model = sequential({
+      layers: [layers.depthwiseConv2d({ inputShape: [8, 8, 3], kernelSize: 3, name: 'depthwise' })],
+    });
+    const { saved, changed: keras } = await renamed(
+      model,
+      (name) => `outer/${name.replace('depthwise_kernel', 'kernel')}`,
+    );
+    expect(keras.weightSpecs[0].name).toBe('outer/depthwise/kernel');
+    expect(await weightsOf(keras)).toEqual(await weightsOf(saved));
+  });
+
+  test('of two nested models with layers of one name are told apart', async () => {
+    const part = (name: string) =>
+      sequential({ name, layers: [layers.dense({ units: 4, inputShape: [4], name: 'dense' })] });
+    const nested = sequential({ name: 'outer', layers: [part('first'), part('second')] });
+    const saved = await savedModel(nested);
+    const names = [
+      'outer/first/dense/kernel',
+      'outer/first/dense/bias',
+      'outer/second/dense/kernel',
+      'outer/second/dense/bias',
+    ];
+    const weightSpecs = saved.weightSpecs!.map((spec, i) => ({ ...spec, name: names[i] }));
+    const keras = { ...saved, weightSpecs };
+    const graph = await readModelArtifacts(keras);
+    const kernels = [...graph.nodes.values()]
+      .filter(({ op }) => op === 'MatMul')
+      .map(({ inputs }) => inputs[1].node);
+    const values = kernels.map((name) => [...graph.constants.get(name)!.values]);
+    const expected = nested
+      .getWeights()
+      .filter((w) => w.rank === 2)
+      .map((w) => Array.from(w.dataSync()));
+    expect(values).toEqual(expected);
+  });
+});
+
+test("layers of a person's own are all named, with what to do", async () => {
+  const saved = await changed((list) => {
+    list[1].class_name = 'Lambda';
+    list[2].class_name = 'MyActivation';
+  });
+  const error = await readModelArtifacts(saved).catch((e) => e);
+  expect(error).toBeInstanceOf(LowbitError);
+  expect(error.message).toMatch(/'norm' \(Lambda\), 'relu' \(MyActivation\): .*tfjs_graph_model/);
+});
+
+test('steps that are left open are refused, with what to do', async () => {
+  const open = sequential({
+    layers: [
+      layers.lstm({ units: 2, inputShape: [null, 3], name: 'memory', recurrentInitializer: 'glorotNormal' }),
+    ],
+  });
+  await expect(readModelArtifacts(await savedModel(open))).rejects.toThrow(
+    /'memory' \(LSTM\): its input leaves the number of steps open.*tfjs_graph_model/,
+  );
+});
+
 describe('refuses, naming the layer and its type', () => {
   const rejection = async (saved: tf.io.ModelArtifacts) =>
     (await readModelArtifacts(saved).catch((error) => error)) as LowbitError;

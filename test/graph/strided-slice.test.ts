@@ -1,7 +1,8 @@
 import { attr } from '../../src/graph/attrs';
 import { inferShapes } from '../../src/graph/infer-shapes';
+import { resolveStridedSlice } from '../../src/graph/strided-slice';
 import { drawFeeds, execute, FloatGraph } from '../support/float-graph';
-import { forEachCase, type Random } from '../support/random';
+import { forEachCase, type Random, randomOf } from '../support/random';
 
 const DIMS = [2, 7, 5, 3];
 
@@ -48,6 +49,66 @@ test('shapes of slices are those that TF.js computes', async () => {
     expect(inferred).toEqual(result[0].shape);
   });
   expect(known).toBeGreaterThan(100);
+});
+
+test('of axes of unknown size nothing is presumed, whatever their size turns out to be', async () => {
+  let known = 0;
+  await forEachCase('open slices', 200, async (draw) => {
+    const graph = drawSlice(draw);
+    let result: Awaited<ReturnType<typeof execute>>;
+    try {
+      result = await execute(graph, drawFeeds(graph, draw));
+    } catch {
+      return;
+    }
+    const shape = DIMS.map((d) => (draw.chance(0.5) ? -1 : d));
+    const inferred = inferShapes({ ...graph, inputs: [{ ...graph.inputs[0], shape }] }).get('slice:0');
+    if (inferred === undefined) return;
+    known++;
+    expect(inferred).toEqual(result[0].shape.map((d, i) => (inferred[i] < 0 ? -1 : d)));
+  });
+  expect(known).toBeGreaterThan(100);
+});
+
+function sliceOf(shape: number[], begin: number[], end: number[], masks: Record<string, number> = {}) {
+  const attrs = Object.fromEntries(Object.entries(masks).map(([name, bits]) => [name, attr.int(bits)]));
+  return new FloatGraph(randomOf('slice', 0))
+    .input('x', shape)
+    .constant('begin', [begin.length], begin, 'int32')
+    .constant('end', [end.length], end, 'int32')
+    .constant(
+      'strides',
+      [begin.length],
+      begin.map(() => 1),
+      'int32',
+    )
+    .node('slice', 'StridedSlice', ['x', 'begin', 'end', 'strides'], attrs)
+    .build('slice');
+}
+
+test.each([
+  ['the first of an open axis', sliceOf([-1, -1, 4], [0, 0], [0, 10], { begin_mask: 3, end_mask: 1 }), 1],
+  ['the first of a batch', sliceOf([-1, 7], [0], [1]), 0],
+  ['the last of a batch', sliceOf([-1, 7], [-2], [0], { end_mask: 1 }), 0],
+])('%s is not the whole axis', (_, graph, axis) => {
+  const node = graph.nodes.get('slice')!;
+  const [begin, end, strides] = ['begin', 'end', 'strides'].map((n) =>
+    Array.from(graph.constants.get(n)!.values),
+  );
+  const taken = resolveStridedSlice(node, graph.inputs[0].shape!, begin, end, strides)!;
+  expect(taken.axes[axis]).toEqual({ start: -1, stride: 1, size: -1, dropped: false });
+});
+
+test('an axis to its end, as ONNX writes it, is the whole axis', () => {
+  expect(inferShapes(sliceOf([-1, 7], [0, 1], [2 ** 31 - 1, 2 ** 31 - 1])).get('slice:0')).toEqual([-1, 6]);
+  const { axes } = resolveStridedSlice(
+    sliceOf([-1, 7], [0], [2 ** 31 - 1]).nodes.get('slice')!,
+    [-1, 7],
+    [0],
+    [2 ** 31 - 1],
+    [1],
+  )!;
+  expect(axes[0]).toEqual({ start: 0, stride: 1, size: -1, dropped: false });
 });
 
 test('an axis of unknown size stays unknown, and one that is added is 1', () => {

@@ -56,6 +56,67 @@ test('what half precision holds exactly is stored so, nothing else', async () =>
   ]);
 });
 
+test('constants say what they are, for viewers of models', async () => {
+  const out = join(folder, 'out');
+  await writeGraphModel(graph(), out);
+  const { node } = JSON.parse(readFileSync(join(out, 'model.json'), 'utf8')).modelTopology;
+  expect(node.find(({ name }: { name: string }) => name === 'w').attr.value).toEqual({
+    tensor: { dtype: 'DT_FLOAT', tensorShape: { dim: [{ size: '2' }, { size: '3' }] } },
+  });
+});
+
+/** A model of one product whose weights, of 256 KiB or of a few bytes, are stored in `dtype`. */
+function writeStored(dtype: 'uint8' | 'uint16', columns: number): { path: string; codes: Uint8Array } {
+  const bytes = Uint8Array.from(
+    { length: 2 * columns * (dtype === 'uint8' ? 1 : 2) },
+    (_, i) => (i * 37) % 256,
+  );
+  const quantization = { dtype, scale: 0.013, min: -1.5 };
+  writeFileSync(join(folder, 'w.bin'), bytes);
+  writeFileSync(
+    join(folder, 'model.json'),
+    JSON.stringify({
+      format: 'graph-model',
+      signature: {
+        inputs: {
+          x: { name: 'x:0', dtype: 'DT_FLOAT', tensorShape: { dim: [{ size: '1' }, { size: '2' }] } },
+        },
+        outputs: { y: { name: 'y:0', dtype: 'DT_FLOAT' } },
+      },
+      modelTopology: {
+        node: [
+          { name: 'x', op: 'Placeholder', attr: { dtype: { type: 'DT_FLOAT' } } },
+          { name: 'w', op: 'Const', attr: { dtype: { type: 'DT_FLOAT' } } },
+          { name: 'y', op: 'MatMul', input: ['x', 'w'], attr: {} },
+        ],
+        versions: {},
+      },
+      weightsManifest: [
+        { paths: ['w.bin'], weights: [{ name: 'w', shape: [2, columns], dtype: 'float32', quantization }] },
+      ],
+    }),
+  );
+  return { path: join(folder, 'model.json'), codes: bytes };
+}
+
+test.each([
+  ['uint8', 5],
+  ['uint8', 131072],
+  ['uint16', 5],
+  ['uint16', 65536],
+] as const)('weights stored as %s, 2x%d of them, stay so, to the same values', async (dtype, columns) => {
+  const { path, codes } = writeStored(dtype, columns);
+  const read = await readModel(path);
+  const values = dtype === 'uint8' ? codes : new Uint16Array(codes.buffer);
+  expect(read.constants.get('w')!.values).toEqual(Float32Array.from(values, (v) => v * 0.013 - 1.5));
+  const out = join(folder, 'out');
+  await writeGraphModel(read, out);
+  const [{ weights }] = JSON.parse(readFileSync(join(out, 'model.json'), 'utf8')).weightsManifest;
+  expect(weights[0].quantization).toEqual({ dtype, scale: 0.013, min: -1.5 });
+  const again = await readModel(join(out, 'model.json'));
+  expect(again.constants.get('w')!.values).toEqual(read.constants.get('w')!.values);
+});
+
 test('shards have at most 4 MiB and a weight may span them', async () => {
   const large = new FloatGraph(randomOf('write', 1))
     .input('x', [1])

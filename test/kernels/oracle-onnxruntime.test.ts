@@ -1,4 +1,3 @@
-// @needs engine
 /**
  * @jest-environment <rootDir>/test/support/host-arrays-environment.js
  *
@@ -11,6 +10,7 @@
  * A value that these errors carry over the middle between two codes becomes the neighbouring code; nothing else may
  * differ. Ties are frequent in these cases by design (see `Drawer`), far more than in real data.
  */
+// @needs engine
 
 import { OpKind } from '../../src/program/program';
 import { activationFunction, lookupTable } from '../../src/quantization/activation';

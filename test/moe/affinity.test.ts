@@ -7,8 +7,6 @@ test('is an exponential moving average of use', () => {
   expect(affinity.of(0, 0)).toBeCloseTo(0.1 * 0.9, 12);
   expect(affinity.of(0, 2)).toBeCloseTo(0.1 * 0.9 + 0.1, 12);
   expect(affinity.of(0, 1)).toBe(0);
-  expect(affinity.ofPair(0, 0, 2)).toBeCloseTo(0.1 * 0.9, 12);
-  expect(affinity.ofPair(0, 2, 0)).toBe(affinity.ofPair(0, 0, 2));
   expect(affinity.ranked(0)).toEqual([2, 0, 1]);
 });
 
@@ -31,6 +29,15 @@ test('falls from token to token without use', () => {
     before = now;
   }
   expect(before).toBeLessThan(1e-100);
+});
+
+test('its memory grows with the number of experts, not with its square', () => {
+  const bytes = () => process.memoryUsage().arrayBuffers;
+  const before = bytes();
+  const affinity = new ExpertAffinity(61, 1024);
+  // One number an expert; other suites of this process may free some.
+  expect(bytes() - before).toBeLessThan(2 * 61 * 1024 * 8);
+  expect(affinity.of(60, 1023)).toBe(0);
 });
 
 test('layers do not touch each other', () => {

@@ -43,6 +43,22 @@ test.each([
   await expect(readTrace(path)).rejects.toThrow(message);
 });
 
+test.each<[string, Partial<typeof trace>, string]>([
+  [
+    'billions of experts, without a token',
+    { tokens: 0, experts: 2e9, logits: new Float32Array(0) },
+    'it has no tokens',
+  ],
+  ['billions of experts', { experts: 2e9 }, 'bytes of logits instead of'],
+  ['more picks than experts', { topK: 1e9 }, 'it picks 1000000000 of 3 experts'],
+])('refuses a trace that claims %s', async (_, claims, message) => {
+  await writeTrace(path, { ...trace, ...claims });
+  await expect(readTrace(path)).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: expect.stringContaining(message),
+  });
+});
+
 test('a path that cannot be written leaves nothing', async () => {
   await expect(writeTrace(join(folder, 'none', 'b'), trace)).rejects.toMatchObject({ code: 'io' });
   expect(await readdir(folder)).toEqual(['a.moetrace']);

@@ -32,7 +32,8 @@ describe('chooseAffine', () => {
 
   test('gives a tensor of zeros a scale', () => {
     expect(chooseAffine({ min: 0, max: 0 })).toEqual({ scale: 1, zeroPoint: 0 });
-    expect(chooseAffine({ min: -1e-30, max: 1e-40 }).scale).toBe(1);
+    expect(chooseAffine({ min: -1e-32, max: 1e-40 }).scale).toBe(1);
+    expect(chooseAffine({ min: -1e-30, max: 1e-30 }).scale).toBeCloseTo(2e-30 / 255, 36);
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import type { CompiledProgram } from '../../src/runtime/engine';
-import { programOfTensor, weightlessProgram } from '../../src/runtime/program-cache';
+import { programOfTensors, weightlessProgram } from '../../src/runtime/program-cache';
 
 /** A program that notes when it is freed. */
 function program(name: string, freed: string[]): CompiledProgram {
@@ -12,14 +12,14 @@ test('compiles once for a tensor and a key, and frees all of the tensor together
   let free = () => {};
   const compiled: string[] = [];
   const of = (key: string) =>
-    programOfTensor(
-      dataId,
+    programOfTensors(
+      [dataId],
       key,
       () => {
         compiled.push(key);
         return program(key, freed);
       },
-      (all) => {
+      (_, all) => {
         free = all;
       },
     );
@@ -30,6 +30,30 @@ test('compiles once for a tensor and a key, and frees all of the tensor together
   expect(freed).toEqual(['a', 'b']);
   of('a');
   expect(compiled).toEqual(['a', 'b', 'a']);
+});
+
+test('a program belongs to all tensors that it is compiled from, and goes with the first that goes', () => {
+  const freed: string[] = [];
+  const frees = new Map<object, () => void>();
+  const [filter, bias, otherBias] = [{}, {}, {}];
+  const of = (dataIds: readonly object[], name: string) =>
+    programOfTensors(
+      dataIds,
+      'same attributes',
+      () => program(name, freed),
+      (dataId, free) => frees.set(dataId, free),
+    );
+  const first = of([filter, bias], 'bias');
+  const second = of([filter, otherBias], 'other bias');
+  expect(second).not.toBe(first);
+  expect(of([bias, filter], 'swapped')).not.toBe(first);
+  expect([of([filter, bias], ''), of([filter, otherBias], '')]).toEqual([first, second]);
+  frees.get(bias)!();
+  expect(freed.sort()).toEqual(['bias', 'swapped']);
+  expect(of([filter, otherBias], '')).toBe(second);
+  frees.get(filter)!();
+  expect(freed.sort()).toEqual(['bias', 'other bias', 'swapped']);
+  expect(of([filter, bias], 'again')).not.toBe(first);
 });
 
 test('of programs without weights, the least recently used one is freed', () => {

@@ -1,4 +1,4 @@
-// What the operating system says of the processor.
+// Features of the processor, as the operating system reports them.
 #pragma once
 #if defined(__linux__)
 #include <asm/hwcap.h>

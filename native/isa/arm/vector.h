@@ -1,5 +1,5 @@
-// What the Arm variants have in common apart from products. Everything is in an unnamed namespace: each variant
-// compiles its own copy with its own flags.
+// What the Arm sets share apart from products. Everything is in an unnamed namespace: each set compiles its own copy
+// with its own flags.
 #pragma once
 #include <arm_neon.h>
 

@@ -1,4 +1,4 @@
-// What each file of the AVX-512 variant adds to a table.
+// Each file of the AVX-512 set puts its kernels into a table.
 #pragma once
 #include "../kernels.h"
 

@@ -1,4 +1,4 @@
-// What each file of the scalar variant adds to a table.
+// Each file of the scalar set puts its kernels into a table.
 #pragma once
 #include "../kernels.h"
 

@@ -1,4 +1,5 @@
-// What the AVX2 kernels share: vectors and the store of convolutions.
+// What sets with AVX2 vectors share: the wrapper and the store of convolutions. Everything is in an unnamed namespace:
+// each set compiles its own copy with its own flags.
 #pragma once
 #include <immintrin.h>
 

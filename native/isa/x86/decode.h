@@ -2,7 +2,7 @@
 //
 // Elements of a group take few values, so a table of them is made for each group: every level times the scale, or the
 // code of that. A block of 32 elements, whole bytes in every format, is then looked up in it; what a group has left
-// over goes through the scalar variant.
+// over goes through the scalar kernels.
 #pragma once
 #include <immintrin.h>
 

@@ -4,7 +4,7 @@ namespace lowbit::compare {
 
 namespace {
 
-// int16 in [-most, most], the ends now and then.
+// int16 in [-most, most], the ends more often.
 std::vector<int16_t> drawInt16(Random& random, size_t count, int most) {
   std::vector<int16_t> values(count);
   for (int16_t& value : values) {

@@ -39,21 +39,45 @@ export async function listImages(folder: string): Promise<string[]> {
   return images;
 }
 
-/** The one input of a model that takes images, and the size that images get. */
-export function imageInput(
-  inputs: readonly InputSpec[],
-  options: ImageOptions,
-): { name: string; height: number; width: number } {
-  const [input] = inputs;
-  const channels = input?.shape?.[3];
-  if (inputs.length !== 1 || input.shape?.length !== 4 || (channels !== CHANNELS && channels !== -1)) {
+/** An input that takes images, and the form that images get for it. */
+export interface ImageInput {
+  readonly name: string;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+  readonly layout: 'nhwc' | 'nchw';
+  /** Takes pixels as whole numbers. */
+  readonly whole: boolean;
+}
+
+const isColour = (channels: number): channels is 1 | 3 => channels === 1 || channels === CHANNELS;
+
+/** Where an input has its channels, if it may be an image; an open number of channels counts as three. */
+function imageLayout({ shape, dtype }: InputSpec, { layout }: ImageOptions): 'nhwc' | 'nchw' | undefined {
+  if (shape?.length !== 4 || (dtype !== 'float32' && dtype !== 'int32')) return undefined;
+  const [, first, , last] = shape;
+  if (layout !== 'nchw' && (isColour(last) || last === -1)) return 'nhwc';
+  return layout !== 'nhwc' && (isColour(first) || (layout === 'nchw' && first === -1)) ? 'nchw' : undefined;
+}
+
+/** The one input of a model that takes images, and the form that images get. */
+export function imageInput(inputs: readonly InputSpec[], options: ImageOptions): ImageInput {
+  const needed = inputs.filter(({ optional }) => !optional);
+  const [input] = needed;
+  const layout = input && imageLayout(input, options);
+  if (needed.length !== 1 || !layout) {
     const found = inputs.map(({ name, shape }) => `'${name}' [${shape ?? 'unknown'}]`).join(', ');
+    const advice =
+      needed.length > 1
+        ? 'Name the data of each input: image=folder,other=data.npy.'
+        : 'One channel, and channels before height and width, will do too. Give samples of your own otherwise.';
     throw new LowbitError(
       'invalid-argument',
-      `Images need a model with one input of shape [batch, height, width, 3]; this one has ${found}. Give samples of your own.`,
+      `Images need a model with one input of shape [batch, height, width, 3]; this one has ${found}. ${advice}`,
     );
   }
-  const [, modelHeight, modelWidth] = input.shape;
+  const [, ...sizes] = input.shape!;
+  const [modelHeight, modelWidth, found] = layout === 'nhwc' ? sizes : [sizes[1], sizes[2], sizes[0]];
   const height = options.imageSize ?? modelHeight;
   const width = options.imageSize ?? modelWidth;
   checkArgument(
@@ -62,37 +86,31 @@ export function imageInput(
     'a positive integer (the model does not define the size of its input)',
     options.imageSize,
   );
-  return { name: input.name, height, width };
+  const channels = isColour(found) ? found : CHANNELS;
+  return { name: input.name, height, width, channels, layout, whole: input.dtype === 'int32' };
 }
 
-function perChannel(name: string, value: number | readonly number[]): readonly number[] {
+function perChannel(name: string, value: number | readonly number[], channels: number): readonly number[] {
   const given = typeof value === 'number' ? [value] : value;
-  const values = given.length === 1 ? new Array<number>(CHANNELS).fill(given[0]) : given;
-  checkArgument(
-    values.length === CHANNELS && values.every(Number.isFinite),
-    name,
-    'one number or three',
-    value,
-  );
+  const values = given.length === 1 ? new Array<number>(channels).fill(given[0]) : given;
+  const expected = channels === 1 ? 'one number' : 'one number or three';
+  checkArgument(values.length === channels && values.every(Number.isFinite), name, expected, value);
   return values;
 }
 
-/** Decodes, resizes and normalizes an image file: float32 [1, height, width, 3]. */
-export async function readImage(
+/** Decodes and resizes an image file: pixels [height, width, channels], of as many channels as are decoded. */
+async function readPixels(
   file: string,
-  { height, width }: { height: number; width: number },
+  { height, width, channels }: ImageInput,
   options: ImageOptions,
-): Promise<DenseTensor> {
+): Promise<Buffer> {
   const sharp = require('sharp') as typeof sharpModule;
-  const { crop = 'center', cropFraction = DEFAULT_CROP_FRACTION, color = 'rgb' } = options;
-  const mean = perChannel('mean', options.mean ?? 127.5);
-  const std = perChannel('std', options.std ?? 127.5);
-  checkArgument(!std.includes(0), 'std', 'numbers other than 0', options.std);
-  const share = cropFraction > 0 && cropFraction <= 1;
-  checkArgument(share, 'cropFraction', 'a number above 0, at most 1', cropFraction);
-  let pixels: Buffer;
+  const { crop = 'center', cropFraction = DEFAULT_CROP_FRACTION } = options;
   try {
-    let image = sharp(file).rotate().flatten().toColourspace('srgb');
+    let image = sharp(file)
+      .rotate()
+      .flatten()
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb');
     if (crop === 'center') {
       const { autoOrient } = await sharp(file).metadata();
       const wider = autoOrient.width * height >= autoOrient.height * width;
@@ -110,26 +128,47 @@ export async function readImage(
     } else {
       image = image.resize(width, height, { fit: 'fill' });
     }
-    pixels = await image.raw().toBuffer();
+    return await image.raw().toBuffer();
   } catch (cause) {
     throw new LowbitError('io', `Cannot decode the image ${file}: ${(cause as Error).message}`, { cause });
   }
-  const channels = pixels.length / (height * width);
-  const values = new Float32Array(height * width * CHANNELS);
-  for (let i = 0; i < values.length; i++) {
-    const c = i % CHANNELS;
-    const source = color === 'bgr' ? CHANNELS - 1 - c : c;
-    const pixel = pixels[((i - c) / CHANNELS) * channels + (channels === 1 ? 0 : source)];
-    values[i] = (pixel - mean[c]) / std[c];
+}
+
+/** Decodes, resizes and normalizes an image file: [1, height, width, channels], or with the channels first. */
+export async function readImage(
+  file: string,
+  input: ImageInput,
+  options: ImageOptions,
+): Promise<DenseTensor> {
+  const { height, width, channels, layout, whole } = input;
+  const { cropFraction = DEFAULT_CROP_FRACTION, color = 'rgb' } = options;
+  const mean = perChannel('mean', options.mean ?? (whole ? 0 : 127.5), channels);
+  const std = perChannel('std', options.std ?? (whole ? 1 : 127.5), channels);
+  checkArgument(!std.includes(0), 'std', 'numbers other than 0', options.std);
+  const share = cropFraction > 0 && cropFraction <= 1;
+  checkArgument(share, 'cropFraction', 'a number above 0, at most 1', cropFraction);
+  const pixels = await readPixels(file, input, options);
+  const area = height * width;
+  const decoded = pixels.length / area;
+  const values = new (whole ? Int32Array : Float32Array)(area * channels);
+  const first = layout === 'nchw';
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < channels; c++) {
+      const source = color === 'bgr' ? channels - 1 - c : c;
+      const pixel = pixels[i * decoded + (decoded < channels ? 0 : source)];
+      const value = (pixel - mean[c]) / std[c];
+      values[first ? c * area + i : i * channels + c] = whole ? Math.round(value) : value;
+    }
   }
-  return { dtype: 'float32', shape: [1, height, width, CHANNELS], values };
+  const shape = first ? [1, channels, height, width] : [1, height, width, channels];
+  return { dtype: whole ? 'int32' : 'float32', shape, values };
 }
 
 /**
  * The images of a folder and its subfolders, in the order of their names, one per sample.
  *
  * @param folder path of the folder
- * @returns a source for models with one input [batch, height, width, 3]
+ * @returns a source for models with one input [batch, height, width, 3], of one channel, or with the channels first
  * @throws LowbitError (while iterating) 'io' for a folder without images or a file that does not decode
  */
 export function imageFolder(folder: string, options: ImageOptions = {}): SampleSource {

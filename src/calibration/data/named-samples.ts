@@ -1,12 +1,14 @@
 import { LowbitError } from '../../base/errors';
 import type { DenseTensor } from '../../graph/ir';
 import type { InputSpec, SampleSource } from '../../graph/samples';
+import { isEndless } from './constant-samples';
 
 const list = (names: Iterable<string>) => [...names].map((name) => `'${name}'`).join(', ');
 
 function checkNames(inputs: readonly InputSpec[], sources: ReadonlyMap<string, SampleSource>): void {
   const names = inputs.map(({ name }) => name);
-  const missing = names.filter((name) => !sources.has(name));
+  const optional = new Set(inputs.filter((input) => input.optional).map(({ name }) => name));
+  const missing = names.filter((name) => !sources.has(name) && !optional.has(name));
   const unknown = [...sources.keys()].filter((name) => !names.includes(name));
   if (missing.length === 0 && unknown.length === 0) return;
   const problem =
@@ -27,22 +29,24 @@ function checkNames(inputs: readonly InputSpec[], sources: ReadonlyMap<string, S
 export function namedSamples(sources: ReadonlyMap<string, SampleSource>): SampleSource {
   return async function* (inputs) {
     checkNames(inputs, sources);
-    const iterators = inputs.map((input) => sources.get(input.name)!([input])[Symbol.asyncIterator]());
+    const given = inputs.filter(({ name }) => sources.has(name));
+    const endless = given.map(({ name }) => isEndless(sources.get(name)!));
+    const iterators = given.map((input) => sources.get(input.name)!([input])[Symbol.asyncIterator]());
     try {
       for (let count = 0; ; count++) {
         const results = await Promise.all(iterators.map((iterator) => iterator.next()));
         const ended = results.findIndex(({ done }) => done);
-        const going = results.findIndex(({ done }) => !done);
-        if (going < 0) return;
+        const going = results.findIndex(({ done }, i) => !done && !endless[i]);
+        if (ended >= 0 && going < 0) return;
         if (ended >= 0) {
           throw new LowbitError(
             'invalid-shape',
-            `The data for input '${inputs[ended].name}' ends after ${count} samples, but that for '${inputs[going].name}' goes on.`,
+            `The data for input '${given[ended].name}' ends after ${count} samples, but that for '${given[going].name}' goes on.`,
           );
         }
         const tensors = results.map(({ value }, i): [string, DenseTensor] => [
-          inputs[i].name,
-          value[inputs[i].name],
+          given[i].name,
+          value[given[i].name],
         ]);
         yield Object.fromEntries(tensors);
       }

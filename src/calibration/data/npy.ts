@@ -76,26 +76,30 @@ async function readLayout(path: string, file: FileHandle): Promise<Layout> {
   return { header, count, shape, stride };
 }
 
+/** Whether samples of a shape get an axis for the batch; undefined where they do not fit the input with it or without. */
+function batched(shape: readonly number[], expected: readonly number[] | undefined): boolean | undefined {
+  const fits = (dims: readonly number[]) =>
+    expected?.length === dims.length && dims.every((dim, i) => expected[i] === -1 || expected[i] === dim);
+  if (expected === undefined || fits([1, ...shape])) return true;
+  return fits(shape) ? false : undefined;
+}
+
 function checkFit(path: string, { count, shape }: Layout, { name, shape: expected, dtype }: InputSpec): void {
   if (!(dtype in ARRAYS)) {
     throw new LowbitError('invalid-argument', `Input '${name}' takes ${dtype}, which ${path} cannot hold.`);
   }
-  const fits =
-    expected === undefined ||
-    (expected.length === shape.length + 1 &&
-      shape.every((dim, i) => expected[i + 1] === -1 || expected[i + 1] === dim));
-  if (fits) return;
+  if (batched(shape, expected) !== undefined) return;
   throw new LowbitError(
     'invalid-shape',
     `${path} has shape [${[count, ...shape]}], but input '${name}' is [${expected}] (-1: any).`,
   );
 }
 
-function toTensor(dtype: DType, shape: number[], data: ArrayLike<number | bigint>): DenseTensor {
+function toTensor(dtype: DType, shape: readonly number[], data: ArrayLike<number | bigint>): DenseTensor {
   const kind = dtype as keyof typeof ARRAYS;
   const values = new ARRAYS[kind](data.length);
   for (let i = 0; i < values.length; i++) values[i] = Number(data[i]);
-  return { dtype: kind, shape: [1, ...shape], values };
+  return { dtype: kind, shape, values };
 }
 
 /**
@@ -129,7 +133,8 @@ export function npyFile(path: string, name = path): SampleSource {
       for (let i = 0; i < count; i++) {
         const bytes = await readAt(file, header.length + i * stride, stride);
         const data = decode(header, bytes).data as unknown as ArrayLike<number | bigint>;
-        yield { [input.name]: toTensor(input.dtype, shape, data) };
+        const dims = batched(shape, input.shape) ? [1, ...shape] : shape;
+        yield { [input.name]: toTensor(input.dtype, dims, data) };
       }
     } finally {
       await file.close();

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
 import { LowbitError } from '../../base/errors';
 import type { ImageOptions, SampleSource } from '../../graph/samples';
+import { constantSamples } from './constant-samples';
 import { generatorModule } from './generator-module';
 import { imageFolder, isFolder } from './image-folder';
 import { namedSamples } from './named-samples';
@@ -11,6 +12,8 @@ import { npzFile } from './npz';
 const MODULES = new Set(['.mjs', '.cjs', '.js']);
 
 async function openPath(path: string, imageOptions: ImageOptions): Promise<SampleSource> {
+  const constant = existsSync(path) ? undefined : constantSamples(path);
+  if (constant) return constant;
   if (await isFolder(path)) return imageFolder(path, imageOptions);
   const extension = extname(path).toLowerCase();
   if (extension === '.npy') return npyFile(path);
@@ -35,7 +38,8 @@ function split(text: string): string[] {
 
 /**
  * The samples that a text names: a folder of images, a `.npy` or `.npz` file, a JavaScript module whose default export
- * yields samples, or one of these for each input by name (`x=a.npy,y=b.npy`, or several texts).
+ * yields samples, or one of these for each input by name (`x=a.npy,y=b.npy`, or several texts), where a number
+ * (`ratio=0.25`, `state=0@1x16x16x8`) stands for the same tensor in every sample.
  *
  * @param imageOptions how images are prepared
  * @throws LowbitError 'io' or 'invalid-argument' where it is none of these
@@ -46,7 +50,7 @@ export async function openSamples(
 ): Promise<SampleSource> {
   const parts = [data].flat().flatMap(split);
   const names = parts.map(named);
-  if (parts.length === 1 && names[0] === undefined) {
+  if (parts.length === 1 && names[0] === undefined && (existsSync(parts[0]) || !constantSamples(parts[0]))) {
     return openPath(parts[0], imageOptions);
   }
   const sources = new Map<string, SampleSource>();

@@ -1,7 +1,7 @@
 /** Calibration data that is in TF.js tensors already. */
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../../base/errors';
-import type { DenseTensor, Sample } from '../../graph/ir';
+import { type DenseTensor, isStrings, type Sample } from '../../graph/ir';
 import type { InputSpec, SampleSource } from '../../graph/samples';
 
 /** What a model is called on: one tensor, or one for each input, in order or by name. */
@@ -61,7 +61,8 @@ function* rows(batch: Sample, inputs: readonly InputSpec[]): Generator<Sample> {
     return {
       ...tensor,
       shape: [1, ...tensor.shape.slice(1)],
-      values: tensor.values.subarray(i * size, (i + 1) * size),
+      // Lists of strings have no subarray.
+      values: tensor.values[isStrings(tensor) ? 'slice' : 'subarray'](i * size, (i + 1) * size),
     };
   };
   for (let i = 0; i < count; i++) {

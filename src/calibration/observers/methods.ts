@@ -1,5 +1,6 @@
 /** The ways to settle on a range, by name. */
 import { EntropyObserver } from './entropy';
+import { MeasuredObserver } from './measured';
 import { MinMaxObserver } from './min-max';
 import { MovingAverageObserver } from './moving-average';
 import { MseObserver } from './mse';
@@ -23,18 +24,28 @@ export type CalibrationMethod = (typeof CALIBRATION_METHODS)[number];
  */
 export const DEFAULT_METHOD: CalibrationMethod = 'mse';
 
+/**
+ * How many times the squared error of another range that of a method's may be. To cut off outliers is what percentiles
+ * are asked for; the search for the least error knows it within bins only.
+ */
+const TOLERANCES = { percentile: 100, bounds: 10, leastSquares: 2 };
+
 /** @param percentile share of the values that either bound keeps, in percent, for `percentile` */
 export function newObserver(method: CalibrationMethod, percentile: number): Observer {
   switch (method) {
     case 'minmax':
       return new MinMaxObserver();
     case 'moving-average':
-      return new MovingAverageObserver();
+      return new MeasuredObserver(new MovingAverageObserver(), [new MseObserver()], TOLERANCES.bounds);
     case 'percentile':
-      return new PercentileObserver(percentile);
+      return new MeasuredObserver(
+        new PercentileObserver(percentile),
+        [new MseObserver()],
+        TOLERANCES.percentile,
+      );
     case 'mse':
-      return new MseObserver();
+      return new MeasuredObserver(new MseObserver(), [], TOLERANCES.leastSquares);
     case 'entropy':
-      return new EntropyObserver();
+      return new MeasuredObserver(new EntropyObserver(), [new MseObserver()], TOLERANCES.bounds);
   }
 }

@@ -12,9 +12,9 @@ function simple(op: string): Pointwise {
   return (call, x) => call.op(op, [x]);
 }
 
-/** 0.2 x + 0.5, clamped to [0, 1]. */
+/** 0.2 x + 0.5, or x / 6 + 0.5 since Keras 3, clamped to [0, 1]. */
 function hardSigmoid(call: LayerCall, x: TensorRef): TensorRef {
-  const scaled = call.op('Mul', [x, call.scalar('slope', 0.2)]);
+  const scaled = call.op('Mul', [x, call.scalar('slope', call.keras3 ? 1 / 6 : 0.2)]);
   const shifted = call.op('AddV2', [scaled, call.scalar('shift', 0.5)]);
   return clip(call, shifted, 0, 1);
 }
@@ -79,18 +79,26 @@ const POINTWISE: Readonly<Record<string, Pointwise>> = {
 /** TF.js's softmaxes work along the last axis, which must then be the layer's last. */
 const ALONG_LAST_AXIS: Readonly<Record<string, string>> = { softmax: 'Softmax', log_softmax: 'LogSoftmax' };
 
-function activationName(call: LayerCall): string {
-  const value = call.config.get('activation') ?? 'linear';
+function activationName(call: LayerCall, key = 'activation', byDefault = 'linear'): string {
+  const value = call.config.get(key) ?? byDefault;
   const name = isRecord(value) ? value.class_name : value;
-  if (typeof name !== 'string') throw call.config.expected('a name', 'activation', value);
+  if (typeof name !== 'string') throw call.config.expected('a name', key, value);
   return snakeCase(name);
+}
+
+/** The function of each element that a key of the layer's configuration names. */
+export function pointwise(call: LayerCall, key: string, byDefault: string): (x: TensorRef) => TensorRef {
+  const name = activationName(call, key, byDefault);
+  const found = POINTWISE[name];
+  if (!found) throw call.config.error(`its ${key} '${name}' is not known.`);
+  return (x) => found(call, x);
 }
 
 /** Applies the activation that the layer's configuration names to the layer's result. */
 export function activate(call: LayerCall, x: LayerTensor): LayerTensor {
   const name = activationName(call);
-  const pointwise = POINTWISE[name];
-  if (pointwise) return call.like(x, pointwise(call, x.ref));
+  const known = POINTWISE[name];
+  if (known) return call.like(x, known(call, x.ref));
   const op = ALONG_LAST_AXIS[name];
   if (op) return call.result(call.op(op, [call.plain(x)]));
   throw call.config.error(`its activation '${name}' is not known.`);

@@ -3,7 +3,7 @@ import { attr } from '../attrs';
 import type { Constant, TensorRef } from '../ir';
 import { activate } from './activations';
 import { type LayerCall, type LayerReader, windowAttrs } from './layer-call';
-import { type LayerTensor, SEQUENCE } from './layout';
+import { type LayerTensor, PLAIN, SEQUENCE } from './layout';
 
 const PADDINGS = ['valid', 'same'] as const;
 
@@ -63,7 +63,9 @@ function depthwise(
   const { config } = call;
   const known = call.known(channels, 'the channels of its input');
   const shape = [...config.sizes('kernel_size', 2), known, config.integer('depth_multiplier', 1)];
-  const kernel = call.constant('depthwise_kernel', call.weight('depthwise_kernel', shape));
+  // Keras 3 calls it `kernel` where it stands alone.
+  const weights = call.weight('depthwise_kernel', shape, 'kernel');
+  const kernel = call.constant('depthwise_kernel', weights);
   const dilations = attr.ints([1, ...dilationRate, 1]);
   const attrs = windowAttrs(config.sizes('strides', 2, 1), padding(call), { dilations });
   return call.op('DepthwiseConv2dNative', [x, kernel], attrs);
@@ -85,14 +87,9 @@ const separableConv2d: LayerReader = (call) => {
   return finish(call, call.op('Conv2D', [spatial, kernel], attrs), layout);
 };
 
-/** Dumoulin and Visin 2016, relationship 13 and its like for half padding. */
-function transposedSize(size: number, kernel: number, stride: number, mode: 'same' | 'valid'): number {
-  return mode === 'same' ? size * stride : size * stride + Math.max(kernel - stride, 0);
-}
-
 const conv2dTranspose: LayerReader = (call) => {
   const { config } = call;
-  const { x, layout, channels, size } = call.spatial();
+  const { x, layout, channels } = call.spatial();
   config.refuse('output_padding', undefined);
   config.refuse('dilation_rate', 1);
   const mode = padding(call);
@@ -100,10 +97,12 @@ const conv2dTranspose: LayerReader = (call) => {
   const filters = config.integer('filters');
   const shape = [...kernelSize, filters, call.known(channels, 'the channels of its input')];
   const kernel = call.constant('kernel', call.weight('kernel', shape));
-  const [height, width] = size.map((d, i) =>
-    transposedSize(call.known(d, 'the size of its input'), kernelSize[i], strides[i], mode),
-  );
-  const outputShape = call.shapeLike(x, [undefined, height, width, filters]);
+  // Dumoulin and Visin 2016, relationship 13 and its like for half padding.
+  const sizes = strides.map((factor, i) => {
+    const more = mode === 'same' ? 0 : Math.max(kernelSize[i] - factor, 0);
+    return { axis: i + 1, factor, more };
+  });
+  const outputShape = call.shapeLike(x, [{ axis: 0, factor: 1 }, ...sizes, filters]);
   const ref = call.op('Conv2DBackpropInput', [outputShape, kernel, x], {
     ...windowAttrs(strides, mode),
     dilations: attr.ints([1, 1, 1, 1]),
@@ -111,9 +110,24 @@ const conv2dTranspose: LayerReader = (call) => {
   return finish(call, ref, layout);
 };
 
+/** Over depth, height and width. */
+const conv3d: LayerReader = (call) => {
+  const { config } = call;
+  const input = call.inputOfRank(5);
+  config.refuse('groups', 1);
+  config.word('data_format', ['channels_last'], 'channels_last');
+  const channels = call.known(input.shape[4], 'the channels of its input');
+  const shape = [...config.sizes('kernel_size', 3), channels, config.integer('filters')];
+  const kernel = call.constant('kernel', call.weight('kernel', shape));
+  const dilations = attr.ints([1, ...config.sizes('dilation_rate', 3, 1), 1]);
+  const attrs = windowAttrs(config.sizes('strides', 3, 1), padding(call), { dilations });
+  return finish(call, call.op('Conv3D', [call.plain(input), kernel], attrs), PLAIN);
+};
+
 export const CONVOLUTION_LAYERS: Readonly<Record<string, LayerReader>> = {
   Conv1D: conv1d,
   Conv2D: conv2d,
+  Conv3D: conv3d,
   DepthwiseConv2D: depthwiseConv2d,
   SeparableConv2D: separableConv2d,
   Conv2DTranspose: conv2dTranspose,

@@ -12,29 +12,39 @@ function resize(
   x: TensorRef,
   size: TensorRef,
   interpolation: (typeof INTERPOLATIONS)[number],
-  alignCorners: boolean,
+  sampling: 'corners' | 'edges' | 'half pixels',
 ): TensorRef {
-  const attrs = { align_corners: { b: alignCorners }, half_pixel_centers: { b: false } };
+  const attrs = {
+    align_corners: { b: sampling === 'corners' },
+    half_pixel_centers: { b: sampling === 'half pixels' },
+  };
   return call.op(OPS[interpolation], [x, size], attrs);
 }
 
+/** Repeats pixels, or lets TF.js interpolate between them from their edges; Keras does so from their centres. */
 const upSampling2d: LayerReader = (call) => {
   const { config } = call;
-  const { x, layout, size } = call.spatial();
+  const { x, layout } = call.spatial();
   const factors = config.sizes('size', 2, 2);
-  const [height, width] = size.map((d, i) => call.known(d, 'the size of its input') * factors[i]);
-  const target = call.ints('size', [height, width]);
+  const target = call.shapeLike(
+    x,
+    factors.map((factor, i) => ({ axis: i + 1, factor })),
+  );
   const interpolation = config.word('interpolation', INTERPOLATIONS, 'nearest');
-  return call.result(resize(call, x, target, interpolation, false), layout);
+  const centred = call.keras3 && interpolation === 'bilinear';
+  return call.result(resize(call, x, target, interpolation, centred ? 'half pixels' : 'edges'), layout);
 };
 
-/** TF.js aligns the corners here, unlike Keras. */
+/** TF.js aligns the corners here, unlike Keras, which samples at the centres of pixels. */
 const resizing: LayerReader = (call) => {
   const { config } = call;
   const x = call.plain(call.inputOfRank(4));
   const target = call.ints('size', [config.integer('height'), config.integer('width')]);
   const interpolation = config.word('interpolation', INTERPOLATIONS, 'bilinear');
-  return call.result(resize(call, x, target, interpolation, !config.flag('crop_to_aspect_ratio', false)));
+  const cropped = config.flag('crop_to_aspect_ratio', false);
+  if (call.keras3 && cropped) throw config.error('its crop_to_aspect_ratio is not supported.');
+  const sampling = call.keras3 ? 'half pixels' : cropped ? 'edges' : 'corners';
+  return call.result(resize(call, x, target, interpolation, sampling));
 };
 
 /** Where a crop starts; the columns of one that cuts a single column start behind it, in TF.js. */
@@ -52,7 +62,7 @@ const centerCrop: LayerReader = (call) => {
   const target = [config.integer('height'), config.integer('width')] as const;
   const [top, left] = cropStarts(known as [number, number], target);
   if (top < 0 || left < 0) {
-    return call.result(resize(call, x, call.ints('size', target), 'bilinear', false));
+    return call.result(resize(call, x, call.ints('size', target), 'bilinear', 'edges'));
   }
   const refs = [
     call.ints('begin', [0, top, left, 0]),

@@ -12,6 +12,20 @@ export type LayerReader = (call: LayerCall) => LayerTensor;
 /** Finds a weight of a layer by its name, or by its position among the layer's weights. */
 export type WeightLookup = (layer: string, name: string, position: number) => Constant | undefined;
 
+/** What is the same for all layers of a model. */
+export interface ModelFacts {
+  readonly lookup: WeightLookup;
+  /** Keras 3 wrote it: some layers compute otherwise there than TF.js does, which follows Keras 2. */
+  readonly keras3: boolean;
+}
+
+/** A size that is a multiple of an axis of a tensor, and some more. */
+export interface ScaledSize {
+  readonly axis: number;
+  readonly factor: number;
+  readonly more?: number;
+}
+
 const FLOAT: Attrs = { T: attr.dtype('float32') };
 
 export class LayerCall {
@@ -23,8 +37,12 @@ export class LayerCall {
     readonly inputs: readonly LayerTensor[],
     /** What the names of the call's nodes start with. */
     private readonly prefix: string,
-    private readonly lookup: WeightLookup,
+    private readonly model: ModelFacts,
   ) {}
+
+  get keras3(): boolean {
+    return this.model.keras3;
+  }
 
   /** The one input of the layer. */
   get input(): LayerTensor {
@@ -51,10 +69,13 @@ export class LayerCall {
   /**
    * A weight of the layer. Calls must come in the order in which TF.js lists the layer's weights: Keras 3 names them by
    * number.
+   *
+   * @param otherName what other versions of Keras call it
    */
-  weight(name: string, shape: Shape): Constant {
+  weight(name: string, shape: Shape, otherName = name): Constant {
     const { layer } = this.config;
-    const found = this.lookup(layer, name, this.weightsRead++);
+    const position = this.weightsRead++;
+    const found = this.model.lookup(layer, name, position) ?? this.model.lookup(layer, otherName, position);
     if (!found) throw this.config.error(`the weights manifest has no weight '${layer}/${name}'.`);
     if (found.dtype !== 'float32' || found.shape.join() !== shape.join()) {
       throw this.config.error(
@@ -112,21 +133,38 @@ export class LayerCall {
     return { x, layout: first ? CHANNELS_FIRST : PLAIN, channels, size: [height, width] };
   }
 
-  /** A shape for an op to read: given sizes, and (undefined) those of x, read at run time where they are open. */
-  shapeLike(x: TensorRef, sizes: readonly (number | undefined)[]): TensorRef {
+  /** A shape for an op to read: given sizes, and some that come of those of x, read at run time where they are open. */
+  shapeLike(x: TensorRef, sizes: readonly (number | ScaledSize)[]): TensorRef {
     const shape = this.builder.shapeOf(x);
-    const known = sizes.map((size, axis) => size ?? shape[axis]);
-    if (known.every((d) => d >= 0)) return this.ints('shape', known);
+    const known = sizes.map((size) => {
+      if (typeof size === 'number') return size;
+      return shape[size.axis] < 0 ? size : shape[size.axis] * size.factor + (size.more ?? 0);
+    });
+    const fixed = known.filter((size) => typeof size === 'number');
+    if (fixed.length === known.length) return this.ints('shape', fixed);
     const at = this.builder.op(`${this.prefix}/Shape`, 'Shape', [x], {
       T: attr.dtype('float32'),
       out_type: attr.dtype('int32'),
     });
-    const parts = known.map((d, axis) => (d >= 0 ? this.ints('size', [d], []) : this.sizeAt(at, axis)));
+    const parts = known.map((size) =>
+      typeof size === 'number' ? this.ints('size', [size], []) : this.scaledSize(at, size),
+    );
     return this.builder.op(`${this.prefix}/Pack`, 'Pack', parts, {
       T: attr.dtype('int32'),
       N: attr.int(parts.length),
       axis: attr.int(0),
     });
+  }
+
+  private scaledSize(shape: TensorRef, { axis, factor, more = 0 }: ScaledSize): TensorRef {
+    const whole = { T: attr.dtype('int32') };
+    const size = this.sizeAt(shape, axis);
+    const scaled =
+      factor === 1
+        ? size
+        : this.builder.op(`${this.prefix}/Mul`, 'Mul', [size, this.ints('factor', [factor], [])], whole);
+    if (more === 0) return scaled;
+    return this.builder.op(`${this.prefix}/AddV2`, 'AddV2', [scaled, this.ints('more', [more], [])], whole);
   }
 
   private sizeAt(shape: TensorRef, axis: number): TensorRef {
@@ -150,7 +188,7 @@ export class LayerCall {
 
 const FORMATS = ['channels_last', 'channels_first'] as const;
 
-/** Attributes of a convolution or a pool over height and width. */
+/** Attributes of a convolution or a pool over height and width, or over depth as well. */
 export function windowAttrs(
   strides: readonly number[],
   padding: 'same' | 'valid',
@@ -159,7 +197,7 @@ export function windowAttrs(
   return {
     strides: attr.ints([1, ...strides, 1]),
     padding: attr.string(padding.toUpperCase()),
-    data_format: attr.string('NHWC'),
+    data_format: attr.string(strides.length === 3 ? 'NDHWC' : 'NHWC'),
     ...more,
   };
 }

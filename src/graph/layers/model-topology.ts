@@ -37,11 +37,15 @@ function parseRef(value: unknown, where: string): CallRef {
   return { layer, call, tensor };
 }
 
+/** What a call may be given beside its inputs, and no graph here takes account of. */
+const ARGUMENTS = ['mask', 'attention_mask', 'use_causal_mask', 'initial_state', 'return_attention_scores'];
+
 function checkArguments(value: unknown, where: string): void {
   if (!isRecord(value)) return;
   if (value.training === true)
     throw invalid(`${where}: it is called in training mode, which has no inference.`);
-  if (value.mask) throw invalid(`${where}: it is called with a mask, which is not supported.`);
+  const given = ARGUMENTS.find((name) => value[name]);
+  if (given) throw invalid(`${where}: it is called with ${given}, which is not supported.`);
 }
 
 /** Keras 3 writes a tensor as an object with its history, anywhere among the arguments. */
@@ -53,11 +57,26 @@ function collectHistories(value: unknown, where: string): CallRef[] {
   return [parseRef(isRecord(value.config) ? value.config.keras_history : undefined, where)];
 }
 
+/** Inputs of attention that may come by name. */
+const NAMED_INPUTS = ['query', 'value', 'key'];
+
+/** A reference, and those that stand among the arguments behind it. */
+function withNamedInputs(ref: unknown, where: string): CallRef[] {
+  const named = Array.isArray(ref) && isRecord(ref[3]) ? ref[3] : {};
+  const more = NAMED_INPUTS.map((name) => named[name]).filter(
+    (v) => Array.isArray(v) && typeof v[0] === 'string',
+  );
+  return [ref, ...more].map((v) => parseRef(v, where));
+}
+
 /** What one call reads. */
 function parseCall(value: unknown, where: string): CallRef[] {
   if (isRecord(value)) {
     checkArguments(value.kwargs, where);
-    return collectHistories(value.args, where);
+    const named = isRecord(value.kwargs) ? value.kwargs : {};
+    return [value.args, ...NAMED_INPUTS.map((name) => named[name])].flatMap((v) =>
+      collectHistories(v, where),
+    );
   }
   return parseRefs(value, where);
 }
@@ -68,7 +87,7 @@ export function parseRefs(value: unknown, where: string): CallRef[] {
   if (!Array.isArray(list)) throw invalid(`${where}: expected a list of tensors.`);
   const refs = typeof list[0] === 'string' ? [list] : list;
   for (const ref of refs) if (Array.isArray(ref)) checkArguments(ref[3], where);
-  return refs.map((ref) => parseRef(ref, where));
+  return refs.flatMap((ref) => withNamedInputs(ref, where));
 }
 
 export function parseLayer(value: unknown): LayerEntry {

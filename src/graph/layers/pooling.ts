@@ -19,6 +19,20 @@ function pool(op: 'MaxPool' | 'AvgPool', rank: 1 | 2): LayerReader {
   };
 }
 
+/** Over depth, height and width. */
+function volumePool(op: 'MaxPool3D' | 'AvgPool3D'): LayerReader {
+  return (call) => {
+    const { config } = call;
+    const x = call.plain(call.inputOfRank(5));
+    config.word('data_format', ['channels_last'], 'channels_last');
+    const size = config.sizes('pool_size', 3, 2);
+    const attrs = windowAttrs(config.sizes('strides', 3, size), config.word('padding', PADDINGS, 'valid'), {
+      ksize: attr.ints([1, ...size, 1]),
+    });
+    return call.result(call.op(op, [x], attrs));
+  };
+}
+
 function sequence(call: LayerCall) {
   call.config.word('data_format', ['channels_last'], 'channels_last');
   return { x: call.builder.image(call.inputOfRank(3)), layout: SEQUENCE };
@@ -36,8 +50,10 @@ function globalPool(op: 'Max' | 'Mean', rank: 1 | 2): LayerReader {
 export const POOLING_LAYERS: Readonly<Record<string, LayerReader>> = {
   MaxPooling1D: pool('MaxPool', 1),
   MaxPooling2D: pool('MaxPool', 2),
+  MaxPooling3D: volumePool('MaxPool3D'),
   AveragePooling1D: pool('AvgPool', 1),
   AveragePooling2D: pool('AvgPool', 2),
+  AveragePooling3D: volumePool('AvgPool3D'),
   GlobalMaxPooling1D: globalPool('Max', 1),
   GlobalMaxPooling2D: globalPool('Max', 2),
   GlobalAveragePooling1D: globalPool('Mean', 1),

@@ -20,6 +20,8 @@ export const PAGE_BYTES = 4096;
 const MAGIC = 0x454d424c;
 const VERSION = 1;
 const PREFIX_BYTES = 24;
+/** Of millions of experts. */
+const MAX_INDEX_BYTES = 2 ** 28;
 
 const natural = z.int().nonnegative();
 
@@ -146,6 +148,7 @@ export async function readIndex(name: string, bytes: number, read: RangeReader):
   const offset = Number(prefix.readBigUInt64LE(8));
   const length = prefix.readUInt32LE(16);
   if (offset + length !== bytes) refuse(`it has ${bytes} bytes instead of ${offset + length}`);
+  if (length > MAX_INDEX_BYTES) refuse(`its index has ${length} bytes, more than ${MAX_INDEX_BYTES}`);
   const text = Buffer.from(await read(offset, length));
   if (crc32(text) !== prefix.readUInt32LE(20)) refuse('the checksum of its index is wrong');
   let parsed: z.infer<typeof index>;
@@ -155,18 +158,31 @@ export async function readIndex(name: string, bytes: number, read: RangeReader):
     return refuse('its index is damaged');
   }
   const { layers, experts, precisions, entries } = parsed;
-  const seen = new Set<number>();
   const records = entries.map(([layer, expert, precision, start, size, crc]) => {
-    const what = `expert ${expert} of layer ${layer}`;
-    if (layer >= layers || expert >= experts || precision >= precisions.length)
-      refuse(`it has no place for ${what}`);
-    if (start % PAGE_BYTES !== 0 || start + size > offset) refuse(`${what} lies outside of it`);
-    const key = (layer * experts + expert) * precisions.length + precision;
-    if (seen.has(key)) refuse(`${what} is there twice in one precision`);
-    seen.add(key);
+    if (start % PAGE_BYTES !== 0 || start + size > offset)
+      refuse(`expert ${expert} of layer ${layer} lies outside of it`);
     return { layer, expert, precision, offset: start, bytes: size, crc };
   });
-  return { layers, experts, precisions: precisions as ExpertPrecision[], records };
+  const whole = { layers, experts, precisions: precisions as ExpertPrecision[], records };
+  const problem = indexProblem(whole);
+  if (problem !== undefined) refuse(problem);
+  return whole;
+}
+
+/** What is wrong with an index; memory for its layers and experts may be had where nothing is. */
+export function indexProblem({ layers, experts, precisions, records }: ExpertIndex): string | undefined {
+  const seen = new Set<number>();
+  for (const { layer, expert, precision } of records) {
+    const what = `expert ${expert} of layer ${layer}`;
+    if (layer >= layers || expert >= experts || precision >= precisions.length)
+      return `it has no place for ${what}`;
+    const key = (layer * experts + expert) * precisions.length + precision;
+    if (seen.has(key)) return `${what} is there twice in one precision`;
+    seen.add(key);
+  }
+  return layers * experts > records.length
+    ? `it names ${layers} layers of ${experts} experts but has ${records.length}`
+    : undefined;
 }
 
 export function fileReader(file: FileHandle): RangeReader {

@@ -31,6 +31,8 @@ export interface ExpertCacheOptions {
   readonly metrics?: CacheMetrics;
   /** The budget need only hold a token's experts of one layer: the others come from another cache. Default false. */
   readonly partial?: boolean;
+  /** Slots that `acquire` and `prefetch` leave to `acquireNow`, if there are more than these. Default 0. */
+  readonly reserve?: number;
 }
 
 /** Experts in use; their bytes stay until `release` is called. */
@@ -52,7 +54,19 @@ interface Entry {
   reading?: Promise<void>;
   /** Read ahead and not used yet. */
   speculative: boolean;
+  /** A read of it failed after another one was right: its bytes may be wrong once nobody uses them any more. */
+  doubtful: boolean;
 }
+
+/** A call that waits for its slots. */
+interface Waiting {
+  readonly layer: number;
+  readonly keys: readonly number[];
+  grant(pinned: readonly Entry[]): void;
+  refuse(error: LowbitError): void;
+}
+
+const isBusy = ({ pins, reading }: Entry) => pins > 0 || reading !== undefined;
 
 export class ExpertCache {
   readonly metrics: CacheMetrics;
@@ -70,8 +84,9 @@ export class ExpertCache {
   private readonly speculativeBytes: number;
   /** Experts that were read ahead for a layer that has not been computed since. */
   private readonly ahead = new Set<Entry>();
-  private wakeWaiting: (() => void)[] = [];
-  private turn: Promise<void> = Promise.resolve();
+  /** The first call waits for slots, the others for the first. */
+  private queue: Waiting[] = [];
+  private readonly reserve: number;
   private closed = false;
 
   /**
@@ -87,6 +102,7 @@ export class ExpertCache {
       policy = 'lru',
       speculativeBytes,
       partial = false,
+      reserve = 0,
     } = options;
     const { layers, experts, precisions, records } = source.index;
     const name = precision ?? precisions[0].name;
@@ -103,7 +119,9 @@ export class ExpertCache {
       const what = `expert ${missing % experts} of layer ${Math.floor(missing / experts)}`;
       throw new LowbitError('invalid-weights', `${source.name} has no ${what} in the precision ${name}.`);
     }
-    this.slotBytes = pageAligned(Math.max(...[...this.records.values()].map(({ bytes }) => bytes)));
+    this.slotBytes = pageAligned(
+      [...this.records.values()].reduce((most, { bytes }) => Math.max(most, bytes), 0),
+    );
     const floor = (partial ? topK : layers * topK) * this.slotBytes;
     if (!(budgetBytes >= floor)) {
       throw new LowbitError(
@@ -113,6 +131,7 @@ export class ExpertCache {
       );
     }
     this.slotCount = Math.min(Math.floor(budgetBytes / this.slotBytes), layers * experts);
+    this.reserve = reserve < this.slotCount ? reserve : 0;
     const memory = currentEngine().allocatePages(this.slotCount * this.slotBytes);
     this.free = Array.from(
       { length: this.slotCount },
@@ -135,40 +154,43 @@ export class ExpertCache {
   }
 
   /**
-   * Pins experts, and waits for those that have to be read.
+   * Pins experts, and waits for those that have to be read. Gets all its slots in one step, in the order of the calls,
+   * and waits for them without holding any, so calls cannot wait for each other in a circle.
    *
-   * @param ids of the layer, each once, no more than there are slots
+   * @param ids of the layer, each once, no more than there are slots beside the reserve
    * @throws LowbitError as the source does; then none is in use
    */
   async acquire(layer: number, ids: ArrayLike<number>): Promise<ExpertLease> {
     const keys = this.keysOf(layer, ids);
-    checkArgument(keys.length <= this.slotCount, 'ids', `at most ${this.slotCount} experts`, keys.length);
-    const pinned: Entry[] = [];
+    const most = this.slotCount - this.reserve;
+    checkArgument(keys.length <= most, 'ids', `at most ${most} experts`, keys.length);
     const start = performance.now();
-    // One call at a time collects its slots: two calls could deadlock waiting for each other's.
-    const before = this.turn;
-    let endTurn = () => {};
-    this.turn = new Promise((end) => {
-      endTurn = end;
-    });
-    try {
-      await before;
-      // All reads start before the first one is waited for.
-      for (const key of keys) pinned.push(await this.pin(key));
-      this.passed(layer);
-      endTurn();
-      const waiting = pinned.filter(({ present }) => !present);
-      if (waiting.length > 0) {
-        await Promise.all(waiting.map(({ reading }) => reading));
-        this.metrics.stalled(performance.now() - start);
-      }
-    } catch (error) {
-      this.unpin(pinned);
-      throw error;
-    } finally {
-      endTurn();
-    }
-    return this.lease(pinned);
+    const pinned =
+      this.tryPin(layer, keys) ??
+      (await new Promise<readonly Entry[]>((grant, refuse) => {
+        this.queue.push({ layer, keys, grant, refuse });
+      }));
+    return this.arrival(pinned, start);
+  }
+
+  /**
+   * The same without waiting for slots: undefined if they cannot be had now.
+   *
+   * @returns settles once the experts were read
+   */
+  tryAcquire(layer: number, ids: ArrayLike<number>): Promise<ExpertLease> | undefined {
+    const pinned = this.tryPin(layer, this.keysOf(layer, ids));
+    return pinned && this.arrival(pinned, performance.now());
+  }
+
+  /** Pins an expert that is in memory. */
+  acquireResident(layer: number, expert: number): ExpertLease {
+    const [key] = this.keysOf(layer, [expert]);
+    const entry = this.entries.get(key)!;
+    checkArgument(entry?.present, 'expert', 'one that is in memory', expert);
+    this.used(entry, true);
+    this.passed(layer);
+    return this.lease([entry]);
   }
 
   /**
@@ -185,12 +207,13 @@ export class ExpertCache {
       );
     }
     const pinned: Entry[] = [];
+    const keys = this.keysOf(layer, ids);
     try {
-      for (const key of this.keysOf(layer, ids)) {
-        const entry = this.enter(key);
-        if (!entry)
-          throw new LowbitError('invalid-argument', `All ${this.slotCount} slots for experts are in use.`);
-        entry.pins++;
+      for (const key of keys) {
+        const there = this.entries.get(key);
+        const entry = there ?? this.take(key);
+        if (!entry) throw this.noSlot(keys.length);
+        this.used(entry, there !== undefined);
         pinned.push(entry);
         if (entry.present) continue;
         const start = performance.now();
@@ -220,6 +243,7 @@ export class ExpertCache {
   prefetch(layer: number, ids: ArrayLike<number>): void {
     for (const key of this.keysOf(layer, ids)) {
       if (this.entries.has(key)) continue;
+      if (this.queue.length > 0 || this.availableSlots() <= this.reserve) return;
       if ((this.ahead.size + 1) * this.slotBytes > this.speculativeBytes) return;
       const entry = this.take(key);
       if (!entry) return;
@@ -231,15 +255,15 @@ export class ExpertCache {
     }
   }
 
-  /** Waits for what is being read; further calls throw. The source stays open. */
+  /** Waits for what is being read; further calls, and those that wait for slots, throw. The source stays open. */
   async close(): Promise<void> {
     this.closed = true;
+    for (const { refuse } of this.queue.splice(0)) refuse(this.closedError());
     await Promise.allSettled([...this.entries.values()].map(({ reading }) => reading));
   }
 
   private keysOf(layer: number, ids: ArrayLike<number>): number[] {
-    if (this.closed)
-      throw new LowbitError('invalid-argument', `The experts from ${this.source.name} were closed.`);
+    if (this.closed) throw this.closedError();
     const { layers, experts } = this.source.index;
     const isIndex = (value: number, count: number) => Number.isInteger(value) && value >= 0 && value < count;
     checkArgument(isIndex(layer, layers), 'layer', `an integer from 0 to ${layers - 1}`, layer);
@@ -260,30 +284,71 @@ export class ExpertCache {
     };
   }
 
-  private async pin(key: number): Promise<Entry> {
-    for (;;) {
-      const entry = this.enter(key);
-      if (entry) {
-        entry.pins++;
-        // Waited for by `acquire`, which sees the error.
-        if (!entry.present && !entry.reading) this.read(entry).catch(() => {});
-        return entry;
+  /** The lease of pinned experts once all of them were read. */
+  private async arrival(pinned: readonly Entry[], start: number): Promise<ExpertLease> {
+    const waiting = pinned.filter(({ present }) => !present);
+    try {
+      if (waiting.length > 0) {
+        await Promise.all(waiting.map(({ reading }) => reading));
+        this.metrics.stalled(performance.now() - start);
       }
-      await new Promise<void>((wake) => this.wakeWaiting.push(wake));
+    } catch (error) {
+      this.unpin(pinned);
+      throw error;
     }
+    return this.lease(pinned);
   }
 
-  /** The entry of an expert that is used now, there or yet to be read; undefined if no slot can be had. */
-  private enter(key: number): Entry | undefined {
-    const there = this.entries.get(key);
-    const entry = there ?? this.take(key);
-    if (!entry) return undefined;
-    this.set.touch(key);
+  /** Pins all experts and starts the reads of those that are missing; undefined if that takes too many slots, or a turn. */
+  private tryPin(layer: number, keys: readonly number[], isFirst = false): Entry[] | undefined {
+    if (this.queue.length > 0 && !isFirst) return undefined;
+    const there = keys.map((key) => this.entries.get(key));
+    for (const entry of there) if (entry) entry.pins++;
+    const missing = there.filter((entry) => entry === undefined).length;
+    const fits = this.availableSlots() - missing >= this.reserve;
+    for (const entry of there) if (entry && !fits) entry.pins--;
+    if (!fits) return undefined;
+    const pinned = keys.map((key, i) => {
+      const known = there[i];
+      const entry = known ?? this.take(key)!;
+      this.used(entry, known !== undefined);
+      if (known) entry.pins--;
+      // Waited for by `arrival`, which sees the error.
+      if (!entry.present && !entry.reading) this.read(entry).catch(() => {});
+      return entry;
+    });
+    this.passed(layer);
+    return pinned;
+  }
+
+  /** Slots that are free or can be. */
+  private availableSlots(): number {
+    let busy = 0;
+    for (const entry of this.entries.values()) if (isBusy(entry)) busy++;
+    return this.slotCount - busy;
+  }
+
+  /** An expert that had its slot, or has got one, is used: pins it. */
+  private used(entry: Entry, there: boolean): void {
+    entry.pins++;
+    this.set.touch(entry.key);
     if (there) this.metrics.hit(entry.speculative);
     else this.metrics.miss();
     entry.speculative = false;
     this.ahead.delete(entry);
-    return entry;
+  }
+
+  private noSlot(needed: number): LowbitError {
+    const slots = this.slotCount + needed;
+    return new LowbitError(
+      'invalid-argument',
+      `All ${this.slotCount} slots for experts are in use by calls under way. This call needs ${needed} more: await the ` +
+        `others, or allow a budget of ${slots * this.slotBytes} bytes (${slots} slots).`,
+    );
+  }
+
+  private closedError(): LowbitError {
+    return new LowbitError('invalid-argument', `The experts from ${this.source.name} were closed.`);
   }
 
   /** The layer has what it needs: what else was read ahead for it was not needed. */
@@ -293,13 +358,10 @@ export class ExpertCache {
 
   /** A slot for an expert that has none; undefined if nothing may go for it. */
   private take(key: number): Entry | undefined {
-    const isBusy = (other: number) => {
-      const { pins, reading } = this.entries.get(other)!;
-      return pins > 0 || reading !== undefined;
-    };
+    const isUsed = (other: number) => isBusy(this.entries.get(other)!);
     const isAhead = (other: number) => this.ahead.has(this.entries.get(other)!);
     const evicted =
-      this.set.tryAdmit(key, (other) => isBusy(other) || isAhead(other)) ?? this.set.tryAdmit(key, isBusy);
+      this.set.tryAdmit(key, (other) => isUsed(other) || isAhead(other)) ?? this.set.tryAdmit(key, isUsed);
     if (!evicted) return undefined;
     for (const other of evicted) {
       const entry = this.entries.get(other)!;
@@ -313,6 +375,7 @@ export class ExpertCache {
       pins: 0,
       present: false,
       speculative: false,
+      doubtful: false,
     };
     this.entries.set(key, entry);
     return entry;
@@ -326,7 +389,10 @@ export class ExpertCache {
       },
       (error: unknown) => {
         if (entry.present) {
+          // It may have written over what a blocking read had checked.
           entry.reading = undefined;
+          entry.doubtful = true;
+          this.dropDoubtful(entry);
           return;
         }
         // The rejected promise stays: callers that have pinned the entry may await it later.
@@ -364,13 +430,25 @@ export class ExpertCache {
   }
 
   private unpin(entries: readonly Entry[]): void {
-    for (const entry of entries) entry.pins--;
+    for (const entry of entries) {
+      entry.pins--;
+      this.dropDoubtful(entry);
+    }
     this.wake();
   }
 
+  private dropDoubtful(entry: Entry): void {
+    if (entry.doubtful && entry.pins === 0) this.failed(entry);
+  }
+
+  /** Slots may have become free: serves the calls that wait for some. */
   private wake(): void {
-    const waiting = this.wakeWaiting;
-    this.wakeWaiting = [];
-    for (const go of waiting) go();
+    while (this.queue.length > 0) {
+      const { layer, keys, grant } = this.queue[0];
+      const pinned = this.tryPin(layer, keys, true);
+      if (!pinned) return;
+      this.queue.shift();
+      grant(pinned);
+    }
   }
 }

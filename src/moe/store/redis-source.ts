@@ -2,12 +2,14 @@
  * Experts in Redis, for machines that share one store: the index under `<prefix>:index`, the bytes of each expert under
  * `<prefix>:<layer>:<expert>:<precision>`.
  */
-import { createClient, RESP_TYPES } from '@redis/client';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
 import { z } from 'zod';
 import { LowbitError } from '../../base/errors';
 import { currentEngine } from '../../runtime/current-engine';
+import { shownRedis } from './address';
 import { copyChecked, expertError } from './checked';
-import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';
+import { type ExpertIndex, type ExpertRecord, indexProblem, pageAligned } from './container';
 import type { ExpertSource } from './source';
 
 export interface RedisSourceOptions {
@@ -15,11 +17,14 @@ export interface RedisSourceOptions {
   readonly url: string;
   /** Of the keys. */
   readonly prefix: string;
-  /** Of one command, and of connecting, in milliseconds. Default 5000. */
+  /** Of one command, with connecting again where the connection was lost, in milliseconds. Default 5000. */
   readonly timeout?: number;
 }
 
 const DEFAULT_TIMEOUT = 5000;
+/** In milliseconds, before connecting again. */
+const FIRST_DELAY = 20;
+const MOST_DELAY = 1000;
 const VERSION = 1;
 
 const natural = z.int().nonnegative();
@@ -44,45 +49,110 @@ const indexShape = z.object({
 const keyOf = (prefix: string, { layer, expert, precision }: ExpertRecord) =>
   `${prefix}:${layer}:${expert}:${precision}`;
 
-/** An address without user and password, for messages; also of one that is malformed. */
-const withoutCredentials = (url: string) => url.replace(/\/\/.*@/, '//');
+type Client = ReturnType<typeof newClient>;
 
-function clientOf({ url, timeout }: Required<Omit<RedisSourceOptions, 'prefix'>>) {
+function newClient(url: string, connectTimeout: number) {
   try {
     return createClient({
-      url,
-      commandOptions: { timeout },
-      disableOfflineQueue: true,
-      socket: { connectTimeout: timeout, reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) },
+      ...{ url, disableOfflineQueue: true },
+      // `Connection` connects again.
+      socket: { connectTimeout, reconnectStrategy: false },
     });
-  } catch (error) {
-    // Not as its cause, which holds the whole address.
-    const { message } = error as Error;
+  } catch {
+    // Neither its message nor itself as the cause: they may hold the address.
     throw new LowbitError(
       'invalid-argument',
-      `Not an address of Redis: ${withoutCredentials(url)}: ${message}`,
+      `Not an address of Redis: ${shownRedis(url)}; expected redis://user:password@host:port/database or rediss://...`,
     );
   }
 }
 
-async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
-  const client = clientOf({ url, timeout });
-  // Errors reject the pending commands; without a listener they would also end the process.
-  client.on('error', () => {});
-  const cancel = setTimeout(() => client.destroy(), timeout);
-  try {
+/** What the server said, which trying again will not change. */
+function isFinal(error: unknown): boolean {
+  return error instanceof ErrorReply
+    ? !/^(LOADING|BUSY|TRYAGAIN)/.test(error.message)
+    : error instanceof LowbitError;
+}
+
+/**
+ * Runs commands, each within a deadline: it connects again where the connection is lost, or was dropped as it gave no
+ * answer in time. A command may be sent twice.
+ */
+class Connection {
+  private client: Client | undefined;
+  private opening: Promise<Client> | undefined;
+  private closed = false;
+  /** For messages. */
+  readonly address: string;
+
+  constructor(
+    private readonly url: string,
+    private readonly timeout = DEFAULT_TIMEOUT,
+  ) {
+    this.address = shownRedis(url);
+  }
+
+  /** @throws Error telling why there is no answer, at the latest after the timeout; LowbitError for a malformed address */
+  async run<Result>(command: (client: Client) => Promise<Result>): Promise<Result> {
+    const end = performance.now() + this.timeout;
+    for (let wait = FIRST_DELAY; ; wait = Math.min(2 * wait, MOST_DELAY)) {
+      const opening = this.open();
+      try {
+        const client = await this.inTime(end, opening);
+        return await this.inTime(end, command(client));
+      } catch (error) {
+        if (isFinal(error)) throw error;
+        if (this.opening === opening) this.drop();
+        if (this.closed) throw error;
+        if (performance.now() + wait >= end) throw this.late(error as Error);
+        await delay(wait);
+      }
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.drop();
+  }
+
+  private open(): Promise<Client> {
+    if (this.closed) return Promise.reject(new Error('it was closed'));
+    this.opening ??= this.connect();
+    return this.opening;
+  }
+
+  private async connect(): Promise<Client> {
+    const client = newClient(this.url, this.timeout);
+    this.client = client;
+    // Errors reject the pending commands; without a listener they would also end the process.
+    client.on('error', () => {});
     await client.connect();
     return client;
-  } catch (cause) {
-    throw new LowbitError(
-      'io',
-      `Cannot reach Redis at ${withoutCredentials(url)}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  } finally {
-    clearTimeout(cancel);
+  }
+
+  private drop(): void {
+    this.client?.destroy();
+    this.client = undefined;
+    this.opening = undefined;
+  }
+
+  private late(cause: Error): Error {
+    return new Error(`no answer within ${this.timeout} ms: ${cause.message}`, { cause });
+  }
+
+  private async inTime<Result>(end: number, result: Promise<Result>): Promise<Result> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const stop = () => reject(new Error('the server is silent'));
+      timer = setTimeout(stop, Math.max(0, end - performance.now()));
+    });
+    // Where it is late it may fail later, when the client is dropped.
+    result.catch(() => {});
+    try {
+      return await Promise.race([result, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 
@@ -93,29 +163,31 @@ async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
  *   does
  */
 export async function copyToRedis(source: ExpertSource, options: RedisSourceOptions): Promise<void> {
-  const { prefix, url } = options;
-  const address = withoutCredentials(url);
-  const client = await connect(options);
+  const { prefix, url, timeout } = options;
+  const connection = new Connection(url, timeout);
   try {
     const { records } = source.index;
     const largest = records.reduce((most, { bytes }) => Math.max(most, bytes), 1);
     const pages = currentEngine().allocatePages(pageAligned(largest));
     for (const record of records) {
       await source.read(record, new Uint8Array(pages));
-      await client.set(keyOf(prefix, record), Buffer.from(pages, 0, record.bytes));
+      await connection.run((client) =>
+        client.set(keyOf(prefix, record), Buffer.from(pages, 0, record.bytes)),
+      );
     }
-    await client.set(`${prefix}:index`, JSON.stringify({ version: VERSION, ...source.index }));
+    const index = JSON.stringify({ version: VERSION, ...source.index });
+    await connection.run((client) => client.set(`${prefix}:index`, index));
   } catch (cause) {
     if (cause instanceof LowbitError) throw cause;
     throw new LowbitError(
       'io',
-      `Cannot write the experts to Redis at ${address}: ${(cause as Error).message}`,
+      `Cannot write the experts to Redis at ${connection.address}: ${(cause as Error).message}`,
       {
         cause,
       },
     );
   } finally {
-    client.destroy();
+    connection.close();
   }
 }
 
@@ -126,26 +198,37 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
  *   the experts are not there, 'unsupported-version' if a later version wrote them
  */
 export async function redisSource(options: RedisSourceOptions): Promise<ExpertSource> {
-  const { url, prefix } = options;
-  const address = withoutCredentials(url);
+  const { url, prefix, timeout } = options;
+  const connection = new Connection(url, timeout);
+  const { address } = connection;
   const name = `${address} ${prefix}`;
-  const client = await connect(options);
-  const bytesClient = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
 
   async function readIndexKey(): Promise<ExpertIndex> {
-    const text = await client.get(`${prefix}:index`);
+    const text = await connection.run((client) => client.get(`${prefix}:index`));
     if (text === null) {
       throw new LowbitError(
         'invalid-weights',
         `Redis at ${address} has no experts under ${prefix}; copy them there.`,
       );
     }
-    const parsed = indexShape.safeParse(JSON.parse(text));
-    if (!parsed.success)
-      throw new LowbitError('invalid-weights', `The index of the experts in ${name} is damaged.`);
+    const damaged = (why: string) =>
+      new LowbitError(
+        'invalid-weights',
+        `The index of the experts in ${name} is damaged: ${why}. Copy them anew.`,
+      );
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      throw damaged('it is no JSON');
+    }
+    const parsed = indexShape.safeParse(json);
+    if (!parsed.success) throw damaged('it lacks fields');
     if (parsed.data.version > VERSION) {
       throw new LowbitError('unsupported-version', `The experts in ${name} need a newer tfjs-lowbit.`);
     }
+    const problem = indexProblem(parsed.data as ExpertIndex);
+    if (problem !== undefined) throw damaged(problem);
     return parsed.data as ExpertIndex;
   }
 
@@ -153,9 +236,11 @@ export async function redisSource(options: RedisSourceOptions): Promise<ExpertSo
   try {
     index = await readIndexKey();
   } catch (cause) {
-    client.destroy();
+    connection.close();
     if (cause instanceof LowbitError) throw cause;
-    throw new LowbitError('io', `Cannot read the experts in ${name}: ${(cause as Error).message}`, { cause });
+    throw new LowbitError('io', `Cannot read the experts in Redis at ${name}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   return {
     name,
@@ -163,7 +248,9 @@ export async function redisSource(options: RedisSourceOptions): Promise<ExpertSo
     async read(record, into) {
       let bytes: Buffer | null;
       try {
-        bytes = await bytesClient.get(keyOf(prefix, record));
+        bytes = await connection.run((client) =>
+          client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }).get(keyOf(prefix, record)),
+        );
       } catch (error) {
         throw expertError(name, record, 'io', (error as Error).message, error);
       }
@@ -171,7 +258,7 @@ export async function redisSource(options: RedisSourceOptions): Promise<ExpertSo
       copyChecked(name, record, bytes, into);
     },
     async close() {
-      client.destroy();
+      connection.close();
     },
   };
 }

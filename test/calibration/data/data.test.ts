@@ -65,6 +65,61 @@ describe('imageFolder', () => {
     expect(samples.map(({ image }) => Math.round(image.values[0]))).toEqual([7, 255]);
   });
 
+  test('gives pixels as they are to models that take whole numbers', async () => {
+    const folder = temporaryFolder();
+    await writeGradient(join(folder, 'a.png'), 10, 10);
+    const whole: InputSpec[] = [{ name: 'image', dtype: 'int32', shape: [1, SIZE, SIZE, 3] }];
+    const [{ image }] = await all(imageFolder(folder, { cropFraction: 0.8 }), whole);
+    expect(image.dtype).toBe('int32');
+    expect(image.values).toBeInstanceOf(Int32Array);
+    expect(Array.from(image.values.slice(0, 6))).toEqual([4, 4, 200, 8, 4, 200]);
+    const [{ image: halved }] = await all(imageFolder(folder, { cropFraction: 0.8, mean: 4, std: 2 }), whole);
+    expect(Array.from(halved.values.slice(0, 6))).toEqual([0, 0, 98, 2, 0, 98]);
+  });
+
+  test('makes gray pictures for one channel', async () => {
+    const folder = temporaryFolder();
+    await sharp({ create: { width: 9, height: 9, channels: 3, background: { r: 90, g: 160, b: 40 } } })
+      .png()
+      .toFile(join(folder, 'a.png'));
+    const gray: InputSpec[] = [{ name: 'image', dtype: 'float32', shape: [-1, SIZE, SIZE, 1] }];
+    const [{ image }] = await all(imageFolder(folder, { mean: 0, std: 1 }), gray);
+    expect(image.shape).toEqual([1, SIZE, SIZE, 1]);
+    const [{ values }] = [await sharp(join(folder, 'a.png')).grayscale().raw().toBuffer()].map((b) => ({
+      values: b,
+    }));
+    expect(Math.abs(image.values[0] - values[0])).toBeLessThanOrEqual(1);
+    await expect(all(imageFolder(folder, { mean: [1, 2, 3] }), gray)).rejects.toThrow(/one number for mean/);
+  });
+
+  test('puts the channels first where the model has them so, or is said to', async () => {
+    const folder = temporaryFolder();
+    await writeGradient(join(folder, 'a.png'), 20, 10);
+    const options = { cropFraction: 0.8, mean: [0, 1, 2], std: [1, 2, 4], color: 'bgr' } as const;
+    const [{ image: last }] = await all(imageFolder(folder, options));
+    const first: InputSpec[] = [{ name: 'image', dtype: 'float32', shape: [-1, 3, SIZE, SIZE] }];
+    const open: InputSpec[] = [{ name: 'image', dtype: 'float32', shape: [1, -1, -1, -1] }];
+    const area = SIZE * SIZE;
+    const expected = Array.from(
+      { length: 3 * area },
+      (_, i) => last.values[(i % area) * 3 + Math.floor(i / area)],
+    );
+    const said = imageFolder(folder, { ...options, layout: 'nchw', imageSize: SIZE });
+    for (const source of [all(imageFolder(folder, options), first), all(said, first), all(said, open)]) {
+      const [{ image }] = await source;
+      expect(image.shape).toEqual([1, 3, SIZE, SIZE]);
+      expect(Array.from(image.values)).toEqual(expected);
+    }
+  });
+
+  test('passes by inputs that have a value of their own', async () => {
+    const folder = temporaryFolder();
+    await writeGradient(join(folder, 'a.png'), 9, 9);
+    const optional: InputSpec = { name: 'keep', dtype: 'float32', shape: [], optional: true };
+    const [sample] = await all(imageFolder(folder), [...inputs, optional]);
+    expect(Object.keys(sample)).toEqual(['image']);
+  });
+
   test('resizes the short side, turns by EXIF and cuts, as sharp does it step by step', async () => {
     const folder = temporaryFolder();
     const file = join(folder, 'a.png');

@@ -7,6 +7,7 @@ import { namedSamples } from '../../../src/calibration/data/named-samples';
 import { npzFile } from '../../../src/calibration/data/npz';
 import { openSamples } from '../../../src/calibration/data/open-samples';
 import { randomSamples } from '../../../src/calibration/data/random';
+import type { Sample } from '../../../src/graph/ir';
 import type { InputSpec, SampleSource } from '../../../src/graph/samples';
 import { temporaryFolder } from '../../support/tiny-model';
 
@@ -48,6 +49,43 @@ describe('several inputs by name', () => {
     expect(await all(await openSamples(`x=${plain},y=${y}`))).toEqual(TWO_SAMPLES);
     // A path that exists is a path, whatever is in it.
     expect(await all(await openSamples(x), [inputs[0]])).toEqual(TWO_SAMPLES.map(({ x }) => ({ x })));
+  });
+
+  test('may be one number in every sample: settings, and what a model keeps between calls', async () => {
+    const folder = temporaryFolder();
+    const x = writeNpy(folder, 'x.npy', [1, 2, 3, 4], [2, 2]);
+    const specs: InputSpec[] = [
+      inputs[0],
+      { name: 'ratio', dtype: 'float32' },
+      { name: 'state', dtype: 'int32' },
+      { name: 'mask', dtype: 'float32', shape: [-1, 2] },
+      { name: 'keep', dtype: 'float32', shape: [], optional: true },
+    ];
+    const source = await openSamples([`x=${x}`, 'ratio=0.25', 'state=-3@1x2', 'mask=1e-1']);
+    const samples: Sample[] = [];
+    for await (const sample of source(specs)) samples.push(sample);
+    expect(samples).toHaveLength(2);
+    expect(samples[1]).toEqual({
+      x: { dtype: 'float32', shape: [1, 2], values: Float32Array.of(3, 4) },
+      ratio: { dtype: 'float32', shape: [], values: Float32Array.of(0.25) },
+      state: { dtype: 'int32', shape: [1, 2], values: Int32Array.of(-3, -3) },
+      mask: { dtype: 'float32', shape: [1, 2], values: Float32Array.of(0.1, 0.1) },
+    });
+  });
+
+  test('may be scalars, one a sample, or have no batch', async () => {
+    const folder = temporaryFolder();
+    const ratio = writeNpy(folder, 'ratio.npy', [1, 2], [2]);
+    const boxes = writeNpy(folder, 'boxes.npy', [1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 2]);
+    const specs: InputSpec[] = [
+      { name: 'ratio', dtype: 'float32', shape: [] },
+      { name: 'boxes', dtype: 'float32', shape: [2, -1] },
+    ];
+    const shapes: (readonly number[])[] = [];
+    for await (const sample of (await openSamples([`ratio=${ratio}`, `boxes=${boxes}`]))(specs)) {
+      shapes.push(sample.ratio.shape, sample.boxes.shape);
+    }
+    expect(shapes).toEqual([[], [2, 2], [], [2, 2]]);
   });
 
   test('end together, and every source is closed', async () => {
@@ -158,4 +196,25 @@ test('image folders take every kind of file that sharp reads', async () => {
     { name: 'image', dtype: 'float32', shape: [-1, 8, 8, 3] },
   ]);
   expect(sample.image.slice(0, 3)).toEqual([0x10, 0x20, 0x30]);
+});
+
+test('random pixels are whole numbers, and images of an open size get one', async () => {
+  const specs: InputSpec[] = [
+    { name: 'image', dtype: 'int32', shape: [-1, -1, -1, 3] },
+    { name: 'flag', dtype: 'bool', shape: [2] },
+    { name: 'keep', dtype: 'float32', shape: [], optional: true },
+  ];
+  for await (const sample of randomSamples()(specs)) {
+    expect(Object.keys(sample)).toEqual(['image', 'flag']);
+    const { values, shape } = sample.image;
+    expect(values.length).toBe(shape.reduce((p, d) => p * d, 1));
+    expect(values).toBeInstanceOf(Int32Array);
+    expect(values.every((v) => v >= 0 && v <= 255)).toBe(true);
+    expect(sample.flag.values.every((v) => v === 0 || v === 1)).toBe(true);
+    break;
+  }
+  const open: InputSpec[] = [{ name: 'x', dtype: 'float32', shape: [-1, -1] }];
+  await expect(randomSamples()(open)[Symbol.asyncIterator]().next()).rejects.toThrow(
+    /'x' is float32 of shape/,
+  );
 });

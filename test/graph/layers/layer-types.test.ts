@@ -22,6 +22,9 @@ type Shape = number[];
 const IMAGE: Shape = [6, 7, 3];
 const SEQUENCE: Shape = [9, 4];
 const VECTOR: Shape = [5];
+const VOLUME: Shape = [4, 5, 6, 2];
+
+type RNN = Parameters<typeof layers.bidirectional>[0]['layer'];
 
 const CASES: [what: string, shape: Shape, make: () => Layer | Layer[]][] = [
   ['MoELayer', VECTOR, () => new MoELayer({ experts: 4, topK: 2, hidden: 6 })],
@@ -50,6 +53,75 @@ const CASES: [what: string, shape: Shape, make: () => Layer | Layer[]][] = [
     [3, 6, 7],
     () => layers.conv2d({ filters: 4, kernelSize: 3, dataFormat: 'channelsFirst', activation: 'sigmoid' }),
   ],
+  [
+    'Conv3D',
+    VOLUME,
+    () =>
+      layers.conv3d({
+        filters: 4,
+        kernelSize: [2, 3, 1],
+        strides: [1, 2, 1],
+        padding: 'same',
+        activation: 'relu',
+      }),
+  ],
+  ['Conv3D, valid', VOLUME, () => layers.conv3d({ filters: 2, kernelSize: 2, useBias: false })],
+  ['MaxPooling3D', VOLUME, () => layers.maxPooling3d({ poolSize: 2, strides: [1, 2, 2], padding: 'same' })],
+  ['AveragePooling3D', VOLUME, () => layers.averagePooling3d({ poolSize: [2, 1, 2] })],
+  ['SimpleRNN', SEQUENCE, () => layers.simpleRNN({ units: 3, recurrentInitializer: 'glorotNormal' })],
+  [
+    'SimpleRNN, all steps, backwards, no bias',
+    SEQUENCE,
+    () =>
+      layers.simpleRNN({
+        units: 3,
+        returnSequences: true,
+        goBackwards: true,
+        useBias: false,
+        activation: 'relu',
+        recurrentInitializer: 'glorotNormal',
+      }),
+  ],
+  ['LSTM', SEQUENCE, () => layers.lstm({ units: 5, recurrentInitializer: 'glorotNormal' })],
+  [
+    'LSTM, all steps, sigmoid, then another',
+    SEQUENCE,
+    () => [
+      layers.lstm({
+        units: 3,
+        returnSequences: true,
+        recurrentActivation: 'sigmoid',
+        recurrentInitializer: 'glorotNormal',
+      }),
+      layers.lstm({ units: 2, goBackwards: true, useBias: false, recurrentInitializer: 'glorotNormal' }),
+    ],
+  ],
+  ['GRU', SEQUENCE, () => layers.gru({ units: 4, recurrentInitializer: 'glorotNormal' })],
+  [
+    'GRU, all steps, backwards',
+    SEQUENCE,
+    () =>
+      layers.gru({
+        units: 4,
+        returnSequences: true,
+        goBackwards: true,
+        recurrentInitializer: 'glorotNormal',
+      }),
+  ],
+  ...(['concat', 'sum', 'mul', 'ave'] as const).map((mergeMode): (typeof CASES)[number] => [
+    `Bidirectional, ${mergeMode}`,
+    SEQUENCE,
+    () => [
+      layers.bidirectional({
+        layer: layers.gru({ units: 3, returnSequences: true, recurrentInitializer: 'glorotNormal' }) as RNN,
+        mergeMode,
+      }),
+      layers.bidirectional({
+        layer: layers.lstm({ units: 2, recurrentInitializer: 'glorotNormal' }) as RNN,
+        mergeMode,
+      }),
+    ],
+  ]),
   ['Conv1D, valid', SEQUENCE, () => layers.conv1d({ filters: 3, kernelSize: 3 })],
   [
     'Conv1D, same, strides',
@@ -326,6 +398,186 @@ test.each([
   expect(received.shape).toEqual(expected.shape);
   expect(Array.from(received.values)).toEqual(Array.from(expected.dataSync()));
   tested.add('Resizing');
+});
+
+/** A layers model of one layer that TF.js does not load, on several inputs [batch, steps, features]. */
+function written(
+  type: string,
+  config: Record<string, unknown>,
+  shapes: readonly number[][],
+  weights: Record<string, tf.Tensor>,
+): tf.io.ModelArtifacts {
+  const names = shapes.map((_, i) => `x${i}`);
+  const inputs = shapes.map((shape, i) => ({
+    class_name: 'InputLayer',
+    name: names[i],
+    config: { name: names[i], batch_input_shape: [null, ...shape], dtype: 'float32' },
+    inbound_nodes: [],
+  }));
+  const layer = {
+    class_name: type,
+    name: 'layer',
+    config: { name: 'layer', ...config },
+    inbound_nodes: [names.map((name) => [name, 0, 0, {}])],
+  };
+  const entries = Object.entries(weights);
+  const bytes = Buffer.concat(entries.map(([, w]) => Buffer.from(w.dataSync().slice().buffer)));
+  return {
+    format: 'layers-model',
+    modelTopology: {
+      class_name: 'Functional',
+      keras_version: '3.5.0',
+      config: {
+        name: 'model',
+        layers: [...inputs, layer],
+        input_layers: names.map((name) => [name, 0, 0]),
+        output_layers: [['layer', 0, 0]],
+      },
+    },
+    weightSpecs: entries.map(([name, { shape }]) => ({
+      name: `layer/${name}`,
+      shape,
+      dtype: 'float32' as const,
+    })),
+    weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer,
+  };
+}
+
+async function expectComputes(
+  saved: tf.io.ModelArtifacts,
+  inputs: tf.Tensor[],
+  expected: tf.Tensor,
+): Promise<void> {
+  const graph = await readModelArtifacts(saved);
+  const feeds = graph.inputs.map(({ name }, i) => {
+    return [name, { shape: inputs[i].shape, values: inputs[i].dataSync() as Float32Array }] as const;
+  });
+  const [received] = await execute(graph, Object.fromEntries(feeds));
+  expect(received.shape).toEqual(expected.shape);
+  const values = expected.dataSync();
+  expect(Math.max(...received.values.map((v, i) => Math.abs(v - values[i])))).toBeLessThan(1e-5);
+}
+
+/** softmax(q k^T) v of matrices, as written down in the paper. */
+function attend(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, scale: number): tf.Tensor2D {
+  return tf.matMul(tf.softmax(tf.mul(tf.matMul(q, k, false, true), scale)), v);
+}
+
+test('MultiHeadAttention and Attention, head by head', async () => {
+  await tf.setBackend('cpu');
+  const draw = (...shape: number[]) => tf.randomUniform(shape, -1, 1, 'float32', 7 + shape.length);
+  const [query, value] = [draw(1, 4, 6), draw(1, 5, 3)];
+  const sizes = { query: [6, 2, 3], key: [3, 2, 3], value: [3, 2, 4] };
+  const weights: Record<string, tf.Tensor> = {};
+  for (const [name, [from, heads, size]] of Object.entries(sizes)) {
+    weights[`${name}/kernel`] = draw(from, heads, size);
+    weights[`${name}/bias`] = draw(heads, size);
+  }
+  weights['attention_output/kernel'] = draw(2, 4, 6);
+  weights['attention_output/bias'] = draw(6);
+  const rows = (x: tf.Tensor) => tf.reshape(x, [x.shape[1]!, x.shape[2]!]) as tf.Tensor2D;
+  const part = (x: tf.Tensor, name: string, head: number) => {
+    const kernel = tf.gather(weights[`${name}/kernel`], head, 1) as tf.Tensor2D;
+    return tf.add(tf.matMul(rows(x), kernel), tf.gather(weights[`${name}/bias`], head, 0)) as tf.Tensor2D;
+  };
+  const heads = [0, 1].map((head) => {
+    const mixed = attend(
+      part(query, 'query', head),
+      part(value, 'key', head),
+      part(value, 'value', head),
+      1 / Math.sqrt(3),
+    );
+    return tf.matMul(mixed, tf.gather(weights['attention_output/kernel'], head, 0) as tf.Tensor2D);
+  });
+  const expected = tf.expandDims(tf.add(tf.add(heads[0], heads[1]), weights['attention_output/bias']), 0);
+  const config = { num_heads: 2, key_dim: 3, value_dim: 4, use_bias: true, attention_axes: [1] };
+  const shapes = [
+    [4, 6],
+    [5, 3],
+  ];
+  await expectComputes(written('MultiHeadAttention', config, shapes, weights), [query, value], expected);
+  tested.add('MultiHeadAttention');
+
+  const other = draw(1, 5, 6);
+  const plain = written(
+    'Attention',
+    { use_scale: true, score_mode: 'dot' },
+    [
+      [4, 6],
+      [5, 6],
+    ],
+    { scale: tf.scalar(0.3) },
+  );
+  await expectComputes(
+    plain,
+    [query, other],
+    tf.expandDims(attend(rows(query), rows(other), rows(other), 0.3), 0),
+  );
+  tested.add('Attention');
+});
+
+test('GRU with its reset gate after the product, as Keras writes it', async () => {
+  await tf.setBackend('cpu');
+  const [steps, features, units] = [4, 3, 2];
+  const draw = (...shape: number[]) => tf.randomUniform(shape, -1, 1, 'float32', 11 + shape.length);
+  const x = draw(1, steps, features);
+  const weights = { kernel: draw(features, 6), recurrent_kernel: draw(units, 6), bias: draw(2, 6) };
+  const [w, r, b] = [weights.kernel, weights.recurrent_kernel, weights.bias].map(
+    (t) => t.arraySync() as number[][],
+  );
+  const sigmoid = (v: number) => 1 / (1 + Math.exp(-v));
+  let h = [0, 0];
+  for (const row of (x.arraySync() as number[][][])[0]) {
+    const times = (v: number[], m: number[][], c: number) =>
+      v.reduce((sum, value, i) => sum + value * m[i][c], 0);
+    const own = [0, 1, 2, 3, 4, 5].map((c) => times(row, w, c) + b[0][c]);
+    const past = [0, 1, 2, 3, 4, 5].map((c) => times(h, r, c) + b[1][c]);
+    h = h.map((before, u) => {
+      const [z, reset] = [sigmoid(own[u] + past[u]), sigmoid(own[2 + u] + past[2 + u])];
+      return z * before + (1 - z) * Math.tanh(own[4 + u] + reset * past[4 + u]);
+    });
+  }
+  await expectComputes(
+    written('GRU', { units, reset_after: true }, [[steps, features]], weights),
+    [x],
+    tf.tensor2d([h]),
+  );
+});
+
+test('UpSampling2D and Resizing of Keras 3 take the centres of pixels, nearest ones are repeated', async () => {
+  await tf.setBackend('cpu');
+  const x = tf.randomUniform<tf.Rank.R4>([1, 3, 4, 2]);
+  const up = (interpolation: string) =>
+    written('UpSampling2D', { size: [2, 3], interpolation }, [[3, 4, 2]], {});
+  await expectComputes(up('bilinear'), [x], tf.image.resizeBilinear(x, [6, 12], false, true));
+  await expectComputes(up('nearest'), [x], tf.image.resizeNearestNeighbor(x, [6, 12]));
+  const resizing = written('Resizing', { height: 5, width: 7, interpolation: 'bilinear' }, [[3, 4, 2]], {});
+  await expectComputes(resizing, [x], tf.image.resizeBilinear(x, [5, 7], false, true));
+});
+
+test('Keras 3 has another hard sigmoid', async () => {
+  await tf.setBackend('cpu');
+  const x = tf.reshape(tf.linspace(-5, 5, 11), [1, 11]);
+  const saved = written('Activation', { activation: 'hard_sigmoid' }, [[11]], {});
+  await expectComputes(saved, [x], tf.clipByValue(tf.add(tf.div(x, 6), 0.5), 0, 1));
+});
+
+test('layers that grow images of an open size', async () => {
+  const grown = makeModel(
+    (() => {
+      const x = input({ shape: [null, null, 3] });
+      const up = layers.upSampling2d({ size: [2, 3], interpolation: 'bilinear' }).apply(x) as SymbolicTensor;
+      const same = layers
+        .conv2dTranspose({ filters: 4, kernelSize: 3, strides: 2, padding: 'same' })
+        .apply(up);
+      const y = layers
+        .conv2dTranspose({ filters: 2, kernelSize: 4, strides: 3 })
+        .apply(same as SymbolicTensor);
+      return { inputs: x, outputs: y as SymbolicTensor };
+    })(),
+  );
+  const graph = await expectSamePrediction(grown, random());
+  expect(graph.outputs[0].shape).toEqual([-1, -1, -1, 2]);
 });
 
 test('every type that can be read is among the cases', () => {

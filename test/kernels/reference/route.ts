@@ -10,6 +10,9 @@ export interface RouteReference {
   range: number;
 }
 
+/** The greatest float32. */
+const GREATEST = (2 - 2 ** -23) * 2 ** 127;
+
 const byFalling =
   (keys: readonly number[]) =>
   (a: number, b: number): number =>
@@ -28,7 +31,7 @@ export function routeToken(
   resident?: readonly number[],
 ): RouteReference | undefined {
   const scores = logits.map((x) =>
-    Number.isNaN(x) ? Number.NEGATIVE_INFINITY : router.sigmoid ? sigmoid(x) : x,
+    Number.isNaN(x) ? Number.NEGATIVE_INFINITY : router.sigmoid ? sigmoid(x) : Math.min(x, GREATEST),
   );
   const experts = scores.map((_, e) => e);
   const finite = scores.filter((score) => score > Number.NEGATIVE_INFINITY);
@@ -41,24 +44,23 @@ export function routeToken(
     [...group]
       .sort(byFalling(ranked))
       .slice(0, router.groupTop)
-      .reduce((sum, e) => Math.fround(sum + ranked[e]!), 0),
+      .reduce((sum, e) => Math.fround(sum + Math.max(ranked[e]!, -GREATEST)), 0),
   );
   const open = [...groups.keys()].sort(byFalling(ranks)).slice(0, router.topGroups);
-  const allowed = experts.map((e) =>
-    router.groups === 1 || open.includes(Math.floor(e / size)) ? ranked[e]! : Number.NEGATIVE_INFINITY,
-  );
+  const isOpen = (e: number) => router.groups === 1 || open.includes(Math.floor(e / size));
+  const candidates = experts.filter(isOpen);
 
-  const sacred = [...experts].sort(byFalling(allowed)).slice(0, router.protect);
+  const sacred = [...candidates].sort(byFalling(ranked)).slice(0, router.protect);
   const bonus = (e: number) => (resident?.[e] ? Math.fround(router.bonus) : 0);
   // Without groups and protected picks, bias and bonus are added to the score as one number.
   const atOnce = router.groups === 1 && (router.protect === 0 || router.bonus === 0 || !resident);
-  const keys = allowed.map((key, e) => {
+  const keys = ranked.map((key, e) => {
     if (sacred.includes(e)) return Number.POSITIVE_INFINITY;
     return atOnce
       ? Math.fround(scores[e]! + Math.fround(bonus(e) + (bias?.[e] ?? 0)))
       : Math.fround(key + bonus(e));
   });
-  const ids = [...experts].sort(byFalling(keys)).slice(0, router.topK).sort(byFalling(scores));
+  const ids = [...candidates].sort(byFalling(keys)).slice(0, router.topK).sort(byFalling(scores));
 
   const greatest = Math.max(...scores);
   const mass = ids.map((e) => (router.sigmoid ? Math.max(scores[e]!, 0) : Math.exp(scores[e]! - greatest)));

@@ -71,9 +71,9 @@ test.each([
   await expect(read(made.path)).rejects.toThrow(message);
 });
 
-const hostile = (entries: number[][]) => {
+const hostile = (entries: number[][], layers = 2, experts = 2) => {
   const index = Buffer.from(
-    JSON.stringify({ layers: 2, experts: 2, precisions: [{ name: 'int8', layout: null }], entries }),
+    JSON.stringify({ layers, experts, precisions: [{ name: 'int8', layout: null }], entries }),
   );
   const whole = Buffer.alloc(PAGE_BYTES * 2 + index.length);
   whole.writeUInt32LE(0x454d424c, 0);
@@ -102,6 +102,15 @@ test.each([
   const bytes = hostile(entries);
   const range = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
   await expect(readIndex('it', bytes.length, range)).rejects.toThrow(message);
+});
+
+test('an index that names more experts than it has is refused before memory is had for them', async () => {
+  const bytes = hostile([[0, 0, 0, PAGE_BYTES, 10, 0]], 60_000, 60_000);
+  const range = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  await expect(readIndex('it', bytes.length, range)).rejects.toMatchObject({
+    code: 'invalid-weights',
+    message: expect.stringContaining('it names 60000 layers of 60000 experts but has 1'),
+  });
 });
 
 test('a file that shrinks after it was opened is noticed', async () => {

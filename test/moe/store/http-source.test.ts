@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { pageAligned } from '../../../src/moe/store/container';
 import { httpSource } from '../../../src/moe/store/http-source';
 import { type ExpertFolder, expertBytes, makeExperts } from '../../support/experts';
@@ -84,6 +85,83 @@ test.each([
     code: 'io',
     message: expect.stringContaining(message),
   });
+});
+
+const limited = (_: IncomingMessage, response: ServerResponse) =>
+  response.writeHead(429, { 'retry-after': '0.05' }).end();
+/** A whole answer, by its headers, of fewer bytes than were wanted. */
+const short = (request: IncomingMessage, response: ServerResponse) =>
+  response.writeHead(206).end(rangeOf(request).subarray(0, 10));
+
+test('tries again where the server is asked too often, waiting as long as it says, and after a short body', async () => {
+  answers = [limited, right, short, right, short, limited, right];
+  const start = performance.now();
+  expect(await readFirst()).toEqual(expertBytes(0, 0));
+  expect(performance.now() - start).toBeGreaterThan(95);
+});
+
+test('a size that could not be had at first is had later', async () => {
+  const heads = [429, 503];
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (request.method !== 'HEAD') return right(request, response);
+    return response.writeHead(heads.shift() ?? 200, { 'content-length': bytes.length }).end();
+  });
+  expect(await readFirst()).toEqual(expertBytes(0, 0));
+});
+
+/** Sends until the client leaves. */
+const endless = (_: IncomingMessage, response: ServerResponse) => {
+  response.writeHead(206);
+  const send = () => {
+    while (!response.destroyed && response.write(Buffer.alloc(65536)));
+  };
+  response.on('drain', send);
+  send();
+};
+const zeros = gzipSync(Buffer.alloc(50_000_000));
+const zipped = (_: IncomingMessage, response: ServerResponse) =>
+  response.writeHead(206, { 'content-encoding': 'gzip' }).end(zeros);
+
+test.each([
+  ['never ends is left after the bytes of the range', endless, 'the server sent more than the 9000 bytes'],
+  ['inflates is not read', zipped, 'the server compressed the range (gzip)'],
+])('a body that %s', async (_, answer, message) => {
+  const source = await httpSource(url, options);
+  answers = [answer];
+  const [record] = source.index.records;
+  const into = new Uint8Array(pageAligned(record!.bytes));
+  const before = process.memoryUsage().arrayBuffers;
+  await expect(source.read(record!, into)).rejects.toThrow(message);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000);
+});
+
+test('a server that claims an index of gigabytes is refused', async () => {
+  const prefix = Buffer.from(bytes.subarray(0, 24));
+  prefix.writeUInt32LE(2 ** 32 - 1, 16);
+  const size = Number(prefix.readBigUInt64LE(8)) + 2 ** 32 - 1;
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+    request.method === 'HEAD'
+      ? response.writeHead(200, { 'content-length': size }).end()
+      : response.writeHead(206).end(prefix),
+  );
+  await expect(httpSource(url, options)).rejects.toThrow(
+    'its index has 4294967295 bytes, more than 268435456',
+  );
+});
+
+test('user and password of the address go into a header', async () => {
+  let authorization: string | undefined;
+  answers = [
+    (request, response) => {
+      authorization = request.headers.authorization;
+      right(request, response);
+    },
+  ];
+  url = url.replace('//', '//someone:se%20cret@');
+  expect(await readFirst()).toEqual(expertBytes(0, 0));
+  expect(authorization).toBe(`Basic ${Buffer.from('someone:se cret').toString('base64')}`);
 });
 
 test('bytes that were changed on the way are refused', async () => {

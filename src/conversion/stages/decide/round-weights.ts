@@ -36,7 +36,7 @@ export async function roundWeights(
     const values = reorder(op);
     const { scale } = chooseAffine(ranges.get(refKey(op.input))!);
     const { scales } = quantizeFilter(values, programChannel(op), op.channels, op.bias, scale, weightRange);
-    rounded.set(name, roundWithFeedback(values, scales, hessian));
+    rounded.set(name, roundWithFeedback(values, scales, hessian!));
   });
   return rounded;
 }
