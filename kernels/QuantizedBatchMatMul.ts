@@ -1,41 +1,25 @@
 import { OpKind } from '../src/program/program';
-import { checkInput, type LowbitKernel } from './kernel';
 import { fusedActivation, type OutputAttrs, outputParams } from './one-op';
-import { runWeightless } from './weightless';
+import { type BinaryAttrs, binaryParams, weightlessKernel } from './weightless';
 
-export interface QuantizedBatchMatMulAttrs extends OutputAttrs {
-  aScale: number;
-  aZeroPoint: number;
-  bScale: number;
-  bZeroPoint: number;
+export interface QuantizedBatchMatMulAttrs extends OutputAttrs, BinaryAttrs {
   /** Default false. */
   transposeA?: boolean;
   transposeB?: boolean;
 }
 
 /** Matrix product, on the last two axes, of two tensors of int8 codes (int32); output: int32 codes or float32. */
-export const quantizedBatchMatMulKernel: LowbitKernel = {
-  name: 'QuantizedBatchMatMul',
-  inputNames: ['a', 'b'],
-  run(call) {
-    const attrs = call.attrs as unknown as QuantizedBatchMatMulAttrs;
-    const a = checkInput('QuantizedBatchMatMul', call.inputs, 'a', 'int32');
-    const b = checkInput('QuantizedBatchMatMul', call.inputs, 'b', 'int32');
+export const quantizedBatchMatMulKernel = weightlessKernel<QuantizedBatchMatMulAttrs>(
+  'QuantizedBatchMatMul',
+  ['a', 'b'],
+  (attrs) => {
     const output = outputParams(attrs);
-    return runWeightless(call, {
-      kernelName: 'QuantizedBatchMatMul',
+    const { transposeA = false, transposeB = false } = attrs;
+    return {
       kind: OpKind.BatchMatMul,
-      inputs: [
-        { tensor: a, params: { scale: attrs.aScale, zeroPoint: attrs.aZeroPoint } },
-        { tensor: b, params: { scale: attrs.bScale, zeroPoint: attrs.bZeroPoint } },
-      ],
+      inputs: binaryParams(attrs),
       output,
-      outputRank: Math.max(a.shape.length, b.shape.length),
-      fields: (weights) => ({
-        transposeA: attrs.transposeA ?? false,
-        transposeB: attrs.transposeB ?? false,
-        activation: fusedActivation(attrs, output, weights),
-      }),
-    });
+      fields: (weights) => ({ transposeA, transposeB, activation: fusedActivation(attrs, output, weights) }),
+    };
   },
-};
+);

@@ -1,7 +1,6 @@
 import { OpKind } from '../src/program/program';
-import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
+import { type WeightedAttrs, weightedKernel } from './weighted';
 
 /** Filter shape [outChannels, kernel height, kernel width, inChannels]; no dilations. */
 export interface QuantizedConv2DTransposeAttrs extends WeightedAttrs, WindowAttrs {
@@ -14,24 +13,16 @@ export interface QuantizedConv2DTransposeAttrs extends WeightedAttrs, WindowAttr
  *
  * Inputs as QuantizedConv2D's. Output: int32 codes or float32 [batch, height, width, outChannels].
  */
-export const quantizedConv2DTransposeKernel: LowbitKernel = {
-  name: 'QuantizedConv2DTranspose',
-  inputNames: ['x', ...FILTER_NAMES],
-  weightNames: FILTER_NAMES,
-  run(call) {
-    const attrs = call.attrs as unknown as QuantizedConv2DTransposeAttrs;
+export const quantizedConv2DTransposeKernel = weightedKernel<QuantizedConv2DTransposeAttrs>(
+  'QuantizedConv2DTranspose',
+  (attrs) => {
     const [outChannels, kernelH, kernelW, inChannels] = attrs.filterShape;
-    return runWeighted(call, attrs, {
-      kernelName: 'QuantizedConv2DTranspose',
+    const { outputSize = [0, 0] } = attrs;
+    return {
       kind: OpKind.TransposedConv2D,
       filterRank: 4,
       outChannels,
-      fields: {
-        inChannels,
-        outChannels,
-        window: windowOf(attrs, [kernelH, kernelW]),
-        outputSize: attrs.outputSize ?? [0, 0],
-      },
-    });
+      fields: { inChannels, outChannels, window: windowOf(attrs, [kernelH, kernelW]), outputSize },
+    };
   },
-};
+);

@@ -1,7 +1,6 @@
 import { OpKind } from '../src/program/program';
-import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
+import { type WeightedAttrs, weightedKernel } from './weighted';
 
 /** Filter shape [kernel height, kernel width, channels, multiplier], as TensorFlow has it. */
 export interface QuantizedDepthwiseAttrs extends WeightedAttrs, WindowAttrs {}
@@ -12,19 +11,15 @@ export interface QuantizedDepthwiseAttrs extends WeightedAttrs, WindowAttrs {}
  * Inputs as QuantizedConv2D's, with `filterScale` and `bias` [channels * multiplier]. Output: int32 codes
  * [batch, height, width, channels * multiplier].
  */
-export const quantizedDepthwiseKernel: LowbitKernel = {
-  name: 'QuantizedDepthwise',
-  inputNames: ['x', ...FILTER_NAMES],
-  weightNames: FILTER_NAMES,
-  run(call) {
-    const attrs = call.attrs as unknown as QuantizedDepthwiseAttrs;
+export const quantizedDepthwiseKernel = weightedKernel<QuantizedDepthwiseAttrs>(
+  'QuantizedDepthwise',
+  (attrs) => {
     const [kernelH, kernelW, channels, multiplier] = attrs.filterShape;
-    return runWeighted(call, attrs, {
-      kernelName: 'QuantizedDepthwise',
+    return {
       kind: OpKind.DepthwiseConv2D,
       filterRank: 4,
       outChannels: channels * multiplier,
       fields: { channels, multiplier, window: windowOf(attrs, [kernelH, kernelW]) },
-    });
+    };
   },
-};
+);

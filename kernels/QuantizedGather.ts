@@ -37,13 +37,7 @@ export const quantizedGatherKernel: LowbitKernel = {
         const weights = new WeightsBuilder();
         const [rows, depth] = filterShape;
         const tensors = { filter, filterScale };
-        const ref = appendFilter(
-          call,
-          { kernelName: 'QuantizedGather', outChannels: rows },
-          attrs,
-          tensors,
-          weights,
-        );
+        const ref = appendFilter(call, 'QuantizedGather', rows, attrs, tensors, weights);
         return compileOneOp(
           {
             kind: OpKind.Gather,

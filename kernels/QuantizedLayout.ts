@@ -1,8 +1,8 @@
 /** Kernels that move int8 codes (int32), whatever their scale. */
 import { checkArgument } from '../src/base/errors';
 import { OpKind, PadMode } from '../src/program/program';
-import { checkInput, type LowbitKernel } from './kernel';
-import { runWeightless } from './weightless';
+import type { LowbitKernel } from './kernel';
+import { ANY_SCALE, weightlessKernel } from './weightless';
 
 export interface QuantizedPadAttrs {
   /** Before and after along axis 0, before and after along axis 1... */
@@ -36,24 +36,13 @@ const PAD_MODES = {
   symmetric: PadMode.Symmetric,
 } as const;
 
-const ANY_SCALE = { scale: 1, zeroPoint: 0 };
-
 function layoutKernel<Attrs>(name: string, kind: OpKind, fields: (attrs: Attrs) => object): LowbitKernel {
-  return {
-    name,
-    inputNames: ['x'],
-    run(call) {
-      const x = checkInput(name, call.inputs, 'x', 'int32');
-      return runWeightless(call, {
-        kernelName: name,
-        kind,
-        inputs: [{ tensor: x, params: ANY_SCALE }],
-        output: ANY_SCALE,
-        outputRank: x.shape.length,
-        fields: () => fields(call.attrs as unknown as Attrs),
-      });
-    },
-  };
+  return weightlessKernel<Attrs>(name, ['x'], (attrs) => ({
+    kind,
+    inputs: [ANY_SCALE],
+    output: ANY_SCALE,
+    fields: () => fields(attrs),
+  }));
 }
 
 /** Codes around a tensor: one code, or the tensor mirrored. */

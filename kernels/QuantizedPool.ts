@@ -1,8 +1,8 @@
 import { OpKind } from '../src/program/program';
 import { clampCodes } from '../src/quantization/activation';
-import { checkInput, type LowbitKernel } from './kernel';
+import type { LowbitKernel } from './kernel';
 import { affineOf, type WindowAttrs, windowOf } from './one-op';
-import { runWeightless } from './weightless';
+import { weightlessKernel } from './weightless';
 
 export interface QuantizedPoolAttrs extends WindowAttrs {
   /** Window [height, width]; [0, 0]: the whole input. */
@@ -17,28 +17,21 @@ export interface QuantizedPoolAttrs extends WindowAttrs {
 }
 
 function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): LowbitKernel {
-  return {
-    name,
-    inputNames: ['x'],
-    run(call) {
-      const attrs = call.attrs as unknown as QuantizedPoolAttrs;
-      const x = checkInput(name, call.inputs, 'x', 'int32');
-      const input = { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint };
-      const codes = affineOf(attrs.outputScale, attrs.outputZeroPoint) ?? input;
-      const output = attrs.floatOutput ? undefined : codes;
-      return runWeightless(call, {
-        kernelName: name,
-        kind,
-        inputs: [{ tensor: x, params: input }],
-        output,
-        outputRank: 4,
-        fields: () => ({
-          window: windowOf(attrs, attrs.filterSize),
-          activation: output ? clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], output) : {},
-        }),
-      });
-    },
-  };
+  return weightlessKernel<QuantizedPoolAttrs>(name, ['x'], (attrs) => {
+    const input = { scale: attrs.inputScale, zeroPoint: attrs.inputZeroPoint };
+    const codes = affineOf(attrs.outputScale, attrs.outputZeroPoint) ?? input;
+    const output = attrs.floatOutput ? undefined : codes;
+    return {
+      kind,
+      inputs: [input],
+      output,
+      outputRank: 4,
+      fields: () => ({
+        window: windowOf(attrs, attrs.filterSize),
+        activation: output ? clampCodes([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY], output) : {},
+      }),
+    };
+  });
 }
 
 /** Maximum over windows of int8 codes, NHWC; padding takes no part. Input and output: int32 codes of one scale. */

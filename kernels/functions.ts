@@ -1,55 +1,31 @@
 /** The kernels as typed functions of tensors. Codes are int32 tensors, one int8 code an element. */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/base/errors';
-import { type HadamardAttrs, hadamardKernel } from './Hadamard';
-import { type LinearFloatAttrs, linearFloatKernel } from './LinearFloat';
-import { type MoERouteAttrs, moeRouteKernel } from './MoERoute';
-import { type PiDequantAttrs, piDequantKernel } from './PiDequant';
-import { dequantizeKernel, type QuantizeAttrs, quantizeKernel } from './Quantize';
-import {
-  type QuantizedArithmeticAttrs,
-  quantizedAddKernel,
-  quantizedMaximumKernel,
-  quantizedMinimumKernel,
-  quantizedMulKernel,
-  quantizedSubKernel,
-} from './QuantizedArithmetic';
-import { type QuantizedBatchMatMulAttrs, quantizedBatchMatMulKernel } from './QuantizedBatchMatMul';
-import { type QuantizedConcatAttrs, quantizedConcatKernel } from './QuantizedConcat';
-import { type QuantizedConv2DAttrs, quantizedConv2DKernel } from './QuantizedConv2D';
-import {
-  type QuantizedConv2DTransposeAttrs,
-  quantizedConv2DTransposeKernel,
-} from './QuantizedConv2DTranspose';
-import { type QuantizedDepthwiseAttrs, quantizedDepthwiseKernel } from './QuantizedDepthwise';
-import { type QuantizedGatherAttrs, quantizedGatherKernel } from './QuantizedGather';
-import {
-  type QuantizedLayerNormalizationAttrs,
-  quantizedLayerNormalizationKernel,
-} from './QuantizedLayerNormalization';
-import {
-  type QuantizedPadAttrs,
-  type QuantizedSliceAttrs,
-  type QuantizedSpaceDepthAttrs,
-  type QuantizedTransposeAttrs,
-  quantizedDepthToSpaceKernel,
-  quantizedPadKernel,
-  quantizedSliceKernel,
-  quantizedSpaceToDepthKernel,
-  quantizedTransposeKernel,
+import type { HadamardAttrs } from './Hadamard';
+import type { LinearFloatAttrs } from './LinearFloat';
+import type { MoERouteAttrs } from './MoERoute';
+import type { PiDequantAttrs } from './PiDequant';
+import type { QuantizeAttrs } from './Quantize';
+import type { QuantizedArithmeticAttrs } from './QuantizedArithmetic';
+import type { QuantizedBatchMatMulAttrs } from './QuantizedBatchMatMul';
+import type { QuantizedConcatAttrs } from './QuantizedConcat';
+import type { QuantizedConv2DAttrs } from './QuantizedConv2D';
+import type { QuantizedConv2DTransposeAttrs } from './QuantizedConv2DTranspose';
+import type { QuantizedDepthwiseAttrs } from './QuantizedDepthwise';
+import type { QuantizedGatherAttrs } from './QuantizedGather';
+import type { QuantizedLayerNormalizationAttrs } from './QuantizedLayerNormalization';
+import type {
+  QuantizedPadAttrs,
+  QuantizedSliceAttrs,
+  QuantizedSpaceDepthAttrs,
+  QuantizedTransposeAttrs,
 } from './QuantizedLayout';
-import { type QuantizedLinearAttrs, quantizedLinearKernel } from './QuantizedLinear';
-import { type QuantizedLookupAttrs, quantizedLookupKernel } from './QuantizedLookup';
-import { type QuantizedPoolAttrs, quantizedAvgPoolKernel, quantizedMaxPoolKernel } from './QuantizedPool';
-import { type QuantizedPreluAttrs, quantizedPreluKernel } from './QuantizedPrelu';
-import { quantizedRegionKernel } from './QuantizedRegion';
-import {
-  type QuantizedResizeAttrs,
-  type QuantizedResizeBilinearAttrs,
-  quantizedResizeBilinearKernel,
-  quantizedResizeNearestNeighborKernel,
-} from './QuantizedResize';
-import { type QuantizedSoftmaxAttrs, quantizedSoftmaxKernel } from './QuantizedSoftmax';
+import type { QuantizedLinearAttrs } from './QuantizedLinear';
+import type { QuantizedLookupAttrs } from './QuantizedLookup';
+import type { QuantizedPoolAttrs } from './QuantizedPool';
+import type { QuantizedPreluAttrs } from './QuantizedPrelu';
+import type { QuantizedResizeAttrs, QuantizedResizeBilinearAttrs } from './QuantizedResize';
+import type { QuantizedSoftmaxAttrs } from './QuantizedSoftmax';
 
 /** A filter with its scales and bias, as the weighted kernels take them. */
 export interface QuantizedFilter {
@@ -103,7 +79,7 @@ export function quantizedConv2D(
   weights: QuantizedFilter,
   attrs: QuantizedConv2DAttrs,
 ): tf.Tensor {
-  return run(quantizedConv2DKernel.name, { x, ...weights }, attrs);
+  return run('QuantizedConv2D', { x, ...weights }, attrs);
 }
 
 /**
@@ -117,7 +93,7 @@ export function quantizedDepthwise(
   weights: QuantizedFilter,
   attrs: QuantizedDepthwiseAttrs,
 ): tf.Tensor {
-  return run(quantizedDepthwiseKernel.name, { x, ...weights }, attrs);
+  return run('QuantizedDepthwise', { x, ...weights }, attrs);
 }
 
 /**
@@ -131,7 +107,7 @@ export function quantizedLinear(
   weights: QuantizedFilter,
   attrs: QuantizedLinearAttrs,
 ): tf.Tensor {
-  return run(quantizedLinearKernel.name, { x, ...weights }, attrs);
+  return run('QuantizedLinear', { x, ...weights }, attrs);
 }
 
 /**
@@ -142,7 +118,7 @@ export function quantizedLinear(
  * @returns float32 [..., outFeatures]
  */
 export function linearFloat(x: tf.Tensor, weights: QuantizedFilter, attrs: LinearFloatAttrs): tf.Tensor {
-  return run(linearFloatKernel.name, { x, ...weights }, attrs);
+  return run('LinearFloat', { x, ...weights }, attrs);
 }
 
 /**
@@ -156,7 +132,7 @@ export function quantizedGather(
   weights: Omit<QuantizedFilter, 'bias'>,
   attrs: QuantizedGatherAttrs,
 ): tf.Tensor {
-  return run(quantizedGatherKernel.name, { indices, ...weights }, attrs);
+  return run('QuantizedGather', { indices, ...weights }, attrs);
 }
 
 /**
@@ -170,7 +146,7 @@ export function quantizedConv2DTranspose(
   weights: QuantizedFilter,
   attrs: QuantizedConv2DTransposeAttrs,
 ): tf.Tensor {
-  return run(quantizedConv2DTransposeKernel.name, { x, ...weights }, attrs);
+  return run('QuantizedConv2DTranspose', { x, ...weights }, attrs);
 }
 
 /** Matrix product of two tensors of codes on their last two axes; codes or float32. */
@@ -179,42 +155,42 @@ export function quantizedBatchMatMul(
   b: tf.Tensor,
   attrs: QuantizedBatchMatMulAttrs,
 ): tf.Tensor {
-  return run(quantizedBatchMatMulKernel.name, { a, b }, attrs);
+  return run('QuantizedBatchMatMul', { a, b }, attrs);
 }
 
 /** Maximum over windows of codes, NHWC; padding takes no part. */
 export function quantizedMaxPool(x: tf.Tensor, attrs: QuantizedPoolAttrs): tf.Tensor {
-  return run(quantizedMaxPoolKernel.name, { x }, attrs);
+  return run('QuantizedMaxPool', { x }, attrs);
 }
 
 /** Mean over windows of codes, NHWC, without the padding; codes or float32. */
 export function quantizedAvgPool(x: tf.Tensor, attrs: QuantizedPoolAttrs): tf.Tensor {
-  return run(quantizedAvgPoolKernel.name, { x }, attrs);
+  return run('QuantizedAvgPool', { x }, attrs);
 }
 
 /** a + b of codes, each with its own scale, with broadcasting. */
 export function quantizedAdd(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedArithmeticAttrs): tf.Tensor {
-  return run(quantizedAddKernel.name, { a, b }, attrs);
+  return run('QuantizedAdd', { a, b }, attrs);
 }
 
 /** a * b of codes, each with its own scale, with broadcasting. */
 export function quantizedMul(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedArithmeticAttrs): tf.Tensor {
-  return run(quantizedMulKernel.name, { a, b }, attrs);
+  return run('QuantizedMul', { a, b }, attrs);
 }
 
 /** a - b of codes, each with its own scale, with broadcasting. */
 export function quantizedSub(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedArithmeticAttrs): tf.Tensor {
-  return run(quantizedSubKernel.name, { a, b }, attrs);
+  return run('QuantizedSub', { a, b }, attrs);
 }
 
 /** The greater of a and b, codes with a scale each, with broadcasting. */
 export function quantizedMaximum(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedArithmeticAttrs): tf.Tensor {
-  return run(quantizedMaximumKernel.name, { a, b }, attrs);
+  return run('QuantizedMaximum', { a, b }, attrs);
 }
 
 /** The lesser of a and b, codes with a scale each, with broadcasting. */
 export function quantizedMinimum(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedArithmeticAttrs): tf.Tensor {
-  return run(quantizedMinimumKernel.name, { a, b }, attrs);
+  return run('QuantizedMinimum', { a, b }, attrs);
 }
 
 /**
@@ -224,62 +200,58 @@ export function quantizedMinimum(a: tf.Tensor, b: tf.Tensor, attrs: QuantizedAri
  * @param alpha float32, one number a channel
  */
 export function quantizedPrelu(x: tf.Tensor, alpha: tf.Tensor, attrs: QuantizedPreluAttrs): tf.Tensor {
-  return run(quantizedPreluKernel.name, { x, alpha }, attrs);
+  return run('QuantizedPrelu', { x, alpha }, attrs);
 }
 
 /** Bilinear interpolation of codes, NHWC; codes or float32. */
 export function quantizedResizeBilinear(x: tf.Tensor, attrs: QuantizedResizeBilinearAttrs): tf.Tensor {
-  return run(quantizedResizeBilinearKernel.name, { x }, attrs);
+  return run('QuantizedResizeBilinear', { x }, attrs);
 }
 
 /** The codes of the nearest pixels, NHWC. */
 export function quantizedResizeNearestNeighbor(x: tf.Tensor, attrs: QuantizedResizeAttrs): tf.Tensor {
-  return run(quantizedResizeNearestNeighborKernel.name, { x }, attrs);
+  return run('QuantizedResizeNearestNeighbor', { x }, attrs);
 }
 
 /** Codes around a tensor: one code, or the tensor mirrored. */
 export function quantizedPad(x: tf.Tensor, attrs: QuantizedPadAttrs): tf.Tensor {
-  return run(quantizedPadKernel.name, { x }, attrs);
+  return run('QuantizedPad', { x }, attrs);
 }
 
 /** A part of a tensor of codes, with positive strides. */
 export function quantizedSlice(x: tf.Tensor, attrs: QuantizedSliceAttrs): tf.Tensor {
-  return run(quantizedSliceKernel.name, { x }, attrs);
+  return run('QuantizedSlice', { x }, attrs);
 }
 
 /** A tensor of codes with its axes in another order. */
 export function quantizedTranspose(x: tf.Tensor, attrs: QuantizedTransposeAttrs): tf.Tensor {
-  return run(quantizedTransposeKernel.name, { x }, attrs);
+  return run('QuantizedTranspose', { x }, attrs);
 }
 
 /** Blocks of pixels as channels, NHWC. */
 export function quantizedSpaceToDepth(x: tf.Tensor, attrs: QuantizedSpaceDepthAttrs): tf.Tensor {
-  return run(quantizedSpaceToDepthKernel.name, { x }, attrs);
+  return run('QuantizedSpaceToDepth', { x }, attrs);
 }
 
 /** Channels as blocks of pixels, NHWC. */
 export function quantizedDepthToSpace(x: tf.Tensor, attrs: QuantizedSpaceDepthAttrs): tf.Tensor {
-  return run(quantizedDepthToSpaceKernel.name, { x }, attrs);
+  return run('QuantizedDepthToSpace', { x }, attrs);
 }
 
 /** Concatenation of tensors of codes, rescaled to the scale of the output. */
 export function quantizedConcat(tensors: readonly tf.Tensor[], attrs: QuantizedConcatAttrs): tf.Tensor {
   checkArgument(tensors.length > 0, 'tensors', 'at least one tensor', 'none');
-  return run(
-    quantizedConcatKernel.name,
-    Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])),
-    attrs,
-  );
+  return run('QuantizedConcat', Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])), attrs);
 }
 
 /** A pointwise function of codes through a table of 256 entries; codes or float32. */
 export function quantizedLookup(x: tf.Tensor, attrs: QuantizedLookupAttrs): tf.Tensor {
-  return run(quantizedLookupKernel.name, { x }, attrs);
+  return run('QuantizedLookup', { x }, attrs);
 }
 
 /** Softmax along the last axis of codes or float32; codes or float32. */
 export function quantizedSoftmax(x: tf.Tensor, attrs: QuantizedSoftmaxAttrs): tf.Tensor {
-  return run(quantizedSoftmaxKernel.name, { x }, attrs);
+  return run('QuantizedSoftmax', { x }, attrs);
 }
 
 /** Layer normalization along the last axis of codes or float32; codes or float32. */
@@ -289,27 +261,27 @@ export function quantizedLayerNormalization(
   beta: tf.Tensor1D,
   attrs: QuantizedLayerNormalizationAttrs,
 ): tf.Tensor {
-  return run(quantizedLayerNormalizationKernel.name, { x, gamma, beta }, attrs);
+  return run('QuantizedLayerNormalization', { x, gamma, beta }, attrs);
 }
 
 /** The numbers of a matrix of 2, 3 or 4 bits: `codes` and `scales` (float16 bits) as `packBytes` makes them. */
 export function piDequant(codes: tf.Tensor, scales: tf.Tensor, attrs: PiDequantAttrs): tf.Tensor {
-  return run(piDequantKernel.name, { codes, scales }, attrs);
+  return run('PiDequant', { codes, scales }, attrs);
 }
 
 /** Rotates float32 values or codes along the last axis. */
 export function hadamard(x: tf.Tensor, attrs: HadamardAttrs): tf.Tensor {
-  return run(hadamardKernel.name, { x }, attrs);
+  return run('Hadamard', { x }, attrs);
 }
 
 /** float32 -> int32 codes. */
 export function quantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor {
-  return run(quantizeKernel.name, { x }, attrs);
+  return run('Quantize', { x }, attrs);
 }
 
 /** int32 codes -> float32. */
 export function dequantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor {
-  return run(dequantizeKernel.name, { x }, attrs);
+  return run('Dequantize', { x }, attrs);
 }
 
 /**
@@ -325,9 +297,7 @@ export function quantizedRegion(
   weights: tf.Tensor,
 ): tf.Tensor[] {
   const named = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
-  return tf
-    .engine()
-    .runKernel(quantizedRegionKernel.name, { ...named, program, weights }) as unknown as tf.Tensor[];
+  return tf.engine().runKernel('QuantizedRegion', { ...named, program, weights }) as unknown as tf.Tensor[];
 }
 
 /**
@@ -343,6 +313,6 @@ export function moeRoute(
   const inputs = { logits, ...(resident && { resident }), ...(bias && { bias }) };
   const [ids, weights] = tf
     .engine()
-    .runKernel(moeRouteKernel.name, inputs, attrs as unknown as tf.NamedAttrMap) as unknown as tf.Tensor2D[];
+    .runKernel('MoERoute', inputs, attrs as unknown as tf.NamedAttrMap) as unknown as tf.Tensor2D[];
   return { ids, weights };
 }

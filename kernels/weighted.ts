@@ -3,7 +3,7 @@ import type { NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import type { LowBitFormat, OpKind } from '../src/program/program';
 import { type FilterRef, filterRowBytes, WeightFormat, WeightsBuilder } from '../src/program/program';
-import { cachedProgram, checkInput, type KernelCall, runProgram } from './kernel';
+import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgram } from './kernel';
 import { compileOneOp, fusedActivation, type OutputAttrs, outputParams, programKey } from './one-op';
 
 const LOW_BIT_FORMATS = {
@@ -35,7 +35,6 @@ export interface WeightedAttrs extends OutputAttrs, LowBitAttrs {
 }
 
 interface Weighted {
-  kernelName: string;
   kind: OpKind;
   filterRank: number;
   outChannels: number;
@@ -46,7 +45,7 @@ interface Weighted {
 }
 
 /** Inputs of kernels with a filter that a program is compiled from. */
-export const FILTER_NAMES = ['filter', 'filterScale', 'bias'] as const;
+const FILTER_NAMES = ['filter', 'filterScale', 'bias'] as const;
 
 interface FilterTensors {
   filter: TensorInfo;
@@ -76,7 +75,8 @@ function bytesOf(
 /** Appends a filter to the weights; the attributes give its shape and storage. */
 export function appendFilter(
   call: KernelCall,
-  { kernelName, outChannels }: Pick<Weighted, 'kernelName' | 'outChannels'>,
+  kernelName: string,
+  outChannels: number,
   attrs: LowBitAttrs & Pick<WeightedAttrs, 'filterShape'>,
   tensors: FilterTensors,
   weights: WeightsBuilder,
@@ -132,10 +132,29 @@ export function checkFilter(
   };
 }
 
-/** Runs a kernel with inputs `x`, `filter`, `filterScale` and `bias`. */
-export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: Weighted): TensorInfo {
+/** A kernel with inputs `x`, `filter`, `filterScale` and `bias`. */
+export function weightedKernel<Attrs extends WeightedAttrs>(
+  name: string,
+  describe: (attrs: Attrs) => Weighted,
+): LowbitKernel {
+  return {
+    name,
+    inputNames: ['x', ...FILTER_NAMES],
+    weightNames: FILTER_NAMES,
+    run(call) {
+      const attrs = call.attrs as unknown as Attrs;
+      return runWeighted(call, name, attrs, describe(attrs));
+    },
+  };
+}
+
+function runWeighted(
+  call: KernelCall,
+  kernelName: string,
+  attrs: WeightedAttrs,
+  weighted: Weighted,
+): TensorInfo {
   const { inputs } = call;
-  const { kernelName } = weighted;
   if (attrs.filterShape.length !== weighted.filterRank) {
     throw new LowbitError(
       'invalid-argument',
@@ -149,7 +168,14 @@ export function runWeighted(call: KernelCall, attrs: WeightedAttrs, weighted: We
   const output = outputParams(attrs);
   const program = cachedProgram(call, [filter, filterScale, bias], programKey(kernelName, attrs, [x]), () => {
     const weights = new WeightsBuilder();
-    const ref = appendFilter(call, weighted, attrs, { filter, filterScale, bias }, weights);
+    const ref = appendFilter(
+      call,
+      kernelName,
+      weighted.outChannels,
+      attrs,
+      { filter, filterScale, bias },
+      weights,
+    );
     const activation = fusedActivation(attrs, output, weights);
     return compileOneOp(
       {

@@ -108,10 +108,9 @@ struct LowBitPanels {
     const auto put = [first](int vector, int shift, int value) {
       first[vector * kVectorBytes] |= static_cast<uint8_t>(value << shift);
     };
-    if (bits == 2) {
-      put(q / 4, 2 * (q % 4), code);
-    } else if (bits == 4) {
-      put(q / 2, 4 * (q % 2), code);
+    if (bits != 3) {
+      const int codes = 8 / bits;  // of a byte
+      put(q / codes, bits * (q % codes), code);
     } else if (q < 6) {
       put(q / 2, 3 * (q % 2), code);
     } else {
@@ -131,19 +130,18 @@ struct LowBitTables {
 // The decoders: weights<Q>(slice of a unit) are those of the inputs 4 Q to 4 Q + 3, for Q = 0, 1, ... in turn. They
 // load vectors when it is their turn, so that few registers hold any.
 
+// Of 2 or 4 bits.
 template <class P, int Bits>
-class LowBitCodes;
-
-template <class P>
-class LowBitCodes<P, 2> {
+class LowBitCodes {
  public:
-  static constexpr int kBits = 2;
+  static constexpr int kBits = Bits;
   void start(const LowBitTables&) {}
 
   template <int Q>
   typename P::Bytes weights(const uint8_t* unit) {
-    if constexpr (Q % 4 == 0) vector_ = P::load(unit + Q / 4 * LowBitPanels::kVectorBytes);
-    return P::both(P::template shiftRight<2 * (Q % 4)>(vector_), P::set(3));
+    constexpr int kCodes = 8 / Bits;  // of a byte
+    if constexpr (Q % kCodes == 0) vector_ = P::load(unit + Q / kCodes * LowBitPanels::kVectorBytes);
+    return P::both(P::template shiftRight<Bits*(Q % kCodes)>(vector_), P::set((1 << Bits) - 1));
   }
 
  private:
@@ -187,22 +185,6 @@ class LowBitCodes<P, 3> {
 
  private:
   typename P::Bytes vectors_[3];
-};
-
-template <class P>
-class LowBitCodes<P, 4> {
- public:
-  static constexpr int kBits = 4;
-  void start(const LowBitTables&) {}
-
-  template <int Q>
-  typename P::Bytes weights(const uint8_t* unit) {
-    if constexpr (Q % 2 == 0) vector_ = P::load(unit + Q / 2 * LowBitPanels::kVectorBytes);
-    return P::both(P::template shiftRight<4 * (Q % 2)>(vector_), P::set(15));
-  }
-
- private:
-  typename P::Bytes vector_;
 };
 
 // Weights out of a table of 16.

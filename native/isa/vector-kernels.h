@@ -147,12 +147,6 @@ struct VectorKernels {
     table.sumRows = sumRows;
     table.rescaleSums = rescaleSums;
   }
-
-  // One vector of int32 accumulators of a GEMM or a depthwise convolution, `stage` loaded for its channels.
-  static Float stageValue(Int accumulator, Int bias, Float multiplier, Float low, Float high) {
-    const Float value = V::mul(V::toFloat(V::add(accumulator, bias)), multiplier);
-    return V::min(V::max(value, low), high);
-  }
 };
 
 }  // namespace lowbit

@@ -1,5 +1,6 @@
 // The loops of probe.h, written once over the vectors of an instruction set.
 #pragma once
+#include <cstring>
 #include <utility>
 
 #include "kernels.h"
@@ -7,13 +8,21 @@
 namespace lowbit {
 
 // Isa: Vector; bytes of a vector; macs of a product; rows and columns of the tile that fills its registers;
-// zero(), load(bytes), store(bytes, vector), stream(bytes, vector), multiplyAdd(sum, a, b), add(a, b), sum(vector).
+// zero(), load(bytes), store(bytes, vector), stream(bytes, vector), multiplyAdd(sum, a, b), add(a, b).
 template <class Isa>
 struct ProbeLoops {
   using Vector = typename Isa::Vector;
   static_assert((Isa::rows + Isa::columns) * Isa::bytes <= kProbeBlockBytes, "a block holds the operands of a tile");
 
   static constexpr size_t tile = Isa::rows * Isa::columns;
+
+  // Of the int32 lanes, modulo 2^32.
+  static int32_t sum(Vector v) {
+    uint32_t lanes[Isa::bytes / 4], total = 0;
+    std::memcpy(lanes, &v, sizeof lanes);
+    for (uint32_t lane : lanes) total += lane;
+    return static_cast<int32_t>(total);
+  }
 
   // Written out over the accumulators, so that compilers keep every one in a register.
   template <size_t... I>
@@ -36,7 +45,7 @@ struct ProbeLoops {
     }
     Vector total = Isa::zero();
     ((total = Isa::add(total, sums[I])), ...);
-    return Isa::sum(total);
+    return sum(total);
   }
 
   static int32_t multiply(const uint8_t* data, uint64_t rounds) {
@@ -48,7 +57,7 @@ struct ProbeLoops {
     for (size_t at = 0; at < bytes; at += 4 * Isa::bytes) {
       for (int i = 0; i < 4; ++i) sums[i] = Isa::add(sums[i], Isa::load(data + at + i * Isa::bytes));
     }
-    return Isa::sum(Isa::add(Isa::add(sums[0], sums[1]), Isa::add(sums[2], sums[3])));
+    return sum(Isa::add(Isa::add(sums[0], sums[1]), Isa::add(sums[2], sums[3])));
   }
 
   // Not zeros, of which compilers make a call of memset.

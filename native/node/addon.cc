@@ -36,6 +36,24 @@ napi_value throwError(napi_env env, const lowbit_error& error) {
   return throwError(env, kCodes[error.code], error.message);
 }
 
+// The result of a call that has none but its success.
+napi_value finish(napi_env env, int status, const lowbit_error& error) {
+  return status == LOWBIT_OK ? nullptr : throwError(env, error);
+}
+
+template <size_t N>
+size_t readArguments(napi_env env, napi_callback_info info, napi_value (&arguments)[N]) {
+  size_t count = N;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  return count;
+}
+
+napi_value textOf(napi_env env, const char* text) {
+  napi_value value;
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
+  return value;
+}
+
 struct Bytes {
   void* data = nullptr;
   size_t size = 0;
@@ -113,10 +131,8 @@ void reportMemory(napi_env env, Handle* handle) {
 // Reads the arguments of a call whose first one is a handle that was not destroyed.
 template <size_t N>
 Handle* handleCall(napi_env env, napi_callback_info info, napi_value (&arguments)[N]) {
-  size_t count = N;
   void* data = nullptr;
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
-  if (count != N || napi_get_value_external(env, arguments[0], &data) != napi_ok) {
+  if (readArguments(env, info, arguments) != N || napi_get_value_external(env, arguments[0], &data) != napi_ok) {
     throwError(env, "invalid-argument", "Expected a compiled program.");
     return nullptr;
   }
@@ -157,9 +173,8 @@ napi_value handleOf(napi_env env, lowbit_program* compiled) {
 
 // compile(program: Int32Array, weights: typed array, isa: string | undefined): handle
 napi_value compile(napi_env env, napi_callback_info info) {
-  size_t count = 3;
   napi_value arguments[3];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  readArguments(env, info, arguments);
   Bytes program, weights;
   if (!bytesOf(env, arguments[0], &program) || !bytesOf(env, arguments[1], &weights)) {
     return throwError(env, "invalid-argument", "Expected the program and its weights as typed arrays.");
@@ -321,11 +336,10 @@ napi_value threads(napi_env env, napi_callback_info) {
 
 // setThreads(count)
 napi_value setThreads(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
+  napi_value arguments[1];
   int32_t wanted = 0;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  if (napi_get_value_int32(env, argument, &wanted) != napi_ok || wanted < 1) {
+  readArguments(env, info, arguments);
+  if (napi_get_value_int32(env, arguments[0], &wanted) != napi_ok || wanted < 1) {
     return throwError(env, "invalid-argument", "Expected a positive integer for threads.");
   }
   lowbit_set_threads(wanted);
@@ -356,21 +370,16 @@ napi_value setMaxMemory(napi_env env, napi_callback_info info) {
 napi_value isa(napi_env env, napi_callback_info) {
   lowbit_error error;
   const char* name = lowbit_isa(&error);
-  if (!name) return throwError(env, error);
-  napi_value text;
-  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
-  return text;
+  return name ? textOf(env, name) : throwError(env, error);
 }
 
 // supports(isa: string): boolean
 napi_value supports(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
+  napi_value arguments[1], answer;
   char name[32] = "";
   size_t length;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  napi_get_value_string_utf8(env, argument, name, sizeof name, &length);
-  napi_value answer;
+  readArguments(env, info, arguments);
+  napi_get_value_string_utf8(env, arguments[0], name, sizeof name, &length);
   napi_get_boolean(env, name[0] != '\0' && lowbit_supports(name), &answer);
   return answer;
 }
@@ -380,19 +389,16 @@ napi_value instructionSets(napi_env env, napi_callback_info) {
   napi_value names;
   napi_create_array(env, &names);
   for (uint32_t i = 0; const char* name = lowbit_instruction_set(i); ++i) {
-    napi_value text;
-    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
-    napi_set_element(env, names, i, text);
+    napi_set_element(env, names, i, textOf(env, name));
   }
   return names;
 }
 
 // limits(isa: string | undefined): [multiply-accumulates, bytes from L2, from memory, to L2, to memory] per second
 napi_value limits(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  const IsaName isa(env, argument);
+  napi_value arguments[1];
+  readArguments(env, info, arguments);
+  const IsaName isa(env, arguments[0]);
   lowbit_error error;
   lowbit_limits measured;
   if (lowbit_measure_limits(isa.get(), &measured, &error) != LOWBIT_OK) return throwError(env, error);
@@ -404,9 +410,8 @@ napi_value limits(napi_env env, napi_callback_info info) {
 // dequantize(numbers: Float64Array of MatrixNumbers, levels: Int8Array, codes, scales: typed arrays, out: Float32Array,
 //            Int8Array or Int32Array, isa: string | undefined)
 napi_value dequantize(napi_env env, napi_callback_info info) {
-  size_t count = 6;
   napi_value arguments[6];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  readArguments(env, info, arguments);
   Bytes numbers, levels, codes, scales, out;
   lowbit_matrix matrix{};
   if (!bytesOf(env, arguments[0], &numbers) || numbers.size != kMatrixNumbersCount * sizeof(double) ||
@@ -426,17 +431,14 @@ napi_value dequantize(napi_env env, napi_callback_info info) {
                                                           : LOWBIT_INT32;
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
-  if (lowbit_dequantize(&matrix, type, out.data, out.size, isa.get(), &error) != LOWBIT_OK) {
-    return throwError(env, error);
-  }
-  return nullptr;
+  const int status = lowbit_dequantize(&matrix, type, out.data, out.size, isa.get(), &error);
+  return finish(env, status, error);
 }
 
 // hadamard(values: Float32Array, rows, depth, block, seed, inverse: numbers, isa: string | undefined), in place
 napi_value hadamard(napi_env env, napi_callback_info info) {
-  size_t count = 7;
   napi_value arguments[7];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  readArguments(env, info, arguments);
   Bytes values;
   double numbers[5];
   bool read = bytesOf(env, arguments[0], &values);
@@ -446,13 +448,11 @@ napi_value hadamard(napi_env env, napi_callback_info info) {
   }
   const IsaName isa(env, arguments[6]);
   lowbit_error error;
-  if (lowbit_hadamard(static_cast<float*>(values.data), static_cast<int64_t>(numbers[0]),
+  const int status =
+      lowbit_hadamard(static_cast<float*>(values.data), static_cast<int64_t>(numbers[0]),
                       static_cast<int64_t>(numbers[1]), static_cast<int32_t>(numbers[2]),
-                      static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0, isa.get(),
-                      &error) != LOWBIT_OK) {
-    return throwError(env, error);
-  }
-  return nullptr;
+                      static_cast<uint32_t>(static_cast<int64_t>(numbers[3])), numbers[4] != 0, isa.get(), &error);
+  return finish(env, status, error);
 }
 
 // Bytes of a typed array of at least `least` bytes; of one that is null or undefined, nothing.
@@ -466,9 +466,8 @@ bool optionalBytes(napi_env env, napi_value value, size_t least, Bytes* out) {
 // route(router: Float64Array of RouterNumbers, logits, tokens, bias?, resident?, isa, ids, weights,
 // meanRange?)
 napi_value route(napi_env env, napi_callback_info info) {
-  size_t count = 9;
   napi_value arguments[9];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  readArguments(env, info, arguments);
   Bytes router, logits, bias, resident, ids, weights, meanRange;
   int32_t tokens = 0;
   if (!bytesOf(env, arguments[0], &router) || router.size != kRouterNumbersCount * sizeof(double) ||
@@ -485,20 +484,18 @@ napi_value route(napi_env env, napi_callback_info info) {
   }
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
-  if (lowbit_route(&args, static_cast<const float*>(logits.data), tokens, static_cast<const float*>(bias.data),
+  const int status =
+      lowbit_route(&args, static_cast<const float*>(logits.data), tokens, static_cast<const float*>(bias.data),
                    static_cast<const int32_t*>(resident.data), isa.get(), static_cast<int32_t*>(ids.data),
-                   static_cast<float*>(weights.data), static_cast<float*>(meanRange.data), &error) != LOWBIT_OK) {
-    return throwError(env, error);
-  }
-  return nullptr;
+                   static_cast<float*>(weights.data), static_cast<float*>(meanRange.data), &error);
+  return finish(env, status, error);
 }
 
 // runExpert(shape: Float64Array of ExpertShape, bytes, x, rows: Int32Array, weights, outRows: Int32Array, out,
 // isa)
 napi_value runExpert(napi_env env, napi_callback_info info) {
-  size_t count = 8;
   napi_value arguments[8];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  readArguments(env, info, arguments);
   Bytes shape, bytes, x, rows, weights, outRows, out;
   if (!bytesOf(env, arguments[0], &shape) || shape.size != kExpertShapeCount * sizeof(double) ||
       !bytesOf(env, arguments[1], &bytes) || !bytesOf(env, arguments[2], &x) || !bytesOf(env, arguments[3], &rows) ||
@@ -509,13 +506,11 @@ napi_value runExpert(napi_env env, napi_callback_info info) {
   lowbit_error error;
   const IsaName isa(env, arguments[7]);
   const lowbit_expert_shape args = readExpertShape(static_cast<const double*>(shape.data));
-  if (lowbit_run_expert(&args, static_cast<const uint8_t*>(bytes.data), bytes.size, static_cast<const float*>(x.data),
-                        x.size / 4, static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data),
-                        rows.size / 4, static_cast<const int32_t*>(outRows.data), isa.get(),
-                        static_cast<float*>(out.data), out.size / 4, &error) != LOWBIT_OK) {
-    return throwError(env, error);
-  }
-  return nullptr;
+  const int status = lowbit_run_expert(
+      &args, static_cast<const uint8_t*>(bytes.data), bytes.size, static_cast<const float*>(x.data), x.size / 4,
+      static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data), rows.size / 4,
+      static_cast<const int32_t*>(outRows.data), isa.get(), static_cast<float*>(out.data), out.size / 4, &error);
+  return finish(env, status, error);
 }
 
 // A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
@@ -524,14 +519,23 @@ void stayLoaded() {
   if (dladdr(reinterpret_cast<void*>(&stayLoaded), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
+template <size_t N>
+bool setFunctions(napi_env env, napi_value exports, const Function (&functions)[N]) {
+  for (const Function& entry : functions) {
+    napi_value function;
+    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function) != napi_ok ||
+        napi_set_named_property(env, exports, entry.name, function) != napi_ok) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 NAPI_MODULE_INIT() {
   stayLoaded();
-  static constexpr struct {
-    const char* name;
-    napi_callback function;
-  } kFunctions[] = {
+  static constexpr Function kFunctions[] = {
       {"compile", compile},
       {"compileFrom", compileFrom},
       {"outputShapes", outputShapes},
@@ -553,12 +557,5 @@ NAPI_MODULE_INIT() {
       {"route", route},
       {"runExpert", runExpert},
   };
-  for (const auto& entry : kFunctions) {
-    napi_value function;
-    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function) != napi_ok ||
-        napi_set_named_property(env, exports, entry.name, function) != napi_ok) {
-      return nullptr;
-    }
-  }
-  return addExpertReader(env, exports) == napi_ok ? exports : nullptr;
+  return setFunctions(env, exports, kFunctions) && setFunctions(env, exports, kExpertFunctions) ? exports : nullptr;
 }

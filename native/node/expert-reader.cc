@@ -257,19 +257,7 @@ napi_value closeExperts(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
-napi_status addExpertReader(napi_env env, napi_value exports) {
-  static constexpr struct {
-    const char* name;
-    napi_callback function;
-  } kFunctions[] = {
-      {"allocatePages", allocatePages}, {"openExperts", openExperts},   {"readExpert", readExpert},
-      {"readExpertNow", readExpertNow}, {"closeExperts", closeExperts},
-  };
-  for (const auto& entry : kFunctions) {
-    napi_value function;
-    napi_status status = napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);
-    if (status == napi_ok) status = napi_set_named_property(env, exports, entry.name, function);
-    if (status != napi_ok) return status;
-  }
-  return napi_ok;
-}
+const Function kExpertFunctions[5] = {
+    {"allocatePages", allocatePages}, {"openExperts", openExperts},   {"readExpert", readExpert},
+    {"readExpertNow", readExpertNow}, {"closeExperts", closeExperts},
+};

@@ -2,5 +2,11 @@
 #pragma once
 #include <node_api.h>
 
-// allocatePages, openExperts, readExpert, readExpertNow and closeExperts, added to the addon's exports.
-napi_status addExpertReader(napi_env env, napi_value exports);
+// A function of the addon, by its name in JavaScript.
+struct Function {
+  const char* name;
+  napi_callback function;
+};
+
+// allocatePages, openExperts, readExpert, readExpertNow and closeExperts.
+extern const Function kExpertFunctions[5];

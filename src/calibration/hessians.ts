@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
@@ -132,21 +133,6 @@ function alike(layers: readonly LayerInput[]): LayerInput[][] {
   return [...found.values()];
 }
 
-function groupsOf(inputs: readonly LayerInput[][]): LayerInput[][][] {
-  const groups: LayerInput[][][] = [];
-  let room = 0;
-  for (const same of inputs) {
-    const bytes = 8 * same[0].depth ** 2;
-    if (groups.length === 0 || bytes > room) {
-      groups.push([]);
-      room = BYTES_AT_A_TIME;
-    }
-    groups.at(-1)!.push(same);
-    room -= bytes;
-  }
-  return groups;
-}
-
 async function measureGroup(
   model: LoadedGraph,
   graph: Graph,
@@ -195,7 +181,7 @@ export async function measureHessians(
   await withBackend(await importBackend(), async () => {
     const model = await LoadedGraph.load(graph);
     try {
-      for (const group of groupsOf(alike(measured))) {
+      for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
         const inputs = group.map(([first]) => first);
         const moments = await measureGroup(model, graph, inputs, source, options);
         for (const [i, same] of group.entries()) {

@@ -1,6 +1,8 @@
 /** Per-layer evidence: what every layer of a converted model computes, beside the float model's layer, on samples. */
+
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { inGroups } from '../base/in-groups';
 import type { LayerRecord } from '../graph/artefact';
 import { countMacs } from '../graph/count-macs';
 import { refKey } from '../graph/edit';
@@ -145,23 +147,6 @@ class LayerWatch {
   }
 }
 
-/** Splits watches so that the tensors of a group fit in memory together. */
-function groupsOf(watches: readonly LayerWatch[], shapes: Shapes): LayerWatch[][] {
-  const groups: LayerWatch[][] = [];
-  let room = 0;
-  for (const watch of watches) {
-    const shape = shapes.get(refKey(watch.tensor.float)) ?? [];
-    const elements = shape.reduce((product, dim) => product * Math.abs(dim), 1);
-    if (groups.length === 0 || elements > room) {
-      groups.push([]);
-      room = ELEMENTS_AT_A_TIME;
-    }
-    groups.at(-1)!.push(watch);
-    room -= elements;
-  }
-  return groups;
-}
-
 function floatValues(tensor: Tensor): Float32Array | undefined {
   return tensor.dtype === 'float32' ? (tensor.dataSync() as Float32Array) : undefined;
 }
@@ -284,7 +269,11 @@ export async function layerErrors(
     const channels = shapes.get(refKey(tensor.float))?.at(-1) ?? 1;
     return new LayerWatch(tensor, options.equalized ? Math.max(channels, 1) : undefined);
   });
-  const groups = groupsOf(watches, shapes);
+  // So that the tensors of a group fit in memory together.
+  const groups = inGroups(watches, ELEMENTS_AT_A_TIME, ({ tensor }) => {
+    const shape = shapes.get(refKey(tensor.float)) ?? [];
+    return shape.reduce((product, dim) => product * Math.abs(dim), 1);
+  });
   const models = { float: await LoadedGraph.load(float), converted: await LoadedGraph.load(tapped.graph) };
   let done = 0;
   try {

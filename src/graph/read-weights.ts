@@ -4,6 +4,7 @@ import { basename, isAbsolute, join, normalize, sep } from 'node:path';
 import { getFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../base/errors';
 import type { Constant, DType } from './ir';
+import { isRecord } from './json';
 import { readRange, rememberForm, type Shard, STORED_BYTES, StoredConstants } from './stored-constants';
 
 type StoredDType = 'uint8' | 'uint16' | 'float16';
@@ -38,10 +39,6 @@ export function storedElementBytes({
 
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-weights', message);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parseQuantization(name: string, dtype: DType, value: unknown): WeightSpec['quantization'] {

@@ -17,7 +17,6 @@ struct ArmProbe {
   static void store(uint8_t* p, Vector v) { vst1q_u8(p, vreinterpretq_u8_s32(v)); }
   static void stream(uint8_t* p, Vector v) { store(p, v); }
   static Vector add(Vector a, Vector b) { return vaddq_s32(a, b); }
-  static int32_t sum(Vector v) { return vaddvq_s32(v); }
 };
 
 }  // namespace

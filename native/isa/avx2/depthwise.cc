@@ -6,8 +6,7 @@
 #include "../x86/avx2.h"
 #include "kernels.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 namespace {
 
 struct BlockSizes {
@@ -215,5 +214,4 @@ void setDepthwise(Kernels& table) {
   table.depthwise = depthwise;
 }
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

@@ -1,7 +1,6 @@
 #include "../instruction-set.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 
 void setKernels(Kernels& table);
 
@@ -10,5 +9,4 @@ static bool isSupported() { return __builtin_cpu_supports("avx2") && __builtin_c
 extern const InstructionSet description;
 const InstructionSet description = {"avx2", "scalar", 10, isSupported, setKernels};
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

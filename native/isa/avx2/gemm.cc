@@ -15,8 +15,7 @@
 #include "../x86/avx2.h"
 #include "kernels.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 namespace {
 
 constexpr int kTileRows = 8;
@@ -333,5 +332,4 @@ void setGemm(Kernels& table) {
   table.gemm = gemm;
 }
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

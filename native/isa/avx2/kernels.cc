@@ -2,11 +2,12 @@
 #include "kernels.h"
 
 #include "../vector-dynamic.h"
+#include "../vector-probe.h"
 #include "../vector-routing.h"
 #include "../x86/avx2.h"
+#include "../x86/int16.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 namespace {
 
 void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
@@ -23,6 +24,23 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
+// vpmaddubsw and vpmaddwd, as the kernels multiply where no sum can saturate; where one can, their limit is lower.
+struct Products {
+  using Vector = __m256i;
+  static constexpr int bytes = 32;
+  static constexpr int macs = 32;
+  static constexpr int rows = 1;
+  static constexpr int columns = 6;  // more, and GCC moves sums between registers and memory
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
+  static void store(uint8_t* p, Vector v) { _mm256_store_si256(reinterpret_cast<Vector*>(p), v); }
+  static void stream(uint8_t* p, Vector v) { _mm256_stream_si256(reinterpret_cast<Vector*>(p), v); }
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+  }
+  static Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
+};
+
 }  // namespace
 
 void setKernels(Kernels& table) {
@@ -34,9 +52,8 @@ void setKernels(Kernels& table) {
   setDepthwise(table);
   setLowBitProduct(table);
   setRows(table);
-  setInt16(table);
-  setProbe(table);
+  Int16<Avx2>::set(table);
+  ProbeLoops<Products>::set(table);
 }
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

@@ -6,8 +6,7 @@
 #include "../x86/avx2.h"
 #include "kernels.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 namespace {
 
 // Makes the compiler add products one after the other as they come; left alone, it adds them in trees, for whose
@@ -115,5 +114,4 @@ struct Product {
 
 void setLowBitProduct(Kernels& table) { LowBitProducts<Product>::set(table); }
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

@@ -9,8 +9,7 @@
 #include "kernels.h"
 #include "../vector-rows.h"
 
-namespace lowbit {
-namespace avx2 {
+namespace lowbit::avx2 {
 namespace {
 
 // Any 16 levels.
@@ -150,5 +149,4 @@ void setRows(Kernels& table) {
   table.rows.decodeCodes = CodeDecoder<Avx2>::decodeCodes;
 }
 
-}  // namespace avx2
-}  // namespace lowbit
+}  // namespace lowbit::avx2

@@ -8,8 +8,7 @@
 #include "kernels.h"
 #include "vectors.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 namespace {
 
 inline int blockChannels(int remaining) { return remaining > 32 ? 64 : remaining > 16 ? 32 : 16; }
@@ -243,5 +242,4 @@ void setDepthwise(Kernels& table) {
   table.depthwise = depthwise;
 }
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

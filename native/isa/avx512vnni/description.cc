@@ -1,7 +1,6 @@
 #include "../instruction-set.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 
 void setKernels(Kernels& table);
 
@@ -14,5 +13,4 @@ static bool isSupported() {
 extern const InstructionSet description;
 const InstructionSet description = {"avx512vnni", "scalar", 30, isSupported, setKernels};
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

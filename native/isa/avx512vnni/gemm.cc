@@ -8,60 +8,16 @@
 //                                                                                              (k past depth: weight 0)
 // The saturating packs of the store work within 128-bit lanes, four int32 of each operand in turn. Lane L of vector z
 // therefore holds outputs 4 * (NZ * L + z) and the three after it, and the packs put them in order.
+#include "../x86/vnni-panels.h"
 #include "kernels.h"
 #include "vectors.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 namespace {
 
 inline int panelVectors(int remaining) { return remaining > 48 ? 4 : remaining > 16 ? 2 : 1; }
 
-// The output of a panel of `vectors` vectors that lane `lane` (of 16) of vector z holds.
-inline int outputOf(int vectors, int z, int lane) { return 4 * (vectors * (lane / 4) + z) + lane % 4; }
-
-inline size_t panelBytes(int vectors, int taps, int depth) {
-  return static_cast<size_t>(vectors) * kLanes * (8 + static_cast<size_t>(taps) * ceilDiv(depth, 4) * 4);
-}
-
-size_t packedGemmBytes(int outputs, int taps, int depth) {
-  size_t bytes = 0;
-  for (int n = 0, vectors; n < outputs; n += vectors * kLanes) {
-    vectors = panelVectors(outputs - n);
-    bytes += panelBytes(vectors, taps, depth);
-  }
-  return bytes;
-}
-
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
-  uint8_t* panel = static_cast<uint8_t*>(packed);
-  for (int n0 = 0, vectors; n0 < outputs; n0 += vectors * kLanes) {
-    vectors = panelVectors(outputs - n0);
-    const int size = vectors * kLanes;
-    int32_t* bias = reinterpret_cast<int32_t*>(panel);
-    float* multiplier = reinterpret_cast<float*>(bias + size);
-    int8_t* weights = reinterpret_cast<int8_t*>(multiplier + size);
-    for (int i = 0; i < size; ++i) {
-      const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
-      bias[i] = n < outputs ? constants.bias[n] : 0;
-      multiplier[i] = n < outputs ? constants.multiplier[n] : 0;
-    }
-    for (int t = 0; t < taps; ++t) {
-      for (int k0 = 0; k0 < depth; k0 += 4) {
-        for (int i = 0; i < size; ++i) {
-          const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
-          for (int k = k0; k < k0 + 4; ++k) {
-            const bool inside = n < outputs && k < depth;
-            *weights++ = inside ? filter[(static_cast<size_t>(n) * taps + t) * depth + k] : int8_t{0};
-          }
-        }
-      }
-    }
-    panel += panelBytes(vectors, taps, depth);
-  }
-}
-
-size_t gemmScratchBytes(int, int) { return 0; }
+using Panels = VnniPanels<kLanes, panelVectors>;
 
 inline __m512i broadcast4(const uint8_t* p) {
   int32_t codes;
@@ -186,7 +142,7 @@ void gemmPanels(const GemmArgs& args) {
       case 2: gemmRows<12, 2, Direct>(args, store, 0, panel, n0); break;
       default: gemmRows<6, 4, Direct>(args, store, 0, panel, n0); break;
     }
-    panel += panelBytes(vectors, args.taps, args.depth);
+    panel += Panels::bytes(vectors, args.taps, args.depth);
   }
 }
 
@@ -201,11 +157,10 @@ void gemm(const GemmArgs& args) {
 }  // namespace
 
 void setGemm(Kernels& table) {
-  table.packedGemmBytes = packedGemmBytes;
-  table.packGemm = packGemm;
-  table.gemmScratchBytes = gemmScratchBytes;
+  table.packedGemmBytes = Panels::packedBytes;
+  table.packGemm = Panels::pack;
+  table.gemmScratchBytes = Panels::scratchBytes;
   table.gemm = gemm;
 }
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

@@ -2,15 +2,11 @@
 #pragma once
 #include "../kernels.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 
 void setGemm(Kernels& table);
 void setDepthwise(Kernels& table);
 void setLowBitProduct(Kernels& table);
 void setRows(Kernels& table);
-void setInt16(Kernels& table);
-void setProbe(Kernels& table);
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

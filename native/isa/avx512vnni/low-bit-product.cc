@@ -4,8 +4,7 @@
 #include "kernels.h"
 #include "vectors.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 namespace {
 
 struct Product {
@@ -69,5 +68,4 @@ struct Product {
 
 void setLowBitProduct(Kernels& table) { LowBitProducts<Product>::set(table); }
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

@@ -10,11 +10,8 @@
 #include "kernels.h"
 #include "vectors.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
 namespace {
-
-constexpr int kLanes = 16;
 
 // 8 lanes of one 32-bit word, 8 of another.
 inline __m512i twoWords(const uint8_t* first, const uint8_t* second) {
@@ -259,5 +256,4 @@ void setRows(Kernels& table) {
   table.rows.decodeCodes = CodeDecoder<Avx512>::decodeCodes;
 }
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace lowbit::avx512vnni

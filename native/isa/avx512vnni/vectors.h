@@ -7,9 +7,10 @@
 
 #include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
+#include "../x86/avx2.h"
 
-namespace lowbit {
-namespace avx512vnni {
+namespace lowbit::avx512vnni {
+namespace {
 
 struct Avx512 {
   using Int = __m512i;
@@ -38,6 +39,8 @@ struct Avx512 {
   static Float toFloat(Int a) { return _mm512_cvtepi32_ps(a); }
   static Int toInt(Float a) { return _mm512_cvt_roundps_epi32(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
+  // sum + a[0] * b[0] + a[1] * b[1], of int16 in each lane.
+  static Int addPairs(Int sum, Int a, Int b) { return add(sum, _mm512_madd_epi16(a, b)); }
   static Float flip(Float a, Int signs) { return _mm512_xor_ps(a, _mm512_castsi512_ps(signs)); }
   template <int D>
   static Float partner(Float a) {
@@ -111,9 +114,8 @@ struct Avx512 {
 };
 
 // The same instructions at three widths: vectors of 64, 32 and 16 codes.
-struct Wide {
-  using Vector = __m512i;
-  using Float = __m512;
+struct Wide : Avx512 {
+  using Vector = Int;
   static constexpr int codes = 64;
   static Vector load(const void* p) { return _mm512_loadu_si512(p); }
   static Float loadFloats(const float* p) { return _mm512_loadu_ps(p); }
@@ -124,18 +126,13 @@ struct Wide {
   }
   static Vector set8(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
   static Vector set16(int32_t v) { return _mm512_set1_epi16(static_cast<int16_t>(v)); }
-  static Float set(float v) { return _mm512_set1_ps(v); }
   static Vector zero() { return _mm512_setzero_si512(); }
   static Vector lo8(Vector a, Vector b) { return _mm512_unpacklo_epi8(a, b); }
   static Vector hi8(Vector a, Vector b) { return _mm512_unpackhi_epi8(a, b); }
   static Vector lo16(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
   static Vector hi16(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
   static Vector dot(Vector sum, Vector codes, Vector weights) { return _mm512_dpbusd_epi32(sum, codes, weights); }
-  static Float toFloat(Vector v) { return _mm512_cvtepi32_ps(v); }
   static Vector toInt(Float v) { return _mm512_cvtps_epi32(v); }
-  static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
-  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
-  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Vector packs32(Vector a, Vector b) { return _mm512_packs_epi32(a, b); }
   static Vector packus16(Vector a, Vector b) { return _mm512_packus_epi16(a, b); }
   static Vector adds16(Vector a, Vector b) { return _mm512_adds_epi16(a, b); }
@@ -143,36 +140,12 @@ struct Wide {
   static Vector min8(Vector a, Vector b) { return _mm512_min_epu8(a, b); }
 };
 
-struct Half {
-  using Vector = __m256i;
-  using Float = __m256;
-  static constexpr int codes = 32;
-  static Vector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static Float loadFloats(const float* p) { return _mm256_loadu_ps(p); }
-  static void storeFloats(float* p, Float v) { _mm256_storeu_ps(p, v); }
-  static void store(void* p, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+struct Half : Avx2Codes {
+  using Avx2Codes::store;
   static void store(uint8_t* p, Vector v, int count) {
     _mm256_mask_storeu_epi8(p, count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1, v);
   }
-  static Vector set8(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
-  static Vector set16(int32_t v) { return _mm256_set1_epi16(static_cast<int16_t>(v)); }
-  static Float set(float v) { return _mm256_set1_ps(v); }
-  static Vector zero() { return _mm256_setzero_si256(); }
-  static Vector lo8(Vector a, Vector b) { return _mm256_unpacklo_epi8(a, b); }
-  static Vector hi8(Vector a, Vector b) { return _mm256_unpackhi_epi8(a, b); }
-  static Vector lo16(Vector a, Vector b) { return _mm256_unpacklo_epi16(a, b); }
-  static Vector hi16(Vector a, Vector b) { return _mm256_unpackhi_epi16(a, b); }
   static Vector dot(Vector sum, Vector codes, Vector weights) { return _mm256_dpbusd_epi32(sum, codes, weights); }
-  static Float toFloat(Vector v) { return _mm256_cvtepi32_ps(v); }
-  static Vector toInt(Float v) { return _mm256_cvtps_epi32(v); }
-  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
-  static Float max(Float a, Float b) { return _mm256_max_ps(a, b); }
-  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
-  static Vector packs32(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
-  static Vector packus16(Vector a, Vector b) { return _mm256_packus_epi16(a, b); }
-  static Vector adds16(Vector a, Vector b) { return _mm256_adds_epi16(a, b); }
-  static Vector max8(Vector a, Vector b) { return _mm256_max_epu8(a, b); }
-  static Vector min8(Vector a, Vector b) { return _mm256_min_epu8(a, b); }
 };
 
 struct Quarter {
@@ -207,56 +180,26 @@ struct Quarter {
   static Vector min8(Vector a, Vector b) { return _mm_min_epu8(a, b); }
 };
 
-// The store of OutputStage, from accumulators that the bias is part of.
 template <class W>
-class Store {
+class Store : public CodeStore<W> {
  public:
-  using Vector = typename W::Vector;
-  using Float = typename W::Float;
-
-  explicit Store(const OutputStage& stage)
-      : low_(W::set(stage.low)),
-        high_(W::set(stage.high)),
-        zeroPoint_(W::set16(stage.zeroPoint)),
-        codeLow_(W::set8(stage.codeLow())),
-        codeHigh_(W::set8(stage.codeHigh())),
-        table_(stage.table),
-        bounded_(stage.bounded) {}
-
-  Float clamp(Float value) const { return W::min(W::max(value, low_), high_); }
-
-  Vector round(Vector accumulator, Float multiplier) const {
-    const Float value = W::mul(W::toFloat(accumulator), multiplier);
-    return W::toInt(bounded_ ? value : clamp(value));
-  }
-
-  // Codes of four vectors of rounded values: each 128-bit lane holds 4 of a, b, c and d in turn.
-  Vector codes(Vector a, Vector b, Vector c, Vector d) const {
-    const Vector ab = W::adds16(W::packs32(a, b), zeroPoint_);
-    const Vector cd = W::adds16(W::packs32(c, d), zeroPoint_);
-    return W::min8(W::max8(W::packus16(ab, cd), codeLow_), codeHigh_);
-  }
+  using CodeStore<W>::CodeStore;
 
   // Stores the first `count` codes of a vector of V, which may be narrower than W.
   template <class V>
   void put(typename V::Vector codes, int count, uint8_t* out) const {
-    if (!table_) {
+    const uint8_t* table = this->table();
+    if (!table) {
       V::store(out, codes, count);
       return;
     }
     uint8_t bytes[V::codes];
     V::store(bytes, codes);
-    for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = table_[bytes[i]];
+    for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = table[bytes[i]];
   }
-
- private:
-  Float low_, high_;
-  Vector zeroPoint_, codeLow_, codeHigh_;
-  const uint8_t* table_;
-  bool bounded_;
 };
 
 constexpr int kLanes = 16;
 
-}  // namespace avx512vnni
-}  // namespace lowbit
+}  // namespace
+}  // namespace lowbit::avx512vnni

@@ -4,8 +4,7 @@
 
 #include "../instruction-set.h"
 
-namespace lowbit {
-namespace avxvnni {
+namespace lowbit::avxvnni {
 
 void setKernels(Kernels& table);
 
@@ -18,5 +17,4 @@ static bool isSupported() {
 extern const InstructionSet description;
 const InstructionSet description = {"avxvnni", "avx2", 20, isSupported, setKernels};
 
-}  // namespace avxvnni
-}  // namespace lowbit
+}  // namespace lowbit::avxvnni

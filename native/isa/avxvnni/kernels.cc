@@ -7,56 +7,14 @@
 //   packed: panel p | bias | multiplier | tap t | group g of 4 k | vector z | output of 8 | k of 4
 //                                                                                             (k past depth: weight 0)
 #include "../vector-probe.h"
-#include "../x86/avx2.h"
+#include "../x86/vnni-panels.h"
 
-namespace lowbit {
-namespace avxvnni {
+namespace lowbit::avxvnni {
 namespace {
 
 inline int panelVectors(int remaining) { return remaining > kLanes ? 2 : 1; }
 
-inline size_t panelBytes(int vectors, int taps, int depth) {
-  return static_cast<size_t>(vectors) * kLanes * (8 + static_cast<size_t>(taps) * ceilDiv(depth, 4) * 4);
-}
-
-size_t packedGemmBytes(int outputs, int taps, int depth) {
-  size_t bytes = 0;
-  for (int n = 0, vectors; n < outputs; n += vectors * kLanes) {
-    vectors = panelVectors(outputs - n);
-    bytes += panelBytes(vectors, taps, depth);
-  }
-  return bytes;
-}
-
-void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
-  uint8_t* panel = static_cast<uint8_t*>(packed);
-  for (int n0 = 0, vectors; n0 < outputs; n0 += vectors * kLanes) {
-    vectors = panelVectors(outputs - n0);
-    const int size = vectors * kLanes;
-    int32_t* bias = reinterpret_cast<int32_t*>(panel);
-    float* multiplier = reinterpret_cast<float*>(bias + size);
-    int8_t* weights = reinterpret_cast<int8_t*>(multiplier + size);
-    for (int i = 0; i < size; ++i) {
-      const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
-      bias[i] = n < outputs ? constants.bias[n] : 0;
-      multiplier[i] = n < outputs ? constants.multiplier[n] : 0;
-    }
-    for (int t = 0; t < taps; ++t) {
-      for (int k0 = 0; k0 < depth; k0 += 4) {
-        for (int i = 0; i < size; ++i) {
-          const int n = n0 + outputOf(vectors, i / kLanes, i % kLanes);
-          for (int k = k0; k < k0 + 4; ++k) {
-            const bool inside = n < outputs && k < depth;
-            *weights++ = inside ? filter[(static_cast<size_t>(n) * taps + t) * depth + k] : int8_t{0};
-          }
-        }
-      }
-    }
-    panel += panelBytes(vectors, taps, depth);
-  }
-}
-
-size_t gemmScratchBytes(int, int) { return 0; }
+using Panels = VnniPanels<kLanes, panelVectors>;
 
 inline __m256i loadWeights(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
 
@@ -128,7 +86,7 @@ void gemmPanels(const GemmArgs& args) {
     } else {
       gemmRows<12, 1, Direct>(args, store, 0, panel, n0);
     }
-    panel += panelBytes(vectors, args.taps, args.depth);
+    panel += Panels::bytes(vectors, args.taps, args.depth);
   }
 }
 
@@ -144,24 +102,16 @@ struct Products {
   static Vector load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(p)); }
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
   static Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
-  static int32_t sum(Vector v) {
-    int32_t lanes[8];
-    _mm256_storeu_si256(reinterpret_cast<Vector*>(lanes), v);
-    uint32_t total = 0;
-    for (int32_t lane : lanes) total += static_cast<uint32_t>(lane);
-    return static_cast<int32_t>(total);
-  }
 };
 
 }  // namespace
 
 void setKernels(Kernels& table) {
-  table.packedGemmBytes = packedGemmBytes;
-  table.packGemm = packGemm;
-  table.gemmScratchBytes = gemmScratchBytes;
+  table.packedGemmBytes = Panels::packedBytes;
+  table.packGemm = Panels::pack;
+  table.gemmScratchBytes = Panels::scratchBytes;
   table.gemm = gemm;
   ProbeLoops<Products>::setMultiply(table);
 }
 
-}  // namespace avxvnni
-}  // namespace lowbit
+}  // namespace lowbit::avxvnni

@@ -1,12 +1,10 @@
 #include "../instruction-set.h"
 
-namespace lowbit {
-namespace neon {
+namespace lowbit::neon {
 
 void setKernels(Kernels& table);
 
 extern const InstructionSet description;
 const InstructionSet description = {"neon", "scalar", 10, [] { return true; }, setKernels};
 
-}  // namespace neon
-}  // namespace lowbit
+}  // namespace lowbit::neon

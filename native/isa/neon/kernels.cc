@@ -13,15 +13,12 @@
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../arm/low-bit-product.h"
+#include "../arm/probe.h"
 #include "../vector-dynamic.h"
 #include "../vector-routing.h"
+#include "../vector-rows.h"
 
-namespace lowbit {
-namespace neon {
-
-void setProbe(Kernels& table);
-void setRows(Kernels& table);
-
+namespace lowbit::neon {
 namespace {
 
 inline int16x8_t multiplyLow(int8x16_t a, int8x16_t b) { return vmull_s8(vget_low_s8(a), vget_low_s8(b)); }
@@ -146,6 +143,15 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
+// smull, smlal2 and sadalp, as in the kernels.
+struct Products : ArmProbe {
+  static constexpr int macs = 16;
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
+    const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
+    return vpadalq_s16(sum, vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(y)), x, y));
+  }
+};
+
 }  // namespace
 
 void setKernels(Kernels& table) {
@@ -157,9 +163,8 @@ void setKernels(Kernels& table) {
   LowBitProducts<NeonProduct<LowBitSums>>::set(table);
   table.lookup = lookup;
   table.maxRows = maxRows;
-  setRows(table);
-  setProbe(table);
+  VectorRows<Neon>::set(table);
+  ProbeLoops<Products>::set(table);
 }
 
-}  // namespace neon
-}  // namespace lowbit
+}  // namespace lowbit::neon

@@ -9,12 +9,9 @@
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../arm/low-bit-product.h"
+#include "../arm/probe.h"
 
-namespace lowbit {
-namespace neondot {
-
-void setProbe(Kernels& table);
-
+namespace lowbit::neondot {
 namespace {
 
 struct LaneDot {
@@ -128,14 +125,20 @@ struct LowBitSums {
   int32x4_t part(int i) const { return sums[i]; }
 };
 
+struct Products : ArmProbe {
+  static constexpr int macs = 16;
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
+    return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
+  }
+};
+
 }  // namespace
 
 void setKernels(Kernels& table) {
   Gemm<LaneDot>::set(table);
   Depthwise<ColumnDot>::set(table);
   LowBitProducts<NeonProduct<LowBitSums>>::set(table);
-  setProbe(table);
+  ProbeLoops<Products>::set(table);
 }
 
-}  // namespace neondot
-}  // namespace lowbit
+}  // namespace lowbit::neondot

@@ -6,12 +6,9 @@
 //   codes of a unit:  row of 2 | k of 8
 //   weights:          output of 8 | k of 8
 #include "../arm/gemm.h"
+#include "../arm/probe.h"
 
-namespace lowbit {
-namespace neoni8mm {
-
-void setProbe(Kernels& table);
-
+namespace lowbit::neoni8mm {
 namespace {
 
 struct MatrixDot {
@@ -70,12 +67,18 @@ struct MatrixDot {
   };
 };
 
+struct Products : ArmProbe {
+  static constexpr int macs = 32;
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
+    return vusmmlaq_s32(sum, vreinterpretq_u8_s32(a), vreinterpretq_s8_s32(b));
+  }
+};
+
 }  // namespace
 
 void setKernels(Kernels& table) {
   Gemm<MatrixDot>::set(table);
-  setProbe(table);
+  ProbeLoops<Products>::set(table);
 }
 
-}  // namespace neoni8mm
-}  // namespace lowbit
+}  // namespace lowbit::neoni8mm

@@ -1,12 +1,10 @@
 #include "../instruction-set.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 
 void setKernels(Kernels& table);
 
 extern const InstructionSet description;
 const InstructionSet description = {"scalar", nullptr, 0, [] { return true; }, setKernels};
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

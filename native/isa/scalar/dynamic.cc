@@ -2,8 +2,7 @@
 #include "kernels.h"
 #include "store.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 namespace {
 
 uint8_t code(float value, float inverse, float zero) {
@@ -77,5 +76,4 @@ void setDynamic(Kernels& table) {
   table.dynamic.finishChannels = finishChannels;
 }
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

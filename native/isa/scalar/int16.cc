@@ -4,8 +4,7 @@
 #include "kernels.h"
 #include "store.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 namespace {
 
 void gemm(const Int16GemmArgs& args) {
@@ -65,5 +64,4 @@ void setInt16(Kernels& table) {
   table.int16.quantize = quantize;
 }
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

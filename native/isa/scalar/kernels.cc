@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "../../base/exp.h"
+#include "../vector-probe.h"
 #include "store.h"
 
 namespace lowbit {
@@ -226,6 +227,24 @@ int routingPairs(const float* scores, const float* bonus, int tokens, int expert
   return -1;
 }
 
+struct Words {
+  using Vector = uint32_t;  // sums wrap
+  static constexpr int bytes = 4;
+  static constexpr int macs = 1;
+  static constexpr int rows = 2;
+  static constexpr int columns = 4;
+  static Vector zero() { return 0; }
+  static Vector load(const uint8_t* p) {
+    Vector word;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+  }
+  static void store(uint8_t* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+  static void stream(uint8_t* p, Vector v) { store(p, v); }
+  static Vector multiplyAdd(Vector sum, Vector a, Vector b) { return sum + a * b; }
+  static Vector add(Vector a, Vector b) { return a + b; }
+};
+
 }  // namespace
 
 void setKernels(Kernels& table) {
@@ -255,7 +274,7 @@ void setKernels(Kernels& table) {
   setRows(table);
   setInt16(table);
   setDynamic(table);
-  setProbe(table);
+  ProbeLoops<Words>::set(table);
 }
 
 }  // namespace scalar

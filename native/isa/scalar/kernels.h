@@ -2,14 +2,11 @@
 #pragma once
 #include "../kernels.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 
 void setLowBitProduct(Kernels& table);
 void setRows(Kernels& table);
 void setInt16(Kernels& table);
 void setDynamic(Kernels& table);
-void setProbe(Kernels& table);
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

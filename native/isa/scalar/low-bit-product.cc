@@ -4,8 +4,7 @@
 #include "kernels.h"
 #include "store.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 namespace {
 
 // A packed matrix: the constants of all outputs, then scales and codes as the program has them.
@@ -79,5 +78,4 @@ void setLowBitProduct(Kernels& table) {
   table.lowBitProduct = lowBitProduct;
 }
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

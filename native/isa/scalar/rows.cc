@@ -3,8 +3,7 @@
 
 #include "kernels.h"
 
-namespace lowbit {
-namespace scalar {
+namespace lowbit::scalar {
 namespace {
 
 void flip(float* values, size_t size, const uint32_t* signs) {
@@ -68,5 +67,4 @@ void setRows(Kernels& table) {
   table.rows.multiply = multiply;
 }
 
-}  // namespace scalar
-}  // namespace lowbit
+}  // namespace lowbit::scalar

@@ -8,7 +8,6 @@
 
 #include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
-#include "store-first.h"
 
 namespace lowbit {
 namespace {
@@ -41,13 +40,21 @@ struct Avx2 {
   static Float toFloat(Int a) { return _mm256_cvtepi32_ps(a); }
   static Int toInt(Float a) { return _mm256_cvtps_epi32(a); }
   static Float sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  // sum + a[0] * b[0] + a[1] * b[1], of int16 in each lane.
+  static Int addPairs(Int sum, Int a, Int b) { return add(sum, _mm256_madd_epi16(a, b)); }
   static Float flip(Float a, Int signs) { return _mm256_xor_ps(a, _mm256_castsi256_ps(signs)); }
   template <int D>
   static Float partner(Float a) {
     if constexpr (D == 4) return _mm256_permute2f128_ps(a, a, 1);
     return _mm256_permute_ps(a, D == 1 ? _MM_SHUFFLE(2, 3, 0, 1) : _MM_SHUFFLE(1, 0, 3, 2));
   }
-  static void storeFirst(float* p, Float v, int count) { lowbit::storeFirst(p, v, count); }
+  // The first `count` lanes, or all of them.
+  static void storeFirst(float* p, Float v, int count) {
+    if (count >= 8) return store(p, v);
+    float all[lanes];
+    store(all, v);
+    for (int i = 0; i < count; ++i) p[i] = all[i];
+  }
   static Float loadFirst(const float* p, int count, float rest) {
     const Int mask = _mm256_cmpgt_epi32(set(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     return _mm256_blendv_ps(set(rest), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
@@ -104,6 +111,28 @@ struct Avx2 {
   }
 };
 
+// Vectors of 32 codes.
+struct Avx2Codes : Avx2 {
+  using Vector = Int;
+  static constexpr int codes = 32;
+  static Vector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static Float loadFloats(const float* p) { return _mm256_loadu_ps(p); }
+  static void storeFloats(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static void store(void* p, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+  static Vector set8(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
+  static Vector set16(int32_t v) { return _mm256_set1_epi16(static_cast<int16_t>(v)); }
+  static Vector zero() { return _mm256_setzero_si256(); }
+  static Vector lo8(Vector a, Vector b) { return _mm256_unpacklo_epi8(a, b); }
+  static Vector hi8(Vector a, Vector b) { return _mm256_unpackhi_epi8(a, b); }
+  static Vector lo16(Vector a, Vector b) { return _mm256_unpacklo_epi16(a, b); }
+  static Vector hi16(Vector a, Vector b) { return _mm256_unpackhi_epi16(a, b); }
+  static Vector packs32(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
+  static Vector packus16(Vector a, Vector b) { return _mm256_packus_epi16(a, b); }
+  static Vector adds16(Vector a, Vector b) { return _mm256_adds_epi16(a, b); }
+  static Vector max8(Vector a, Vector b) { return _mm256_max_epu8(a, b); }
+  static Vector min8(Vector a, Vector b) { return _mm256_min_epu8(a, b); }
+};
+
 constexpr int kLanes = 8;
 
 inline __m128i load8(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
@@ -125,40 +154,46 @@ struct Constants {
   float multiplier[kLanes];
 };
 
-// The store of OutputStage, from accumulators that the bias is part of.
-class Store {
+// The store of OutputStage, from accumulators that the bias is part of; W: as Avx2Codes.
+template <class W>
+class CodeStore {
  public:
-  explicit Store(const OutputStage& stage)
-      : low_(_mm256_set1_ps(stage.low)),
-        high_(_mm256_set1_ps(stage.high)),
-        zeroPoint_(_mm256_set1_epi16(static_cast<int16_t>(stage.zeroPoint))),
-        codeLow_(_mm256_set1_epi8(static_cast<char>(stage.codeLow()))),
-        codeHigh_(_mm256_set1_epi8(static_cast<char>(stage.codeHigh()))),
+  using Vector = typename W::Vector;
+  using Float = typename W::Float;
+
+  explicit CodeStore(const OutputStage& stage)
+      : low_(W::set(stage.low)),
+        high_(W::set(stage.high)),
+        zeroPoint_(W::set16(stage.zeroPoint)),
+        codeLow_(W::set8(stage.codeLow())),
+        codeHigh_(W::set8(stage.codeHigh())),
         table_(stage.table),
         bounded_(stage.bounded) {}
 
-  __m256 clamp(__m256 value) const { return _mm256_min_ps(_mm256_max_ps(value, low_), high_); }
+  Float clamp(Float value) const { return W::min(W::max(value, low_), high_); }
 
-  __m256i round(__m256i accumulator, __m256 multiplier) const {
-    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(accumulator), multiplier);
-    return _mm256_cvtps_epi32(bounded_ ? value : clamp(value));
+  Vector round(Vector accumulator, Float multiplier) const {
+    const Float value = W::mul(W::toFloat(accumulator), multiplier);
+    return W::toInt(bounded_ ? value : clamp(value));
   }
 
-  // Codes of four vectors of rounded values. Each 128-bit lane holds 4 values of a, b, c and d in turn.
-  __m256i codes(__m256i a, __m256i b, __m256i c, __m256i d) const {
-    const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeroPoint_);
-    const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeroPoint_);
-    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), codeLow_), codeHigh_);
+  // Codes of four vectors of rounded values: each 128-bit lane holds 4 of a, b, c and d in turn.
+  Vector codes(Vector a, Vector b, Vector c, Vector d) const {
+    const Vector ab = W::adds16(W::packs32(a, b), zeroPoint_);
+    const Vector cd = W::adds16(W::packs32(c, d), zeroPoint_);
+    return W::min8(W::max8(W::packus16(ab, cd), codeLow_), codeHigh_);
   }
 
   const uint8_t* table() const { return table_; }
 
  private:
-  __m256 low_, high_;
-  __m256i zeroPoint_, codeLow_, codeHigh_;
+  Float low_, high_;
+  Vector zeroPoint_, codeLow_, codeHigh_;
   const uint8_t* table_;
   bool bounded_;
 };
+
+using Store = CodeStore<Avx2Codes>;
 
 // Codes as Store makes them of 4 / N rows of N vectors each, row by row.
 template <int N>

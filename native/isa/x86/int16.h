@@ -1,81 +1,18 @@
-// The int16 kernels of x86, written once over pairs `P`: a vector of int32 sums, each of which takes the products of
-// two int16 codes with two weights at a time (vpmaddwd: no product of codes above -32768 overflows it).
-//   lanes                    int32 in a vector, a divisor of kInt16Panel
-//   zero, load, repeat, dot  repeat: one pair of codes in all lanes; dot: sum + a[0] * b[0] + a[1] * b[1]
-//   store                    of the stage value of the first `count` lanes
-// Depthwise convolutions and conversions take 256-bit vectors: they wait for memory, not for products.
+// The int16 kernels of x86. GEMM is written once over the wrapper `V` of vector-kernels.h with, besides, addPairs
+// (vpmaddwd: no product of codes above -32768 overflows it) and storeFirst. Depthwise convolutions and conversions take
+// 256-bit vectors: they wait for memory, not for products.
 #pragma once
-#include <immintrin.h>
-
-#include <algorithm>
-#include <cstring>
-
-#include "../kernels.h"
-#include "store-first.h"
+#include "avx2.h"
 
 namespace lowbit {
 namespace {
 
-template <class P>
-struct Int16Products {
-  using Int = typename P::Int;
-
-  // R rows by N vectors of outputs: with AVX2 at most 12 registers of sums, 2 of weights and one pair of codes.
-  template <int R, int N>
-  static void tile(const Int16GemmArgs& args, int first, const int16_t* filter, int output) {
-    Int sums[R][N];
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < N; ++v) sums[r][v] = P::zero();
-    }
-    for (int t = 0; t < args.taps; ++t) {
-      const int16_t* rows[R];
-      for (int r = 0; r < R; ++r) {
-        rows[r] = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + first + r]
-                            : args.base + static_cast<size_t>(first + r) * args.rowStride;
-      }
-      for (int p = 0; p < args.pairs; ++p, filter += 2 * kInt16Panel) {
-        Int weights[N];
-        for (int v = 0; v < N; ++v) weights[v] = P::load(filter + 2 * P::lanes * v);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-          const Int codes = P::repeat(rows[r] + 2 * p);
-          for (int v = 0; v < N; ++v) sums[r][v] = P::dot(sums[r][v], codes, weights[v]);
-        }
-      }
-    }
-    for (int r = 0; r < R; ++r) {
-      float* out = args.out + static_cast<size_t>(first + r) * args.outputs;
-      for (int v = 0; v < N; ++v) P::store(sums[r][v], args, output + v * P::lanes, out);
-    }
-  }
-
-  template <int N>
-  static void panel(const Int16GemmArgs& args, const int16_t* filter, int output) {
-    int m = 0;
-    for (; m + 6 <= args.rowCount; m += 6) tile<6, N>(args, m, filter, output);
-    for (; m + 2 <= args.rowCount; m += 2) tile<2, N>(args, m, filter, output);
-    if (m < args.rowCount) tile<1, N>(args, m, filter, output);
-  }
-
-  static void gemm(const Int16GemmArgs& args) {
-    constexpr int kVectors = kInt16Panel / P::lanes;
-    const size_t panelSize = static_cast<size_t>(args.taps) * args.pairs * kInt16Panel * 2;
-    const int16_t* filter = args.packed;
-    for (int output = 0; output < args.outputs; output += kInt16Panel, filter += panelSize) {
-      if (args.outputs - output > P::lanes) {
-        panel<kVectors>(args, filter, output);
-      } else {
-        panel<1>(args, filter, output);
-      }
-    }
-  }
-};
-
-// Clamped value of 8 sums.
-inline __m256 stageValue(__m256i sums, const float* multiplier, const float* bias, float low, float high) {
-  const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(multiplier));
-  const __m256 value = _mm256_add_ps(product, _mm256_loadu_ps(bias));
-  return _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+// Clamped value of a vector of sums.
+template <class V>
+inline typename V::Float stageValue(typename V::Int sums, const float* multiplier, const float* bias, float low,
+                                    float high) {
+  const auto value = V::add(V::mul(V::toFloat(sums), V::load(multiplier)), V::load(bias));
+  return V::min(V::max(value, V::set(low)), V::set(high));
 }
 
 inline __m256i loadCodes(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
@@ -104,9 +41,9 @@ void depthwiseBlock(const Int16DepthwiseArgs& args, int first, int channel) {
     const float *multiplier = args.multiplier + channel, *bias = args.bias + channel;
     const __m256i sums[2] = {_mm256_permute2x128_si256(low[r], high[r], 0x20),
                              _mm256_permute2x128_si256(low[r], high[r], 0x31)};
-    storeFirst(out, stageValue(sums[0], multiplier, bias, args.low, args.high), count);
+    Avx2::storeFirst(out, stageValue<Avx2>(sums[0], multiplier, bias, args.low, args.high), count);
     if (count <= 8) continue;
-    storeFirst(out + 8, stageValue(sums[1], multiplier + 8, bias + 8, args.low, args.high), count - 8);
+    Avx2::storeFirst(out + 8, stageValue<Avx2>(sums[1], multiplier + 8, bias + 8, args.low, args.high), count - 8);
   }
 }
 
@@ -143,6 +80,77 @@ inline void int16Quantize(const float* values, size_t count, float inverse, int1
   }
   scalarKernels().int16.quantize(values + i, count - i, inverse, codes + i);
 }
+
+template <class V>
+class Int16 {
+ public:
+  static void set(Kernels& table) {
+    table.int16.gemm = gemm;
+    table.int16.depthwise = int16Depthwise;
+    table.int16.largest = int16Largest;
+    table.int16.quantize = int16Quantize;
+  }
+
+ private:
+  using Int = typename V::Int;
+  static constexpr int kLanes = static_cast<int>(V::lanes);
+
+  // R rows by N vectors of outputs: with AVX2 at most 12 registers of sums, 2 of weights and one pair of codes.
+  template <int R, int N>
+  static void tile(const Int16GemmArgs& args, int first, const int16_t* filter, int output) {
+    Int sums[R][N];
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < N; ++v) sums[r][v] = V::set(0);
+    }
+    for (int t = 0; t < args.taps; ++t) {
+      const int16_t* rows[R];
+      for (int r = 0; r < R; ++r) {
+        rows[r] = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + first + r]
+                            : args.base + static_cast<size_t>(first + r) * args.rowStride;
+      }
+      for (int p = 0; p < args.pairs; ++p, filter += 2 * kInt16Panel) {
+        Int weights[N];
+        for (int v = 0; v < N; ++v) weights[v] = V::load(reinterpret_cast<const int32_t*>(filter) + kLanes * v);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+          int32_t pair;
+          std::memcpy(&pair, rows[r] + 2 * p, sizeof pair);
+          const Int codes = V::set(pair);
+          for (int v = 0; v < N; ++v) sums[r][v] = V::addPairs(sums[r][v], codes, weights[v]);
+        }
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      float* out = args.out + static_cast<size_t>(first + r) * args.outputs;
+      for (int v = 0; v < N; ++v) {
+        const int n = output + v * kLanes;
+        V::storeFirst(out + n, stageValue<V>(sums[r][v], args.multiplier + n, args.bias + n, args.low, args.high),
+                      args.outputs - n);
+      }
+    }
+  }
+
+  template <int N>
+  static void panel(const Int16GemmArgs& args, const int16_t* filter, int output) {
+    int m = 0;
+    for (; m + 6 <= args.rowCount; m += 6) tile<6, N>(args, m, filter, output);
+    for (; m + 2 <= args.rowCount; m += 2) tile<2, N>(args, m, filter, output);
+    if (m < args.rowCount) tile<1, N>(args, m, filter, output);
+  }
+
+  static void gemm(const Int16GemmArgs& args) {
+    constexpr int kVectors = kInt16Panel / kLanes;
+    const size_t panelSize = static_cast<size_t>(args.taps) * args.pairs * kInt16Panel * 2;
+    const int16_t* filter = args.packed;
+    for (int output = 0; output < args.outputs; output += kInt16Panel, filter += panelSize) {
+      if (args.outputs - output > kLanes) {
+        panel<kVectors>(args, filter, output);
+      } else {
+        panel<1>(args, filter, output);
+      }
+    }
+  }
+};
 
 }  // namespace
 }  // namespace lowbit

@@ -12,8 +12,7 @@
 
 #include "../../isa/kernels.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 constexpr size_t kOverRead = 64;
 constexpr uint8_t kUntouched = 0xa5;
@@ -152,5 +151,4 @@ inline std::vector<float> drawFloats(Random& random, size_t count, float most) {
   return values;
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -1,8 +1,7 @@
 #include "families.h"
 #include "stage.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 void compareDepthwise(const Kernels& kernels, Random& random, const std::string& name) {
   const int channels = random.size(140), kernelH = random.between(1, 7), kernelW = random.between(1, 7);
@@ -56,5 +55,4 @@ void compareDepthwise(const Kernels& kernels, Random& random, const std::string&
   }
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 namespace {
 
@@ -114,5 +113,4 @@ void compareDynamic(const Kernels& kernels, Random& random, const std::string& n
   compareDynamicFinish(kernels, random, name);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 namespace {
 
@@ -84,5 +83,4 @@ void compareElementWise(const Kernels& kernels, Random& random, const std::strin
   compareBorder(kernels, random, name);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

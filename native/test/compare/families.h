@@ -5,8 +5,7 @@
 
 #include "case.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 void compareGemm(const Kernels& kernels, Random& random, const std::string& name);
 void compareLowBitProduct(const Kernels& kernels, Random& random, const std::string& name);
@@ -18,5 +17,4 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
 void compareInt16(const Kernels& kernels, Random& random, const std::string& name);
 void compareDynamic(const Kernels& kernels, Random& random, const std::string& name);
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

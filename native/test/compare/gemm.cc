@@ -1,8 +1,7 @@
 #include "families.h"
 #include "stage.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 void compareGemm(const Kernels& kernels, Random& random, const std::string& name) {
   const bool direct = random.chance(0.5), toFloat = random.chance(0.25);
@@ -49,5 +48,4 @@ void compareGemm(const Kernels& kernels, Random& random, const std::string& name
   compareBytes(expected.data(), actual.data(), outBytes, where);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 namespace {
 
@@ -105,5 +104,4 @@ void compareInt16(const Kernels& kernels, Random& random, const std::string& nam
   compareInt16Conversion(kernels, random, name);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

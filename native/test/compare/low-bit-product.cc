@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 namespace {
 
@@ -115,5 +114,4 @@ void compareLowBitProduct(const Kernels& kernels, Random& random, const std::str
   compareBytes(expected.data(), actual.data(), outBytes, where);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -12,8 +12,7 @@
 #include "../../isa/registry.h"
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 namespace {
 
 // A kernel that no set has given would be called as a null pointer.
@@ -39,8 +38,7 @@ void compareSet(const RegisteredSet& set, uint64_t seed, int cases) {
 }
 
 }  // namespace
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare
 
 int main(int argc, char** argv) {
   const uint64_t seed = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : std::random_device()();

@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 void comparePools(const Kernels& kernels, Random& random, const std::string& name) {
   const int channels = random.size(140), rowCount = random.between(1, 12);
@@ -29,5 +28,4 @@ void comparePools(const Kernels& kernels, Random& random, const std::string& nam
   });
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -2,8 +2,7 @@
 
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 void compareRouting(const Kernels& kernels, Random& random, const std::string& name) {
   using Limits = std::numeric_limits<float>;
@@ -56,5 +55,4 @@ void compareRouting(const Kernels& kernels, Random& random, const std::string& n
                  });
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

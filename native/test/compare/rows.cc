@@ -1,7 +1,6 @@
 #include "families.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 namespace {
 
@@ -80,5 +79,4 @@ void compareRows(const Kernels& kernels, Random& random, const std::string& name
   compareProducts(kernels, random, name);
 }
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

@@ -1,8 +1,7 @@
 #pragma once
 #include "case.h"
 
-namespace lowbit {
-namespace compare {
+namespace lowbit::compare {
 
 // The constants of the output channels and the stage of a convolution.
 struct Stage {
@@ -39,5 +38,4 @@ struct Stage {
   }
 };
 
-}  // namespace compare
-}  // namespace lowbit
+}  // namespace lowbit::compare

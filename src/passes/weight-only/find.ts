@@ -10,6 +10,7 @@ import { refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../linear-op';
+import { FUNCTIONAL } from '../quantize/plan/control-flow';
 
 /** y = x W^T + b on the last axis of x. */
 export interface Product {
@@ -30,8 +31,6 @@ export interface Table {
 }
 
 export type Weighted = Product | Table;
-
-const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', 'StatelessWhile']);
 
 /** The constant behind a tensor, through identities and the entrance of a loop. */
 function constantRef(graph: Graph, ref: TensorRef): TensorRef {

@@ -6,9 +6,8 @@
  */
 import { entryOf } from '../../base/entry-of';
 import { GraphEditor } from '../../graph/edit';
-import type { Graph, TensorRef } from '../../graph/ir';
+import type { Graph } from '../../graph/ir';
 import {
-  encodeProgram,
   type Op,
   OpKind,
   type Program,
@@ -21,6 +20,7 @@ import { quantizeFilter } from '../../quantization/affine';
 import { SignalToNoise } from '../../quantization/metrics';
 import { activationBounds, weightsPerChannel } from '../linear-op';
 import { expandProgram } from '../quantize/emit/expand-program';
+import { setRegionNode } from '../quantize/emit/region-node';
 import type { EncodedLayer } from '../quantize/lower/encode-layer';
 import { reorder } from '../quantize/lower/filter-order';
 import { appendInt8Filter, appendLowBitFilter } from '../quantize/lower/filters';
@@ -127,13 +127,6 @@ function lowerTable(table: Table, encoded: EncodedLayer | undefined): Lowered {
   return { program, weights: weights.build(), signalToNoise };
 }
 
-function replaceProduct(editor: GraphEditor, { node, op }: Product, { program, weights }: Lowered): void {
-  const constant = (what: string, values: Int32Array): TensorRef =>
-    editor.addConstant(`${node.name}/${what}`, { dtype: 'int32', shape: [values.length], values });
-  const inputs = [op.input, constant('program', encodeProgram(program)), constant('weights', weights)];
-  editor.setNode({ name: node.name, op: 'QuantizedRegion', inputs, attrs: {} });
-}
-
 /** The expanded node takes the table's name. */
 function replaceTable(editor: GraphEditor, { node, indices }: Table, { program, weights }: Lowered): void {
   const [made] = expandProgram(editor, program, weights, [indices]);
@@ -163,7 +156,7 @@ export function replaceWeighted(
     const encoded = lowBit.get(name);
     const lowered = each.kind === 'table' ? lowerTable(each, encoded) : lowerProduct(each, encoded);
     if (each.kind === 'table') replaceTable(editor, each, lowered);
-    else replaceProduct(editor, each, lowered);
+    else setRegionNode(editor, name, lowered.program, lowered.weights, [each.op.input]);
     weightFidelity.set(name, lowered.signalToNoise);
   }
   return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };

@@ -2,7 +2,21 @@ import { type GraphEditor, output } from '../../../graph/edit';
 import type { TensorRef } from '../../../graph/ir';
 import { encodeProgram, type Program } from '../../../program/program';
 
-/** One node for a whole program, reading two constants beside the inputs: the program's words and its weights. */
+/** Makes a node of a whole program, reading two constants beside the inputs: the program's words and its weights. */
+export function setRegionNode(
+  editor: GraphEditor,
+  name: string,
+  program: Program,
+  weights: Int32Array,
+  inputs: readonly TensorRef[],
+): void {
+  const constant = (what: string, values: Int32Array) =>
+    editor.addConstant(`${name}/${what}`, { dtype: 'int32', shape: [values.length], values });
+  const constants = [constant('program', encodeProgram(program)), constant('weights', weights)];
+  editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs: {} });
+}
+
+/** Adds such a node. */
 export function regionNode(
   editor: GraphEditor,
   program: Program,
@@ -11,9 +25,6 @@ export function regionNode(
   region: string,
 ): TensorRef[] {
   const name = editor.freeName(region);
-  const constant = (what: string, values: Int32Array) =>
-    editor.addConstant(`${name}/${what}`, { dtype: 'int32', shape: [values.length], values });
-  const constants = [constant('program', encodeProgram(program)), constant('weights', weights)];
-  editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs: {} });
+  setRegionNode(editor, name, program, weights, inputs);
   return program.outputs.map((_, index) => output(name, index));
 }

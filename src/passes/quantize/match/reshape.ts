@@ -1,6 +1,7 @@
 /** Ops that only rename dimensions. */
 import { output, refKey } from '../../../graph/edit';
 import { OpKind } from '../../../program/program';
+import type { ProgramBuilder } from '../lower/program-builder';
 import type { Matcher } from './quantizable';
 
 /** Ops that keep their data as it is. */
@@ -22,25 +23,19 @@ export const matchReshape: Matcher = (node, { shapes }) => {
   if (!from || !to) return 'its shape is not known';
   if (to.filter((d) => d < 0).length > 1) return 'more than one of its dimensions is not known';
   const shape = keepsBatch(from, to) ? [-1, ...to.slice(1)] : to;
+  const reshape = (builder: ProgramBuilder, data: number, result: number) =>
+    builder.op({ kind: OpKind.Reshape, name: node.name, inputs: [data], output: result, shape });
   return {
     kind: 'reshape',
     activations: [input],
-    lowerFloat(builder, result) {
-      builder.op({
-        kind: OpKind.Reshape,
-        name: node.name,
-        inputs: [builder.dequantized(input)],
-        output: builder.floatResult(result),
-        shape,
-      });
-    },
+    lowerFloat: (builder, result) =>
+      reshape(builder, builder.dequantized(input), builder.floatResult(result)),
     lower(builder, store) {
       const data = store.float ? builder.readStored(input) : builder.read(input);
       const result = store.float
         ? builder.floatResult(store.result)
         : builder.result(store.result, builder.paramsOf(data));
-      const { name } = node;
-      builder.op({ kind: OpKind.Reshape, name, inputs: [data], output: result, shape });
+      reshape(builder, data, result);
     },
   };
 };

@@ -6,7 +6,8 @@
 import { entryOf } from '../../../base/entry-of';
 import type { Graph, GraphNode } from '../../../graph/ir';
 
-const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', 'StatelessWhile']);
+/** Ops that run functions of the graph. */
+export const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', 'StatelessWhile']);
 
 const OPENS: Readonly<Record<string, number>> = { Switch: 1, Enter: 1, Exit: -2 };
 
