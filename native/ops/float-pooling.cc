@@ -113,7 +113,7 @@ class FloatPool : public Operator {
   }
 
   // Pixels of a window that are summed in float32.
-  static constexpr int64_t kMaxSummed = 4096;
+  static constexpr int64_t kMaxSummed = int64_t{1} << 20;
 
   Window window_;
   float low_, high_;
