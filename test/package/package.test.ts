@@ -105,7 +105,7 @@ test('where modules are not those of Node.js, the default build says that it has
      try { engineInfo(); } catch (error) { console.log(error.code, Object.keys(others).join()); }`,
   );
   expect(run(folder, 'main.js')).toBe(
-    'engine-unavailable install,LowbitError,releaseArtifacts,getThreads,setThreads',
+    'engine-unavailable install,LowbitError,releaseArtifacts,getThreads,setMaxMemory,setThreads',
   );
 });
 
