@@ -39,7 +39,7 @@ test.each<[string, QuantizationOptions, RegExp[]]>([
   [
     'a product of two activations',
     { int16: ['scores'] },
-    [/^int16 activations do not apply to 'scores', .*two activ/],
+    [/^The pattern 'scores' requests int16 activations, .*two activations/],
   ],
   ['the same among others', { dynamic: ['**'] }, [/^dynamic activations do not apply to 'scores'/]],
   [

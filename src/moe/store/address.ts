@@ -1,6 +1,7 @@
 /** Addresses in messages: without user, password, query and fragment, which may be secret. */
 
-const WITHHELD = '(an address that is not shown, as it may have a password)';
+/** Shown in the place of an address whose parts cannot be told apart. */
+export const WITHHELD = '(an address that is not shown, as it may have a password)';
 
 /** The address of a web server. */
 export function shownHttp(url: string): string {

@@ -7,7 +7,7 @@ import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
 import { z } from 'zod';
 import { LowbitError } from '../../base/errors';
 import { currentEngine } from '../../runtime/current-engine';
-import { shownRedis } from './address';
+import { shownRedis, WITHHELD } from './address';
 import { copyChecked, expertError } from './checked';
 import { type ExpertIndex, type ExpertRecord, indexProblem, pageAligned } from './container';
 import type { ExpertSource } from './source';
@@ -52,6 +52,14 @@ const keyOf = (prefix: string, { layer, expert, precision }: ExpertRecord) =>
 type Client = ReturnType<typeof newClient>;
 
 function newClient(url: string, connectTimeout: number) {
+  // Neither the message of what fails nor itself as the cause: they may hold a part of the password.
+  const malformed = () =>
+    new LowbitError(
+      'invalid-argument',
+      `Not an address of Redis: ${shownRedis(url)}; expected redis://user:password@host:port/database or rediss://..., ` +
+        'with / ? # @ in a password percent-encoded.',
+    );
+  if (shownRedis(url) === WITHHELD) throw malformed();
   try {
     return createClient({
       ...{ url, disableOfflineQueue: true },
@@ -59,11 +67,7 @@ function newClient(url: string, connectTimeout: number) {
       socket: { connectTimeout, reconnectStrategy: false },
     });
   } catch {
-    // Neither its message nor itself as the cause: they may hold the address.
-    throw new LowbitError(
-      'invalid-argument',
-      `Not an address of Redis: ${shownRedis(url)}; expected redis://user:password@host:port/database or rediss://...`,
-    );
+    throw malformed();
   }
 }
 
