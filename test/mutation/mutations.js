@@ -60,8 +60,8 @@ module.exports = [
   {
     name: 'vector stage: upper clamp left out',
     file: 'native/isa/vector-kernels.h',
-    find: 'return V::min(V::max(value, low), high);',
-    replace: '(void)high;\n    return V::max(value, low);',
+    find: 'return V::add(V::toInt(V::min(V::max(value, low), high)), zeroPoint);',
+    replace: '(void)high;\n    return V::add(V::toInt(V::max(value, low)), zeroPoint);',
   },
   {
     name: 'avx2 gemm: saturating 16-bit sums',
@@ -106,8 +106,8 @@ module.exports = [
     replace: '_mm256_dpbusd_avx_epi32(sums[i][z], w[z], codes)',
   },
   {
-    name: 'avxvnni gemm: depth padded with weights of the next output',
-    file: 'native/isa/avxvnni/kernels.cc',
+    name: 'vpdpbusd gemm: depth padded with weights of the next output',
+    file: 'native/isa/x86/vnni-panels.h',
     find: 'const bool inside = n < outputs && k < depth;',
     replace: 'const bool inside = n < outputs;',
   },
@@ -130,12 +130,6 @@ module.exports = [
     replace: '_mm512_dpbusd_epi32(sums[i][z], w[z], codes)',
   },
   {
-    name: 'avx512vnni gemm: depth padded with weights of the next output',
-    file: 'native/isa/avx512vnni/gemm.cc',
-    find: 'const bool inside = n < outputs && k < depth;',
-    replace: 'const bool inside = n < outputs;',
-  },
-  {
     name: 'avx512vnni gemm: last odd row skipped',
     file: 'native/isa/avx512vnni/gemm.cc',
     find: 'if constexpr (MT > 1) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);',
@@ -156,7 +150,7 @@ module.exports = [
   {
     name: 'avx512vnni: activation table skipped',
     file: 'native/isa/avx512vnni/vectors.h',
-    find: 'for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = table_[bytes[i]];',
+    find: 'for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = table[bytes[i]];',
     replace: 'for (int i = 0; i < std::min(count, V::codes); ++i) out[i] = bytes[i];',
   },
   {
@@ -252,8 +246,8 @@ module.exports = [
   {
     name: 'average pool: float output left unclamped',
     file: 'native/ops/pooling.cc',
-    find: 'out[c] = above < args.high ? above : args.high;',
-    replace: 'out[c] = above;',
+    find: 'clampFloat(value, args.low, args.high);',
+    replace: 'value;',
   },
   {
     name: 'softmax: sum in float32',
@@ -448,16 +442,16 @@ module.exports = [
     replace: 'if (Stride == 3) middle = right;',
   },
   {
-    name: 'avx2 store: values converted before an overflow is clamped',
+    name: 'vector store: values converted before an overflow is clamped',
     file: 'native/isa/x86/avx2.h',
-    find: '_mm256_cvtps_epi32(bounded_ ? value : clamp(value))',
-    replace: '_mm256_cvtps_epi32(value)',
+    find: 'return W::toInt(bounded_ ? value : clamp(value));',
+    replace: 'return W::toInt(value);',
   },
   {
-    name: 'avx512vnni store: lower clamp left out',
-    file: 'native/isa/avx512vnni/vectors.h',
-    find: 'W::min8(W::max8(W::packus16(ab, cd), codeLow_), codeHigh_)',
-    replace: 'W::min8(W::packus16(ab, cd), codeHigh_)',
+    name: 'vector store: lower clamp left out',
+    file: 'native/isa/x86/avx2.h',
+    find: 'return W::min8(W::max8(W::packus16(ab, cd), codeLow_), codeHigh_);',
+    replace: 'return W::min8(W::packus16(ab, cd), codeHigh_);',
   },
   {
     name: 'store: every value taken as bounded',
