@@ -132,7 +132,7 @@ const NATIVE = [
   {
     room: 'native/plan',
     holds: 'decoding and validation, shapes, arena, threads, profile',
-    knows: 'base program isa ops',
+    knows: 'include base program isa ops',
   },
   {
     room: 'native',
