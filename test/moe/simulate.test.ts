@@ -34,6 +34,18 @@ test('counts every use, and a cache of all experts misses each of them once', ()
   }
 });
 
+test('the mass that is lost stays a number where a logit is infinite or NaN', () => {
+  const logits = drawTrace(50).logits;
+  for (let i = 0; i < logits.length; i += 61) logits[i] = i % 2 === 0 ? Number.POSITIVE_INFINITY : Number.NaN;
+  const { changed, massLost } = simulate(
+    { ...drawTrace(50), logits },
+    { policy: 'lru', slots: 8, bonus: 5, bonusUnit: 'score' },
+  );
+  expect(changed).toBeGreaterThan(0);
+  expect(massLost).toBeGreaterThan(0);
+  expect(massLost).toBeLessThanOrEqual(1);
+});
+
 test('Belady’s policy misses least, and a bonus trades misses for gate mass', () => {
   const misses = (policy: (typeof POLICIES)[number]) => simulate(trace, { policy, slots: 8 }).misses;
   expect(misses('belady')).toBeLessThan(Math.min(misses('lru'), misses('lfu'), misses('affinity')));
