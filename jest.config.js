@@ -28,6 +28,8 @@ function ignored() {
 /** @type {import('jest').Config} */
 module.exports = {
   globalSetup: '<rootDir>/test/global-setup.js',
+  // Tests import single files rather than an entry of the package, which would provide the engine.
+  setupFiles: ['<rootDir>/src/runtime/provide-native-engine.ts'],
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...ignored()],

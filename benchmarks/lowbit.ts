@@ -14,7 +14,7 @@ import { Command, Option } from 'commander';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
-import { appendLowBitFilter } from '../src/passes/quantize/program-builder';
+import { appendLowBitFilter } from '../src/passes/quantize/lower/filters';
 import {
   encodeProgram,
   type FilterRef,
@@ -31,6 +31,7 @@ import { type FormatName, groupsOf, type LowBitMatrix } from '../src/quantizatio
 import { formatNamed } from '../src/quantization/formats/registry';
 import { currentEngine } from '../src/runtime/current-engine';
 import type { CompiledProgram } from '../src/runtime/engine';
+import '../src/runtime/provide-native-engine';
 import { headerLines, machine } from './machine';
 import { encodeModel } from './onnx/model';
 import { runCommand } from './run-command';

@@ -7,7 +7,7 @@
 import { output, refKey } from '../../src/graph/edit';
 import { inferShapes, type Shape } from '../../src/graph/infer-shapes';
 import type { Graph, GraphNode } from '../../src/graph/ir';
-import type { QuantizationPlan } from '../../src/passes/quantize/plan';
+import type { QuantizationPlan } from '../../src/passes/quantize/plan/plan';
 import type { AffineParams } from '../../src/program/affine-params';
 import { chooseAffine } from '../../src/quantization/affine';
 import type { Observations } from '../../src/quantization/observations';
@@ -44,7 +44,7 @@ function quantizationOf(graph: Graph, { plan, observations, narrowWeights }: Qua
       }
       if (step.kind === 'floatInOut') continue;
       const { fused, result, float } = step.store;
-      if (step.quantizable.weighted) weighted.add(step.node.name);
+      if (step.quantizable.kind === 'weighted') weighted.add(step.node.name);
       if (fused && !fused.clamp) add(refKey(fused.before));
       if (!float) add(refKey(result));
     }

@@ -3,7 +3,7 @@ import { intsAttr, stringAttr } from '../../src/graph/attrs';
 import { output } from '../../src/graph/edit';
 import type { GraphNode } from '../../src/graph/ir';
 import { filterChannel, type LinearOp, readLinearOp } from '../../src/passes/linear-op';
-import { type QuantizedFilter, quantizeBias, quantizeFilter } from '../../src/quantization/affine';
+import { type FilterCodes, quantizeBias, quantizeFilter } from '../../src/quantization/affine';
 import { biasCorrection } from '../../src/quantization/bias-correction';
 import type { OnnxBuilder } from './builder';
 import { clamp } from './clamp';
@@ -37,7 +37,7 @@ function layoutOf(op: LinearOp): FilterLayout {
 }
 
 /** Codes and scales of the weights, in the order of the graph. */
-function quantize(op: LinearOp, builder: OnnxBuilder, inputScale: number): QuantizedFilter {
+function quantize(op: LinearOp, builder: OnnxBuilder, inputScale: number): FilterCodes {
   const values = op.filter.values as Float32Array;
   const channel = filterChannel(op);
   const filter = quantizeFilter(values, channel, op.channels, op.bias, inputScale);
@@ -55,11 +55,7 @@ function inputChannel({ kind, transposed, filter: { shape }, channels }: LinearO
 }
 
 /** The bias, with what makes up for the rounding of the weights as our converter does it. */
-function correctedBias(
-  op: LinearOp,
-  filter: QuantizedFilter,
-  builder: OnnxBuilder,
-): Float64Array | undefined {
+function correctedBias(op: LinearOp, filter: FilterCodes, builder: OnnxBuilder): Float64Array | undefined {
   const means = builder.meansOf(op.input);
   const values = op.filter.values as Float32Array;
   const correction =

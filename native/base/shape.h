@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "ceil-div.h"
 #include "error.h"
 
 namespace lowbit {
@@ -63,8 +64,8 @@ inline void checkShape(const Shape& shape, const std::string& what) {
 
 // Bytes from one row of codes to the next (see isa/kernels.h).
 inline size_t rowPitch(int32_t channels) {
-  const size_t unit = channels <= 4 ? 4 : 16;
-  return (static_cast<size_t>(channels) + unit - 1) / unit * unit;
+  const int unit = channels <= 4 ? 4 : 16;
+  return static_cast<size_t>(ceilDiv(channels, unit)) * unit;
 }
 
 // The same of elements of so many bytes: those of more than one lie close together.

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../base/ceil-div.h"
+
 namespace lowbit {
 
 // out[m][n] = min(max((float)(sum over t, k of row(t, m)[k] * filter[n][t][k]) * multiplier[n] + bias[n], low), high)
@@ -45,7 +47,7 @@ struct Int16DepthwiseArgs {
 constexpr int kInt16Block = 16;
 
 inline size_t int16DepthwiseIndex(int tap, int channel, int channels) {
-  const size_t blocks = static_cast<size_t>((channels + kInt16Block - 1) / kInt16Block);
+  const size_t blocks = static_cast<size_t>(ceilDiv(channels, kInt16Block));
   const size_t block = static_cast<size_t>(tap / 2) * blocks + static_cast<size_t>(channel / kInt16Block);
   const int within = channel % kInt16Block;
   const int half = within / 4 % 2, lane = within / 8 * 4 + within % 4;
@@ -53,7 +55,7 @@ inline size_t int16DepthwiseIndex(int tap, int channel, int channels) {
 }
 
 inline size_t int16DepthwiseElements(int taps, int channels) {
-  return static_cast<size_t>((taps + 1) / 2) * ((channels + kInt16Block - 1) / kInt16Block) * 2 * kInt16Block;
+  return static_cast<size_t>(ceilDiv(taps, 2) * ceilDiv(channels, kInt16Block)) * 2 * kInt16Block;
 }
 
 struct Int16Kernels {

@@ -35,6 +35,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../base/ceil-div.h"
 #include "kernels.h"
 #include "vector-kernels.h"
 
@@ -58,8 +59,7 @@ struct LowBitPanels {
           units((depth - 1) / kUnit + 1),
           groups((depth - 1) / format.group + 1),
           groupUnits((format.group - 1) / kUnit + 1),
-          scaleBytes((static_cast<size_t>(groups) * kOutputs * sizeof(uint16_t) + kVectorBytes - 1) / kVectorBytes *
-                     kVectorBytes),
+          scaleBytes(static_cast<size_t>(ceilDiv(sizeof(uint16_t) * kOutputs * groups, kVectorBytes)) * kVectorBytes),
           panelBytes(sizeof(Constants) + scaleBytes + static_cast<size_t>(units) * bits * kVectorBytes) {}
 
     int unitsOf(int group) const { return std::min(groupUnits, units - group * groupUnits); }
@@ -71,7 +71,7 @@ struct LowBitPanels {
     float bias[kOutputs];
   };
 
-  static int panels(int outputs) { return (outputs + kOutputs - 1) / kOutputs; }
+  static int panels(int outputs) { return static_cast<int>(ceilDiv(outputs, kOutputs)); }
 
   static size_t packedBytes(const LowBitFormat& format, int outputs, int depth) {
     return panels(outputs) * Extent(format, depth).panelBytes;

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "../base/ceil-div.h"
 #include "../base/exp.h"
 #include "rows.h"
 
@@ -61,7 +62,7 @@ static inline float cleanScore(float score) {
 // A cleaned score with -infinity made finite as well, so that the difference of any two is a number.
 static inline float finiteScore(float score) { return score > -FLT_MAX ? score : -FLT_MAX; }
 
-inline int paddedExperts(int experts) { return (experts + kRoutingLanes - 1) / kRoutingLanes * kRoutingLanes; }
+inline int paddedExperts(int experts) { return static_cast<int>(ceilDiv(experts, kRoutingLanes)) * kRoutingLanes; }
 
 template <class V>
 struct VectorRouting {

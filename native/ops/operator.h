@@ -6,6 +6,7 @@
 
 #include "../isa/kernels.h"
 #include "../plan/program.h"
+#include "../base/ceil-div.h"
 #include "../base/threads.h"
 #include "../base/packed-bytes.h"
 
@@ -99,7 +100,5 @@ struct CodeRange {
   CodeRange(int32_t codeMin, int32_t codeMax, int32_t zeroPoint)
       : low(static_cast<float>(codeMin + 128 - zeroPoint)), high(static_cast<float>(codeMax + 128 - zeroPoint)) {}
 };
-
-inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace lowbit

@@ -11,7 +11,7 @@ import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
-import { resolveWindow } from '../passes/quantize/patches';
+import { resolveWindow } from '../passes/quantize/lower/im2col';
 import type { Window } from '../program/program';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { observedKey } from '../quantization/observations';

@@ -10,7 +10,7 @@ import type { Graph, Sample } from '../graph/ir';
 import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
-import type { ActivationPrecision } from '../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { quantizeGraph } from '../passes/quantize/quantize-graph';
 import { engineInfo } from '../runtime/current-engine';
 import { importBackend, withBackend } from '../tfjs/backends';

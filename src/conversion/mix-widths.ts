@@ -3,7 +3,7 @@ import type { HessianOptions } from '../calibration/hessians';
 import { measureSensitivity } from '../evaluation/sensitivity';
 import type { LabelledSource, SampleSource } from '../graph/samples';
 import { weightCount } from '../passes/linear-op';
-import { weightedOps } from '../passes/quantize/low-bit-layers';
+import { weightedOps } from '../passes/quantize/plan/low-bit-layers';
 import { FORMAT_OF_BITS, type WeightBits } from '../quantization/layer-weights';
 import type { Observations } from '../quantization/observations';
 import type { WeightRange } from '../quantization/weight-range';

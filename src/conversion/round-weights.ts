@@ -3,9 +3,9 @@ import { type HessianOptions, MAX_INPUTS, measureHessians } from '../calibration
 import { refKey } from '../graph/edit';
 import type { SampleSource } from '../graph/samples';
 import { type LinearOp, weightsPerChannel } from '../passes/linear-op';
-import { programChannel, reorder } from '../passes/quantize/filter-order';
-import { weightedOps } from '../passes/quantize/low-bit-layers';
-import { chooseAffine, type QuantizedFilter, quantizeFilter } from '../quantization/affine';
+import { programChannel, reorder } from '../passes/quantize/lower/filter-order';
+import { weightedOps } from '../passes/quantize/plan/low-bit-layers';
+import { chooseAffine, type FilterCodes, quantizeFilter } from '../quantization/affine';
 import type { Observations } from '../quantization/observations';
 import { roundWithFeedback } from '../quantization/round-with-feedback';
 import type { WeightRange } from '../quantization/weight-range';
@@ -31,10 +31,10 @@ export async function roundWeights(
   { ranges }: Observations,
   source: SampleSource,
   { weightRange, ...options }: RoundOptions,
-): Promise<ReadonlyMap<string, QuantizedFilter>> {
+): Promise<ReadonlyMap<string, FilterCodes>> {
   const ops = weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && takesFeedback(op));
   const byName = new Map(ops.map((op) => [op.node.name, op]));
-  const rounded = new Map<string, QuantizedFilter>();
+  const rounded = new Map<string, FilterCodes>();
   const inputs = ops.map((op) => layerInput(op, undefined));
   await measureHessians(graph, inputs, source, options, (name, hessian) => {
     const op = byName.get(name)!;

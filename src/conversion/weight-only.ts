@@ -11,10 +11,15 @@ import { mixturesOf } from '../graph/mixture';
 import type { SampleSource } from '../graph/samples';
 import { weightCount, weightsPerChannel } from '../passes/linear-op';
 import { optimize } from '../passes/pipeline';
-import { nodesInControlFlow } from '../passes/quantize/control-flow';
-import { encodeLayer, type LayerFormat, rotationHelps, statisticsOf } from '../passes/quantize/encode-layer';
-import { endsOf } from '../passes/quantize/low-bit-layers';
-import type { EncodedLayer } from '../passes/quantize/lower-low-bit';
+import type { EncodedLayer } from '../passes/quantize/lower/encode-layer';
+import {
+  encodeLayer,
+  type LayerFormat,
+  rotationHelps,
+  statisticsOf,
+} from '../passes/quantize/lower/encode-layer';
+import { nodesInControlFlow } from '../passes/quantize/plan/control-flow';
+import { endsOf } from '../passes/quantize/plan/low-bit-layers';
 import { findWeighted, type Weighted, weightsOf } from '../passes/weight-only/find';
 import { replaceWeighted, rowsOf } from '../passes/weight-only/replace';
 import { decodeMatrix } from '../quantization/formats/decode';

@@ -9,11 +9,16 @@ import type { SampleSource } from '../graph/samples';
 import { foldRotations } from '../passes/fold-rotations';
 import { type LinearOp, weightCount, weightsPerChannel } from '../passes/linear-op';
 import type { Change } from '../passes/pass';
-import { encodeLayer, type LayerFormat, rotationHelps, statisticsOf } from '../passes/quantize/encode-layer';
-import { type LowBitLayer, selectLowBit, weightedOps } from '../passes/quantize/low-bit-layers';
-import type { EncodedLayer } from '../passes/quantize/lower-low-bit';
-import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan';
-import { windowOf } from '../passes/quantize/window';
+import type { EncodedLayer } from '../passes/quantize/lower/encode-layer';
+import {
+  encodeLayer,
+  type LayerFormat,
+  rotationHelps,
+  statisticsOf,
+} from '../passes/quantize/lower/encode-layer';
+import { windowOf } from '../passes/quantize/lower/window';
+import { type LowBitLayer, selectLowBit, weightedOps } from '../passes/quantize/plan/low-bit-layers';
+import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
 import { bitsPerWeight } from '../quantization/formats/bits-per-weight';
 import type { FormatName } from '../quantization/formats/format';
 import type { Rotation } from '../quantization/hadamard';

@@ -3,7 +3,7 @@ import { yieldToCancel } from '../base/cancelled';
 import { readModel } from '../graph/read-model';
 import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../passes/linear-op';
 import { optimize } from '../passes/pipeline';
-import { rotatedWeights } from '../passes/quantize/encode-layer';
+import { rotatedWeights } from '../passes/quantize/lower/encode-layer';
 import { gaussian, laplace } from '../quantization/distributions';
 import { bitsPerWeight } from '../quantization/formats/bits-per-weight';
 import type { FormatName } from '../quantization/formats/format';

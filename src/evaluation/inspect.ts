@@ -5,7 +5,7 @@ import type { Constant, Graph, GraphNode } from '../graph/ir';
 import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
-import { planQuantization } from '../passes/quantize/plan';
+import { planQuantization } from '../passes/quantize/plan/plan';
 
 export interface OpSummary {
   op: string;

@@ -2,7 +2,7 @@
 import { artefactMetadata, type LayerRecord } from '../graph/artefact';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
-import { nodesInControlFlow } from '../passes/quantize/control-flow';
+import { nodesInControlFlow } from '../passes/quantize/plan/control-flow';
 import { OpKind, TensorType } from '../program/program';
 import { type Tap, tapProgram } from '../program/tap-program';
 

@@ -1,6 +1,7 @@
 /** The process that measures one model: `node --expose-gc memory-child.js model.json backend` prints a MemoryUse. */
 import { setTimeout } from 'node:timers/promises';
-import '../../kernels/register';
+import { install } from '../../kernels/register';
+import '../runtime/provide-native-engine';
 import * as tf from '@tensorflow/tfjs-core';
 import { syntheticSample } from '../graph/samples';
 import { ModelSession } from '../loading/session';
@@ -18,6 +19,7 @@ async function collectGarbage(): Promise<void> {
 }
 
 async function main(location: string, backend: string): Promise<void> {
+  install();
   await importBackend();
   await tf.setBackend(backend);
   // One small op, so that what the backend itself takes is there before.

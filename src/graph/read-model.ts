@@ -1,10 +1,10 @@
 /** Reads TF.js models, graph models and layers models alike, into the IR. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { io } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import type { Constant, Graph } from './ir';
 import { isRecord, type Json } from './json';
+import type { ModelArtifacts } from './model-artifacts';
 import { parseGraphModel, toPath } from './read-graph-model';
 import { isLayersModel, parseLayersModel } from './read-layers-model';
 import { decodeWeights, readWeights } from './read-weights';
@@ -53,7 +53,7 @@ export async function readModel(location: string, options?: { converted?: boolea
   return assemble(await readWeights(dirname(toPath(location)), model.weightsManifest));
 }
 
-async function weightParts({ weightData, getWeightStream }: io.ModelArtifacts): Promise<ArrayBuffer[]> {
+async function weightParts({ weightData, getWeightStream }: ModelArtifacts): Promise<ArrayBuffer[]> {
   if (weightData !== undefined) return [weightData].flat();
   const parts: ArrayBuffer[] = [];
   if (getWeightStream) for await (const part of getWeightStream()) parts.push(part);
@@ -61,7 +61,7 @@ async function weightParts({ weightData, getWeightStream }: io.ModelArtifacts): 
 }
 
 /** The same for a model in memory, as a save handler of TF.js gets it. */
-export async function readModelArtifacts(artifacts: io.ModelArtifacts): Promise<Graph> {
+export async function readModelArtifacts(artifacts: ModelArtifacts): Promise<Graph> {
   const { weightSpecs = [], weightData: _, getWeightStream: __, ...model } = artifacts;
   const assemble = parse(model as unknown as Json);
   const parts = (await weightParts(artifacts)).map((part) => new Uint8Array(part));

@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
-import type { io } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import { EXPERTS_FILE } from './mixture';
+import type { GraphModelArtifacts, WeightSpec } from './model-artifacts';
 import { parseRef } from './read-graph-model';
 
 type Json = Record<string, unknown>;
@@ -71,7 +71,7 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
 }
 
 interface StoredWeight {
-  readonly spec: io.WeightsManifestEntry;
+  readonly spec: WeightSpec;
   readonly length: number;
   bytes(): Uint8Array;
 }
@@ -79,11 +79,11 @@ interface StoredWeight {
 /** How a constant is stored; its bytes are made when they are written. */
 function store(name: string, constant: Constant): StoredWeight {
   const { dtype, shape, values } = constant;
-  const spec: io.WeightsManifestEntry = { name, shape: [...shape], dtype };
+  const spec: WeightSpec = { name, shape: [...shape], dtype };
   const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
   if (half)
     return {
-      spec: { ...spec, quantization: { dtype: 'float16' } as io.WeightsManifestEntry['quantization'] },
+      spec: { ...spec, quantization: { dtype: 'float16' } },
       length: half.length,
       bytes: () => exactFloat16(constant.values as Float32Array)!,
     };
@@ -107,14 +107,14 @@ function header(graph: Graph): Json {
 }
 
 /** The graph for `tf.io.fromMemory`, its weights as they are; TF.js takes one after the other. */
-export function toModelArtifacts(graph: Graph): io.ModelArtifacts {
+export function toModelArtifacts(graph: Graph): GraphModelArtifacts {
   const { modelTopology, format, signature: written, userDefinedMetadata } = header(graph);
   const constants = [...graph.constants];
   return {
     modelTopology: modelTopology as Json,
     format: format as string,
-    signature: written as io.ModelArtifacts['signature'],
-    userDefinedMetadata: userDefinedMetadata as io.ModelArtifacts['userDefinedMetadata'],
+    signature: written as Json,
+    userDefinedMetadata: userDefinedMetadata as GraphModelArtifacts['userDefinedMetadata'],
     weightSpecs: constants.map(([name, { shape, dtype }]) => ({ name, shape: [...shape], dtype })),
     getWeightStream: () => {
       const left = constants.values();

@@ -13,8 +13,8 @@ import type { Graph, GraphNode, TensorRef } from '../graph/ir';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from './linear-op';
 import { ChangeLog, type PassResult } from './pass';
-import { rotatedWeights } from './quantize/encode-layer';
-import { inFilterOrder } from './quantize/filter-order';
+import { rotatedWeights } from './quantize/lower/encode-layer';
+import { inFilterOrder } from './quantize/lower/filter-order';
 
 const SUMS: ReadonlySet<string> = new Set(['Add', 'AddV2', 'Sub', 'AddN']);
 

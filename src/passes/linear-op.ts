@@ -5,6 +5,7 @@
 import { attr, boolAttr, stringAttr, stringsAttr } from '../graph/attrs';
 import { constantOf, consumers, type GraphEditor, outputNodes } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
+import { type Bounds, clampBounds } from '../quantization/activation';
 
 export type LinearKind = 'conv' | 'depthwise' | 'matmul';
 
@@ -93,6 +94,11 @@ export function readLinearOp(graph: Pick<Graph, 'constants'>, node: GraphNode): 
   return second === 'Relu' || second === 'Relu6'
     ? { ...op, bias, activation: second }
     : `it is fused with ${second}`;
+}
+
+/** The bounds that a linear op clamps its result to. */
+export function activationBounds({ activation }: LinearOp): Bounds {
+  return clampBounds(activation === 'Relu6' ? 'relu6' : activation === 'Relu' ? 'relu' : 'linear')!;
 }
 
 /** The output channel of each element of the filter, by flat index. */

@@ -1,20 +1,20 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
+import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
 import { takeFakeQuantization } from './fake-quantization';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
 import { foldPadding } from './fold-padding';
 import { fuseActivations } from './fuse-activations';
-import { liftMoves } from './lift-moves';
 import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
 import { removeIdentities } from './remove-identities';
+import { sinkLayoutOps } from './sink-layout-ops';
 import { splitActivations } from './split-activations';
 import { splitProducts } from './split-products';
 import { splitSums } from './split-sums';
 import { splitToSlices } from './split-to-slices';
-import { spreadTransposed } from './spread-transposed';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
@@ -24,8 +24,8 @@ export const PIPELINE: readonly Pass[] = [
   takeFakeQuantization,
   foldPadding,
   splitToSlices,
-  spreadTransposed,
-  liftMoves,
+  decomposeTransposedConvolution,
+  sinkLayoutOps,
   splitSums,
   foldBias,
   foldBatchNorm,

@@ -45,7 +45,7 @@ export function chooseSymmetric(bound: number): AffineParams {
   return { scale: bound < MIN_RANGE ? 1 : Math.fround(bound / 127), zeroPoint: 0 };
 }
 
-export interface QuantizedFilter {
+export interface FilterCodes {
   /** In [-127, 127], in the order of the values given. */
   readonly codes: Int8Array;
   /** Real units per step, one an output channel. */
@@ -103,7 +103,7 @@ export function quantizeFilter(
   bias: Float32Array | undefined,
   inputScale: number,
   range: WeightRange = 'max',
-): QuantizedFilter {
+): FilterCodes {
   const maxima = channelMaxima(values, channel, channels);
   const chosen = range === 'mse' ? leastSquaresBounds(values, channel, maxima) : maxima;
   const grid = gridBounds(values, channel, maxima);

@@ -1,6 +1,6 @@
 /** INT8 codes that make up for the errors of those before them, as `formats/error-feedback.ts` does for fewer bits. */
 import { roundHalfToEven } from './activation';
-import type { QuantizedFilter } from './affine';
+import type { FilterCodes } from './affine';
 import { factorise } from './formats/error-feedback';
 
 const MAX_CODE = 127;
@@ -21,7 +21,7 @@ export function roundWithFeedback(
   values: Float32Array,
   scales: Float32Array,
   hessian: Float64Array,
-): QuantizedFilter {
+): FilterCodes {
   const depth = values.length / scales.length;
   const { unit } = factorise(hessian, depth, DAMPING);
   const codes = new Int8Array(values.length);

@@ -16,9 +16,9 @@ import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
 import { graphWithExperts } from '../moe/model-experts';
 import { optimize } from '../passes/pipeline';
-import { layersOf } from '../passes/quantize/layers';
-import { planQuantization } from '../passes/quantize/plan';
-import { observedTensors } from '../passes/quantize/quantize-graph';
+import { layersOf } from '../passes/quantize/plan/layers';
+import { observedTensors } from '../passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../passes/quantize/plan/plan';
 import { importBackend, withBackend } from '../tfjs/backends';
 import type { RecoveryEffect } from './recovery';
 

@@ -1,4 +1,7 @@
-/** What every engine (native addon now, WebAssembly later) offers to the kernels: the C ABI in TypeScript. */
+/**
+ * What every engine (native addon now, WebAssembly later) offers to the kernels and to the paging of experts. Nothing
+ * outside src/runtime and the entries knows which engine runs.
+ */
 import type { AffineParams } from '../program/affine-params';
 import type { LowBitFormat, Rotation } from '../program/program';
 
@@ -105,6 +108,28 @@ export interface ExpertCall {
   readonly out: Float32Array;
 }
 
+/** Where the bytes of an expert lie in a file, and their CRC-32. */
+export interface ExpertRange {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly crc: number;
+}
+
+/** An open file of experts. */
+export interface ExpertReader {
+  /**
+   * Reads an expert and checks its CRC-32; does not block the calling thread.
+   *
+   * @param into whole pages, at least `range.bytes` bytes; what lies behind those has no defined value afterwards
+   * @throws LowbitError 'invalid-weights' if the bytes are not those that were written, 'io' if they cannot be read
+   */
+  read(range: ExpertRange, into: Uint8Array): Promise<void>;
+  /** The same, blocking; absent where the engine cannot block. */
+  readNow?(range: ExpertRange, into: Uint8Array): void;
+  /** Closes the file once the reads under way are done; further reads fail. Safe to call twice. */
+  close(): void;
+}
+
 /** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` tell. */
 export interface PackedMatrix {
   storage: LowBitFormat;
@@ -164,6 +189,20 @@ export interface Engine {
    * @throws LowbitError 'invalid-argument' if the bytes are no expert of this shape, or a row is not there
    */
   runExpert(shape: Int32Array, bytes: Uint8Array, call: ExpertCall): void;
+  /**
+   * Reserves zeroed memory that experts are read into.
+   *
+   * @returns page-aligned, where the engine reads past a page cache
+   * @throws LowbitError 'out-of-memory'
+   */
+  allocatePages(bytes: number): ArrayBuffer;
+  /**
+   * Opens a file of experts (see src/moe/store/container.ts).
+   *
+   * @param options.direct reads past the page cache of the operating system
+   * @throws LowbitError 'io' if the file cannot be opened, or not so
+   */
+  openExperts(path: string, options: { direct: boolean }): ExpertReader;
   /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
   measureLimits(): MachineLimits;
 }

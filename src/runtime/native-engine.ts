@@ -1,19 +1,32 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
-import type { CompiledProgram, Engine, Isa, RouterNumbers, TensorData } from './engine';
-import { loadNativeAddon, type NativeAddon } from './native-addon';
+import type {
+  CompiledProgram,
+  Engine,
+  ExpertRange,
+  ExpertReader,
+  Isa,
+  RouterNumbers,
+  TensorData,
+} from './engine';
+import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
 
 type Shapes = readonly (readonly number[])[];
 
 const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
 
-/** Runs a call into the addon; its errors carry one of our codes. */
+/** Errors of the addon carry one of our codes. */
+function lowbitError(error: unknown): unknown {
+  const { code, message } = error as { code?: LowbitErrorCode; message: string };
+  return code === undefined ? error : new LowbitError(code, message);
+}
+
+/** Runs a call into the addon. */
 function rethrow<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const { code, message } = error as { code?: LowbitErrorCode; message: string };
-    throw code === undefined ? error : new LowbitError(code, message);
+    throw lowbitError(error);
   }
 }
 
@@ -146,6 +159,34 @@ function checkInt32(name: string, value: number): void {
   checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
 }
 
+class NativeExpertReader implements ExpertReader {
+  private readonly handle: unknown;
+
+  constructor(
+    private readonly addon: ExpertReaderAddon,
+    path: string,
+    direct: boolean,
+  ) {
+    this.handle = rethrow(() => addon.openExperts(path, direct));
+  }
+
+  async read({ offset, bytes, crc }: ExpertRange, into: Uint8Array): Promise<void> {
+    try {
+      await this.addon.readExpert(this.handle, offset, bytes, crc, into);
+    } catch (error) {
+      throw lowbitError(error);
+    }
+  }
+
+  readNow({ offset, bytes, crc }: ExpertRange, into: Uint8Array): void {
+    rethrow(() => this.addon.readExpertNow(this.handle, offset, bytes, crc, into));
+  }
+
+  close(): void {
+    this.addon.closeExperts(this.handle);
+  }
+}
+
 /**
  * Creates the engine on the native addon.
  *
@@ -190,6 +231,8 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
     runExpert(shape, bytes, { x, rows, weights, outRows, out }) {
       rethrow(() => addon.runExpert(shape, bytes, x, rows, weights, outRows, out, isa));
     },
+    allocatePages: (bytes) => rethrow(() => addon.allocatePages(bytes)),
+    openExperts: (path, { direct }) => new NativeExpertReader(addon, path, direct),
     measureLimits() {
       const [macs, l2Bytes, dramBytes, l2Stores, dramStores] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes, l2Stores, dramStores };

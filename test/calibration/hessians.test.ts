@@ -2,9 +2,9 @@ import { type LayerInput, measureHessians } from '../../src/calibration/hessians
 import { output } from '../../src/graph/edit';
 import type { Graph, Sample } from '../../src/graph/ir';
 import { type LinearOp, readLinearOp } from '../../src/passes/linear-op';
-import { rotatedWeights } from '../../src/passes/quantize/encode-layer';
-import { inputChannels } from '../../src/passes/quantize/filter-order';
-import { windowOf } from '../../src/passes/quantize/window';
+import { rotatedWeights } from '../../src/passes/quantize/lower/encode-layer';
+import { inputChannels } from '../../src/passes/quantize/lower/filter-order';
+import { windowOf } from '../../src/passes/quantize/lower/window';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { type Random, randomOf } from '../support/random';

@@ -3,10 +3,11 @@ import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/conversion/accurac
 import { Validation } from '../../src/evaluation/validation';
 import type { Graph } from '../../src/graph/ir';
 import type { LabelledSource } from '../../src/graph/samples';
-import { floatInOutNodes } from '../../src/passes/quantize/float-in-out-nodes';
-import { planQuantization } from '../../src/passes/quantize/plan';
-import type { ActivationPrecision } from '../../src/passes/quantize/quantizable';
-import { observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import type { ActivationPrecision } from '../../src/passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../src/passes/quantize/plan/float-in-out-nodes';
+import { observedTensors } from '../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { randomOf } from '../support/random';

@@ -2,7 +2,7 @@ import { measureChannelMaxima } from '../../src/calibration/channel-maxima';
 import { refKey } from '../../src/graph/edit';
 import type { Graph } from '../../src/graph/ir';
 import { equalizeActivations } from '../../src/passes/equalize-activations';
-import { planQuantization } from '../../src/passes/quantize/plan';
+import { planQuantization } from '../../src/passes/quantize/plan/plan';
 import {
   drawFeeds,
   execute,

@@ -2,8 +2,10 @@
 
 import { calibrate } from '../../src/calibration/runner';
 import type { DenseTensor, Graph, Sample } from '../../src/graph/ir';
-import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan';
-import { lowerRegion, observedTensors, quantizeGraph } from '../../src/passes/quantize/quantize-graph';
+import { lowerRegion } from '../../src/passes/quantize/lower-region';
+import { observedTensors } from '../../src/passes/quantize/plan/observed-tensors';
+import { type PlanOptions, planQuantization } from '../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import type { Observations } from '../../src/quantization/observations';
 import '../../src/index';

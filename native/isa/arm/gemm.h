@@ -32,7 +32,7 @@ struct Gemm {
 
   static size_t products(int taps, int depth) { return static_cast<size_t>(taps) * depth; }
 
-  static size_t steps(int taps, int depth) { return (products(taps, depth) + Dot::kStep - 1) / Dot::kStep; }
+  static size_t steps(int taps, int depth) { return static_cast<size_t>(ceilDiv(products(taps, depth), Dot::kStep)); }
 
   static size_t panelBytes(int taps, int depth) { return sizeof(Constants) + steps(taps, depth) * Dot::kStep * kPanel; }
 
@@ -66,9 +66,9 @@ struct Gemm {
     }
   }
 
-  static constexpr int units(int rows) { return (rows + Dot::kUnitRows - 1) / Dot::kUnitRows; }
+  static constexpr int units(int rows) { return static_cast<int>(ceilDiv(rows, Dot::kUnitRows)); }
 
-  static size_t blocks(int taps, int depth) { return (products(taps, depth) + kBlock - 1) / kBlock; }
+  static size_t blocks(int taps, int depth) { return static_cast<size_t>(ceilDiv(products(taps, depth), kBlock)); }
 
   static size_t interleavedBytes(int taps, int depth) {
     return blocks(taps, depth) * (kBlock / Dot::kStep) * units(Dot::kTileRows) * 16;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
 
 namespace lowbit {
@@ -202,8 +203,6 @@ struct Neon {
     return bits;
   }
 };
-
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 // A table of 256 bytes in 16 registers. An index past its 64 bytes makes tbl give 0, and tbx leave what there was.
 class Table {

@@ -42,7 +42,7 @@ struct Header {
   uint32_t reserved[6];
 };
 
-inline int groupsOf(int taps, int depth) { return ceilDiv(taps * depth, 4); }
+inline int groupsOf(int taps, int depth) { return static_cast<int>(ceilDiv(taps * depth, 4)); }
 
 // Of the mask of a panel, in whole vectors.
 inline size_t maskWords(int groups) { return static_cast<size_t>(ceilDiv(groups, 256)) * 4; }
@@ -68,7 +68,7 @@ class Groups {
         products_(static_cast<size_t>(taps) * depth),
         count_(groupsOf(taps, depth)) {
     int narrow = 0;
-    const int panels = ceilDiv(outputs, kLanes);
+    const int panels = static_cast<int>(ceilDiv(outputs, kLanes));
     for (int p = 0; p < panels; ++p) {
       for (int g = 0; g < count_; ++g) {
         widened_.push_back(!fits(p, g));

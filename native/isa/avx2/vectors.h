@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
 #include "../x86/store-first.h"
 
@@ -103,8 +104,6 @@ struct Avx2 {
 };
 
 constexpr int kLanes = 8;
-
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 inline __m128i load8(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
 
 namespace lowbit {
@@ -256,8 +257,6 @@ class Store {
 };
 
 constexpr int kLanes = 16;
-
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace avx512vnni
 }  // namespace lowbit

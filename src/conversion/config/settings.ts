@@ -2,9 +2,9 @@
 
 import { type CalibrationMethod, DEFAULT_METHOD } from '../../calibration/observers/methods';
 import type { Graph } from '../../graph/ir';
-import { layersOf } from '../../passes/quantize/layers';
-import type { QuantizationPlan } from '../../passes/quantize/plan';
-import type { ActivationPrecision } from '../../passes/quantize/quantizable';
+import type { ActivationPrecision } from '../../passes/quantize/match/quantizable';
+import { layersOf } from '../../passes/quantize/plan/layers';
+import type { QuantizationPlan } from '../../passes/quantize/plan/plan';
 import {
   type Activations,
   blockOf,

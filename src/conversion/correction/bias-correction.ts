@@ -1,7 +1,7 @@
 /** Which means the biases of the quantized model are corrected for. */
 import type { Graph } from '../../graph/ir';
 import type { SampleSource } from '../../graph/samples';
-import type { QuantizationPlan } from '../../passes/quantize/plan';
+import type { QuantizationPlan } from '../../passes/quantize/plan/plan';
 import type { Observations } from '../../quantization/observations';
 import { measureQuantizedMeans, type QuantizedMeansOptions } from './quantized-means';
 

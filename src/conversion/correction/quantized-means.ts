@@ -11,8 +11,9 @@ import { ChannelMeanObserver } from '../../calibration/observers/channel-mean';
 import { refKey } from '../../graph/edit';
 import type { Graph, Sample, TensorRef } from '../../graph/ir';
 import type { SampleSource } from '../../graph/samples';
-import { planQuantization, type QuantizationPlan, type Step } from '../../passes/quantize/plan';
-import type { WeightOptions } from '../../passes/quantize/program-builder';
+import type { WeightOptions } from '../../passes/quantize/lower/weight-options';
+import { planQuantization, type QuantizationPlan } from '../../passes/quantize/plan/plan';
+import type { Step } from '../../passes/quantize/plan/steps';
 import { quantizeGraph } from '../../passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../passes/remove-dead-nodes';
 import type { Observations } from '../../quantization/observations';
@@ -42,7 +43,7 @@ async function firstSamples(source: SampleSource, graph: Graph, count: number): 
 function inputsByDepth(graph: Graph, plan: QuantizationPlan): TensorRef[][] {
   const weighted = new Map<string, TensorRef>();
   for (const step of plan.regions.flatMap((r) => r.steps)) {
-    if (step.kind === 'op' && step.quantizable.weighted)
+    if (step.kind === 'op' && step.quantizable.kind === 'weighted')
       weighted.set(step.node.name, step.quantizable.activations[0]);
   }
   const depths = new Map<string, number>();

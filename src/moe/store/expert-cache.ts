@@ -5,7 +5,7 @@
  * pinned, and pinned experts are not evicted.
  */
 import { checkArgument, LowbitError } from '../../base/errors';
-import { loadNativeAddon } from '../../runtime/native-addon';
+import { currentEngine } from '../../runtime/current-engine';
 import { ExpertAffinity } from '../affinity';
 import { makePolicy, type OnlinePolicy } from '../cache/eviction-policy';
 import { ResidentSet } from '../cache/resident-set';
@@ -113,7 +113,7 @@ export class ExpertCache {
       );
     }
     this.slotCount = Math.min(Math.floor(budgetBytes / this.slotBytes), layers * experts);
-    const memory = loadNativeAddon().allocatePages(this.slotCount * this.slotBytes);
+    const memory = currentEngine().allocatePages(this.slotCount * this.slotBytes);
     this.free = Array.from(
       { length: this.slotCount },
       (_, i) => new Uint8Array(memory, i * this.slotBytes, this.slotBytes),

@@ -1,8 +1,9 @@
 import { open } from 'node:fs/promises';
 import { LowbitError } from '../../base/errors';
-import { loadNativeAddon } from '../../runtime/native-addon';
+import { currentEngine } from '../../runtime/current-engine';
+import type { ExpertReader } from '../../runtime/engine';
 import { expertError } from './checked';
-import { type ExpertRecord, fileReader, readIndex } from './container';
+import { type ExpertIndex, type ExpertRecord, fileReader, readIndex } from './container';
 import type { ExpertSource } from './source';
 
 export interface FileSourceOptions {
@@ -10,13 +11,17 @@ export interface FileSourceOptions {
   readonly direct?: boolean;
 }
 
-function rename(path: string, record: ExpertRecord, error: unknown): LowbitError {
-  const { code, message } = error as { code?: string; message: string };
-  return expertError(path, record, code === 'invalid-weights' ? code : 'io', message, error);
+async function readFileIndex(path: string): Promise<ExpertIndex> {
+  const file = await open(path);
+  try {
+    return await readIndex(path, (await file.stat()).size, fileReader(file));
+  } finally {
+    await file.close();
+  }
 }
 
 /**
- * Opens a container of experts on disk; native threads read it.
+ * Opens a container of experts on disk; the engine reads it.
  *
  * @throws LowbitError 'io' if it cannot be opened, 'invalid-weights' or 'unsupported-version' as `readIndex`
  */
@@ -24,40 +29,41 @@ export async function fileSource(
   path: string,
   { direct = false }: FileSourceOptions = {},
 ): Promise<ExpertSource> {
-  const addon = loadNativeAddon();
-  let handle: unknown;
-  let index: ExpertSource['index'];
+  const engine = currentEngine();
+  let index: ExpertIndex;
+  let reader: ExpertReader;
   try {
-    const file = await open(path);
-    try {
-      index = await readIndex(path, (await file.stat()).size, fileReader(file));
-    } finally {
-      await file.close();
-    }
-    handle = addon.openExperts(path, direct);
+    index = await readFileIndex(path);
+    reader = engine.openExperts(path, { direct });
   } catch (cause) {
-    if (cause instanceof LowbitError) throw cause;
+    if (cause instanceof LowbitError && cause.code !== 'io') throw cause;
     throw new LowbitError('io', `Cannot open the experts in ${path}: ${(cause as Error).message}`, { cause });
   }
+  const failure = (record: ExpertRecord, error: unknown) => {
+    const { code, message } = error as { code?: string; message: string };
+    return expertError(path, record, code === 'invalid-weights' ? code : 'io', message, error);
+  };
   return {
     name: path,
     index,
     async read(record, into) {
       try {
-        await addon.readExpert(handle, record.offset, record.bytes, record.crc, into);
+        await reader.read(record, into);
       } catch (error) {
-        throw rename(path, record, error);
+        throw failure(record, error);
       }
     },
-    readNow(record, into) {
-      try {
-        addon.readExpertNow(handle, record.offset, record.bytes, record.crc, into);
-      } catch (error) {
-        throw rename(path, record, error);
-      }
-    },
+    ...(reader.readNow && {
+      readNow(record: ExpertRecord, into: Uint8Array) {
+        try {
+          reader.readNow!(record, into);
+        } catch (error) {
+          throw failure(record, error);
+        }
+      },
+    }),
     async close() {
-      addon.closeExperts(handle);
+      reader.close();
     },
   };
 }

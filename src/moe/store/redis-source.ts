@@ -5,7 +5,7 @@
 import { createClient, RESP_TYPES } from '@redis/client';
 import { z } from 'zod';
 import { LowbitError } from '../../base/errors';
-import { loadNativeAddon } from '../../runtime/native-addon';
+import { currentEngine } from '../../runtime/current-engine';
 import { copyChecked, expertError } from './checked';
 import { type ExpertIndex, type ExpertRecord, pageAligned } from './container';
 import type { ExpertSource } from './source';
@@ -98,7 +98,7 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
   try {
     const { records } = source.index;
     const largest = records.reduce((most, { bytes }) => Math.max(most, bytes), 1);
-    const pages = loadNativeAddon().allocatePages(pageAligned(largest));
+    const pages = currentEngine().allocatePages(pageAligned(largest));
     for (const record of records) {
       await source.read(record, new Uint8Array(pages));
       await client.set(keyOf(prefix, record), Buffer.from(pages, 0, record.bytes));

@@ -4,7 +4,7 @@ import { constantOf, output, refKey } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { linearKind, readLinearOp } from '../linear-op';
-import { RENAMES } from '../quantize/match-layout';
+import { RENAMES } from '../quantize/match/reshape';
 import type { ChannelClasses } from './channel-classes';
 
 /** f(s x) = s f(x), channel by channel. */

@@ -14,16 +14,15 @@ import {
   type StoredFilterRef,
   type TensorSpec,
   TensorType,
-  WeightFormat,
   WeightsBuilder,
 } from '../../program/program';
 import { quantizeFilter } from '../../quantization/affine';
 import { SignalToNoise } from '../../quantization/metrics';
-import { weightsPerChannel } from '../linear-op';
-import { expandProgram } from '../quantize/expand-program';
-import { reorder } from '../quantize/filter-order';
-import { type EncodedLayer, ownBounds } from '../quantize/lower-low-bit';
-import { appendLowBitFilter } from '../quantize/program-builder';
+import { activationBounds, weightsPerChannel } from '../linear-op';
+import { expandProgram } from '../quantize/emit/expand-program';
+import type { EncodedLayer } from '../quantize/lower/encode-layer';
+import { reorder } from '../quantize/lower/filter-order';
+import { appendInt8Filter, appendLowBitFilter } from '../quantize/lower/filters';
 import { removeDeadNodes } from '../remove-dead-nodes';
 import type { Product, Table, Weighted } from './find';
 
@@ -53,13 +52,7 @@ function storeInt8(weighted: Weighted, weights: WeightsBuilder, bias: Float32Arr
     values,
     Float32Array.from(codes, (code, i) => code * scales[row(i)]),
   );
-  const filter = {
-    filterOffset: weights.append(codes),
-    ...(bias && { biasOffset: weights.append(bias) }),
-    scaleOffset: weights.append(scales),
-    format: WeightFormat.Int8 as const,
-  };
-  return { filter, signalToNoise: noise.decibels };
+  return { filter: appendInt8Filter(weights, { codes, scales }, bias), signalToNoise: noise.decibels };
 }
 
 function store(
@@ -102,7 +95,7 @@ function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer |
     ops.push({ kind: OpKind.Rotate, name: node.name, inputs: [0], output: tensors.length, rotation });
     tensors.push(floats(inputShape));
   }
-  const [floatMin, floatMax] = ownBounds(op);
+  const [floatMin, floatMax] = activationBounds(op);
   ops.push({
     kind: OpKind.LinearFloat,
     name: node.name,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Config, checkConfig, readConfig } from '../../../src/conversion/config/config';
 import { LayerRules } from '../../../src/conversion/config/layer-rules';
 import { Settings } from '../../../src/conversion/config/settings';
-import { planQuantization } from '../../../src/passes/quantize/plan';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
 import { FloatGraph, windowAttrs } from '../../support/float-graph';
 import { randomOf } from '../../support/random';
 import { temporaryFolder } from '../../support/tiny-model';

@@ -4,8 +4,9 @@ import {
   correctedObservations,
 } from '../../../src/conversion/correction/bias-correction';
 import { shrunkenShift } from '../../../src/conversion/correction/quantized-means';
-import { planQuantization } from '../../../src/passes/quantize/plan';
-import { observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../support/float-graph';
 import { toSample } from '../../support/quantize';
 import { randomOf } from '../../support/random';

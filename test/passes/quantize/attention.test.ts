@@ -1,8 +1,8 @@
 /** Products of two activations, softmax between them and at the end, and reshapes that join the two. */
 import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';
-import { planQuantization } from '../../../src/passes/quantize/plan';
-import { lowerRegion } from '../../../src/passes/quantize/quantize-graph';
+import { lowerRegion } from '../../../src/passes/quantize/lower-region';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
 import { OpKind, TensorType } from '../../../src/program/program';
 import {
   drawFeeds,

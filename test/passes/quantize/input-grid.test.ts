@@ -2,8 +2,10 @@
 
 import { calibrate } from '../../../src/calibration/runner';
 import type { Graph } from '../../../src/graph/ir';
-import { planQuantization } from '../../../src/passes/quantize/plan';
-import { lowerRegion, observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { lowerRegion } from '../../../src/passes/quantize/lower-region';
+import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { OpKind } from '../../../src/program/program';
 import { signalToNoise } from '../../../src/quantization/metrics';
 import type { Observations } from '../../../src/quantization/observations';

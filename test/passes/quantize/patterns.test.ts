@@ -1,7 +1,7 @@
 /** Activations and gates written out in many nodes: each one table or a few ops in the region of its neighbours. */
 import { attr } from '../../../src/graph/attrs';
 import { optimize } from '../../../src/passes/pipeline';
-import { lowerRegion } from '../../../src/passes/quantize/quantize-graph';
+import { lowerRegion } from '../../../src/passes/quantize/lower-region';
 import { OpKind } from '../../../src/program/program';
 import { FloatGraph, windowAttrs } from '../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../support/quantize';

@@ -1,8 +1,9 @@
 import { attr } from '../../../src/graph/attrs';
 import { output, refKey } from '../../../src/graph/edit';
 import { optimize } from '../../../src/passes/pipeline';
-import { planQuantization } from '../../../src/passes/quantize/plan';
-import { observedTensors, quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
+import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, ops, windowAttrs } from '../../support/float-graph';
 import { fidelity, quantize } from '../../support/quantize';
 import { forEachCase, type Random, randomOf } from '../../support/random';

@@ -1,7 +1,7 @@
 import { attr } from '../../../src/graph/attrs';
-import { floatInOutNodes } from '../../../src/passes/quantize/float-in-out-nodes';
-import { layersOf } from '../../../src/passes/quantize/layers';
-import { planQuantization } from '../../../src/passes/quantize/plan';
+import { floatInOutNodes } from '../../../src/passes/quantize/plan/float-in-out-nodes';
+import { layersOf } from '../../../src/passes/quantize/plan/layers';
+import { planQuantization } from '../../../src/passes/quantize/plan/plan';
 import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
 import { signalToNoise } from '../../../src/quantization/metrics';

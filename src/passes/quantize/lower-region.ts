@@ -1,0 +1,72 @@
+/** The program of one region of a plan: its inputs, its steps in order, its outputs. */
+
+import { refKey } from '../../graph/edit';
+import type { TensorRef } from '../../graph/ir';
+import type { Grid } from '../../program/program';
+import type { Rotation } from '../../quantization/hadamard';
+import type { Observations } from '../../quantization/observations';
+import { linearKind } from '../linear-op';
+import { Calibrated } from './lower/calibrated';
+import { appendInput } from './lower/input';
+import { ProgramBuilder } from './lower/program-builder';
+import { appendLookup } from './lower/store';
+import type { WeightOptions } from './lower/weight-options';
+import type { QuantizationPlan } from './plan/plan';
+import type { Region } from './plan/region';
+import type { Step } from './plan/steps';
+
+type LowBit = WeightOptions['lowBit'];
+
+function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
+  return step.kind === 'op' ? lowBit?.get(step.node.name)?.rotation : undefined;
+}
+
+/** Keys of tensors that a region reads as codes of themselves, not rotated. */
+function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
+  const reads = steps.flatMap((step) => {
+    if (step.kind === 'floatInOut') return [];
+    if (step.kind === 'lookup') return [step.from];
+    return rotationOf(step, lowBit) ? [] : step.quantizable.activations;
+  });
+  return new Set([...reads, ...outputs].map(refKey));
+}
+
+/** The grid of an input's values, where only layers that can make up for the offset of its codes read them. */
+function gridOf(
+  { steps, sharedRanges }: Region,
+  ref: TensorRef,
+  { grids }: Observations,
+  lowBit: LowBit,
+): Grid | undefined {
+  const key = refKey(ref);
+  const grid = sharedRanges.has(key) ? undefined : grids?.get(key);
+  const suits = (step: Step) => {
+    if (step.kind === 'floatInOut') return true;
+    if (step.kind === 'lookup') return refKey(step.from) !== key;
+    const reads = step.quantizable.activations.some((read) => refKey(read) === key);
+    return !reads || (linearKind(step.node) !== undefined && !lowBit?.has(step.node.name));
+  };
+  return grid && steps.every(suits) ? grid : undefined;
+}
+
+/** The program of one region, with its weights. */
+export function lowerRegion(
+  region: Region,
+  plan: QuantizationPlan,
+  observations: Observations,
+  options?: WeightOptions,
+): ProgramBuilder {
+  const builder = new ProgramBuilder(plan.shapes, new Calibrated(observations, region.sharedRanges), options);
+  const read = readAsCodes(region, options?.lowBit);
+  for (const input of region.inputs) {
+    const grid = gridOf(region, input, observations, options?.lowBit);
+    appendInput(builder, input, read.has(refKey(input)), grid);
+  }
+  for (const step of region.steps) {
+    if (step.kind === 'lookup') appendLookup(builder, step.from, step.to, step.f);
+    else if (step.kind === 'floatInOut') step.quantizable.lowerFloat(builder, step.result, step.form);
+    else step.quantizable.lower(builder, step.store);
+  }
+  for (const ref of region.outputs) builder.output(ref);
+  return builder;
+}

@@ -1,0 +1,140 @@
+/** Convolutions, depthwise convolutions and matrix products with constant weights. */
+import { output, refKey } from '../../../graph/edit';
+import type { TensorRef } from '../../../graph/ir';
+import {
+  type Activation,
+  Granularity,
+  type Int8FilterRef,
+  type Int16FilterRef,
+  OpKind,
+  type Window,
+} from '../../../program/program';
+import { boundsOfBoth, UNBOUNDED } from '../../../quantization/activation';
+import { fitsInt16 } from '../../../quantization/int16-filter';
+import {
+  activationBounds,
+  type LinearOp,
+  linearKind,
+  readLinearOp,
+  weightsPerChannel,
+} from '../../linear-op';
+import { inputChannel, programChannel, reorder, tapOf } from '../lower/filter-order';
+import { lowerLowBit } from '../lower/low-bit';
+import type { ProgramBuilder } from '../lower/program-builder';
+import { type Store, storeResult } from '../lower/store';
+import {
+  type LayerWeights,
+  quantizeDynamicWeights,
+  quantizeInt16Weights,
+  quantizeWeights,
+} from '../lower/weights';
+import { tapShares, windowOf } from '../lower/window';
+import type { FloatForm, Matcher } from './quantizable';
+
+/** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
+function shares(op: LinearOp, builder: ProgramBuilder): LayerWeights['share'] {
+  if (op.kind === 'matmul') return undefined;
+  const window = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
+  const ofTap = tapShares(window, builder.shape(op.input), builder.shape(output(op.node.name)));
+  const tap = tapOf(op);
+  return (i) => ofTap[tap(i)];
+}
+
+function weightsOf(op: LinearOp, builder: ProgramBuilder): LayerWeights {
+  return {
+    node: op.node.name,
+    input: op.input,
+    values: reorder(op),
+    channels: op.channels,
+    outputChannel: programChannel(op),
+    inputChannel: inputChannel(op),
+    share: shares(op, builder),
+    bias: op.bias,
+  };
+}
+
+function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
+  const encoded = builder.options.lowBit?.get(op.node.name);
+  if (encoded) {
+    lowerLowBit(op, encoded, builder, store);
+    return;
+  }
+  const inputs = [builder.read(op.input)];
+  const filter = quantizeWeights(weightsOf(op, builder), builder);
+  append(op, builder, { inputs, filter, ...storeResult(builder, store, activationBounds(op)) });
+}
+
+/** How finely a layer's input can be quantized by the values at hand: each output has one scale for all it sums. */
+function granularityOf(op: LinearOp): Granularity {
+  if (op.kind === 'depthwise') return Granularity.Channel;
+  if (op.kind === 'matmul') return Granularity.Row;
+  const { kernel, strides, padding } = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
+  const { top = 0, bottom = 0, left = 0, right = 0 } = padding;
+  const ones = [...kernel, ...strides].every((size) => size === 1);
+  return ones && top + bottom + left + right === 0 ? Granularity.Row : Granularity.Sample;
+}
+
+function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: FloatForm): void {
+  const weights = weightsOf(op, builder);
+  const int16 = form.precision === 'int16';
+  const inputs = [int16 ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
+  const filter = int16 ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
+  const [floatMin, floatMax] = boundsOfBoth(activationBounds(op), form.clamp ?? UNBOUNDED);
+  const output = builder.floatResult(result);
+  append(op, builder, { inputs, filter, output, activation: { floatMin, floatMax } });
+}
+
+interface Lowered {
+  readonly inputs: readonly number[];
+  readonly filter: Int8FilterRef | Int16FilterRef;
+  readonly output: number;
+  readonly activation: Activation;
+}
+
+/** Appends the op with what is the same for both precisions. */
+function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
+  const common = { name: op.node.name, ...lowered };
+  const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
+  if (op.kind === 'matmul') {
+    const inFeatures = weightsPerChannel(op);
+    builder.op({ ...common, kind: OpKind.Linear, inFeatures, outFeatures: op.channels });
+    return;
+  }
+  const window = windowOf(op.node, [height, width]);
+  if (typeof window === 'string') throw new Error(window);
+  if (op.kind === 'conv') {
+    builder.op({ ...common, kind: OpKind.Conv2D, inChannels, outChannels: op.channels, groups: 1, window });
+  } else {
+    builder.op({ ...common, kind: OpKind.DepthwiseConv2D, channels: inChannels, multiplier: last, window });
+  }
+}
+
+/** Whether the engine can run the op on real values. */
+function hasFloatForm(op: LinearOp): boolean {
+  return op.kind !== 'depthwise' || op.filter.shape[3] === 1;
+}
+
+export const matchWeighted: Matcher = (node, { graph, shapes }) => {
+  const kind = linearKind(node);
+  if (!kind) return undefined;
+  const op = readLinearOp(graph, node);
+  if (typeof op === 'string') return op;
+  const rank = shapes.get(refKey(op.input))?.length;
+  const expected = kind === 'matmul' ? 2 : 4;
+  if (rank !== expected)
+    return rank === undefined ? 'the shape of its input is not known' : `its input has rank ${rank}`;
+  if (kind !== 'matmul') {
+    const window = windowOf(node, [op.filter.shape[0], op.filter.shape[1]]);
+    if (typeof window === 'string') return window;
+  }
+  return {
+    kind: 'weighted',
+    activations: [op.input],
+    lower: (builder, store) => lower(op, builder, store),
+    ...(hasFloatForm(op) && {
+      lowerFloat: (builder: ProgramBuilder, result: TensorRef, form: FloatForm) =>
+        lowerFloatInOut(op, builder, result, form),
+      overflowsInt16: !fitsInt16(weightsPerChannel(op)),
+    }),
+  };
+};
