@@ -10,14 +10,15 @@ namespace lowbit {
 namespace {
 
 constexpr size_t kGuard = 128;  // kernels read past the end of rows
-constexpr size_t kMaxArenaBytes = size_t{16} << 30;
+// Sums of sizes are 64-bit, so that they are right where addresses have 32 bits too (WebAssembly).
+constexpr uint64_t kMaxArenaBytes = uint64_t{sizeof(size_t) == 4 ? 3 : 16} << 30;
 constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
-size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
-  if (tensor.type == TensorType::kInt8) return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
+uint64_t tensorBytes(const Tensor& tensor, const Shape& shape) {
+  if (tensor.type == TensorType::kInt8) return static_cast<uint64_t>(shape.rows()) * rowPitch(shape.channels());
   if (tensor.type == TensorType::kInt16) return int16TensorBytes(shape);
   if (tensor.type == TensorType::kDynamicInt8) return dynamicTensorBytes(shape, tensor.granularity);
-  return static_cast<size_t>(shape.elements()) * 4;
+  return static_cast<uint64_t>(shape.elements()) * 4;
 }
 
 void checkDeclared(const Tensor& tensor, const Shape& shape, const std::string& what) {
@@ -32,17 +33,17 @@ void checkDeclared(const Tensor& tensor, const Shape& shape, const std::string& 
 }
 
 struct Block {
-  size_t offset, bytes;
+  uint64_t offset, bytes;
   size_t first, last;  // the steps that write it and read it last
 };
 
 // Places each tensor at the lowest offset that is free for its whole life: largest tensors first.
-size_t planArena(std::vector<Block*> blocks) {
+uint64_t planArena(std::vector<Block*> blocks) {
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
   std::vector<Block*> placed;  // by offset
-  size_t total = 0;
+  uint64_t total = 0;
   for (Block* block : blocks) {
-    size_t offset = 0;
+    uint64_t offset = 0;
     for (const Block* other : placed) {
       const bool alive = other->first <= block->last && block->first <= other->last;
       if (alive && offset + block->bytes > other->offset && offset < other->offset + other->bytes) {
@@ -156,16 +157,17 @@ void Plan::planMemory(const Program& program) {
     for (int id : program.steps[action.step].inputs) blocks[id].last = a;
     for (int id : program.steps[action.epilogue].inputs) blocks[id].last = a;
     const int id = action.output;
-    blocks[id] = Block{0, alignUp(tensorBytes(program.tensors[id], shapes_[id]) + kGuard), a, a};
+    blocks[id] = Block{
+        0, (tensorBytes(program.tensors[id], shapes_[id]) + kGuard + kAlignment - 1) / kAlignment * kAlignment, a, a};
     if (!outside[id]) inside.push_back(&blocks[id]);
   }
-  const size_t total = planArena(inside);
+  const uint64_t total = planArena(inside);
   if (total > kMaxArenaBytes || scratchPerThread_ > kMaxScratchBytes) {
     fail(LOWBIT_OUT_OF_MEMORY,
          "These input shapes need %zu MiB for intermediate tensors and %zu MiB a thread; use a smaller batch.",
-         total >> 20, scratchPerThread_ >> 20);
+         static_cast<size_t>(total >> 20), scratchPerThread_ >> 20);
   }
-  arena_ = PackedBytes(total);
+  arena_ = PackedBytes(static_cast<size_t>(total));
   views_.resize(program.tensors.size());
   for (size_t id = 0; id < views_.size(); ++id) {
     views_[id].shape = &shapes_[id];

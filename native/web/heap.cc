@@ -1,9 +1,9 @@
 // Memory of the WebAssembly build: malloc and operator new over memory.grow.
 //
-// Blocks lie one after the other, each with a header of 16 bytes: its own size and that of the block before it, by which
-// a freed block joins its free neighbours, and its neighbours in a list of free blocks. Free blocks are in lists by size, four to a power of two; the first block of
-// a list that is large enough is taken and what it has too much is split off. Memory that was grown is never given
-// back (WebAssembly cannot), but used again.
+// Blocks lie one after the other, each with a header of 16 bytes: its own size and that of the block before it, by
+// which a freed block joins its free neighbours, and its neighbours in a list of free blocks. Free blocks are in lists
+// by size, four to a power of two; the first block of a list that is large enough is taken and what it has too much is
+// split off. Memory that was grown is never given back (WebAssembly cannot), but used again.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,9 +19,9 @@ constexpr int kLists = 4 * 32;
 constexpr size_t kLargest = size_t{0xffff0000} - kLeastGrowth;
 
 struct Block {
-  size_t size;  // with the header; the lowest bit is set where the block is in use
+  size_t size;    // with the header; the lowest bit is set where the block is in use
   size_t before;  // size of the block before, 0 for the first
-  Block* next;  // of a free block: its list
+  Block* next;    // of a free block: its list
   Block* last;
 
   bool used() const { return size & 1; }

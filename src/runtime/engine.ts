@@ -5,7 +5,16 @@
 import type { AffineParams } from '../program/affine-params';
 import type { LowBitFormat, Rotation } from '../program/program';
 
-export type Isa = 'scalar' | 'avx2' | 'avx512vnni' | 'neon' | 'neondot' | 'neoni8mm' | 'wasm';
+export type Isa =
+  | 'scalar'
+  | 'avx2'
+  | 'avx512vnni'
+  | 'neon'
+  | 'neondot'
+  | 'neoni8mm'
+  | 'wasm'
+  | 'wasmsimd'
+  | 'wasmrelaxed';
 
 export type TensorData = Float32Array | Int32Array;
 
