@@ -1,29 +1,7 @@
-const fs = require('node:fs');
-const path = require('node:path');
+const { missingEngine, suitesThatNeedEngine } = require('./test/needs-engine');
 
-/** Folders of tests that run native code. */
-const NATIVE = [
-  'accuracy',
-  'benchmarks',
-  'calibration/correction',
-  'cli',
-  'evaluation',
-  'kernels',
-  'moe',
-  'package',
-  'report',
-  'runtime',
-];
-
-/** Without a C++ compiler `npm ci` succeeds all the same; what needs the engine is then left out, except in CI. */
-function ignored() {
-  if (fs.existsSync(path.join(__dirname, 'build', 'lowbit.node')) || process.env.CI) return [];
-  console.warn(
-    `SKIPPED test/{${NATIVE}}: the native engine was not built (see build/native-build-error.txt). ` +
-      'Install a C++ compiler and run npm run build:native.',
-  );
-  return NATIVE.map((folder) => `<rootDir>/test/${folder}/`);
-}
+/** `npm ci` succeeds without a C++ compiler, and so do the tests, except in CI, where suites fail for want of the engine. */
+const leftOut = missingEngine() !== undefined && !process.env.CI;
 
 /** @type {import('jest').Config} */
 module.exports = {
@@ -32,8 +10,12 @@ module.exports = {
   setupFiles: ['<rootDir>/src/runtime/provide-native-engine.ts'],
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', ...ignored()],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(leftOut ? suitesThatNeedEngine().map((suite) => `<rootDir>/${suite}$`) : []),
+  ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/build/'],
+  reporters: ['default', ['<rootDir>/test/skipped-reporter.js', { suitesLeftOut: leftOut }]],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

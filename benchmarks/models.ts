@@ -27,13 +27,13 @@ import { RuntimeProcess } from './runtimes/runtime-process';
 import { batchOf, findSubjects, type Subject } from './subjects';
 
 const HOW = [
-  'The same weights for all: our own converter makes our model; the folded float graph, exported to ONNX, makes both of',
-  "onnxruntime's (INT8: QDQ, weights int8 a channel, activations uint8, the scales of the same calibration). Each runtime",
-  'has a process of its own; they are timed in 10 alternating rounds, one at a time, with a rest in between so that no',
-  "threads that spin disturb the next. onnxruntime: all graph optimizations, fixed batch, channels first (the input's",
-  'transposition is not timed), the same intra-op threads as ours, inter-op 1, sequential, its own defaults otherwise.',
-  'TF.js and ours: loadGraphModel, predict, outputs read back; the WebAssembly backend has one thread in Node.js. Before',
-  'anything is timed, every output must agree with float TF.js: cosine above 0.99.',
+  'The same weights for all: our converter makes our model; the folded float graph, exported to ONNX, makes both models of',
+  'onnxruntime (INT8: QDQ, int8 weights per channel, uint8 activations, the same calibrated scales). Each runtime has its',
+  'own process. They are timed in 10 alternating rounds, one at a time, with a pause in between, so that spinning threads',
+  "do not disturb the next. onnxruntime: all graph optimizations, fixed batch, channels first (the input's transposition is",
+  'not timed), the same intra-op threads as ours, inter-op 1, sequential, otherwise its defaults. TF.js and ours:',
+  'loadGraphModel, predict, outputs read back; the WebAssembly backend has one thread in Node.js. Before timing, every',
+  'output must agree with float TF.js: cosine above 0.99.',
 ];
 
 const MIN_COSINE = 0.99;

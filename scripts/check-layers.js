@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const swc = require('@swc/core');
-const { FORBIDDEN, NATIVE, TYPESCRIPT } = require('./layers');
+const { APART, FORBIDDEN, NATIVE, TYPESCRIPT } = require('./layers');
 
 const root = path.resolve(__dirname, '..');
 const SOURCES = { src: /\.ts$/, kernels: /\.ts$/, native: /\.(cc|h)$/ };
@@ -94,6 +94,10 @@ function checkOrder(table, problems) {
 function checkArrow(from, to, problems) {
   for (const rule of FORBIDDEN) {
     if (rule.from.test(from) && rule.to.test(to)) problems.push(`${from} -> ${to}: ${rule.why}`);
+  }
+  for (const { parts, why } of APART) {
+    const [one, other] = [from, to].map((file) => parts.exec(file)?.[1]);
+    if (one && other && one !== other) problems.push(`${from} -> ${to}: ${why}`);
   }
   const [source, target] = [roomOf(from), roomOf(to)];
   if (source && target && source !== target && !source.knows.includes(target.name))

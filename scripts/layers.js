@@ -144,7 +144,20 @@ const FORBIDDEN = [
     to: /^src\/runtime\/native-/,
     why: 'only src/runtime knows which engine runs',
   },
+  {
+    from: /^src\/conversion\/(?!options\/|config\/|(convert|quantize|dry-run)\.ts)/,
+    to: /^src\/conversion\/options\//,
+    why: 'options are settled at the entry; what follows takes settings',
+  },
+  {
+    from: /^src\/conversion\/stages\//,
+    to: /^src\/conversion\/(convert|quantize|dry-run)\.ts/,
+    why: 'no stage and no strategy calls the whole conversion',
+  },
 ];
+
+/** Parts that do not import each other, and what each is named by. */
+const APART = [{ parts: /^src\/conversion\/stages\/([\w-]+)/, why: 'no stage imports another' }];
 
 const named = (table) =>
   table.map((row) => ({
@@ -153,4 +166,4 @@ const named = (table) =>
     knows: row.knows.split(' ').filter(Boolean),
   }));
 
-module.exports = { TYPESCRIPT: named(TYPESCRIPT), NATIVE: named(NATIVE), FORBIDDEN };
+module.exports = { TYPESCRIPT: named(TYPESCRIPT), NATIVE: named(NATIVE), FORBIDDEN, APART };

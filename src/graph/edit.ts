@@ -46,7 +46,8 @@ function dependencies(nodes: ReadonlyMap<string, GraphNode>, node: GraphNode): s
 }
 
 /**
- * Orders nodes so that each comes after what it reads, otherwise as they came (Kahn 1962, without recursion).
+ * Orders nodes so that each comes after what it reads, otherwise as they came: depth first, without recursion (Tarjan
+ * 1976, "Edge-disjoint spanning trees and depth-first search").
  *
  * @throws LowbitError 'invalid-model' naming the nodes of a cycle
  */

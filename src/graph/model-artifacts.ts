@@ -1,7 +1,7 @@
 /** A TF.js model in memory, as far as the reader and the writer know it; `io.ModelArtifacts` of TF.js fits. */
 import type { DType } from './ir';
 
-export interface WeightSpec {
+export interface WeightEntry {
   name: string;
   shape: number[];
   dtype: DType;
@@ -23,6 +23,6 @@ export interface GraphModelArtifacts {
   format: string;
   signature: object;
   userDefinedMetadata?: Record<string, object>;
-  weightSpecs: WeightSpec[];
+  weightSpecs: WeightEntry[];
   getWeightStream(): ReadableStream<ArrayBuffer>;
 }

@@ -7,7 +7,7 @@ import { LowbitError } from '../base/errors';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import { EXPERTS_FILE } from './mixture';
-import type { GraphModelArtifacts, WeightSpec } from './model-artifacts';
+import type { GraphModelArtifacts, WeightEntry } from './model-artifacts';
 import { parseRef } from './read-graph-model';
 
 type Json = Record<string, unknown>;
@@ -71,7 +71,7 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
 }
 
 interface StoredWeight {
-  readonly spec: WeightSpec;
+  readonly spec: WeightEntry;
   readonly length: number;
   bytes(): Uint8Array;
 }
@@ -79,7 +79,7 @@ interface StoredWeight {
 /** How a constant is stored; its bytes are made when they are written. */
 function store(name: string, constant: Constant): StoredWeight {
   const { dtype, shape, values } = constant;
-  const spec: WeightSpec = { name, shape: [...shape], dtype };
+  const spec: WeightEntry = { name, shape: [...shape], dtype };
   const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
   if (half)
     return {

@@ -1,5 +1,5 @@
 /**
- * Transposed convolutions whose windows do not overlap, as a convolution of one pixel and a move of its channels.
+ * Transposed convolutions whose windows do not overlap, as a 1x1 convolution and DepthToSpace.
  *
  * Identity: with a window as large as the stride s, pixel (s y + i, s x + j) of the result is the product of pixel (y, x)
  * with the filter's (i, j), and of nothing else: a 1x1 convolution to s * s * out channels, then DepthToSpace.
@@ -13,14 +13,14 @@ import type { Constant, Graph, GraphNode } from '../graph/ir';
 import { ChangeLog, type Pass } from './pass';
 
 /** [s, s, out, in] -> [1, 1, in, s * s * out] */
-function spread({ shape, values }: Constant): Constant {
+function asPointwiseFilter({ shape, values }: Constant): Constant {
   const [height, width, out, inChannels] = shape;
   const columns = height * width * out;
-  const spreadValues = new Float32Array(values.length);
+  const reordered = new Float32Array(values.length);
   for (let i = 0; i < values.length; i++) {
-    spreadValues[(i % inChannels) * columns + Math.floor(i / inChannels)] = values[i];
+    reordered[(i % inChannels) * columns + Math.floor(i / inChannels)] = values[i];
   }
-  return { dtype: 'float32', shape: [1, 1, inChannels, columns], values: spreadValues };
+  return { dtype: 'float32', shape: [1, 1, inChannels, columns], values: reordered };
 }
 
 function stride(graph: Graph, shapes: Shapes, node: GraphNode): number | string {
@@ -46,10 +46,13 @@ export const decomposeTransposedConvolution: Pass = {
     for (const node of transposed) {
       const block = stride(graph, shapes, node);
       if (typeof block === 'string') {
-        log.declined(node.name, `not spread: ${block}`);
+        log.declined(node.name, `not decomposed: ${block}`);
         continue;
       }
-      const filter = editor.addConstant(`${node.name}/filter`, spread(constantOf(graph, node.inputs[1])!));
+      const filter = editor.addConstant(
+        `${node.name}/filter`,
+        asPointwiseFilter(constantOf(graph, node.inputs[1])!),
+      );
       const name = editor.freeName(`${node.name}/pixels`);
       const common = { T: attr.dtype('float32'), data_format: attr.string('NHWC') };
       const ones = attr.ints([1, 1, 1, 1]);

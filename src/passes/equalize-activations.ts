@@ -2,7 +2,7 @@
  * Activation equalization: channels of one tensor brought to similar ranges, so that one scale serves them all.
  *
  * Identity: for s > 0, f(s x) = s f(x) where f is positively homogeneous (rectifiers, pools, sums, resizing), and
- * linear ops take scales in and out: (w s_out / s_in) (s_in x) + s_out b = s_out (w x + b).
+ * for linear ops, (w s_out / s_in) (s_in x) + s_out b = s_out (w x + b).
  * Pattern: channels that are tied by homogeneous ops, up to the linear ops at both ends, form a class with a scale of its
  * own. Replacement: the linear ops with new weights and biases; the graph computes the same outputs.
  * Relu6 clamps a channel that is scaled by s at 6 / s of its own units; no channel is scaled so far that this would cut

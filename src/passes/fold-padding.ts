@@ -2,8 +2,8 @@
  * Pad folding: a convolution reads zeros beyond its border, so zeros padded before it are its own padding.
  *
  * Pattern: Pad (or PadV2 with 0) of height and width only, read by a VALID or EXPLICIT convolution or depthwise
- * convolution. Replacement: the convolution with `explicit_paddings`, reading the unpadded tensor; the pad goes when
- * nobody else reads it.
+ * convolution.
+ * Replacement: the convolution with `explicit_paddings`, reading the unpadded tensor. A pad without readers is dead.
  * Declines: padded batch or channels, negative or non-constant pads, a SAME convolution, pooling (TF.js pools know no
  * explicit padding, and their border is not zero).
  */

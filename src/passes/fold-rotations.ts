@@ -1,10 +1,10 @@
 /**
- * Rotations that cost nothing: the layer before computes its outputs rotated.
+ * Folds rotations into weights, where they cost nothing at run time: the layer before computes its outputs rotated.
  *
  * Identity: for an orthogonal R, W2 (W1 x + b1) = (W2 R^T) (R W1 x + R b1), and R a + R b = R (a + b).
- * Pattern: tensors joined by sums, made by convolutions and matrix products without an activation, and read by nothing
- * but sums among them, convolutions and matrix products; one of these wants its input rotated, and none does not.
- * Replacement: the weights of both sides; zero borders stay zero. The graph computes the same outputs.
+ * Pattern: tensors joined by sums, computed by convolutions and matrix products without an activation, and read only by
+ * such sums, convolutions and matrix products. At least one of these layers has a rotated input, and none must not.
+ * Replacement: new weights on both sides; zero borders stay zero. The graph computes the same outputs.
  * Declines: anything else in between, depthwise convolutions for one, and tensors that are outputs of the model.
  */
 import { consumers, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
@@ -18,10 +18,10 @@ import { inFilterOrder } from './quantize/lower/filter-order';
 
 const SUMS: ReadonlySet<string> = new Set(['Add', 'AddV2', 'Sub', 'AddN']);
 
-/** Tensors that would be rotated together, and the layers that make and read them. */
+/** Tensors that would be rotated together, and the layers that compute and read them. */
 interface Group {
   readonly tensors: ReadonlySet<string>;
-  readonly makers: readonly string[];
+  readonly producers: readonly string[];
   readonly readers: readonly string[];
 }
 
@@ -51,7 +51,7 @@ function isPlainSum({ shapes, graph }: Search, node: GraphNode): boolean {
 function groupOf(search: Search, start: TensorRef): Group | undefined {
   const { graph, readersOf, outputs } = search;
   const tensors = new Set<string>();
-  const makers: string[] = [];
+  const producers: string[] = [];
   const readers = new Set<string>();
   const queue = [start];
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
@@ -60,7 +60,7 @@ function groupOf(search: Search, start: TensorRef): Group | undefined {
     const node = graph.nodes.get(ref.node)!;
     if (outputs.has(node.name) || ref.index !== 0) return undefined;
     if (isPlainSum(search, node)) queue.push(...node.inputs);
-    else if (linearOp(graph, node) && !linearOp(graph, node)!.activation) makers.push(node.name);
+    else if (linearOp(graph, node) && !linearOp(graph, node)!.activation) producers.push(node.name);
     else return undefined;
     for (const reader of readersOf.get(node.name) ?? []) {
       if (isPlainSum(search, reader)) queue.push(output(reader.name));
@@ -68,7 +68,7 @@ function groupOf(search: Search, start: TensorRef): Group | undefined {
       else return undefined;
     }
   }
-  return { tensors, makers, readers: [...readers] };
+  return { tensors, producers, readers: [...readers] };
 }
 
 function rotateInputs(op: LinearOp, rotation: Rotation): LinearOp {
@@ -107,7 +107,7 @@ export interface FoldedRotations extends PassResult {
 
 /**
  * @param rotations of the inputs of layers, by node
- * @param against layers that want their input as it is
+ * @param against layers whose input must not be rotated
  */
 export function foldRotations(
   graph: Graph,
@@ -132,13 +132,13 @@ export function foldRotations(
       const op = readLinearOp(editor, editor.nodes.get(layer)!) as LinearOp;
       writeLinearOp(editor, layer, change(op, rotation));
     };
-    for (const maker of group.makers) rewrite(maker, rotateOutputs);
+    for (const producer of group.producers) rewrite(producer, rotateOutputs);
     for (const reader of group.readers) {
       rewrite(reader, rotateInputs);
       if (rotations.has(reader)) folded.add(reader);
     }
     for (const key of group.tensors) results.set(key.slice(0, key.lastIndexOf(':')), rotation);
-    log.rewrote(name, `its rotation is in the weights of ${group.makers.map((m) => `'${m}'`).join(', ')}`);
+    log.rewrote(name, `its rotation is in the weights of ${group.producers.map((p) => `'${p}'`).join(', ')}`);
   }
   return { graph: editor.finish(), changes: log.changes, folded, results };
 }

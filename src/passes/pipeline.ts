@@ -1,10 +1,10 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
 import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
-import { takeFakeQuantization } from './fake-quantization';
 import { foldBatchNorm } from './fold-batch-norm';
 import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
+import { foldFakeQuantization } from './fold-fake-quantization';
 import { foldPadding } from './fold-padding';
 import { fuseActivations } from './fuse-activations';
 import type { Change, Pass, PassResult } from './pass';
@@ -21,7 +21,7 @@ export const PIPELINE: readonly Pass[] = [
   splitProducts,
   foldConstants,
   removeIdentities,
-  takeFakeQuantization,
+  foldFakeQuantization,
   foldPadding,
   splitToSlices,
   decomposeTransposedConvolution,

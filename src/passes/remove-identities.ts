@@ -1,7 +1,7 @@
 /**
  * Removal of ops that do nothing at inference: f(x) = x.
  *
- * Pattern: Identity, StopGradient, dropout and their kin.
+ * Pattern: Identity, Snapshot, StopGradient, PreventGradient, CheckNumerics, Dropout.
  * Replacement: their consumers read their input.
  * Declines: an output of the model keeps its node, and with it its name.
  */

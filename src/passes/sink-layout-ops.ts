@@ -1,11 +1,11 @@
 /**
- * Moves of elements after what follows them, so that a bias and a clamp reach the linear op before them.
+ * Layout ops sink below the bias and the clamp that follow them, so that these reach the linear op before.
  *
  * Identity: DepthToSpace moves channel (i * block + j) * C + c to channel c of pixel (i, j), and a reshape that keeps the
- * last axis moves none. So f_c applied afterwards is f_(k mod C) applied to channel k before.
- * Pattern: such a move of a linear op's result, with one reader: a sum or product with one constant a channel, or Relu,
- * Relu6.
- * Replacement: the op with its constant repeated for all channels, then the move under the op's name.
+ * last axis keeps channels. So a function f_c of channel c after the layout op is f_(k mod C) of channel k before it.
+ * Pattern: such a layout op on the result of a linear op, read by one node: a sum or product with one constant a channel,
+ * or Relu, Relu6.
+ * Replacement: that node with its constant repeated for all channels, then the layout op under the node's name.
  * Declines: an output in between, other constants.
  */
 
@@ -34,18 +34,18 @@ interface Channels {
   readonly rank: number;
 }
 
-/** The channels of a move of a linear op's result; undefined for other nodes. */
-function channelsOf(graph: Graph, shapes: Shapes, moved: GraphNode): Channels | undefined {
-  if (moved.op !== 'DepthToSpace' && !RENAMES.has(moved.op)) return undefined;
-  if (!linearKind(graph.nodes.get(moved.inputs[0].node)!)) return undefined;
-  const result = shapes.get(refKey(output(moved.name)));
-  const before = shapes.get(refKey(moved.inputs[0]))?.at(-1) ?? -1;
+/** The channels before and after a layout op on the result of a linear op; undefined for other nodes. */
+function channelsOf(graph: Graph, shapes: Shapes, layout: GraphNode): Channels | undefined {
+  if (layout.op !== 'DepthToSpace' && !RENAMES.has(layout.op)) return undefined;
+  if (!linearKind(graph.nodes.get(layout.inputs[0].node)!)) return undefined;
+  const result = shapes.get(refKey(output(layout.name)));
+  const before = shapes.get(refKey(layout.inputs[0]))?.at(-1) ?? -1;
   const after = result?.at(-1) ?? -1;
-  const fits = moved.op === 'DepthToSpace' ? before % after === 0 : before === after;
+  const fits = layout.op === 'DepthToSpace' ? before % after === 0 : before === after;
   return result && before > 0 && after > 0 && fits ? { before, after, rank: result.length } : undefined;
 }
 
-/** The inputs of a node when it comes before the move; undefined: it cannot. */
+/** The inputs of a node before the layout op; undefined if the node cannot be computed there. */
 function inputsBefore(
   editor: GraphEditor,
   { before, after, rank }: Channels,
@@ -70,17 +70,17 @@ export const sinkLayoutOps: Pass = {
     const outputs = outputNodes(graph);
     const readers = consumers(graph);
     const editor = new GraphEditor(graph);
-    for (const moved of graph.nodes.values()) {
-      const channels = channelsOf(graph, shapes, moved);
-      const [node, ...others] = readers.get(moved.name) ?? [];
-      if (!channels || !node || others.length > 0 || outputs.has(moved.name)) continue;
-      const inputs = inputsBefore(editor, channels, node, moved.inputs[0]);
+    for (const layout of graph.nodes.values()) {
+      const channels = channelsOf(graph, shapes, layout);
+      const [node, ...others] = readers.get(layout.name) ?? [];
+      if (!channels || !node || others.length > 0 || outputs.has(layout.name)) continue;
+      const inputs = inputsBefore(editor, channels, node, layout.inputs[0]);
       if (!inputs) continue;
       const name = editor.freeName(`${node.name}/before`);
       editor.setNode({ name, op: node.op, inputs, attrs: { T: attr.dtype('float32') } });
-      editor.setNode({ ...moved, name: node.name, inputs: [output(name), ...moved.inputs.slice(1)] });
-      editor.remove(moved.name);
-      log.rewrote(node.name, `${node.op} before the ${moved.op} '${moved.name}'`);
+      editor.setNode({ ...layout, name: node.name, inputs: [output(name), ...layout.inputs.slice(1)] });
+      editor.remove(layout.name);
+      log.rewrote(node.name, `${node.op} before the ${layout.op} '${layout.name}'`);
     }
     return { graph: editor.finish(), changes: log.changes };
   },

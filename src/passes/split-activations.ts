@@ -1,5 +1,5 @@
 /**
- * Separation of activations that need more than a clamp from the op they are fused with.
+ * Separates activations that are more than a clamp from the op that they are fused with.
  *
  * Identity: fused(x) = f(linear(x)). The range of linear(x) must be observed to quantize f as a table.
  * Pattern: _FusedConv2D, FusedDepthwiseConv2dNative, _FusedMatMul with BiasAdd and Elu, Sigmoid, Tanh, LeakyRelu, Prelu.

@@ -1,5 +1,5 @@
 /**
- * Separation of matrix products of two activations from the bias and the activation that they are fused with.
+ * Separates matrix products of two activations from the bias and the activation that they are fused with.
  *
  * Identity: fused(a, b) = f(a . b + bias).
  * Pattern: _FusedMatMul of two activations; one with constant weights is a dense layer, and keeps its bias.

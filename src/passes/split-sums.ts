@@ -1,5 +1,5 @@
 /**
- * Sums of many tensors as sums of two, and their constants where a linear op can take them.
+ * Splits sums of many tensors into sums of two, and moves their constants to where a linear op can fold them.
  *
  * Identities: a + b + c = (a + b) + c; (w . x + b) + y + c = (w . x + (b + c)) + y.
  * Pattern: AddN; or a constant added to a sum, one part of which is a linear op.
@@ -29,8 +29,8 @@ function splitMany(graph: Graph, node: GraphNode): Graph {
   return editor.finish();
 }
 
-/** The part of the sum below a node that can take the node's constant as a bias. */
-function takesConstant(
+/** The linear op in the sum that a node reads, into which the node's constant can be folded as a bias. */
+function linearPart(
   graph: Graph,
   node: GraphNode,
 ): { part: TensorRef; constant: TensorRef; sum: GraphNode } | undefined {
@@ -60,7 +60,7 @@ export const splitSums: Pass = {
         current = splitMany(current, node);
         log.rewrote(name, `AddN of ${node.inputs.length} tensors as sums of two`);
       }
-      const match = node && SUMS.has(node.op) ? takesConstant(current, node) : undefined;
+      const match = node && SUMS.has(node.op) ? linearPart(current, node) : undefined;
       if (!match) continue;
       const { part, constant, sum } = match;
       const editor = new GraphEditor(current);

@@ -2,7 +2,7 @@
  * Splits as slices, so that each part is a node of its own.
  *
  * Identity: part i of a split along an axis is the slice of its size at the sum of the sizes before it.
- * Pattern: Split, SplitV and Unpack of real values along an axis of known size.
+ * Pattern: Split, SplitV and Unpack of float32 along an axis of known size.
  * Replacement: a Slice for every part that is read, after Unpack with a Squeeze of the axis.
  * Declines: unknown sizes, a part that is an output of the model itself.
  */

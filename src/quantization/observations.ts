@@ -1,4 +1,4 @@
-/** What the transformer asks calibration to watch, and what it gets. */
+/** What a plan needs calibration to observe, and what was observed. */
 import { refKey } from '../graph/edit';
 import type { TensorRef } from '../graph/ir';
 import type { Grid } from '../program/program';
@@ -7,15 +7,15 @@ import type { Rotation } from './hadamard';
 
 export interface ObservedTensor {
   readonly ref: TensorRef;
-  /** Of the last axis, before anything is observed. */
+  /** Rotates the last axis before the tensor is observed. */
   readonly rotation?: Rotation;
-  /** Channels (the last axis) whose means are wanted too; absent: the range alone. */
+  /** Number of channels (the last axis), to observe their means too; absent: the range alone. */
   readonly channels?: number;
-  /** With `channels`: their mean squares are wanted too. */
+  /** With `channels`: observes their mean squares too. */
   readonly squares?: boolean;
 }
 
-/** What observations of a tensor are kept under: `node:index`, and the rotation if there is one. */
+/** Key of a tensor's observations: `node:index`, and the rotation if there is one. */
 export function observedKey({ ref, rotation }: Pick<ObservedTensor, 'ref' | 'rotation'>): string {
   return rotation ? `${refKey(ref)} rotated by ${rotation.block} from ${rotation.seed}` : refKey(ref);
 }
@@ -26,7 +26,7 @@ export interface Observations {
   readonly ranges: ReadonlyMap<string, Range>;
   /** Mean of every channel over the calibration data. */
   readonly means: ReadonlyMap<string, Float64Array>;
-  /** Mean square of every channel, of tensors where that was asked for. */
+  /** Mean square of every channel, of tensors with `squares`. */
   readonly meanSquares?: ReadonlyMap<string, Float64Array>;
   /** The grid that all values of a tensor lie on, of inputs of the model where there is one. */
   readonly grids?: ReadonlyMap<string, Grid>;

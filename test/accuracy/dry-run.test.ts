@@ -1,3 +1,4 @@
+// @needs engine
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { convert, type DryRunOptions, dryRun } from '../../src/index';

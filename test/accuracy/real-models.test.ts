@@ -1,3 +1,4 @@
+// @needs engine
 /**
  * Real models on a few samples: what breaks their accuracy fails here. The bars lie below what they reach, since figures
  * of eight samples vary; `npm run bench:accuracy` judges on all of them.

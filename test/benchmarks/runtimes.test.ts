@@ -1,3 +1,4 @@
+// @needs engine
 import { join } from 'node:path';
 import { timeAlternately } from '../../benchmarks/alternate';
 import { type Prepared, prepare } from '../../benchmarks/prepare';

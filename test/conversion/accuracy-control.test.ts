@@ -1,3 +1,4 @@
+// @needs engine
 import { calibrate } from '../../src/calibration/runner';
 import { controlAccuracy, KEPT_FOR_ACCURACY } from '../../src/conversion/accuracy-control';
 import { Validation } from '../../src/evaluation/validation';

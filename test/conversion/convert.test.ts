@@ -1,3 +1,4 @@
+// @needs engine
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {

@@ -1,3 +1,4 @@
+// @needs engine
 /** Models with MoELayers through `convert`, and what runs of them. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';

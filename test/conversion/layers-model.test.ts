@@ -1,3 +1,4 @@
+// @needs engine
 /** A layers model on disk, through everything that takes a float model. */
 import { join } from 'node:path';
 import { type LayersModel, layers, sequential } from '@tensorflow/tfjs-layers';

@@ -1,3 +1,4 @@
+// @needs engine
 /** Low-bit weights from options to the outputs of a model that plain TF.js loads. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// @needs engine
 /** Models in memory: what quantize takes and gives. */
 import '@tensorflow/tfjs-backend-cpu';
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';

@@ -1,3 +1,4 @@
+// @needs engine
 import { convertGraph } from '../../src/conversion/convert';
 import type { Graph } from '../../src/graph/ir';
 import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';

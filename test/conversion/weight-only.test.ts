@@ -1,3 +1,4 @@
+// @needs engine
 /** Models whose weights alone are quantized: what TF.js computes with them. */
 import { convertGraph, type QuantizationOptions } from '../../src/conversion/convert';
 import { attr } from '../../src/graph/attrs';

@@ -1,3 +1,4 @@
+// @needs engine
 import '@tensorflow/tfjs-backend-cpu';
 import '../../src/index';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// @needs engine
 /** Routing traces of converted models. */
 import { execFile } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @needs engine
 import { calibrate } from '../../src/calibration/runner';
 import { measureSensitivity } from '../../src/evaluation/sensitivity';
 import type { Graph } from '../../src/graph/ir';

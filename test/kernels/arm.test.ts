@@ -1,15 +1,11 @@
 /** The Arm variants, cross-compiled and run by an emulator of processors with and without their instructions. */
-import { spawnSync } from 'node:child_process';
 import { buildCompareKernels, compareKernels } from '../support/compare-kernels';
+import { describeIf, hasTool } from '../support/needs';
 
 const EMULATOR = 'qemu-aarch64';
-const missing = ['aarch64-linux-gnu-g++', EMULATOR].filter(
-  (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0,
-);
-const skipped = missing.length > 0 && !process.env.CI;
-const describeArm = skipped ? describe.skip : describe;
+const missing = ['aarch64-linux-gnu-g++', EMULATOR].filter((tool) => !hasTool(tool));
 
-describeArm(`on 64-bit Arm${skipped ? ` (needs ${missing.join(' and ')})` : ''}`, () => {
+describeIf(missing.length === 0, missing.join(' and '), 'on 64-bit Arm', () => {
   let program: string;
   beforeAll(() => {
     program = buildCompareKernels(true);

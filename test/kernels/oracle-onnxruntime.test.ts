@@ -1,3 +1,4 @@
+// @needs engine
 /**
  * @jest-environment <rootDir>/test/support/host-arrays-environment.js
  *

@@ -1,3 +1,4 @@
+// @needs engine
 /** Random programs of many ops: residuals, concatenations, branches that die early or live long, several outputs. */
 import { OpKind } from '../../src/program/program';
 import { CaseBuilder } from '../support/case-builder';

@@ -1,3 +1,4 @@
+// @needs engine
 /** The stateless PiDequant of every instruction set against the reference; golden bytes; what it refuses. */
 
 import { filterRowBytes, type LowBitFormat, WeightFormat } from '../../src/program/program';

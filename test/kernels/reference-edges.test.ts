@@ -1,3 +1,4 @@
+// @needs engine
 /** Shapes and numbers where a kernel changes its path: tails, borders, extremes, one thread's share ending early. */
 import { encodeProgram, OpKind, PaddingMode, type Window } from '../../src/program/program';
 import { CaseBuilder, FLOAT32, int8, type KernelCase } from '../support/case-builder';

@@ -1,3 +1,4 @@
+// @needs engine
 /** The stateless rotation of every instruction set: an orthogonal matrix, the reference's to the bit, and its transpose. */
 import type { LowbitError } from '../../src/base/errors';
 import { forEachCase } from '../support/random';

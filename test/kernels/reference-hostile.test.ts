@@ -1,3 +1,4 @@
+// @needs engine
 /** Programs, weights and shapes that nobody should trust: each is refused with a message, or computes what it says. */
 import { LowbitError, type LowbitErrorCode } from '../../src/base/errors';
 import {

@@ -1,3 +1,4 @@
+// @needs engine
 /** Filters of 2, 3 and 4 bits: what is refused, and golden bytes. Random ones are among the cases of every op. */
 import { LowbitError } from '../../src/base/errors';
 import {

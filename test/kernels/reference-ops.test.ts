@@ -1,3 +1,4 @@
+// @needs engine
 /** Every op on random shapes: each instruction set of this machine equals the reference, whatever the threads. */
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';

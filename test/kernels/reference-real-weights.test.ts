@@ -1,3 +1,4 @@
+// @needs engine
 /** LinearFloat and Gather where a kernel changes its path, and on weights and indices that nobody should trust. */
 import type { LowbitErrorCode } from '../../src/base/errors';
 import {

@@ -1,3 +1,4 @@
+// @needs engine
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { moeRoute } from '../../src/index';

@@ -1,3 +1,4 @@
+// @needs engine
 import type { KernelBackend } from '@tensorflow/tfjs-core';
 import { tensorflowHost } from '../../kernels/hosts/tensorflow';
 import { quantize } from '../../kernels/Quantize';

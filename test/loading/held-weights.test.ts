@@ -1,3 +1,4 @@
+// @needs engine
 /** Weights of programs that TF.js does not keep a copy of. */
 import { join } from 'node:path';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';

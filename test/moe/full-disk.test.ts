@@ -1,3 +1,4 @@
+// @needs engine
 /** What is left where a disk is full: nothing half-written, and an error that says so. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';

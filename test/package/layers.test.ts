@@ -23,6 +23,17 @@ test.each([
   ['src/graph/ir.ts', '@tensorflow/tfjs-core', 'knows no TF.js'],
   ['src/passes/pass.ts', 'node:fs', 'a pass knows no files'],
   ['kernels/one-op.ts', 'src/runtime/native-engine.ts', 'only src/runtime knows which engine runs'],
+  ['src/conversion/stages/read.ts', 'src/conversion/stages/decide/tune.ts', 'no stage imports another'],
+  [
+    'src/conversion/stages/decide/tune.ts',
+    'src/conversion/convert.ts',
+    'no stage and no strategy calls the whole conversion',
+  ],
+  [
+    'src/conversion/settings.ts',
+    'src/conversion/options/options.ts',
+    'options are settled at the entry; what follows takes settings',
+  ],
   ['native/isa/rows.h', 'native/ops/ops.h', 'isa may not know ops'],
 ])('%s may not import %s', (from, to, why) => {
   expect(problemsOf((problems) => checkArrow(from, to, problems))).toEqual([`${from} -> ${to}: ${why}`]);

@@ -1,3 +1,4 @@
+// @needs engine
 /** Small graphs that rewriting gets wrong easily: converted, their float parts equal and their quantized parts close. */
 import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';

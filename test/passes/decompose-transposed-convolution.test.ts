@@ -1,3 +1,4 @@
+// @needs engine
 import { decomposeTransposedConvolution } from '../../src/passes/decompose-transposed-convolution';
 import { optimize } from '../../src/passes/pipeline';
 import { removeDeadNodes } from '../../src/passes/remove-dead-nodes';
@@ -28,7 +29,7 @@ test.each([
 
 test('windows that overlap are left alone', () => {
   const { changes } = decomposeTransposedConvolution.apply(transposed(3, 2, 2, 'SAME').build('up'));
-  expect(changes.map((c) => c.detail)).toEqual(['not spread: its windows overlap']);
+  expect(changes.map((c) => c.detail)).toEqual(['not decomposed: its windows overlap']);
 });
 
 test('quantized between two convolutions', async () => {

@@ -1,3 +1,4 @@
+// @needs engine
 import { attr } from '../../src/graph/attrs';
 import { optimize } from '../../src/passes/pipeline';
 import { splitToSlices } from '../../src/passes/split-to-slices';

@@ -1,3 +1,4 @@
+// @needs engine
 import { encodeProgram, type Op, OpKind, TensorType } from '../../src/program/program';
 import { tapProgram } from '../../src/program/tap-program';
 import { createNativeEngine } from '../../src/runtime/native-engine';

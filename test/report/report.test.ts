@@ -1,3 +1,4 @@
+// @needs engine
 import '@tensorflow/tfjs-backend-cpu';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

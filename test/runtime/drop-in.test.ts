@@ -1,3 +1,4 @@
+// @needs engine
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';

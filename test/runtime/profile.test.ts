@@ -1,3 +1,4 @@
+// @needs engine
 import { encodeProgram } from '../../src/program/program';
 import { createNativeEngine } from '../../src/runtime/native-engine';
 import { CaseBuilder } from '../support/case-builder';

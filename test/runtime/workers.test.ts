@@ -1,3 +1,4 @@
+// @needs engine
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';

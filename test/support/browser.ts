@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
+import { describeIf } from './needs';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 
@@ -11,10 +12,9 @@ const executable = (process.env.PATH ?? '')
   .flatMap((folder) => NAMES.map((name) => join(folder, name)))
   .find(existsSync);
 
-/** `describe` for tests that need Chromium: skipped with a notice where there is none, except in CI, where they fail. */
+/** `describe` for tests that need Chromium. */
 export function describeWithBrowser(name: string, body: () => void): void {
-  if (executable !== undefined || process.env.CI) describe(name, body);
-  else describe.skip(`${name} (needs Chromium, which is not installed)`, body);
+  describeIf(executable !== undefined, 'Chromium, which is not installed', name, body);
 }
 
 /** Starts a browser with a profile of its own; `close` ends it and removes the profile. */

@@ -1,6 +1,7 @@
 /** Models and images that lie beside the repository, in ../shared; not part of it. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { describeIf } from './needs';
 
 const folder = resolve(__dirname, '..', '..', '..', 'shared');
 
@@ -8,13 +9,7 @@ export function shared(...path: string[]): string {
   return join(folder, ...path);
 }
 
-/**
- * `describe` for tests that need ../shared: skipped with a notice where it is absent, except in CI, where they then fail.
- */
+/** `describe` for tests that need ../shared. */
 export function describeWithShared(name: string, body: () => void): void {
-  if (existsSync(folder) || process.env.CI) {
-    describe(name, body);
-  } else {
-    describe.skip(`${name} (needs ../shared, which is absent)`, body);
-  }
+  describeIf(existsSync(folder), '../shared, which is absent', name, body);
 }

@@ -21,7 +21,7 @@ function rotationOf(step: Step, lowBit: LowBit): Rotation | undefined {
   return step.kind === 'op' ? lowBit?.get(step.node.name)?.rotation : undefined;
 }
 
-/** Keys of tensors that a region reads as codes of themselves, not rotated. */
+/** Keys of tensors whose own codes a region reads, not only their rotated codes. */
 function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   const reads = steps.flatMap((step) => {
     if (step.kind === 'floatInOut') return [];
@@ -31,7 +31,7 @@ function readAsCodes({ steps, outputs }: Region, lowBit: LowBit): Set<string> {
   return new Set([...reads, ...outputs].map(refKey));
 }
 
-/** The grid of an input's values, where only layers that can make up for the offset of its codes read them. */
+/** The grid of an input's values, where its codes are read by layers only, which correct for the offset in their bias. */
 function gridOf(
   { steps, sharedRanges }: Region,
   ref: TensorRef,

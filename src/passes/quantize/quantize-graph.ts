@@ -10,7 +10,7 @@ import { GraphEditor, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
 import type { Observations } from '../../quantization/observations';
 import { removeDeadNodes } from '../remove-dead-nodes';
-import { expandProgram } from './emit/expand-program';
+import { canExpand, expandProgram } from './emit/expand-program';
 import { regionNode } from './emit/region-node';
 import type { WeightOptions } from './lower/weight-options';
 import { lowerRegion } from './lower-region';
@@ -18,7 +18,7 @@ import type { QuantizationPlan } from './plan/plan';
 import type { Region } from './plan/region';
 
 /**
- * Makes a region's readers read its node instead, and takes its own nodes away.
+ * Makes the readers of a region read its node instead, and removes the nodes that it replaces.
  *
  * @returns where the region's outputs are now
  */
@@ -49,14 +49,14 @@ export interface QuantizedGraph {
 }
 
 export interface QuantizeOptions extends WeightOptions {
-  /** One node a region (default), or (false) one a quantized op, where no layer of the region reads real values. */
+  /** True (default): one node a region. False: one a quantized op, of regions whose ops all have a kernel. */
   readonly regions?: boolean;
 }
 
 /**
  * Lowers the regions of a plan.
  *
- * @param observations range of every tensor that the plan's regions observe, channel means of those that weights multiply
+ * @param observations range of every tensor that the plan's regions observe; channel means of the inputs of layers
  */
 export function quantizeGraph(
   graph: Graph,
@@ -73,8 +73,9 @@ export function quantizeGraph(
     const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
-    const emit = regions || builder.hasFloatInOut ? regionNode : expandProgram;
-    const results = emit(editor, builder.build(), builder.weights.build(), inputs, `lowbit/region_${index}`);
+    const program = builder.build();
+    const emit = regions || !canExpand(program) ? regionNode : expandProgram;
+    const results = emit(editor, program, builder.weights.build(), inputs, `lowbit/region_${index}`);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
   return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };

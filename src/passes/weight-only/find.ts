@@ -1,8 +1,8 @@
 /**
- * What of a float graph can have its weights alone quantized: matrix products, convolutions that are such, and tables.
+ * The nodes of a float graph whose weights alone can be quantized: matrix products, 1x1 convolutions, and tables.
  *
- * Inside of loops and branches too: a weight that enters a loop as a constant is one. Functions of `While` and `If` nodes
- * are another matter: they stay as they are.
+ * They may lie in loops and branches: a weight that enters a loop as a constant is a constant. The functions of `While` and
+ * `If` nodes stay as they are.
  */
 import { boolAttr, intsAttr, numberAttr } from '../../graph/attrs';
 import { refKey } from '../../graph/edit';
@@ -15,7 +15,7 @@ export interface Product {
   readonly kind: 'product';
   readonly node: GraphNode;
   readonly op: LinearOp;
-  /** Of x; -1: known only when it runs. */
+  /** Of x; -1: unknown before run time. */
   readonly inputShape: readonly number[];
 }
 
@@ -32,7 +32,7 @@ export type Weighted = Product | Table;
 
 const FUNCTIONAL: ReadonlySet<string> = new Set(['If', 'StatelessIf', 'While', 'StatelessWhile']);
 
-/** The constant that a tensor always is, also where it comes by way of a loop's entrance. */
+/** The constant behind a tensor, through identities and the entrance of a loop. */
 function constantRef(graph: Graph, ref: TensorRef): TensorRef {
   const node = graph.nodes.get(ref.node)!;
   const passes = node.op === 'Identity' || (node.op === 'Enter' && boolAttr(node, 'is_constant'));
@@ -41,7 +41,7 @@ function constantRef(graph: Graph, ref: TensorRef): TensorRef {
   return graph.constants.has(source.node) ? source : ref;
 }
 
-/** A product of a batch of matrices with one constant matrix, as the same of rows. */
+/** A product of a batch of matrices with one constant matrix, as a product of rows. */
 function readBatchMatMul(graph: Graph, node: GraphNode): LinearOp | string {
   const filter = graph.constants.get(node.inputs[1].node);
   if (filter?.dtype !== 'float32') return 'its weights are not constant';
@@ -98,7 +98,7 @@ export function weightsOf(weighted: Weighted): Constant {
   return weighted.kind === 'table' ? weighted.constant : weighted.op.filter;
 }
 
-/** Everything with weights of its own, or why its weights stay as they are, in topological order. */
+/** Nodes with weights, or why their weights stay as they are, in topological order. */
 export function findWeighted(graph: Graph, shapes: Shapes): Map<string, Weighted | string> {
   const found = new Map<string, Weighted | string>();
   for (const node of graph.nodes.values()) {

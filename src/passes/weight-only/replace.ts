@@ -2,7 +2,7 @@
  * Products and tables with their weights quantized, everything else in float.
  *
  * A product becomes the node of a program of one op, behind a rotation of its input where there is one; a table becomes a
- * QuantizedGather. Each keeps its name, so that what reads it need not change.
+ * QuantizedGather. Each keeps its name, so that its readers stay as they are.
  */
 import { GraphEditor } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
@@ -149,7 +149,7 @@ export interface WeightOnlyGraph {
 
 /**
  * @param weighted what to replace, by node
- * @param lowBit codes of those that are not stored in INT8
+ * @param lowBit encoded weights of those that are not stored in INT8, by node
  */
 export function replaceWeighted(
   graph: Graph,

@@ -1,3 +1,4 @@
+// @needs engine
 import { calibrate } from '../../../src/calibration/runner';
 import {
   type BiasCorrection,

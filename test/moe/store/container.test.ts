@@ -1,3 +1,4 @@
+// @needs engine
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PAGE_BYTES, pageAligned, readIndex, writeContainer } from '../../../src/moe/store/container';

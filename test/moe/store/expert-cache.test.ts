@@ -1,3 +1,4 @@
+// @needs engine
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ExpertRecord } from '../../../src/moe/store/container';
 import { ExpertCache } from '../../../src/moe/store/expert-cache';

@@ -1,4 +1,5 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+// @needs engine
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
@@ -7,17 +8,7 @@ import { fileSource } from '../../../src/moe/store/file-source';
 import { copyToRedis, redisSource } from '../../../src/moe/store/redis-source';
 import type { ExpertSource } from '../../../src/moe/store/source';
 import { type ExpertFolder, expertBytes, makeExperts, openDirect } from '../../support/experts';
-
-function hasRedis(): boolean {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    if (process.env.CI) throw new Error('redis-server is not installed, which tests in CI need.');
-    console.warn('SKIPPED test/moe/store/redis-source: there is no redis-server on this machine.');
-    return false;
-  }
-}
+import { describeIf, hasTool } from '../../support/needs';
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -38,7 +29,7 @@ test.each([
   expect(inspect(error)).not.toMatch(/someone|secret|sec@ret/);
 });
 
-(hasRedis() ? describe : describe.skip)('experts in Redis', () => {
+describeIf(hasTool('redis-server'), 'redis-server, which is not installed', 'experts in Redis', () => {
   let made: ExpertFolder;
   let server: ChildProcess;
   let url: string;

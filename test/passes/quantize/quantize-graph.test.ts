@@ -1,5 +1,5 @@
+// @needs engine
 import { attr } from '../../../src/graph/attrs';
-import { output, refKey } from '../../../src/graph/edit';
 import { optimize } from '../../../src/passes/pipeline';
 import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
 import { planQuantization } from '../../../src/passes/quantize/plan/plan';
@@ -7,130 +7,16 @@ import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, ops, windowAttrs } from '../../support/float-graph';
 import { fidelity, quantize } from '../../support/quantize';
 import { forEachCase, type Random, randomOf } from '../../support/random';
+import { conv, image } from '../../support/small-network';
 
 let random: Random;
 beforeEach(() => {
   random = randomOf(expect.getState().currentTestName ?? '', 0);
 });
 
-function image(shape = [-1, 8, 8, 4]): FloatGraph {
-  return new FloatGraph(random).input('image', shape);
-}
-
-/** A 3x3 convolution from 4 to 4 channels. */
-function conv(graph: FloatGraph, name: string, input: string, activation?: string): FloatGraph {
-  const fused = fusedAttrs(activation ? ['BiasAdd', activation] : ['BiasAdd']);
-  return graph
-    .weights(`${name}/w`, [3, 3, 4, 4], -0.4, 0.4)
-    .weights(`${name}/b`, [4], -0.5, 0.5)
-    .node(name, '_FusedConv2D', [input, `${name}/w`, `${name}/b`], { ...windowAttrs(), ...fused });
-}
-
-const regionsOf = (graph: ReturnType<FloatGraph['build']>) =>
-  planQuantization(graph).regions.map((r) => r.nodes.map((n) => n.name));
-
-describe('regions', () => {
-  test('join a residual block into one', () => {
-    const graph = conv(conv(image(), 'a', 'image', 'Relu'), 'b', 'a').node('sum', 'AddV2', ['a', 'b']);
-    expect(regionsOf(graph.build('sum'))).toEqual([['a', 'b', 'sum']]);
-  });
-
-  test('never span a float node between two of their nodes', async () => {
-    const graph = conv(image(), 'a', 'image')
-      .node('float', 'LogSoftmax', ['a'])
-      .node('sum', 'AddV2', ['a', 'float']);
-    const built = conv(graph, 'b', 'sum').build('b');
-    expect(regionsOf(built)).toEqual([['a'], ['sum', 'b']]);
-    const quantized = await quantize(built, random);
-    const [decibels] = await fidelity(built, quantized.graph, random);
-    expect(decibels).toBeGreaterThan(25);
-  });
-
-  test('leave to float what a logarithm is computed of, up to its next weighted op', async () => {
-    const graph = conv(image(), 'bank', 'image')
-      .node('power', 'Square', ['bank'])
-      .constant('floor', [], [1e-6])
-      .node('floored', 'AddV2', ['power', 'floor'])
-      .node('level', 'Log', ['floored']);
-    const plan = planQuantization(conv(graph, 'a', 'level').build('a'));
-    expect(plan.regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['a']]);
-    expect(plan.float.get('bank')).toContain('logarithm');
-  });
-
-  test('quantize what a logarithm at the end, or that of a softplus, is computed of', () => {
-    const end = conv(image(), 'a', 'image').node('level', 'Log', ['a']).build('level');
-    expect(regionsOf(end)).toEqual([['a']]);
-    const softplus = conv(image(), 'a', 'image')
-      .node('exp', 'Exp', ['a'])
-      .constant('one', [], [1])
-      .node('sum', 'AddV2', ['exp', 'one'])
-      .node('soft', 'Log', ['sum']);
-    expect(regionsOf(conv(softplus, 'b', 'soft').build('b')).flat()).toContain('a');
-  });
-
-  test('store what only a concatenation reads with its range, other parts with their own', () => {
-    const graph = conv(conv(image(), 'a', 'image'), 'b', 'image')
-      .constant('axis', [], [3], 'int32')
-      .node('both', 'ConcatV2', ['a', 'b', 'axis'])
-      .node('pool', 'MaxPool', ['both'], windowAttrs())
-      .node('sum', 'AddV2', ['b', 'image']);
-    const [region] = planQuantization(graph.build('pool', 'sum')).regions;
-    expect([...region.sharedRanges]).toEqual([[refKey(output('a')), output('both')]]);
-  });
-
-  test('need a weighted op', () => {
-    const plan = planQuantization(
-      image().node('relu', 'Relu', ['image']).node('sum', 'AddV2', ['relu', 'image']).build('sum'),
-    );
-    expect(plan.regions).toEqual([]);
-    expect(plan.float.get('relu')).toContain('no weighted op');
-  });
-
-  test('leave a reshape and a sigmoid at their end to TF.js', () => {
-    const graph = conv(image(), 'a', 'image')
-      .constant('shape', [2], [-1, 256], 'int32')
-      .node('flat', 'Reshape', ['a', 'shape'])
-      .node('probability', 'Sigmoid', ['flat'])
-      .build('probability');
-    const plan = planQuantization(graph);
-    expect(plan.regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['a']]);
-    expect([...plan.float.keys()]).toEqual(['flat', 'probability']);
-  });
-
-  test('leave out what is to stay float, and take ops without weights when asked', () => {
-    const graph = conv(conv(image(), 'a', 'image'), 'b', 'a')
-      .node('sum', 'AddV2', ['a', 'b'])
-      .build('sum');
-    const float = new Map([
-      ['a', 'asked for'],
-      ['b', 'asked for'],
-    ]);
-    expect(planQuantization(graph, { float })).toMatchObject({
-      regions: [],
-      float: new Map([...float, ['sum', 'no weighted op is next to it']]),
-    });
-    const { regions } = planQuantization(graph, { float, weightless: true });
-    expect(regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['sum']]);
-  });
-
-  test('say why a node is left out', () => {
-    const graph = conv(image(), 'a', 'image')
-      .input('weights', [3, 3, 4, 4])
-      .node('dynamic', 'Conv2D', ['a', 'weights'], windowAttrs())
-      .node('softmax', 'Softmax', ['dynamic'])
-      .node('rounded', 'Round', ['softmax'])
-      .build('rounded');
-    expect(Object.fromEntries(planQuantization(graph).float)).toEqual({
-      dynamic: 'its weights are not constant',
-      softmax: 'no weighted op is next to it',
-      rounded: 'Round has no quantized form',
-    });
-  });
-});
-
 describe('lowering', () => {
   test('keeps every output of the signature under its name, each through a node of its own', async () => {
-    const graph = conv(conv(image(), 'a', 'image', 'Relu6'), 'b', 'a')
+    const graph = conv(conv(image(random), 'a', 'image', 'Relu6'), 'b', 'a')
       .node('sum', 'AddV2', ['a', 'b'])
       .build('sum', 'a', 'b');
     const quantized = await quantize(graph, random);
@@ -141,7 +27,7 @@ describe('lowering', () => {
   });
 
   test('makes one table of a written-out hard-swish, fused into the convolution', async () => {
-    const graph = conv(image(), 'a', 'image')
+    const graph = conv(image(random), 'a', 'image')
       .constant('three', [], [3])
       .constant('sixth', [], [1 / 6])
       .node('shifted', 'AddV2', ['a', 'three'])
@@ -158,7 +44,7 @@ describe('lowering', () => {
   });
 
   test('keeps a tensor that both a table and an op read', async () => {
-    const graph = conv(image(), 'a', 'image').node('gate', 'Sigmoid', ['a']);
+    const graph = conv(image(random), 'a', 'image').node('gate', 'Sigmoid', ['a']);
     const built = conv(conv(graph, 'b', 'a'), 'c', 'gate')
       .node('sum', 'AddV2', ['b', 'c'])
       .build('sum');
@@ -178,7 +64,7 @@ describe('lowering', () => {
       const w = random.real(-0.5, 0.5);
       return [w, w * 6e-21, 0, w * 1e4][i % 4];
     });
-    const graph = image()
+    const graph = image(random)
       .constant('w', [3, 3, 4, 4], weights)
       .constant('b', [4], [0.25, 3.5, -0.75, 1e5])
       .node('a', '_FusedConv2D', ['image', 'w', 'b'], { ...windowAttrs(), ...fusedAttrs(['BiasAdd']) })
@@ -193,7 +79,7 @@ describe('lowering', () => {
   });
 
   test('stores the logits of a classifier as exact accumulators', async () => {
-    const graph = conv(image(), 'a', 'image', 'Relu')
+    const graph = conv(image(random), 'a', 'image', 'Relu')
       .constant('axes', [2], [1, 2], 'int32')
       .weights('w', [4, 5])
       .weights('b', [5])
@@ -213,7 +99,7 @@ describe('lowering', () => {
     ['RealDiv', [0.5, -2, 1, 3]],
     ['Sub', [0.5, -2, 1, 3]],
   ])('lowers %s with a constant a channel that could not be folded', async (op, constant) => {
-    const graph = conv(conv(image(), 'a', 'image'), 'b', 'image')
+    const graph = conv(conv(image(random), 'a', 'image'), 'b', 'image')
       .node('sum', 'AddV2', ['a', 'b'])
       .constant('c', [4], constant)
       .node('scaled', op, ['sum', 'c'])
@@ -225,7 +111,7 @@ describe('lowering', () => {
   });
 
   test('lowers a batch norm that stands alone', async () => {
-    const graph = conv(conv(image(), 'a', 'image'), 'b', 'image').node('sum', 'AddV2', ['a', 'b']);
+    const graph = conv(conv(image(random), 'a', 'image'), 'b', 'image').node('sum', 'AddV2', ['a', 'b']);
     for (const name of ['gamma', 'beta', 'mean']) graph.weights(name, [4]);
     const built = graph
       .weights('variance', [4], 0.5, 2)
@@ -269,7 +155,7 @@ describe('lowering', () => {
   });
 
   test('gives the same words for the same graph', async () => {
-    const graph = conv(image(), 'a', 'image', 'Relu').build('a');
+    const graph = conv(image(random), 'a', 'image', 'Relu').build('a');
     const { plan, observations } = await quantize(graph, random);
     expect(quantizeGraph(graph, plan, observations)).toEqual(
       quantizeGraph(graph, planQuantization(graph), observations),

@@ -28,11 +28,11 @@ export interface LayerFormat {
   readonly rotation?: Rotation;
 }
 
-/** What calibration tells of a layer's input. */
+/** Statistics of a layer's input over the calibration data. */
 export interface InputStatistics {
   /** Mean square of every channel of the input as the weights multiply it. */
   readonly meanSquares?: Float64Array;
-  /** Second moments of all that an output is made of. */
+  /** Second moments E[x x^T] of the inputs of one output. */
   readonly hessian?: Float64Array;
 }
 
@@ -52,7 +52,7 @@ export function rotatedWeights(op: LinearOp, rotation: Rotation | undefined): Fl
   return rotateChannels(op, reorder(op), rotation);
 }
 
-/** The mean square of what each weight of a row multiplies; undefined where nothing is known, or nothing is but zero. */
+/** Mean square of the input that each weight of a row multiplies; undefined where it is unknown or all zero. */
 function importanceOf(op: LinearOp, depth: number, meanSquares: Float64Array | undefined) {
   if (!meanSquares?.some((square) => square > 0)) return undefined;
   const channel = inputChannel(op);
@@ -76,21 +76,21 @@ export function encodeLayer(
   return { matrix, ...(rotation && { rotation }), signalToNoise: noise.decibels };
 }
 
-/** Rows that a rotation is judged by, evenly spread. */
-const JUDGED_ROWS = 64;
+/** Rows that a rotation is tried on, evenly spread. */
+const SAMPLED_ROWS = 64;
 
-/** Whether a rotation lowers the squared error of a layer's weights, all inputs counting alike. */
+/** Whether a rotation lowers the squared error of a layer's weights, with equal importance of all inputs. */
 export function rotationHelps(op: LinearOp, { rotation, ...format }: LayerFormat): boolean {
   const depth = weightsPerChannel(op);
-  const step = Math.max(1, Math.ceil(op.channels / JUDGED_ROWS));
+  const step = Math.max(1, Math.ceil(op.channels / SAMPLED_ROWS));
   const rows = Math.ceil(op.channels / step);
   const weights = reorder(op);
-  const judged = new Float32Array(rows * depth);
+  const sampled = new Float32Array(rows * depth);
   for (let row = 0; row < rows; row++)
-    judged.set(weights.subarray(row * step * depth, (row * step + 1) * depth), row * depth);
+    sampled.set(weights.subarray(row * step * depth, (row * step + 1) * depth), row * depth);
   const error = (values: Float32Array) => {
     const decoded = decodeMatrix(encodeMatrix(format.format, values, rows, depth, { group: format.group }));
     return values.reduce((sum, value, i) => sum + (value - decoded[i]) ** 2, 0);
   };
-  return error(rotateChannels(op, judged, rotation)) < error(judged);
+  return error(rotateChannels(op, sampled, rotation)) < error(sampled);
 }

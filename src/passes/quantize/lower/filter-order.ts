@@ -46,7 +46,7 @@ export function inFilterOrder(op: LinearOp, values: Float32Array): Float32Array 
   return ordered;
 }
 
-/** The tap of the window that each weight in the program's order belongs to, of a convolution. */
+/** For a convolution: the tap (position in the window) of each weight in the program's order. */
 export function tapOf(op: LinearOp): (i: number) => number {
   const [height, width, inChannels, last] = op.filter.shape;
   const taps = height * width;

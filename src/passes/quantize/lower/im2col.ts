@@ -1,9 +1,9 @@
 /**
- * Patches: a window of k x k over c channels is a 1x1 window over the k k c channels of its patches,
- * sum over i, j, c of w[i, j, c] x[y + i, x + j, c] (im2col; Chellapilla et al. 2006).
+ * im2col (Chellapilla et al. 2006): a convolution with a k x k window over c channels,
+ * sum over i, j, c of w[i, j, c] x[y + i, x + j, c], is a 1x1 convolution over patches of k * k * c channels.
  *
- * The patches are made of what a program has: a border, a strided slice for each position of the window, and their
- * concatenation. Codes move as they are.
+ * The patches are made by ops of the program: a pad, a strided slice for each position of the window, and a
+ * concatenation. Codes are moved unchanged.
  */
 import { OpKind, PaddingMode, PadMode, type Window } from '../../../program/program';
 import type { ProgramBuilder } from './program-builder';

@@ -1,4 +1,4 @@
-/** Layers with low-bit weights: a matrix of output channels by inputs, in the program's compact form. */
+/** Layers with low-bit weights, as a product with a matrix [output channels, inputs]; larger windows by im2col. */
 
 import { OpKind, PaddingMode } from '../../../program/program';
 import { decodeMatrix } from '../../../quantization/formats/decode';
@@ -33,7 +33,7 @@ function rotated(means: Float64Array, rotation: Rotation | undefined): Float64Ar
     : means;
 }
 
-/** The bias, which makes up for what encoding the weights does to the mean output (see `biasCorrection`). */
+/** bias + E[W x] - E[W_encoded x]: corrects the mean error that encoding the weights causes (see `biasCorrection`). */
 function correctedBias(
   op: LinearOp,
   { matrix, rotation }: EncodedLayer,
@@ -43,9 +43,9 @@ function correctedBias(
   if (!means) return op.bias;
   const channel = inputChannel(op);
   const shifted = rotated(builder.calibrated.quantizedMeans(op.input) ?? means, rotation);
-  const wanted = meanOutputs(reorder(op), op.channels, channel, means);
-  const given = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted);
-  return Float32Array.from(wanted, (sum, c) => (op.bias?.[c] ?? 0) + sum - given[c]);
+  const expected = meanOutputs(reorder(op), op.channels, channel, means);
+  const actual = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted);
+  return Float32Array.from(expected, (sum, c) => (op.bias?.[c] ?? 0) + sum - actual[c]);
 }
 
 export function lowerLowBit(

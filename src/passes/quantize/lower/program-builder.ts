@@ -183,11 +183,6 @@ export class ProgramBuilder {
     this.outputs.push(this.dequantized(ref));
   }
 
-  /** Whether a layer has int16 or dynamic activations, or a float32 function that no kernel of its own computes. */
-  get hasFloatInOut(): boolean {
-    return this.ops.some(({ kind }) => kind >= OpKind.QuantizeInt16 && kind !== OpKind.FloatAffine);
-  }
-
   build(): Program {
     return { tensors: this.tensors, ops: this.ops, inputs: this.inputs, outputs: this.outputs };
   }

@@ -1,4 +1,4 @@
-/** Weights of a layer on their way into a program: quantized, with a bias that makes up for their rounding. */
+/** The weights of a layer in a program: quantized, with a bias that corrects the mean error of their rounding. */
 import type { TensorRef } from '../../../graph/ir';
 import type { Int8FilterRef, Int16FilterRef } from '../../../program/program';
 import { type FilterCodes, quantizeBias, quantizeFilter } from '../../../quantization/affine';
@@ -23,7 +23,7 @@ export interface LayerWeights {
   inputChannel(i: number): number;
   /** One value an output channel. */
   readonly bias?: Float32Array;
-  /** The share of the result's elements that each value takes part in; default 1. */
+  /** The share of the result's elements that each value contributes to; default 1. */
   share?(i: number): number;
 }
 
@@ -36,11 +36,12 @@ function quantizedFilter(
   const key = `${node} at ${inputScale}`;
   const known = filters?.get(key);
   if (known) return known;
-  // A bias of real values does not bound the steps.
+  // A float32 bias does not bound the scales.
   const [bias, scale] = inputScale === 'dynamic' ? [undefined, 1] : [weights.bias, inputScale];
   const plain = quantizeFilter(values, outputChannel, channels, bias, scale, weightRange);
   const given = rounded?.get(node);
-  // The input's scale, by which a bias may widen the steps, is another where only a part of the model is quantized.
+  // Where only a part of the model is quantized, the input may have another scale, and so may the weights: an int32 bias
+  // that would overflow at scale_in * scale_w widens scale_w.
   const filter = given?.scales.every((scale, c) => scale === plain.scales[c]) ? given : plain;
   filters?.set(key, filter);
   return filter;
@@ -57,8 +58,8 @@ function fidelity(
 }
 
 /**
- * The bias in real units, which makes up for what rounding the weights does to the mean; undefined where there is none. Notes
- * the fidelity of the weights.
+ * The bias in real units, corrected by the mean error that rounding the weights causes; undefined where both are absent.
+ * Records the fidelity of the weights.
  */
 function correctedBias(
   weights: LayerWeights,
@@ -82,19 +83,23 @@ function floatBias(
   return Float32Array.from(correctedBias(weights, filter, builder) ?? new Float32Array(weights.channels));
 }
 
-/** Appends int16 weights with a bias of real values. */
+/** Appends int16 weights with a float32 bias. */
 export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
   const filter = quantizeInt16Filter(weights.values, weights.outputChannel, weights.channels);
   return appendInt16Filter(builder.weights, filter, floatBias(weights, filter, builder));
 }
 
-/** Appends INT8 weights with a bias of real values, for an activation that is quantized by the values at hand. */
+/** Appends INT8 weights with a float32 bias, for dynamic activations. */
 export function quantizeDynamicWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
   const filter = quantizedFilter(weights, builder.options, 'dynamic');
   return appendInt8Filter(builder.weights, filter, floatBias(weights, filter, builder));
 }
 
-/** Appends quantized weights and bias to a program; the bias makes up for what rounding the weights does to the mean. */
+/**
+ * Appends INT8 weights with an int32 bias, for int8 activations.
+ *
+ * Where real input = (code - zero point) * scale + c, the bias of an output gains c * sum of its weights.
+ */
 export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder): Int8FilterRef {
   const { input, channels, outputChannel } = weights;
   const { scale: inputScale } = builder.paramsOf(builder.read(input));
@@ -105,7 +110,7 @@ export function quantizeWeights(weights: LayerWeights, builder: ProgramBuilder):
     return appendInt8Filter(builder.weights, filter, bias && quantizeBias(bias, filter.scales, inputScale));
   }
   const bias = correctedBias(weights, filter, builder) ?? new Float64Array(channels);
-  // At the border of an image, where zeros are added, this is half a step too much at most.
+  // Padding is the code of the zero point, whose real value is c, not 0: |c| is at most half a step of the grid.
   filter.codes.forEach((code, i) => {
     const c = outputChannel(i);
     bias[c] += offset * code * filter.scales[c];

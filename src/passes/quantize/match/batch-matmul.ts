@@ -1,6 +1,6 @@
 /**
- * Matrix products of which no operand is the weights of a dense layer: of two activations, of an activation and a
- * constant that is one matrix for many (weights all the same, with a scale a channel), or any other constant.
+ * Matrix products that are not dense layers: of two activations; of an activation and a constant. A constant of a single
+ * matrix, which multiplies every matrix of a batch, is quantized as weights with a scale a channel.
  */
 import { boolAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';

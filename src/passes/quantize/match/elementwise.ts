@@ -1,4 +1,4 @@
-/** Sums and products of two activations, and a scale and shift a channel that could not be folded into weights. */
+/** Arithmetic of two tensors, and a scale and shift of each channel that could not be folded into weights. */
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
 import { type BinaryKind, OpKind, PaddingMode, type Window } from '../../../program/program';

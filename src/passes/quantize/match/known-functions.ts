@@ -1,6 +1,6 @@
 /**
- * Functions of one real number that the engine computes in one pass, told by their values: hard-swish is the same whether
- * a graph writes x * relu6(x + 3) / 6 or (x / 6) * relu6(x + 3).
+ * Functions of one number that the engine computes in one pass, recognized by their values: hard-swish is the same
+ * whether a graph writes x * relu6(x + 3) / 6 or (x / 6) * relu6(x + 3).
  */
 
 import { FloatFunctionKind } from '../../../program/program';
@@ -21,15 +21,15 @@ const FUNCTIONS: readonly (readonly [FloatFunctionKind, (x: number) => number])[
   [FloatFunctionKind.Swish, activationFunction('swish')],
 ];
 
-/** Beyond the rounding of constants to float32, below what could matter. */
+/** Relative error: above the rounding of constants to float32, below any effect on accuracy. */
 const TOLERANCE = 1e-6;
 
-/** Of a few operations in float64. */
+/** Relative error of a few operations in float64. */
 const ROUNDING = 1e-12;
 
 const POWERS = Array.from({ length: 41 }, (_, i) => 2 ** (i - 20));
 
-/** Close to each other where functions bend, and far out, where one may be clamped that looks like another up to there. */
+/** Where functions are compared: densely where they bend, and far out, where a clamp may act that does not show before. */
 const POINTS = [
   ...POWERS.map((x) => -x),
   ...Array.from({ length: 641 }, (_, i) => i / 16 - 20),
@@ -38,13 +38,13 @@ const POINTS = [
 
 const FAR = 2 ** 40;
 
-/** The value that a function keeps from some point on, in the direction of `far`; else infinity. */
+/** The constant that a function reaches in the direction of `far`; infinity if it reaches none. */
 function limit(f: (x: number) => number, far: number): number {
   const [value, farther] = [f(far), f(2 * far)];
   return value === farther ? value : Math.sign(farther) * Number.POSITIVE_INFINITY;
 }
 
-/** The affine function with bounds that a function is, which need not be defined for zero. */
+/** A function as an affine function with bounds, if it is one. It need not be defined at zero. */
 export function affineFunction(f: (x: number) => number): AffineFunction | undefined {
   const limits = [limit(f, -FAR), limit(f, FAR)];
   const clamp = [Math.min(...limits), Math.max(...limits)] as const;
@@ -63,12 +63,12 @@ export function affineFunction(f: (x: number) => number): AffineFunction | undef
   return same ? { factor, summand, clamp } : undefined;
 }
 
-/** The affine function that x is multiplied by: hard-swish is x times a hard sigmoid, often with a constant that is not quite 1 / 6. */
+/** The affine function g with f(x) = x * g(x), if there is one: hard-swish is x times a hard sigmoid. */
 export function gateFunction(f: (x: number) => number): AffineFunction | undefined {
   return affineFunction((x) => f(x) / x);
 }
 
-/** The function of the engine that a function is. */
+/** The named function of the engine that computes the same. */
 export function namedFunction(f: (x: number) => number): FloatFunctionKind | undefined {
   const same = (g: (x: number) => number) =>
     POINTS.every((x) => Math.abs(f(x) - g(x)) <= TOLERANCE * (1 + Math.abs(x)));

@@ -1,6 +1,6 @@
 /**
- * Ops that move elements without changing them: padding, slices, transpositions, space and depth. Codes move as they
- * are, so that input and output share scale and zero point.
+ * Layout ops move elements without changing them: pad, slice, transpose, space to depth and back. Codes are moved
+ * unchanged, so that input and output share scale and zero point.
  */
 import { numberAttr, stringAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
@@ -18,8 +18,12 @@ function integers({ graph }: Facts, node: GraphNode, input: number): number[] | 
   return constant?.dtype === 'int32' ? Array.from(constant.values) : undefined;
 }
 
-/** A node whose result has the shape that the op gives it; or another one of as many elements, if `moved` is given. */
-function moves(node: GraphNode, op: (zeroPoint: number) => Move, moved?: readonly number[]): Layout {
+/**
+ * A node as a layout op.
+ *
+ * @param moved shape of the op's result, if it differs from that of the node's result, and is reshaped to it
+ */
+function layout(node: GraphNode, op: (zeroPoint: number) => Move, moved?: readonly number[]): Layout {
   const from = node.inputs[0];
   return {
     kind: 'layout',
@@ -76,7 +80,7 @@ function pad(node: GraphNode, facts: Facts): Layout | string {
     node.op === 'MirrorPad' ? PAD_MODES[stringAttr(node, 'mode')?.toUpperCase() ?? ''] : PadMode.Constant;
   if (mode === undefined) return `its mode '${stringAttr(node, 'mode')}' is not known`;
   const paddings = Array.from({ length: rank }, (_, i) => [pads[2 * i], pads[2 * i + 1]] as const);
-  return moves(node, (zeroPoint) => ({ kind: OpKind.Pad, mode, code: zeroPoint, paddings }));
+  return layout(node, (zeroPoint) => ({ kind: OpKind.Pad, mode, code: zeroPoint, paddings }));
 }
 
 function slice(node: GraphNode, facts: Facts): Layout | string {
@@ -85,7 +89,7 @@ function slice(node: GraphNode, facts: Facts): Layout | string {
   if (!shape || begin?.length !== shape.length || sizes?.length !== shape.length)
     return 'its positions or its shape are not known';
   const ranges = shape.map((_, i) => ({ begin: begin[i], size: sizes[i], stride: 1 }));
-  return moves(node, () => ({ kind: OpKind.Slice, ranges }));
+  return layout(node, () => ({ kind: OpKind.Slice, ranges }));
 }
 
 function stridedSlice(node: GraphNode, facts: Facts): Layout | string {
@@ -103,7 +107,7 @@ function stridedSlice(node: GraphNode, facts: Facts): Layout | string {
   const moved = taken.axes.map((a) => a.size);
   if (!sameRank && (moved[0] !== taken.shape[0] || taken.shape.slice(1).includes(-1)))
     return 'it does not keep the batch';
-  return moves(
+  return layout(
     node,
     () => ({ kind: OpKind.Slice, ranges: ranges as SliceRange[] }),
     sameRank ? undefined : moved,
@@ -114,14 +118,14 @@ function transpose(node: GraphNode, facts: Facts): Layout | string {
   const axes = integers(facts, node, 1);
   const rank = facts.shapes.get(refKey(node.inputs[0]))?.length;
   if (!axes || rank !== axes.length) return 'its order or its shape is not known';
-  return moves(node, () => ({ kind: OpKind.Transpose, axes: axes.map((a) => (a < 0 ? a + rank : a)) }));
+  return layout(node, () => ({ kind: OpKind.Transpose, axes: axes.map((a) => (a < 0 ? a + rank : a)) }));
 }
 
 function regroup(node: GraphNode, facts: Facts): Layout | string {
   const block = numberAttr(node, 'block_size');
   if (!block || !facts.shapes.get(refKey(output(node.name)))) return 'its block or its shape is not known';
   const kind = node.op === 'SpaceToDepth' ? OpKind.SpaceToDepth : OpKind.DepthToSpace;
-  return moves(node, () => ({ kind, block }));
+  return layout(node, () => ({ kind, block }));
 }
 
 const RULES: Readonly<Record<string, (node: GraphNode, facts: Facts) => Layout | string>> = {

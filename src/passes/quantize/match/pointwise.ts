@@ -1,4 +1,4 @@
-/** Functions of one real number: activations, and arithmetic with a scalar constant. */
+/** Functions of one number: activations, and arithmetic with a scalar constant. */
 import { numberAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
@@ -18,14 +18,14 @@ const NAMED: Readonly<Record<string, ActivationName>> = {
   Softplus: 'softplus',
 };
 
-/** Functions whose small results tell apart (probabilities): 256 codes are too few for an output of the model. */
+/** Functions whose small results matter (probabilities): 256 codes are too few for an output of the model. */
 const SQUASHING = new Set(['Sigmoid', 'Tanh', 'Softplus']);
 
 /** Klambauer et al. 2017, equation 2. */
 const SELU_SCALE = 1.0507009873554805;
 const SELU_ALPHA = 1.6732632423543772;
 
-/** Abramowitz and Stegun 1964, equation 7.1.26, as TF.js has it: off by 1.5e-7 at most. */
+/** Abramowitz and Stegun 1964, equation 7.1.26, as TF.js computes it: an error of at most 1.5e-7. */
 function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const series =
@@ -56,7 +56,7 @@ function scalar(graph: Graph, ref: TensorRef | undefined): number | undefined {
   return constant?.dtype === 'float32' && constant.values.length === 1 ? constant.values[0] : undefined;
 }
 
-const REAL_FUNCTIONS: Readonly<Record<string, FloatFunctionKind>> = {
+const FLOAT_FUNCTIONS: Readonly<Record<string, FloatFunctionKind>> = {
   Sigmoid: FloatFunctionKind.Sigmoid,
   Tanh: FloatFunctionKind.Tanh,
   Elu: FloatFunctionKind.Elu,
@@ -71,17 +71,17 @@ function floatAffine(node: GraphNode, from: TensorRef, { factor = 1, summand = 0
     appendFloatAffine(builder, node.name, from, result, affine);
 }
 
-/** How a unary function is computed on real values, if it can be. */
+/** How a unary function is computed on float32, if the engine can. */
 function floatUnary(node: GraphNode, clamp: Affine['clamp']): PointwiseFunction['lowerFloat'] {
   const [from] = node.inputs;
   if (clamp) return floatAffine(node, from, { clamp });
   if (node.op === 'Neg') return floatAffine(node, from, { factor: -1 });
-  const kind = REAL_FUNCTIONS[node.op];
+  const kind = FLOAT_FUNCTIONS[node.op];
   if (kind === undefined) return undefined;
   return (builder, result) => appendFloatFunction(builder, node.name, from, result, kind);
 }
 
-/** x op c or c op x as a multiple of x and a constant, if it is one. */
+/** x op c, or c op x if swapped, as clamp(x * factor + summand), if it is one. */
 function affineWith(op: string, value: number, swapped: boolean): Affine | undefined {
   switch (op) {
     case 'Add':

@@ -1,6 +1,6 @@
 /**
- * Softmax. At the end of the model it reads and stores real values: logits are not rounded on the way to it, and
- * probabilities, most of them small, keep their order. Elsewhere, between two products of an attention say, codes.
+ * Softmax. At the end of the model it reads and stores float32: logits are not rounded before it, and probabilities, most
+ * of them small, keep their order. Elsewhere, as between the two products of an attention, it reads and stores codes.
  */
 import { output, refKey } from '../../../graph/edit';
 import { OpKind } from '../../../program/program';

@@ -1,6 +1,6 @@
 /**
- * Transposed convolutions with constant weights, of any window. TensorFlow has no form of them with a bias, and
- * no pass could write one back: a scale and shift a channel that follow are taken in when the region is planned.
+ * Transposed convolutions with constant weights, of any window. TensorFlow has no transposed convolution with a bias, so no
+ * pass can fold one into the graph: a following scale and shift of each channel is fused when the region is planned.
  */
 import { intsAttr, stringAttr } from '../../../graph/attrs';
 import { constantOf, output, refKey } from '../../../graph/edit';

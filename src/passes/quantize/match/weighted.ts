@@ -31,7 +31,7 @@ import {
 import { tapShares, windowOf } from '../lower/window';
 import type { FloatForm, Matcher } from './quantizable';
 
-/** How often each weight takes part: at the border of the input some taps of the window meet nothing. */
+/** The share of outputs that each weight contributes to: at the border some taps of the window lie on padding. */
 function shares(op: LinearOp, builder: ProgramBuilder): LayerWeights['share'] {
   if (op.kind === 'matmul') return undefined;
   const window = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]) as Window;
@@ -64,7 +64,7 @@ function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   append(op, builder, { inputs, filter, ...storeResult(builder, store, activationBounds(op)) });
 }
 
-/** How finely a layer's input can be quantized by the values at hand: each output has one scale for all it sums. */
+/** The finest granularity of dynamic activations: one scale for all that is summed into one output. */
 function granularityOf(op: LinearOp): Granularity {
   if (op.kind === 'depthwise') return Granularity.Channel;
   if (op.kind === 'matmul') return Granularity.Row;
@@ -91,7 +91,7 @@ interface Lowered {
   readonly activation: Activation;
 }
 
-/** Appends the op with what is the same for both precisions. */
+/** Appends the op: the fields that do not depend on the precision of the activations. */
 function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   const common = { name: op.node.name, ...lowered };
   const [height, width, inChannels, last] = op.filter.shape as [number, number, number, number];
@@ -109,7 +109,7 @@ function append(op: LinearOp, builder: ProgramBuilder, lowered: Lowered): void {
   }
 }
 
-/** Whether the engine can run the op on real values. */
+/** Whether the engine can run the op with float32 input and output. */
 function hasFloatForm(op: LinearOp): boolean {
   return op.kind !== 'depthwise' || op.filter.shape[3] === 1;
 }

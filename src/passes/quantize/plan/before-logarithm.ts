@@ -1,10 +1,10 @@
 /**
- * Front ends that end in a logarithm: the filter bank of a spectrogram, say.
+ * Front ends that end in a logarithm, as the filter bank of a spectrogram.
  *
- * A logarithm turns relative errors into absolute ones. INT8 has absolute errors of up to half a step, as large as a
- * small value itself, so that the quiet bands of a spectrogram would be noise (log 1e-3 and log 1e-6 share a code).
- * What a logarithm is computed of stays float where the rest of the network reads the result. The logarithm of a sum
- * with an exponential (softplus, Mish) is smooth and does not count.
+ * d log x = dx / x: a logarithm turns relative errors into absolute ones. INT8 has absolute errors of up to half a step,
+ * as large as a small value itself, so that the quiet bands of a spectrogram would be noise (1e-3 and 1e-6 share a code).
+ * All nodes before a logarithm stay float if layers with weights read its result. The logarithm of a sum with an
+ * exponential (softplus, Mish) is smooth and does not count.
  */
 
 import { consumers } from '../../../graph/edit';
@@ -22,9 +22,9 @@ function ofExponential(graph: Graph, node: GraphNode): boolean {
   return argument?.inputs.some((i) => graph.nodes.get(i.node)?.op === 'Exp') ?? false;
 }
 
-const REASON = 'a logarithm is computed of it, which needs relative precision';
+const REASON = 'a logarithm follows, which needs relative precision';
 
-/** The nodes that a logarithm in the middle of the network is computed of, itself included, each with that reason. */
+/** The nodes before a logarithm in the middle of the network, itself included, each with that reason. */
 export function nodesBeforeLogarithm(graph: Graph): ReadonlyMap<string, string> {
   const readers = consumers(graph);
   const readersOf = (name: string) => readers.get(name)?.map((n) => n.name) ?? [];

@@ -1,6 +1,5 @@
 /**
- * Nodes that run only under a condition or again and again: they stay float. A region must not join what runs with what
- * does not.
+ * Nodes in branches and loops stay float: a region runs as a whole, and must not contain both what runs and what does not.
  *
  * Switch opens a branch and Merge closes it; Enter opens a loop, in which Switch opens the body, and Exit closes both.
  */

@@ -1,6 +1,6 @@
 /**
- * Chains of pointwise nodes on float32 as one op each, where the engine knows the function that they compute: a
- * written-out hard-swish is one pass over memory instead of four.
+ * Chains of pointwise nodes on float32 as one op each, where the engine has the function that they compute: a
+ * hard-swish of four nodes is one pass over memory instead of four.
  */
 import { output, refKey } from '../../../graph/edit';
 import type { GraphNode, TensorRef } from '../../../graph/ir';
@@ -45,19 +45,23 @@ function knownForm({ name }: GraphNode, { root, f }: Chain): Quantizable | undef
   };
 }
 
-/** Tensors, by key, that something reads which is no function of one tensor: they exist, so that no chain needs to begin before them. */
-function readOtherwise(nodes: readonly GraphNode[], candidates: Candidates, real: readonly GraphNode[]) {
-  const functions = findChains(real, candidates);
+/** Keys of tensors that a node reads which is no function of one tensor: they are computed, so a chain can begin there. */
+function readOtherwise(
+  nodes: readonly GraphNode[],
+  candidates: Candidates,
+  floatNodes: readonly GraphNode[],
+) {
+  const functions = findChains(floatNodes, candidates);
   const others = nodes.filter((node) => !functions.has(keyOf(node)));
   return new Set(others.flatMap(({ name }) => candidates.get(name)!.activations.map(refKey)));
 }
 
 /**
- * Finds the nodes that end such a chain, a single function being one too.
+ * Finds the nodes that end such a chain; a single function is one too.
  *
  * @param nodes a region, in topological order
  * @param leaving keys of its outputs
- * @returns by name, what to compute in a node's place: of what is farthest away
+ * @returns by name, the longest chain that ends in a node, as one op
  */
 export function findFloatChains(
   nodes: readonly GraphNode[],
@@ -65,8 +69,8 @@ export function findFloatChains(
   isFloatInOut: (node: string) => boolean,
   leaving: ReadonlySet<string>,
 ): Map<string, Quantizable> {
-  const real = nodes.filter(({ name }) => isFloatInOut(name));
-  const existing = readOtherwise(nodes, candidates, real);
+  const floatNodes = nodes.filter(({ name }) => isFloatInOut(name));
+  const existing = readOtherwise(nodes, candidates, floatNodes);
   const chains = new Map<string, readonly Chain[]>();
   const endingIn = (ref: TensorRef): readonly Chain[] => {
     const key = refKey(ref);
@@ -74,7 +78,7 @@ export function findFloatChains(
     return [...(farther ?? []), { root: ref, f: IDENTITY }];
   };
   const forms = new Map<string, Quantizable>();
-  for (const node of real) {
+  for (const node of floatNodes) {
     const own = extendChains(node, candidates.get(node.name)!, endingIn);
     chains.set(keyOf(node), own);
     for (const chain of own) {

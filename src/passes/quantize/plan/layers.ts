@@ -1,6 +1,6 @@
 /**
- * The units whose precision is chosen: an op with the pointwise functions that are fused into its store, or functions
- * that make a table of their own.
+ * Layers, the units that a precision is chosen for: an op with the pointwise functions that are fused into its store, or
+ * functions that are a table of their own.
  */
 import { output, refKey } from '../../../graph/edit';
 import type { Graph, TensorRef } from '../../../graph/ir';
@@ -9,7 +9,7 @@ import type { QuantizationPlan } from './plan';
 import type { Step } from './steps';
 
 export interface Layer {
-  /** The op's node; of a table, the node that it computes. */
+  /** Name of the op's node; for a table, of the node whose result it is. */
   readonly name: string;
   readonly op: string;
   /** Names of all its nodes. */

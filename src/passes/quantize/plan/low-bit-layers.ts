@@ -1,9 +1,9 @@
 /**
- * Which weighted layers of a plan take low-bit weights, and why the others stay in INT8.
+ * Which weighted layers of a plan get low-bit weights, and why the others stay in INT8.
  *
- * The engine multiplies by low-bit weights in matrix products and 1x1 convolutions; larger windows become the latter over
- * patches, for which their input's size must be known. The first layer reads what nothing averages, and the last one
- * decides; both and depthwise layers, of few weights, stay in INT8 unless a pattern names them.
+ * The engine multiplies by low-bit weights in matrix products and 1x1 convolutions. A larger window becomes a 1x1
+ * convolution by im2col, for which the size of its input must be known. Errors of the first and the last layer cost most
+ * accuracy: both stay in INT8 unless a pattern names them. Depthwise convolutions have no low-bit form.
  */
 import { consumers, refKey } from '../../../graph/edit';
 import type { Graph, GraphNode } from '../../../graph/ir';
@@ -19,11 +19,11 @@ export interface LowBitLayer {
 export interface LowBitSelection {
   /** By node. */
   readonly layers: ReadonlyMap<string, LowBitLayer>;
-  /** Layers that were asked to be low-bit and stay in INT8, and why. */
+  /** Why layers for which low-bit weights were requested stay in INT8. */
   readonly kept: ReadonlyMap<string, string>;
 }
 
-export interface Asked extends LayerWeights {
+export interface RequestedWeights extends LayerWeights {
   /** A pattern names the layer. */
   readonly byPattern: boolean;
 }
@@ -76,13 +76,13 @@ function impossible(op: LinearOp, { shapes }: QuantizationPlan): string | undefi
 }
 
 /**
- * @param asked what each layer is asked to store its weights as
- * @param ends takes the first and the last layer as any other
+ * @param requested how each layer should store its weights
+ * @param ends treats the first and the last layer as any other
  */
 export function selectLowBit(
   graph: Graph,
   plan: QuantizationPlan,
-  asked: (node: string) => Asked,
+  requested: (node: string) => RequestedWeights,
   options: { ends?: boolean } = {},
 ): LowBitSelection {
   const ops = weightedOps(graph, plan);
@@ -91,7 +91,7 @@ export function selectLowBit(
   const kept = new Map<string, string>();
   for (const op of ops) {
     const { name } = op.node;
-    const { byPattern, ...weights } = asked(name);
+    const { byPattern, ...weights } = requested(name);
     if (weights.format === 'int8') continue;
     const byDefault =
       byPattern || options.ends

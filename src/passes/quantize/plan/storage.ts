@@ -36,8 +36,8 @@ export function storedAsFloat32(
   };
   for (const ref of scope.nodes.toReversed().map((n) => output(n.name))) {
     const key = refKey(ref);
-    const wanted = floatReads.has(key) || (readers.get(key) ?? []).every(readsFloat32);
-    if (needed.has(key) && wanted && canStore(ref)) stored.add(key);
+    const floatOnly = floatReads.has(key) || (readers.get(key) ?? []).every(readsFloat32);
+    if (needed.has(key) && floatOnly && canStore(ref)) stored.add(key);
   }
   return stored;
 }

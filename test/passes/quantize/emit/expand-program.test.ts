@@ -1,3 +1,4 @@
+// @needs engine
 /** Random programs of one op, as graph nodes that TF.js runs through the kernels: the same results, to the bit. */
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';

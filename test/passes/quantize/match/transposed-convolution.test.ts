@@ -1,3 +1,4 @@
+// @needs engine
 /** Transposed convolutions whose windows overlap, with what follows them taken in. */
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';

@@ -1,3 +1,4 @@
+// @needs engine
 import { join } from 'node:path';
 import { convert } from '../../../../src/conversion/convert';
 import { bench } from '../../../../src/evaluation/bench';

@@ -1,3 +1,4 @@
+// @needs engine
 import { attr } from '../../../../src/graph/attrs';
 import type { Graph } from '../../../../src/graph/ir';
 import { lowerRegion } from '../../../../src/passes/quantize/lower-region';

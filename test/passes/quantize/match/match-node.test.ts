@@ -1,13 +1,14 @@
-import { attr } from '../../../src/graph/attrs';
-import { floatInOutNodes } from '../../../src/passes/quantize/plan/float-in-out-nodes';
-import { layersOf } from '../../../src/passes/quantize/plan/layers';
-import { planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { removeDeadNodes } from '../../../src/passes/remove-dead-nodes';
-import { signalToNoise } from '../../../src/quantization/metrics';
-import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../support/float-graph';
-import { expectReference, fidelity, quantize } from '../../support/quantize';
-import { type Random, randomOf } from '../../support/random';
+// @needs engine
+import { attr } from '../../../../src/graph/attrs';
+import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
+import { layersOf } from '../../../../src/passes/quantize/plan/layers';
+import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
+import { removeDeadNodes } from '../../../../src/passes/remove-dead-nodes';
+import { signalToNoise } from '../../../../src/quantization/metrics';
+import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../../support/float-graph';
+import { expectReference, fidelity, quantize } from '../../../support/quantize';
+import { type Random, randomOf } from '../../../support/random';
 
 let random: Random;
 beforeEach(() => {

@@ -1,9 +1,10 @@
+// @needs engine
 /** Products of two activations, softmax between them and at the end, and reshapes that join the two. */
-import { attr } from '../../../src/graph/attrs';
-import { optimize } from '../../../src/passes/pipeline';
-import { lowerRegion } from '../../../src/passes/quantize/lower-region';
-import { planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { OpKind, TensorType } from '../../../src/program/program';
+import { attr } from '../../../../src/graph/attrs';
+import { optimize } from '../../../../src/passes/pipeline';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
+import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { OpKind, TensorType } from '../../../../src/program/program';
 import {
   drawFeeds,
   execute,
@@ -12,9 +13,9 @@ import {
   fusedAttrs,
   ops,
   windowAttrs,
-} from '../../support/float-graph';
-import { expectReference, fidelity, quantize } from '../../support/quantize';
-import { type Random, randomOf } from '../../support/random';
+} from '../../../support/float-graph';
+import { expectReference, fidelity, quantize } from '../../../support/quantize';
+import { type Random, randomOf } from '../../../support/random';
 
 let random: Random;
 beforeEach(() => {

@@ -1,10 +1,10 @@
 /**
- * Fake quantizers, which quantization-aware training leaves in a model: they say which range the next op was trained
- * with, so calibration need not find one.
+ * Folds the fake quantizers of quantization-aware training: their bounds are the ranges that the model was trained with,
+ * and replace calibrated ones.
  *
  * Pattern: FakeQuantWithMinMaxArgs, FakeQuantWithMinMaxVars, FakeQuantWithMinMaxVarsPerChannel and
  * QuantizeAndDequantize (V2, V3) with constant bounds.
- * Replacement: of an activation, nothing: readers read its input, whose range the graph notes. Of a constant, the
+ * Replacement: for an activation, its readers read its input, whose range the graph records. For a constant, the
  * rounded values (Jacob et al. 2018, equations 12 and 13).
  * Declines: bounds that are computed. FakeQuantWithMinMaxVars is removed even then, as TF.js runs it as an identity.
  */
@@ -100,8 +100,8 @@ function union(a: ValueRange, b: ValueRange | undefined): ValueRange {
   return b ? { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) } : a;
 }
 
-export const takeFakeQuantization: Pass = {
-  name: 'take-fake-quantization',
+export const foldFakeQuantization: Pass = {
+  name: 'fold-fake-quantization',
   apply(graph: Graph) {
     const log = new ChangeLog(this.name);
     const editor = new GraphEditor(graph);
@@ -119,7 +119,7 @@ export const takeFakeQuantization: Pass = {
       const constant = editor.constants.get(input.node);
       if (quantizer && constant?.dtype === 'float32' && !kept.has(name)) {
         editor.setConstant(name, rounded(constant, quantizer));
-        log.rewrote(name, `rounded the constant as ${node.op} says`);
+        log.rewrote(name, `rounded the constant like ${node.op}`);
         continue;
       }
       if (quantizer) {

@@ -1,16 +1,17 @@
+// @needs engine
 /** Programs of layers whose int8 activations are quantized by the values at hand. */
 
-import { calibrate } from '../../../src/calibration/runner';
-import type { Graph } from '../../../src/graph/ir';
-import { lowerRegion } from '../../../src/passes/quantize/lower-region';
-import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
-import { type PlanOptions, planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { Granularity, OpKind, TensorType } from '../../../src/program/program';
-import type { Observations } from '../../../src/quantization/observations';
-import { execute, FloatGraph, windowAttrs } from '../../support/float-graph';
-import { expectReference } from '../../support/quantize';
-import { randomOf } from '../../support/random';
+import { calibrate } from '../../../../src/calibration/runner';
+import type { Graph } from '../../../../src/graph/ir';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
+import { observedTensors } from '../../../../src/passes/quantize/plan/observed-tensors';
+import { type PlanOptions, planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
+import { Granularity, OpKind, TensorType } from '../../../../src/program/program';
+import type { Observations } from '../../../../src/quantization/observations';
+import { execute, FloatGraph, windowAttrs } from '../../../support/float-graph';
+import { expectReference } from '../../../support/quantize';
+import { randomOf } from '../../../support/random';
 
 const random = randomOf('dynamic layers', 0);
 const { Sample, Row, Channel } = Granularity;

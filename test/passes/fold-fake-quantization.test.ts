@@ -1,7 +1,7 @@
 import { calibrate } from '../../src/calibration/runner';
 import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';
-import { takeFakeQuantization } from '../../src/passes/fake-quantization';
+import { foldFakeQuantization } from '../../src/passes/fold-fake-quantization';
 import { optimize } from '../../src/passes/pipeline';
 import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { gridBounds } from '../../src/quantization/weight-grid';
@@ -30,7 +30,7 @@ function constantBehind(values: number[], op: string, min: number[], max: number
 }
 
 function rounded(graph: Graph): number[] {
-  return Array.from(takeFakeQuantization.apply(graph).graph.constants.get('fake')!.values);
+  return Array.from(foldFakeQuantization.apply(graph).graph.constants.get('fake')!.values);
 }
 
 describe('rounds constants', () => {
@@ -132,7 +132,7 @@ test('an output keeps its name', () => {
     .node('relu', 'Relu', ['x'])
     .node('y', 'FakeQuantWithMinMaxArgs', ['relu'], { min: attr.float(-1), max: attr.float(5) })
     .build('y');
-  const result = takeFakeQuantization.apply(graph).graph;
+  const result = foldFakeQuantization.apply(graph).graph;
   expect(ops(result)).toEqual(['Relu', 'Identity']);
   expect(result.ranges?.get('relu:0')).toEqual({ min: -1, max: 5 });
 });
@@ -148,7 +148,7 @@ test.each([
     .node('fake', op, ['x', 'min', 'max'])
     .node('y', 'Relu', ['fake'])
     .build('y', 'min');
-  const { graph: result, changes } = takeFakeQuantization.apply(graph);
+  const { graph: result, changes } = foldFakeQuantization.apply(graph);
   expect(ops(result)).toEqual(left);
   expect(changes).toEqual([expect.objectContaining({ node: 'fake', action })]);
 });

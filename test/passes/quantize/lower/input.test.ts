@@ -1,17 +1,18 @@
+// @needs engine
 /** Inputs whose values lie on a grid, as pixels do: their int8 codes are exact, wherever zero lies. */
 
-import { calibrate } from '../../../src/calibration/runner';
-import type { Graph } from '../../../src/graph/ir';
-import { lowerRegion } from '../../../src/passes/quantize/lower-region';
-import { observedTensors } from '../../../src/passes/quantize/plan/observed-tensors';
-import { planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../../src/passes/quantize/quantize-graph';
-import { OpKind } from '../../../src/program/program';
-import { signalToNoise } from '../../../src/quantization/metrics';
-import type { Observations } from '../../../src/quantization/observations';
-import { execute, FloatGraph, windowAttrs } from '../../support/float-graph';
-import { expectReference } from '../../support/quantize';
-import { randomOf } from '../../support/random';
+import { calibrate } from '../../../../src/calibration/runner';
+import type { Graph } from '../../../../src/graph/ir';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
+import { observedTensors } from '../../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
+import { OpKind } from '../../../../src/program/program';
+import { signalToNoise } from '../../../../src/quantization/metrics';
+import type { Observations } from '../../../../src/quantization/observations';
+import { execute, FloatGraph, windowAttrs } from '../../../support/float-graph';
+import { expectReference } from '../../../support/quantize';
+import { randomOf } from '../../../support/random';
 
 const random = randomOf('grids of inputs', 0);
 const SHAPE = [1, 6, 6, 3];

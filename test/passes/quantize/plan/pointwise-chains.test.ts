@@ -1,11 +1,12 @@
+// @needs engine
 /** Activations and gates written out in many nodes: each one table or a few ops in the region of its neighbours. */
-import { attr } from '../../../src/graph/attrs';
-import { optimize } from '../../../src/passes/pipeline';
-import { lowerRegion } from '../../../src/passes/quantize/lower-region';
-import { OpKind } from '../../../src/program/program';
-import { FloatGraph, windowAttrs } from '../../support/float-graph';
-import { expectReference, fidelity, quantize } from '../../support/quantize';
-import { type Random, randomOf } from '../../support/random';
+import { attr } from '../../../../src/graph/attrs';
+import { optimize } from '../../../../src/passes/pipeline';
+import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
+import { OpKind } from '../../../../src/program/program';
+import { FloatGraph, windowAttrs } from '../../../support/float-graph';
+import { expectReference, fidelity, quantize } from '../../../support/quantize';
+import { type Random, randomOf } from '../../../support/random';
 
 let random: Random;
 beforeEach(() => {

@@ -1,0 +1,60 @@
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { StoredConstants } from '../../src/graph/stored-constants';
+import { temporaryFolder } from '../support/tiny-model';
+
+/** Shards that hold 0, 1, 2... end to end. */
+function shards(...lengths: number[]) {
+  const folder = temporaryFolder();
+  let next = 0;
+  return lengths.map((bytes, i) => {
+    const path = join(folder, `${i}.bin`);
+    writeFileSync(
+      path,
+      Uint8Array.from({ length: bytes }, () => next++),
+    );
+    return { path, bytes };
+  });
+}
+
+const spec = { dtype: 'string', shape: [] } as const;
+
+test('reads bytes that begin in one shard and end in a later one', () => {
+  const constant = new StoredConstants().constant(spec, shards(5, 3, 10), 4, 9, (bytes) => bytes);
+  expect([...constant.values]).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12]);
+});
+
+test('reads a file once for several looks in a row', () => {
+  let decoded = 0;
+  const constant = new StoredConstants().constant(spec, shards(4), 0, 4, (bytes) => {
+    decoded++;
+    return bytes;
+  });
+  expect(constant.values).toBe(constant.values);
+  expect(decoded).toBe(1);
+});
+
+test('lets go of what was looked at longest ago, beyond 16 MiB', () => {
+  const stored = new StoredConstants();
+  const files = shards(1);
+  let decoded = 0;
+  const large = () =>
+    stored.constant(spec, files, 0, 1, () => {
+      decoded++;
+      return new Uint8Array(6 * 1024 * 1024);
+    });
+  const [a, b, c] = [large(), large(), large()];
+  for (const { values } of [a, b, a, c]) expect(values).toBeDefined();
+  expect(decoded).toBe(3);
+  expect(a.values).toBeDefined(); // was looked at after b
+  expect(decoded).toBe(3);
+  expect(b.values).toBeDefined();
+  expect(decoded).toBe(4);
+});
+
+test('a shard that shrank since it was opened is an error that names it', () => {
+  const files = shards(8);
+  const constant = new StoredConstants().constant(spec, files, 0, 8, (bytes) => bytes);
+  truncateSync(files[0].path, 3);
+  expect(() => constant.values).toThrow("Shard '0.bin' shrank while it was read.");
+});
