@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "include/lowbit.h"
+#include "isa/registry.h"
 #include "ops/dequantize.h"
 #include "ops/rotation.h"
 #include "moe/expert.h"
@@ -59,10 +60,10 @@ int guarded(lowbit_error* error, Body&& body) {
 
 const lowbit::Kernels& chooseKernels(const char* isa) {
   const char* name = isa ? isa : std::getenv("LOWBIT_ISA");
-  const char* reason;
-  const lowbit::Kernels* kernels = lowbit::selectKernels(name, &reason);
+  const lowbit::Kernels* kernels = lowbit::selectKernels(name);
   if (!kernels) {
-    fail(LOWBIT_INVALID_ARGUMENT, "%s '%s': %s.", isa ? "Instruction set" : "LOWBIT_ISA", name, reason);
+    fail(LOWBIT_INVALID_ARGUMENT, "%s '%s': %s.", isa ? "Instruction set" : "LOWBIT_ISA", name,
+         lowbit::whyUnavailable(name).c_str());
   }
   return *kernels;
 }
@@ -152,9 +153,11 @@ const char* lowbit_isa(lowbit_error* error) {
   return name;
 }
 
-int lowbit_supports(const char* isa) {
-  const char* reason;
-  return lowbit::selectKernels(isa, &reason) != nullptr;
+int lowbit_supports(const char* isa) { return lowbit::selectKernels(isa) != nullptr; }
+
+const char* lowbit_instruction_set(size_t index) {
+  const std::vector<lowbit::RegisteredSet>& sets = lowbit::instructionSets();
+  return index < sets.size() ? sets[index].name : nullptr;
 }
 
 int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error) {
@@ -174,7 +177,7 @@ int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
                     const char* isa, lowbit_error* error) {
   return guarded(error, [&] {
-    const lowbit::RowKernels& kernels = *chooseKernels(isa).rows;
+    const lowbit::RowKernels& kernels = chooseKernels(isa).rows;
     if (rows < 0 || depth < 0) fail(LOWBIT_INVALID_ARGUMENT, "Expected sizes of at least 0 for rows and depth.");
     if (!lowbit::isRotationBlock(block)) {
       fail(LOWBIT_INVALID_ARGUMENT, "Expected a power of two from 2 to %d for block but received %d.",

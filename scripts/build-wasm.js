@@ -23,10 +23,10 @@ const nativeDir = path.join(root, 'native');
 const objectRoot = path.join(root, 'build', 'wasm-objects');
 const moduleDir = path.join(nativeDir, 'web', 'modules');
 
-/** Of a module: compiler flags, and the folders of native/isa beside the scalar one with flags of their own. */
+/** Of a module: compiler flags, and the instruction sets (folders of native/isa), whose build.json has more. */
 const MODULES = {
-  plain: { flags: [], isas: {} },
-  simd: { flags: ['-msimd128'], isas: { wasmsimd: [] } },
+  plain: { flags: [], sets: ['scalar'] },
+  simd: { flags: ['-msimd128'], sets: ['scalar', 'wasmsimd'] },
 };
 
 /** Functions of native/include/lowbit.h that hosts call; native/web/exports.cc adds those of its own. */
@@ -114,19 +114,22 @@ const FILE_FLAGS = {
   'web/strings.cc': ['-mbulk-memory', '-fno-builtin'],
 };
 
+const setFlags = (set) =>
+  JSON.parse(fs.readFileSync(path.join(nativeDir, 'isa', set, 'build.json'), 'utf8')).flags;
+
 /** The sources of a module, with the flags each needs. */
 function listSources(name, lib) {
-  const { isas } = MODULES[name];
+  const { sets } = MODULES[name];
   const engine = fs
     .readdirSync(nativeDir, { recursive: true })
     .map((file) => file.split(path.sep).join('/'))
     .filter((file) => file.endsWith('.cc') && !/^(node|test)\/|^base\/threads\.cc$/.test(file))
-    .map((file) => ({ file, isa: /^isa\/(\w+)\//.exec(file)?.[1] }))
-    .filter(({ isa }) => isa === undefined || isa === 'scalar' || isa in isas)
-    .map(({ file, isa }) => ({
+    .map((file) => ({ file, set: /^isa\/(\w+)\//.exec(file)?.[1] }))
+    .filter(({ set }) => set === undefined || sets.includes(set))
+    .map(({ file, set }) => ({
       object: file,
       source: path.join(nativeDir, file),
-      flags: ['-std=c++17', ...(isas[isa] ?? []), ...(FILE_FLAGS[file] ?? [])],
+      flags: ['-std=c++17', ...(set === undefined ? [] : setFlags(set)), ...(FILE_FLAGS[file] ?? [])],
     }));
   const runtime = Object.entries(RUNTIME).flatMap(([library, files]) =>
     files.map((file) => ({
@@ -174,6 +177,10 @@ const run = promisify(execFile);
 
 async function compile(zig, name) {
   const objectDir = path.join(objectRoot, name);
+  // The list that native/isa/registry.cc includes.
+  const list = MODULES[name].sets.map((set) => `LOWBIT_BUILT(${set}, false)\n`).join('');
+  fs.mkdirSync(objectDir, { recursive: true });
+  fs.writeFileSync(path.join(objectDir, 'instruction-sets.inc'), list);
   const headersTime = newestHeader();
   const objects = [];
   const stale = [];
@@ -184,7 +191,13 @@ async function compile(zig, name) {
     const time = fs.existsSync(object) ? fs.statSync(object).mtimeMs : 0;
     if (time < headersTime || time < fs.statSync(source.source).mtimeMs) stale.push({ ...source, object });
   }
-  const flags = [...FLAGS, ...MODULES[name].flags, ...LIBCXX_DEFINES, ...includeFlags(zig.lib)];
+  const flags = [
+    ...FLAGS,
+    ...MODULES[name].flags,
+    ...LIBCXX_DEFINES,
+    ...includeFlags(zig.lib),
+    `-I${objectDir}`,
+  ];
   const workers = Array.from({ length: os.availableParallelism() }, async () => {
     for (let job = stale.shift(); job; job = stale.shift()) {
       const { stderr } = await run(zig.program, [

@@ -63,6 +63,8 @@ void lowbit_set_threads(int threads);
 const char* lowbit_isa(lowbit_error* error);
 // Whether this machine can run the instruction set.
 int lowbit_supports(const char* isa);
+// The instruction sets that the engine was built with, the fastest last; null past the end.
+const char* lowbit_instruction_set(size_t index);
 
 // What the machine can do at most, with an instruction set (null: the default one) and the current number of threads.
 typedef struct {

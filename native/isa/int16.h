@@ -46,7 +46,7 @@ struct Int16DepthwiseArgs {
 // a block, in the order that interleaving two vectors of 16 gives: 0-3 and 8-11, then 4-7 and 12-15.
 constexpr int kInt16Block = 16;
 
-inline size_t int16DepthwiseIndex(int tap, int channel, int channels) {
+static inline size_t int16DepthwiseIndex(int tap, int channel, int channels) {
   const size_t blocks = static_cast<size_t>(ceilDiv(channels, kInt16Block));
   const size_t block = static_cast<size_t>(tap / 2) * blocks + static_cast<size_t>(channel / kInt16Block);
   const int within = channel % kInt16Block;
@@ -54,7 +54,7 @@ inline size_t int16DepthwiseIndex(int tap, int channel, int channels) {
   return (block * 2 + static_cast<size_t>(half)) * kInt16Block + static_cast<size_t>(2 * lane + tap % 2);
 }
 
-inline size_t int16DepthwiseElements(int taps, int channels) {
+static inline size_t int16DepthwiseElements(int taps, int channels) {
   return static_cast<size_t>(ceilDiv(taps, 2) * ceilDiv(channels, kInt16Block)) * 2 * kInt16Block;
 }
 
@@ -66,9 +66,5 @@ struct Int16Kernels {
   // code = (int16)rint(min(max(x * inverse, -32767), 32767)); NaN gives -32767.
   void (*quantize)(const float* values, size_t count, float inverse, int16_t* codes);
 };
-
-extern const Int16Kernels scalarInt16;
-extern const Int16Kernels avx2Int16;
-extern const Int16Kernels avx512vnniInt16;
 
 }  // namespace lowbit

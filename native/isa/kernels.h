@@ -12,7 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dynamic.h"
+#include "int16.h"
 #include "low-bit-matrix.h"
+#include "probe.h"
+#include "routing.h"
+#include "rows.h"
 
 namespace lowbit {
 
@@ -151,12 +156,6 @@ struct RescaleArgs {
   int32_t zeroPoint;
 };
 
-struct DynamicKernels;  // dynamic.h
-struct Int16Kernels;    // int16.h
-struct Probe;           // probe.h
-struct RoutingKernels;  // routing.h
-struct RowKernels;      // rows.h
-
 struct Kernels {
   const char* name;
 
@@ -200,29 +199,14 @@ struct Kernels {
   // (sums[c] - count * zeroIn) as the accumulator of `args`: the store of an average pool.
   void (*rescaleSums)(const int32_t* sums, int channels, int32_t sumOfZeros, const RescaleArgs& args, uint8_t* out);
 
-  // Rows of low-bit weights and rotations.
-  const RowKernels* rows;
-  const RoutingKernels* routing;
-
-  // Layers with int16 activations.
-  const Int16Kernels* int16;
-
-  // Layers whose int8 activations are quantized by the values at hand.
-  const DynamicKernels* dynamic;
-
-  // What the instruction set can do at most.
-  const Probe* probe;
+  RowKernels rows;
+  RoutingKernels routing;
+  Int16Kernels int16;
+  DynamicKernels dynamic;
+  Probe probe;
 };
 
-// nullptr where the instruction set was not compiled in or this machine lacks it.
-const Kernels* scalarKernels();
-const Kernels* avx2Kernels();
-const Kernels* avx512vnniKernels();
-const Kernels* neonKernels();
-const Kernels* neondotKernels();
-const Kernels* neoni8mmKernels();
-
-// The fastest table this machine can run, or the one that LOWBIT_ISA names; `error` tells why there is none.
-const Kernels* selectKernels(const char* override, const char** error);
+// The table of the definition, for what a vector loop leaves over at the end of an array.
+const Kernels& scalarKernels();
 
 }  // namespace lowbit

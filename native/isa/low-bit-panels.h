@@ -271,6 +271,13 @@ class LowBitTrellis {
 template <class P>
 class LowBitProducts : public LowBitPanels {
  public:
+  static void set(Kernels& table) {
+    table.packedLowBitBytes = packedBytes;
+    table.packLowBit = pack;
+    table.lowBitScratchBytes = scratchBytes;
+    table.lowBitProduct = run;
+  }
+
   static void run(const LowBitArgs& args) {
     const LowBitFormat& format = *args.format;
     const Weights weights(format);

@@ -36,7 +36,7 @@ struct RowKernels {
 constexpr size_t kSums = 16;
 
 // The end of a product: s[i] + s[i + 8] for i < 8, and so on by halves.
-inline float totalOf(float* sums) {
+static inline float totalOf(float* sums) {
   for (size_t half = kSums / 2; half > 0; half /= 2) {
     for (size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
   }
@@ -54,10 +54,5 @@ inline void forGroups(const LowBitMatrix& matrix, int row, const Tile& tile, Bod
     at = next;
   }
 }
-
-extern const RowKernels scalarRows;
-extern const RowKernels avx2Rows;
-extern const RowKernels avx512vnniRows;
-extern const RowKernels neonRows;
 
 }  // namespace lowbit

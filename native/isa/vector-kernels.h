@@ -45,7 +45,7 @@ struct VectorKernels {
     for (; i + kLanes <= count; i += kLanes) {
       V::storeCodes(out + i, toCodes(V::div(V::load(x + i), scales), low, high, zero));
     }
-    scalarKernels()->quantize(x + i, count - i, scale, zeroPoint, out + i);
+    scalarKernels().quantize(x + i, count - i, scale, zeroPoint, out + i);
   }
 
   static void dequantize(const uint8_t* codes, size_t count, float scale, int32_t zeroPoint, float* out) {
@@ -55,7 +55,7 @@ struct VectorKernels {
     for (; i + kLanes <= count; i += kLanes) {
       V::store(out + i, V::mul(V::toFloat(V::sub(V::loadCodes(codes + i), zero)), scales));
     }
-    scalarKernels()->dequantize(codes + i, count - i, scale, zeroPoint, out + i);
+    scalarKernels().dequantize(codes + i, count - i, scale, zeroPoint, out + i);
   }
 
   static void add(const uint8_t* a, const uint8_t* b, size_t count, const AddArgs& args, uint8_t* out) {
@@ -68,7 +68,7 @@ struct VectorKernels {
       const Float right = V::mul(V::toFloat(V::sub(V::loadCodes(b + i), zeroB)), multiplierB);
       storeCodes(out + i, toCodes(V::add(left, right), low, high, zero), args.table);
     }
-    scalarKernels()->add(a + i, b + i, count - i, args, out + i);
+    scalarKernels().add(a + i, b + i, count - i, args, out + i);
   }
 
   static void mul(const uint8_t* a, const uint8_t* b, size_t count, const MulArgs& args, uint8_t* out) {
@@ -82,7 +82,7 @@ struct VectorKernels {
           V::mul(V::toFloat(V::sub(V::loadCodes(a + i), zeroA)), V::toFloat(V::sub(V::loadCodes(b + i), zeroB)));
       storeCodes(out + i, toCodes(V::mul(product, multiplier), low, high, zero), args.table);
     }
-    scalarKernels()->mul(a + i, b + i, count - i, args, out + i);
+    scalarKernels().mul(a + i, b + i, count - i, args, out + i);
   }
 
   static void rescale(const uint8_t* in, size_t count, const RescaleArgs& args, uint8_t* out) {
@@ -94,7 +94,7 @@ struct VectorKernels {
       const Float value = V::mul(V::toFloat(V::sub(V::loadCodes(in + i), zeroIn)), multiplier);
       V::storeCodes(out + i, toCodes(value, low, high, zero));
     }
-    scalarKernels()->rescale(in + i, count - i, args, out + i);
+    scalarKernels().rescale(in + i, count - i, args, out + i);
   }
 
   // steps * multiplier + 0 above zero, 0 + steps * slope below.
@@ -109,11 +109,7 @@ struct VectorKernels {
       const Float below = V::mul(V::min(steps, none), V::load(slopes + c));
       V::storeCodes(out + c, toCodes(V::add(above, below), low, high, zero));
     }
-    scalarKernels()->prelu(in + c, channels - c, slopes + c, args, out + c);
-  }
-
-  static void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
-    scalarKernels()->lookup(in, count, table, out);
+    scalarKernels().prelu(in + c, channels - c, slopes + c, args, out + c);
   }
 
   static void sumRows(const uint8_t* const* rows, int rowCount, int channels, int32_t* sums) {
@@ -138,7 +134,18 @@ struct VectorKernels {
       const Float value = V::mul(V::toFloat(V::sub(V::load(sums + c), zeros)), multiplier);
       V::storeCodes(out + c, toCodes(value, low, high, zero));
     }
-    scalarKernels()->rescaleSums(sums + c, channels - c, sumOfZeros, args, out + c);
+    scalarKernels().rescaleSums(sums + c, channels - c, sumOfZeros, args, out + c);
+  }
+
+  static void set(Kernels& table) {
+    table.quantize = quantize;
+    table.dequantize = dequantize;
+    table.add = add;
+    table.mul = mul;
+    table.rescale = rescale;
+    table.prelu = prelu;
+    table.sumRows = sumRows;
+    table.rescaleSums = rescaleSums;
   }
 
   // One vector of int32 accumulators of a GEMM or a depthwise convolution, `stage` loaded for its channels.

@@ -16,7 +16,7 @@ struct VectorRows {
 
   static void rotate(float* values, size_t size, const uint32_t* signs, float multiplier, bool inverse) {
     if (size < 2 * kLanes) {
-      scalarRows.rotate(values, size, signs, multiplier, inverse);
+      scalarKernels().rows.rotate(values, size, signs, multiplier, inverse);
       return;
     }
     const int32_t* flips = reinterpret_cast<const int32_t*>(signs);
@@ -54,6 +54,11 @@ struct VectorRows {
     for (; rows > 0; --rows, values += stride, sums += kSums) multiplyRows<1>(x, count, values, stride, sums);
   }
 
+  static void set(Kernels& table) {
+    table.rows.rotate = rotate;
+    table.rows.multiply = multiply;
+  }
+
  private:
   static constexpr size_t kParts = kSums / kLanes;
 
@@ -77,7 +82,7 @@ struct VectorRows {
     for (int r = 0; r < N; ++r) {
       for (size_t p = 0; p < kParts; ++p) V::store(sums + r * kSums + p * kLanes, total[r][p]);
     }
-    scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);
+    scalarKernels().rows.multiply(x + k, count - k, values + k, stride, N, sums);
   }
 
   // The sign bit in the lanes whose number has the bit `distance`.

@@ -38,7 +38,7 @@ struct ExpertMatrix {
     if (int8) {
       decodeInt8(kernels, matrix, rowScales, tile, out, FloatTile::kPiece);
     } else {
-      kernels.rows->decode(matrix, tile, out, FloatTile::kPiece, false);
+      kernels.rows.decode(matrix, tile, out, FloatTile::kPiece, false);
     }
   }
 };

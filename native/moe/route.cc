@@ -197,7 +197,7 @@ class Router {
 
 void route(const Kernels& kernels, const RouteArgs& args) {
   check(args);
-  Router(*kernels.routing, args).run();
+  Router(kernels.routing, args).run();
 }
 
 }  // namespace lowbit

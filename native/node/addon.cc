@@ -296,6 +296,18 @@ napi_value supports(napi_env env, napi_callback_info info) {
   return answer;
 }
 
+// instructionSets(): string[], those the engine was built with, the fastest last
+napi_value instructionSets(napi_env env, napi_callback_info) {
+  napi_value names;
+  napi_create_array(env, &names);
+  for (uint32_t i = 0; const char* name = lowbit_instruction_set(i); ++i) {
+    napi_value text;
+    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
+    napi_set_element(env, names, i, text);
+  }
+  return names;
+}
+
 // limits(isa: string | undefined): [multiply-accumulates, bytes from L2, from memory, to L2, to memory] per second
 napi_value limits(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -469,6 +481,7 @@ NAPI_MODULE_INIT() {
       {"setThreads", setThreads},
       {"isa", isa},
       {"supports", supports},
+      {"instructionSets", instructionSets},
       {"limits", limits},
       {"dequantize", dequantize},
       {"hadamard", hadamard},

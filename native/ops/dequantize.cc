@@ -76,7 +76,7 @@ void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit
   const auto at = [depth](const Tile& tile) { return static_cast<size_t>(tile.row) * depth + tile.first; };
   if (type == LOWBIT_FLOAT32) {
     forTiles(matrix, [&](const Tile& tile) {
-      kernels.rows->decode(matrix, tile, static_cast<float*>(out) + at(tile), depth, outBytes >= kStreamBytes);
+      kernels.rows.decode(matrix, tile, static_cast<float*>(out) + at(tile), depth, outBytes >= kStreamBytes);
     });
     return;
   }
@@ -90,7 +90,7 @@ void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit
     for (int row = tile.row; row < tile.row + tile.rows; ++row) {
       for (int done = 0; done < tile.count; done += kPiece) {
         const Tile part{row, 1, tile.first + done, std::min(kPiece, tile.count - done)};
-        kernels.rows->decodeCodes(matrix, part, scale, zeroPoint + 128, piece, 0);
+        kernels.rows.decodeCodes(matrix, part, scale, zeroPoint + 128, piece, 0);
         for (int i = 0; i < part.count; ++i) {
           const int8_t code = static_cast<int8_t>(piece[i] ^ 0x80);
           if (type == LOWBIT_INT8) {

@@ -31,9 +31,9 @@ class QuantizeDynamic : public Operator {
       forRows(
           context, shape,
           [&](int64_t first, int64_t rows, int) {
-            context.kernels.dynamic->quantizeRows(
-                context.inputs[0].floats() + first * shape.channels(), static_cast<size_t>(rows), shape.channels(),
-                context.output.row(first), context.output.pitch(), groups.scale + first, groups.shift + first);
+            context.kernels.dynamic.quantizeRows(context.inputs[0].floats() + first * shape.channels(),
+                                                 static_cast<size_t>(rows), shape.channels(), context.output.row(first),
+                                                 context.output.pitch(), groups.scale + first, groups.shift + first);
           },
           kChunkElements);
       return;
@@ -79,7 +79,7 @@ class QuantizeDynamic : public Operator {
   static void quantizeSample(const RunContext& context, const Shape& shape, const float* values, uint8_t* codes,
                              const DynamicGroups& groups, int64_t sample) {
     const size_t channels = shape.channels(), pitch = context.output.pitch();
-    const DynamicKernels& kernels = *context.kernels.dynamic;
+    const DynamicKernels& kernels = context.kernels.dynamic;
     extremaOf(context, shape, 1, [&](int64_t first, int64_t rows, int thread) {
       float* own = context.threadScratch<float>(thread);
       kernels.extrema(values + first * channels, static_cast<size_t>(rows) * channels, own, own + 1);
@@ -99,7 +99,7 @@ class QuantizeDynamic : public Operator {
   static void quantizeChannels(const RunContext& context, const Shape& shape, const float* values, uint8_t* codes,
                                const DynamicGroups& groups, int64_t sample) {
     const size_t channels = shape.channels(), pitch = context.output.pitch();
-    const DynamicKernels& kernels = *context.kernels.dynamic;
+    const DynamicKernels& kernels = context.kernels.dynamic;
     extremaOf(context, shape, channels, [&](int64_t first, int64_t rows, int thread) {
       float* own = context.threadScratch<float>(thread);
       kernels.channelExtrema(values + first * channels, static_cast<size_t>(rows), channels, own, own + channels);
@@ -141,9 +141,8 @@ class QuantizeGrid : public Operator {
       groups.zero[s] = std::nearbyintf(range_.zero);
     }
     forRows(context, shape, [&](int64_t first, int64_t rows, int) {
-      context.kernels.dynamic->quantize(context.inputs[0].floats() + first * shape.channels(),
-                                        static_cast<size_t>(rows), shape.channels(), range_, context.output.row(first),
-                                        context.output.pitch());
+      context.kernels.dynamic.quantize(context.inputs[0].floats() + first * shape.channels(), static_cast<size_t>(rows),
+                                       shape.channels(), range_, context.output.row(first), context.output.pitch());
     });
   }
 
@@ -194,13 +193,13 @@ class DynamicProduct : public Operator {
     float* values = output.floats() + rows.first * outputs + first;
     const float *bias = stage_.bias.data() + first, *sums = stage_.weightSums.data() + first;
     if (granularity_ == Granularity::kChannel) {
-      kernels.dynamic->finishChannels(values, rows.count, outputs, rows.channels, scale + first, shift + first, bias,
-                                      sums, stage_.low, stage_.high);
+      kernels.dynamic.finishChannels(values, rows.count, outputs, rows.channels, scale + first, shift + first, bias,
+                                     sums, stage_.low, stage_.high);
       return;
     }
     const size_t step = granularity_ == Granularity::kRow ? 1 : 0;
-    kernels.dynamic->finish(values, rows.count, outputs, rows.channels, scale + step * rows.first,
-                            shift + step * rows.first, step, bias, sums, stage_.low, stage_.high);
+    kernels.dynamic.finish(values, rows.count, outputs, rows.channels, scale + step * rows.first,
+                           shift + step * rows.first, step, bias, sums, stage_.low, stage_.high);
   }
 
   size_t packedBytes() const override { return product_->packedBytes() + 2 * sizeof(float) * stage_.bias.size(); }

@@ -46,8 +46,8 @@ struct FloatTile {
       const int32_t count = std::min(kPiece, depth - first);
       decode(first, count, tile);
       for (int64_t m = 0; m < rows; ++m) {
-        kernels.rows->multiply(x + m * depth + first, static_cast<size_t>(count), tile, kPiece, outputs,
-                               sums + m * kOutputs * static_cast<int64_t>(kSums));
+        kernels.rows.multiply(x + m * depth + first, static_cast<size_t>(count), tile, kPiece, outputs,
+                              sums + m * kOutputs * static_cast<int64_t>(kSums));
       }
     }
     for (int64_t m = 0; m < rows; ++m) {

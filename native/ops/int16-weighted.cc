@@ -201,7 +201,7 @@ class Int16Convolution : public Int16WindowOp {
     args.low = range_.low;
     args.high = range_.high;
     args.out = out;
-    kernels.int16->gemm(args);
+    kernels.int16.gemm(args);
   }
 
   bool runsDirect() const override { return true; }
@@ -246,7 +246,7 @@ class Int16Depthwise : public Int16WindowOp {
     args.low = range_.low;
     args.high = range_.high;
     args.out = out;
-    kernels.int16->depthwise(args);
+    kernels.int16.depthwise(args);
   }
 
  private:

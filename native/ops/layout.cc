@@ -22,7 +22,7 @@ class Concat : public Operator {
       const RescaleArgs rescale{input.zeroPoint, multiplier, range.low, range.high, output.zeroPoint};
       std::vector<uint8_t> table(256);
       std::iota(table.begin(), table.end(), uint8_t{0});
-      if (!same) scalarKernels()->rescale(table.data(), table.size(), rescale, table.data());
+      if (!same) scalarKernels().rescale(table.data(), table.size(), rescale, table.data());
       parts_.push_back(Part{same, rescale, std::move(table)});
     }
   }

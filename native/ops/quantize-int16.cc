@@ -47,8 +47,8 @@ class QuantizeInt16 : public Operator {
               continue;
             }
             int16_t* dense = pitch == channels ? codes : spare;
-            context.kernels.int16->quantize(input.floats() + row * channels, static_cast<size_t>(end - row) * channels,
-                                            kMaxCode / most, dense);
+            context.kernels.int16.quantize(input.floats() + row * channels, static_cast<size_t>(end - row) * channels,
+                                           kMaxCode / most, dense);
             if (dense == spare) spread(dense, end - row, channels, codes, pitch);
           }
         },
@@ -84,7 +84,7 @@ class QuantizeInt16 : public Operator {
     const int64_t step = std::max<int64_t>(16384, ceilDiv(count, kChunks));
     context.pool.parallelFor(static_cast<size_t>(ceilDiv(count, step)), [&](size_t chunk, int) {
       const int64_t first = static_cast<int64_t>(chunk) * step;
-      parts[chunk] = context.kernels.int16->largest(values + first, static_cast<size_t>(std::min(step, count - first)));
+      parts[chunk] = context.kernels.int16.largest(values + first, static_cast<size_t>(std::min(step, count - first)));
     });
     return std::min(*std::max_element(parts, parts + kChunks), FLT_MAX);  // infinities end at the largest code
   }

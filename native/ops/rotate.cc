@@ -50,7 +50,7 @@ class Rotate : public Operator {
           } else {
             std::memcpy(values, input.floats() + static_cast<size_t>(row) * depth + at, size * sizeof(float));
           }
-          kernels.rows->rotate(values, size, signs_.data() + at, rotationMultiplier(scaleIn_, size), inverse_);
+          kernels.rows.rotate(values, size, signs_.data() + at, rotationMultiplier(scaleIn_, size), inverse_);
           if (toCodes_) kernels.quantize(values, size, scaleOut_, zeroOut_, context.output.row(row) + at);
         });
       }

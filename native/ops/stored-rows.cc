@@ -48,7 +48,7 @@ void decodeInt8(const Kernels& kernels, const LowBitMatrix& matrix, const float*
 
 void StoredRows::decode(const Kernels& kernels, const Tile& tile, float* out, size_t stride) const {
   if (!int8_) {
-    kernels.rows->decode(matrix_, tile, out, stride, false);
+    kernels.rows.decode(matrix_, tile, out, stride, false);
     return;
   }
   decodeInt8(kernels, matrix_, scales_.data(), tile, out, stride);
@@ -58,7 +58,7 @@ void StoredRows::decodeCodes(const Kernels& kernels, int32_t row, float scale, i
                              uint8_t* out) const {
   const Tile whole{row, 1, 0, depth()};
   if (!int8_) {
-    kernels.rows->decodeCodes(matrix_, whole, scale, zeroPoint, out, 0);
+    kernels.rows.decodeCodes(matrix_, whole, scale, zeroPoint, out, 0);
     return;
   }
   decode(kernels, whole, values, 0);

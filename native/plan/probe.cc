@@ -40,7 +40,7 @@ double fastest(const ThreadPool::Lease& pool, int trials, Body&& body) {
 }  // namespace
 
 MachineLimits measureLimits(const Kernels& kernels) {
-  const Probe& probe = *kernels.probe;
+  const Probe& probe = kernels.probe;
   const ThreadPool::Lease pool(ThreadPool::shared());
   const size_t threads = static_cast<size_t>(pool.threads());
   const size_t share = kDramBytes / threads / 256 * 256;

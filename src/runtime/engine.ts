@@ -5,16 +5,8 @@
 import type { AffineParams } from '../program/affine-params';
 import type { LowBitFormat, Rotation } from '../program/program';
 
-export type Isa =
-  | 'scalar'
-  | 'avx2'
-  | 'avx512vnni'
-  | 'neon'
-  | 'neondot'
-  | 'neoni8mm'
-  | 'wasm'
-  | 'wasmsimd'
-  | 'wasmrelaxed';
+/** The name of an instruction set; which ones there are, the engine says (`supportedIsas`). */
+export type Isa = string;
 
 export type TensorData = Float32Array | Int32Array;
 

@@ -17,6 +17,7 @@ export interface NativeAddon {
   setThreads(count: number): void;
   isa(): string;
   supports(isa: string): boolean;
+  instructionSets(): string[];
   dequantize(
     numbers: Float64Array,
     levels: Int8Array,

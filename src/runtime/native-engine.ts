@@ -13,8 +13,6 @@ import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './nat
 
 type Shapes = readonly (readonly number[])[];
 
-const NATIVE_ISAS: readonly Isa[] = ['scalar', 'avx2', 'avx512vnni', 'neon', 'neondot', 'neoni8mm'];
-
 /** Errors of the addon carry one of our codes. */
 function lowbitError(error: unknown): unknown {
   const { code, message } = error as { code?: LowbitErrorCode; message: string };
@@ -195,12 +193,13 @@ class NativeExpertReader implements ExpertReader {
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();
-  const isa = (options.isa ?? rethrow(() => addon.isa())) as Isa;
-  checkArgument(addon.supports(isa), 'isa', 'an instruction set of this machine', isa);
+  const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
+  const isa = options.isa ?? rethrow(() => addon.isa());
+  checkArgument(supportedIsas.includes(isa), 'isa', `one of ${supportedIsas.join(', ')}`, isa);
   return {
     kind: 'native',
     isa,
-    supportedIsas: NATIVE_ISAS.filter((name) => addon.supports(name)),
+    supportedIsas,
     get threads() {
       return addon.threads();
     },

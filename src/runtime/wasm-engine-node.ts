@@ -11,7 +11,7 @@ import { compileModule, validates, type WasmModule } from './wasm-module';
 /** The modules by instruction set, slowest first. */
 const FILES: readonly (readonly [Isa, string])[] = [
   ['wasm', 'lowbit-plain.wasm'],
-  //SIMD
+  ['wasmsimd', 'lowbit-simd.wasm'],
 ];
 
 /** What this host takes of them; compiled when first needed. */

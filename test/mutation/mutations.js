@@ -36,14 +36,14 @@ module.exports = [
   {
     name: 'vector quantize: tail dropped',
     file: 'native/isa/vector-kernels.h',
-    find: 'scalarKernels()->quantize(x + i, count - i, scale, zeroPoint, out + i);',
+    find: 'scalarKernels().quantize(x + i, count - i, scale, zeroPoint, out + i);',
     replace: '',
   },
   {
     name: 'vector add: tail one short',
     file: 'native/isa/vector-kernels.h',
-    find: 'scalarKernels()->add(a + i, b + i, count - i, args, out + i);',
-    replace: 'if (count > i) scalarKernels()->add(a + i, b + i, count - i - 1, args, out + i);',
+    find: 'scalarKernels().add(a + i, b + i, count - i, args, out + i);',
+    replace: 'if (count > i) scalarKernels().add(a + i, b + i, count - i - 1, args, out + i);',
   },
   {
     name: 'vector add: second zero point taken for both',
@@ -83,7 +83,7 @@ module.exports = [
   },
   {
     name: 'avx2 gemm: one output too few in the last vector',
-    file: 'native/isa/avx2/vectors.h',
+    file: 'native/isa/x86/avx2.h',
     find: 'for (int c = 0; c < count; ++c) {\n      const uint8_t code',
     replace: 'for (int c = 0; c + 1 < count; ++c) {\n      const uint8_t code',
   },
@@ -335,7 +335,7 @@ module.exports = [
   },
   {
     name: 'dynamic codes: every row has the scale of the first',
-    file: 'native/isa/dynamic.h',
+    file: 'native/isa/vector-dynamic.h',
     find: 'V::set(scale[m * step])',
     replace: 'V::set(scale[0])',
   },
@@ -431,7 +431,7 @@ module.exports = [
   },
   {
     name: 'avx2 store: values converted before an overflow is clamped',
-    file: 'native/isa/avx2/vectors.h',
+    file: 'native/isa/x86/avx2.h',
     find: '_mm256_cvtps_epi32(bounded_ ? value : clamp(value))',
     replace: '_mm256_cvtps_epi32(value)',
   },
@@ -516,7 +516,7 @@ module.exports = [
   {
     name: 'vector product of floats: rest of a row dropped',
     file: 'native/isa/vector-rows.h',
-    find: 'scalarRows.multiply(x + k, count - k, values + k, stride, N, sums);',
+    find: 'scalarKernels().rows.multiply(x + k, count - k, values + k, stride, N, sums);',
     replace: '',
   },
   {
@@ -551,19 +551,19 @@ module.exports = [
   },
   {
     name: 'vector routing: of several experts that reach the limit the lowest and the highest',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'return found == 2;',
     replace: 'return found >= 2;',
   },
   {
     name: 'vector routing: weights of the last tokens written past the end',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'weighPairs(pairs, first, rows.count - first, weightScale',
     replace: 'weighPairs(pairs, first, kLanes, weightScale',
   },
   {
     name: 'vector routing: of equal scores the highest expert first',
-    file: 'native/isa/routing.h',
+    file: 'native/isa/vector-routing.h',
     find: 'V::interleave(V::ifGreater(ofHigh, ofLow, high, low), V::ifGreater(ofHigh, ofLow, low, high)',
     replace: 'V::interleave(V::ifGreater(ofLow, ofHigh, low, high), V::ifGreater(ofLow, ofHigh, high, low)',
   },

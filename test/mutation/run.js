@@ -3,6 +3,7 @@
  *
  *   npm run test:mutation                  all of mutations.js
  *   npm run test:mutation -- avx2 padding  those whose name has one of the words
+ *   npm run test:mutation -- --check       builds nothing: does every mutation fit the code?
  *
  * Each mutant is built in a temporary folder and loaded by the tests instead of the real addon. A mutant is killed when
  * a test fails, crashes or hangs. Exits with 1 if one survives, if the tests fail without a mutation, or if a mutation
@@ -37,11 +38,17 @@ function copySources(folder) {
   fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
 }
 
-/** @returns the built addon; that of AVX-512 code runs it emulated */
+/** Whether this machine may lack the instructions of a file, so that the check runs it emulated. */
+function isEmulated(file) {
+  const description = path.join(ROOT, path.dirname(file), 'build.json');
+  return fs.existsSync(description) && JSON.parse(fs.readFileSync(description, 'utf8')).emulated === true;
+}
+
+/** @returns the built addon */
 function build(folder, file = '') {
-  const emulated = file.includes('avx512');
+  const emulated = isEmulated(file);
   const script = path.join(folder, 'scripts', 'build-native.js');
-  const { status, stderr } = spawnSync(process.execPath, [script, ...(emulated ? ['--emulate-avx512'] : [])]);
+  const { status, stderr } = spawnSync(process.execPath, [script, ...(emulated ? ['--emulate'] : [])]);
   if (status !== 0) throw new Error(`the addon does not build: ${String(stderr).slice(0, 2000)}`);
   return path.join(folder, 'build', emulated ? 'lowbit-emulated.node' : 'lowbit.node');
 }
@@ -72,13 +79,29 @@ function mutate(source, { name, file, find, replace }) {
   return source.replace(find, () => replace);
 }
 
+/** Throws unless every mutation fits the code, naming all that do not. */
+function check(chosen) {
+  const problems = chosen.flatMap((mutation) => {
+    try {
+      mutate(fs.readFileSync(path.join(ROOT, mutation.file), 'utf8'), mutation);
+      return [];
+    } catch (error) {
+      return [error.message];
+    }
+  });
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+}
+
 function main() {
   const words = process.argv.slice(2);
+  if (words[0] === '--check') {
+    check(mutations);
+    return;
+  }
   const chosen = mutations.filter(
     ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
   );
-  for (const mutation of chosen) mutate(fs.readFileSync(path.join(ROOT, mutation.file), 'utf8'), mutation);
-
+  check(chosen);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lowbit-mutation-'));
   try {
     copySources(folder);

@@ -1,4 +1,4 @@
-/** Builds and runs native/test/compare-kernels.cc: every kernel of every variant against the scalar one, bit for bit. */
+/** Builds and runs the program of native/test/compare: every kernel of every instruction set equals the scalar one. */
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { TEST_SEED } from './random';

@@ -18,6 +18,13 @@ namespace {
 
 template <class Taps>
 struct Depthwise {
+  static void set(Kernels& table) {
+    table.packedDepthwiseBytes = packedBytes;
+    table.packDepthwise = pack;
+    table.depthwiseScratchBytes = scratchBytes;
+    table.depthwise = run;
+  }
+
   static constexpr int kBlock = 16;
   static constexpr int kUnit = kBlock * Taps::kRows;  // bytes
 

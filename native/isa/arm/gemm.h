@@ -22,6 +22,13 @@ namespace {
 
 template <class Dot>
 struct Gemm {
+  static void set(Kernels& table) {
+    table.packedGemmBytes = packedBytes;
+    table.packGemm = pack;
+    table.gemmScratchBytes = scratchBytes;
+    table.gemm = run;
+  }
+
   static constexpr int kPanel = 8;
   static constexpr int kBlock = 16;  // codes of a row that are interleaved at a time
 

@@ -102,13 +102,5 @@ struct NeonProduct {
   };
 };
 
-template <class Products>
-void setLowBitProduct(Kernels& kernels) {
-  kernels.packedLowBitBytes = Products::packedBytes;
-  kernels.packLowBit = Products::pack;
-  kernels.lowBitScratchBytes = Products::scratchBytes;
-  kernels.lowBitProduct = Products::run;
-}
-
 }  // namespace
 }  // namespace lowbit

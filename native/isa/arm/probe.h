@@ -1,10 +1,11 @@
-// What the probes of the Arm variants share: all but the product.
+// What the probes of the Arm variants share: all but the product. In an unnamed namespace, see vector.h.
 #pragma once
 #include <arm_neon.h>
 
-#include "../probe.h"
+#include "../vector-probe.h"
 
 namespace lowbit {
+namespace {
 
 struct ArmProbe {
   using Vector = int32x4_t;
@@ -19,4 +20,5 @@ struct ArmProbe {
   static int32_t sum(Vector v) { return vaddvq_s32(v); }
 };
 
+}  // namespace
 }  // namespace lowbit

@@ -3,8 +3,8 @@
 // go over 4 output pixels at a time. A 3 x 3 window keeps its columns in registers instead.
 //   buffer: column | pair of rows | channel of 8 | row of 2, as int16
 //   packed: block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2
+#include "../x86/avx2.h"
 #include "kernels.h"
-#include "vectors.h"
 
 namespace lowbit {
 namespace avx2 {
@@ -16,8 +16,6 @@ struct BlockSizes {
   BlockSizes(int kernelH, int kernelW)
       : pairs(ceilDiv(kernelH, 2)), bytes(sizeof(Constants) + static_cast<size_t>(kernelW) * pairs * 16) {}
 };
-
-}  // namespace
 
 size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
   return static_cast<size_t>(ceilDiv(channels, kLanes)) * BlockSizes(kernelH, kernelW).bytes;
@@ -47,8 +45,6 @@ void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW,
 size_t depthwiseScratchBytes(int columnCount, int kernelH) {
   return static_cast<size_t>(columnCount) * ceilDiv(kernelH, 2) * sizeof(__m256i);
 }
-
-namespace {
 
 // Interleaves the rows of all columns of a block of channels that starts at channel c0.
 inline void interleaveColumns(const DepthwiseArgs& args, int c0, __m256i* buffer) {
@@ -198,8 +194,6 @@ void depthwise3x3(const DepthwiseArgs& args) {
   }
 }
 
-}  // namespace
-
 void depthwise(const DepthwiseArgs& args) {
   if (args.kernelH == 3 && args.kernelW == 3 && args.dilation == 1 && args.stride <= 2) {
     args.stride == 1 ? depthwise3x3<1>(args) : depthwise3x3<2>(args);
@@ -210,6 +204,15 @@ void depthwise(const DepthwiseArgs& args) {
     case 3: depthwiseBlocks<3>(args); break;
     default: depthwiseBlocks<0>(args); break;
   }
+}
+
+}  // namespace
+
+void setDepthwise(Kernels& table) {
+  table.packedDepthwiseBytes = packedDepthwiseBytes;
+  table.packDepthwise = packDepthwise;
+  table.depthwiseScratchBytes = depthwiseScratchBytes;
+  table.depthwise = depthwise;
 }
 
 }  // namespace avx2

@@ -10,10 +10,10 @@
 //   packed:  header | panel p | bias of 8 | multiplier of 8 | a bit a group: whether it is widened |
 //            narrow groups: output of 8 | k of 4 | widened groups: pair | output of 8 | k of 2
 //   scratch: row of 8 | k as int16, row of 8 | k as bytes: taps one after the other (past the last k: any value)
-#include <vector>
+#include <memory>
 
+#include "../x86/avx2.h"
 #include "kernels.h"
-#include "vectors.h"
 
 namespace lowbit {
 namespace avx2 {
@@ -51,13 +51,9 @@ inline size_t panelBytes(int groups) {
   return sizeof(Panel) + maskWords(groups) * sizeof(uint64_t) + static_cast<size_t>(groups) * 4 * kLanes;
 }
 
-}  // namespace
-
 size_t packedGemmBytes(int outputs, int taps, int depth) {
   return sizeof(Header) + ceilDiv(outputs, kLanes) * panelBytes(groupsOf(taps, depth));
 }
-
-namespace {
 
 // A filter [outputs][taps * depth] by groups of 4 k, with zeros around it.
 class Groups {
@@ -66,24 +62,25 @@ class Groups {
       : filter_(filter),
         outputs_(outputs),
         products_(static_cast<size_t>(taps) * depth),
-        count_(groupsOf(taps, depth)) {
-    int narrow = 0;
-    const int panels = static_cast<int>(ceilDiv(outputs, kLanes));
-    for (int p = 0; p < panels; ++p) {
-      for (int g = 0; g < count_; ++g) {
-        widened_.push_back(!fits(p, g));
-        narrow += !widened_.back();
-      }
+        count_(groupsOf(taps, depth)),
+        total_(static_cast<size_t>(ceilDiv(outputs, kLanes)) * count_),
+        widened_(new bool[total_]) {
+    for (size_t i = 0; i < total_; ++i) {
+      widened_[i] = !fits(static_cast<int>(i / count_), static_cast<int>(i % count_));
+      narrow_ += !widened_[i];
     }
     // A narrow group saves two or three cycles, but where their number differs from panel to panel the processor
-    // guesses the ends of both loops wrong.
+    // mispredicts the ends of both loops.
     constexpr int kWorthwhile = 16;
-    if (narrow < kWorthwhile * panels) widened_.assign(widened_.size(), true);
+    if (narrow_ >= kWorthwhile * total_ / count_) return;
+    std::fill_n(widened_.get(), total_, true);
+    narrow_ = 0;
   }
 
   int count() const { return count_; }
   bool widened(int panel, int g) const { return widened_[static_cast<size_t>(panel) * count_ + g]; }
-  bool has(bool widened) const { return std::find(widened_.begin(), widened_.end(), widened) != widened_.end(); }
+  bool anyWidened() const { return narrow_ < total_; }
+  bool allWidened() const { return narrow_ == 0; }
 
   // The output that a lane of a panel holds.
   int output(int panel, int lane) const {
@@ -113,17 +110,17 @@ class Groups {
   int outputs_;
   size_t products_;
   int count_;
-  std::vector<bool> widened_;
+  size_t total_;  // of all panels
+  size_t narrow_ = 0;
+  std::unique_ptr<bool[]> widened_;
 };
-
-}  // namespace
 
 void packGemm(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants, void* packed) {
   const Groups groups(filter, outputs, taps, depth);
   Header& header = *static_cast<Header*>(packed);
   header = Header{};
-  header.anyWidened = groups.has(true);
-  header.allWidened = !groups.has(false);
+  header.anyWidened = groups.anyWidened();
+  header.allWidened = groups.allWidened();
   uint8_t* next = reinterpret_cast<uint8_t*>(&header + 1);
   for (int p = 0; p < ceilDiv(outputs, kLanes); ++p, next += panelBytes(groups.count())) {
     Panel& panel = *reinterpret_cast<Panel*>(next);
@@ -157,19 +154,13 @@ void packGemm(const int8_t* filter, int outputs, int taps, int depth, const Chan
   }
 }
 
-namespace {
-
 // Elements from one row of the scratch to the next: a whole vector more than there are products, which copies of 16 may
 // write past the end.
 inline size_t scratchRow(int taps, int depth) { return (static_cast<size_t>(taps) * depth + 31) / 16 * 16; }
 
-}  // namespace
-
 size_t gemmScratchBytes(int taps, int depth) {
   return kTileRows * scratchRow(taps, depth) * (sizeof(int16_t) + sizeof(uint8_t));
 }
-
-namespace {
 
 inline void widenRow(const uint8_t* row, int depth, int16_t* out) {
   if (depth <= 4) {
@@ -359,8 +350,6 @@ void gemmRows(const GemmArgs& args, const Store& store, int m) {
   if constexpr (MT > 1) gemmRows<Mixed, MT / 2>(args, store, m);
 }
 
-}  // namespace
-
 void gemm(const GemmArgs& args) {
   const Store store(*args.stage);
   if (static_cast<const Header*>(args.packed)->allWidened) {
@@ -368,6 +357,15 @@ void gemm(const GemmArgs& args) {
   } else {
     gemmRows<true, kTileRows>(args, store, 0);
   }
+}
+
+}  // namespace
+
+void setGemm(Kernels& table) {
+  table.packedGemmBytes = packedGemmBytes;
+  table.packGemm = packGemm;
+  table.gemmScratchBytes = gemmScratchBytes;
+  table.gemm = gemm;
 }
 
 }  // namespace avx2

@@ -1,7 +1,9 @@
 // The int16 kernels on AVX2.
 #include "../x86/int16.h"
+#include "kernels.h"
 
 namespace lowbit {
+namespace avx2 {
 namespace {
 
 struct Pairs {
@@ -23,6 +25,12 @@ struct Pairs {
 
 }  // namespace
 
-const Int16Kernels avx2Int16 = {Int16Products<Pairs>::gemm, int16Depthwise, int16Largest, int16Quantize};
+void setInt16(Kernels& table) {
+  table.int16.gemm = Int16Products<Pairs>::gemm;
+  table.int16.depthwise = int16Depthwise;
+  table.int16.largest = int16Largest;
+  table.int16.quantize = int16Quantize;
+}
 
+}  // namespace avx2
 }  // namespace lowbit

@@ -1,18 +1,13 @@
 // The table of the AVX2 kernels, which are exact.
 #include "kernels.h"
 
-#include "../dynamic.h"
-#include "../int16.h"
-#include "../probe.h"
-#include "../routing.h"
-#include "../rows.h"
-#include "vectors.h"
+#include "../vector-dynamic.h"
+#include "../vector-routing.h"
+#include "../x86/avx2.h"
 
 namespace lowbit {
 namespace avx2 {
 namespace {
-
-using Common = VectorKernels<Avx2>;
 
 void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
   for (int c = 0; c < channels; c += 32) {
@@ -28,46 +23,20 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
-using Routing = VectorRouting<Avx2>;
-
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
-
-constexpr DynamicKernels kDynamic = VectorDynamic<Avx2>::kernels();
-
-constexpr Kernels kAvx2 = {
-    "avx2",
-    packedGemmBytes,
-    packGemm,
-    gemmScratchBytes,
-    gemm,
-    packedLowBitBytes,
-    packLowBit,
-    lowBitScratchBytes,
-    lowBitProduct,
-    packedDepthwiseBytes,
-    packDepthwise,
-    depthwiseScratchBytes,
-    depthwise,
-    Common::quantize,
-    Common::dequantize,
-    Common::add,
-    Common::mul,
-    Common::rescale,
-    Common::prelu,
-    Common::lookup,
-    maxRows,
-    Common::sumRows,
-    Common::rescaleSums,
-    &avx2Rows,
-    &kRouting,
-    &avx2Int16,
-    &kDynamic,
-    &avx2Probe,
-};
-
 }  // namespace
+
+void setKernels(Kernels& table) {
+  VectorKernels<Avx2>::set(table);
+  VectorRouting<Avx2>::set(table);
+  VectorDynamic<Avx2>::set(table);
+  table.maxRows = maxRows;
+  setGemm(table);
+  setDepthwise(table);
+  setLowBitProduct(table);
+  setRows(table);
+  setInt16(table);
+  setProbe(table);
+}
+
 }  // namespace avx2
-
-const Kernels* avx2Kernels() { return &avx2::kAvx2; }
-
 }  // namespace lowbit

@@ -3,8 +3,8 @@
 // 160 inputs, before vpmaddwd widens the sums and multiplies them by the step. Weights out of a table are widened after
 // one product or two.
 #include "../low-bit-panels.h"
+#include "../x86/avx2.h"
 #include "kernels.h"
-#include "vectors.h"
 
 namespace lowbit {
 namespace avx2 {
@@ -111,21 +111,9 @@ struct Product {
   };
 };
 
-using Products = LowBitProducts<Product>;
-
 }  // namespace
 
-size_t packedLowBitBytes(const LowBitFormat& format, int outputs, int depth) {
-  return Products::packedBytes(format, outputs, depth);
-}
-
-void packLowBit(const LowBitMatrix& matrix, const LowBitConstants& constants, void* packed) {
-  Products::pack(matrix, constants, packed);
-}
-
-size_t lowBitScratchBytes(const LowBitFormat& format, int depth) { return Products::scratchBytes(format, depth); }
-
-void lowBitProduct(const LowBitArgs& args) { Products::run(args); }
+void setLowBitProduct(Kernels& table) { LowBitProducts<Product>::set(table); }
 
 }  // namespace avx2
 }  // namespace lowbit

@@ -1,12 +1,14 @@
 // vpmaddubsw and vpmaddwd, as the kernels multiply where no sum can saturate; where one can, their limit is lower.
-#include "../probe.h"
-
 #include <immintrin.h>
 
+#include "../vector-probe.h"
+#include "kernels.h"
+
 namespace lowbit {
+namespace avx2 {
 namespace {
 
-struct Avx2 {
+struct Products {
   using Vector = __m256i;
   static constexpr int bytes = 32;
   static constexpr int macs = 32;
@@ -31,6 +33,7 @@ struct Avx2 {
 
 }  // namespace
 
-const Probe avx2Probe = ProbeLoops<Avx2>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Products>::set(table); }
 
+}  // namespace avx2
 }  // namespace lowbit

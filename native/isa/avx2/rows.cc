@@ -4,14 +4,14 @@
 // of each lane: 8 codes are shifted into place by one vpsrlvd, so that a store costs two instructions and a half.
 // vpermps does the same for the 8 values of 3 bits. 16 levels are looked up as bytes, then widened, converted and
 // multiplied.
+#include "../x86/avx2.h"
 #include "../x86/decode.h"
+#include "kernels.h"
 #include "../vector-rows.h"
-#include "vectors.h"
 
 namespace lowbit {
+namespace avx2 {
 namespace {
-
-using avx2::Avx2;
 
 // Any 16 levels.
 template <class Format>
@@ -120,7 +120,7 @@ struct Decoder {
       for (; k + kBlock <= count; k += kBlock, at += Format::kBytes) {
         table.block(at, first + k == 0 ? 0 : at[-1], to + k);
       }
-      if (k < count) scalarRows.decode(matrix, Tile{tile.row, 1, first + k, count - k}, to + k, 0, false);
+      if (k < count) scalarKernels().rows.decode(matrix, Tile{tile.row, 1, first + k, count - k}, to + k, 0, false);
     });
   }
 
@@ -142,10 +142,13 @@ struct Decoder {
   }
 };
 
-using Common = VectorRows<Avx2>;
-
 }  // namespace
 
-const RowKernels avx2Rows = {Common::rotate, Decoder::decode, CodeDecoder<Avx2>::decodeCodes, Common::multiply};
+void setRows(Kernels& table) {
+  VectorRows<Avx2>::set(table);
+  table.rows.decode = Decoder::decode;
+  table.rows.decodeCodes = CodeDecoder<Avx2>::decodeCodes;
+}
 
+}  // namespace avx2
 }  // namespace lowbit

@@ -18,8 +18,6 @@ inline size_t blockBytes(int channels, int kernelH, int kernelW) {
   return static_cast<size_t>(channels) * (8 + static_cast<size_t>(kernelW) * ceilDiv(kernelH, 4) * 4);
 }
 
-}  // namespace
-
 size_t packedDepthwiseBytes(int channels, int kernelH, int kernelW) {
   size_t bytes = 0;
   for (int c = 0; c < channels; c += blockChannels(channels - c)) {
@@ -57,8 +55,6 @@ void packDepthwise(const int8_t* filter, int channels, int kernelH, int kernelW,
 size_t depthwiseScratchBytes(int columnCount, int kernelH) {
   return static_cast<size_t>(columnCount) * ceilDiv(kernelH, 4) * 4 * sizeof(__m512i);
 }
-
-namespace {
 
 // Interleaves the rows of all columns of a block of channels that starts at channel c0.
 template <class W>
@@ -225,8 +221,6 @@ void depthwiseBlock(const DepthwiseArgs& args, const uint8_t* block, int c0) {
   for (; m < args.outputs; ++m) depthwisePixels<W, 1>(args, store, block, buffer, m, c0);
 }
 
-}  // namespace
-
 void depthwise(const DepthwiseArgs& args) {
   const uint8_t* block = static_cast<const uint8_t*>(args.packed);
   for (int c0 = 0, size; c0 < args.channels; c0 += size) {
@@ -238,6 +232,15 @@ void depthwise(const DepthwiseArgs& args) {
     }
     block += blockBytes(size, args.kernelH, args.kernelW);
   }
+}
+
+}  // namespace
+
+void setDepthwise(Kernels& table) {
+  table.packedDepthwiseBytes = packedDepthwiseBytes;
+  table.packDepthwise = packDepthwise;
+  table.depthwiseScratchBytes = depthwiseScratchBytes;
+  table.depthwise = depthwise;
 }
 
 }  // namespace avx512vnni

@@ -24,8 +24,6 @@ inline size_t panelBytes(int vectors, int taps, int depth) {
   return static_cast<size_t>(vectors) * kLanes * (8 + static_cast<size_t>(taps) * ceilDiv(depth, 4) * 4);
 }
 
-}  // namespace
-
 size_t packedGemmBytes(int outputs, int taps, int depth) {
   size_t bytes = 0;
   for (int n = 0, vectors; n < outputs; n += vectors * kLanes) {
@@ -64,8 +62,6 @@ void packGemm(const int8_t* filter, int outputs, int taps, int depth, const Chan
 }
 
 size_t gemmScratchBytes(int, int) { return 0; }
-
-namespace {
 
 inline __m512i broadcast4(const uint8_t* p) {
   int32_t codes;
@@ -194,14 +190,21 @@ void gemmPanels(const GemmArgs& args) {
   }
 }
 
-}  // namespace
-
 void gemm(const GemmArgs& args) {
   if (args.rows) {
     gemmPanels<false>(args);
   } else {
     gemmPanels<true>(args);
   }
+}
+
+}  // namespace
+
+void setGemm(Kernels& table) {
+  table.packedGemmBytes = packedGemmBytes;
+  table.packGemm = packGemm;
+  table.gemmScratchBytes = gemmScratchBytes;
+  table.gemm = gemm;
 }
 
 }  // namespace avx512vnni

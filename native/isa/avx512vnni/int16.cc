@@ -1,8 +1,10 @@
 // The int16 kernels on AVX-512 with VNNI.
 #include "../x86/int16.h"
+#include "kernels.h"
 #include "vectors.h"
 
 namespace lowbit {
+namespace avx512vnni {
 namespace {
 
 struct Pairs {
@@ -20,12 +22,18 @@ struct Pairs {
     const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(args.multiplier + output));
     const __m512 value = _mm512_add_ps(product, _mm512_loadu_ps(args.bias + output));
     const __m512 clamped = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(args.low)), _mm512_set1_ps(args.high));
-    avx512vnni::Avx512::storeFirst(row + output, clamped, args.outputs - output);
+    Avx512::storeFirst(row + output, clamped, args.outputs - output);
   }
 };
 
 }  // namespace
 
-const Int16Kernels avx512vnniInt16 = {Int16Products<Pairs>::gemm, int16Depthwise, int16Largest, int16Quantize};
+void setInt16(Kernels& table) {
+  table.int16.gemm = Int16Products<Pairs>::gemm;
+  table.int16.depthwise = int16Depthwise;
+  table.int16.largest = int16Largest;
+  table.int16.quantize = int16Quantize;
+}
 
+}  // namespace avx512vnni
 }  // namespace lowbit

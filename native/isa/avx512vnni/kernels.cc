@@ -1,18 +1,13 @@
 // The table of the AVX-512 kernels, which need VNNI.
 #include "kernels.h"
 
-#include "../dynamic.h"
-#include "../int16.h"
-#include "../probe.h"
-#include "../routing.h"
-#include "../rows.h"
+#include "../vector-dynamic.h"
+#include "../vector-routing.h"
 #include "vectors.h"
 
 namespace lowbit {
 namespace avx512vnni {
 namespace {
-
-using Common = VectorKernels<Avx512>;
 
 void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
   for (int c = 0; c < channels; c += 64) {
@@ -23,46 +18,20 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
-using Routing = VectorRouting<Avx512>;
-
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
-
-constexpr DynamicKernels kDynamic = VectorDynamic<Avx512>::kernels();
-
-constexpr Kernels kAvx512Vnni = {
-    "avx512vnni",
-    packedGemmBytes,
-    packGemm,
-    gemmScratchBytes,
-    gemm,
-    packedLowBitBytes,
-    packLowBit,
-    lowBitScratchBytes,
-    lowBitProduct,
-    packedDepthwiseBytes,
-    packDepthwise,
-    depthwiseScratchBytes,
-    depthwise,
-    Common::quantize,
-    Common::dequantize,
-    Common::add,
-    Common::mul,
-    Common::rescale,
-    Common::prelu,
-    Common::lookup,
-    maxRows,
-    Common::sumRows,
-    Common::rescaleSums,
-    &avx512vnniRows,
-    &kRouting,
-    &avx512vnniInt16,
-    &kDynamic,
-    &avx512vnniProbe,
-};
-
 }  // namespace
+
+void setKernels(Kernels& table) {
+  VectorKernels<Avx512>::set(table);
+  VectorRouting<Avx512>::set(table);
+  VectorDynamic<Avx512>::set(table);
+  table.maxRows = maxRows;
+  setGemm(table);
+  setDepthwise(table);
+  setLowBitProduct(table);
+  setRows(table);
+  setInt16(table);
+  setProbe(table);
+}
+
 }  // namespace avx512vnni
-
-const Kernels* avx512vnniKernels() { return &avx512vnni::kAvx512Vnni; }
-
 }  // namespace lowbit

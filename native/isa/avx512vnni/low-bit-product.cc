@@ -65,21 +65,9 @@ struct Product {
   };
 };
 
-using Products = LowBitProducts<Product>;
-
 }  // namespace
 
-size_t packedLowBitBytes(const LowBitFormat& format, int outputs, int depth) {
-  return Products::packedBytes(format, outputs, depth);
-}
-
-void packLowBit(const LowBitMatrix& matrix, const LowBitConstants& constants, void* packed) {
-  Products::pack(matrix, constants, packed);
-}
-
-size_t lowBitScratchBytes(const LowBitFormat& format, int depth) { return Products::scratchBytes(format, depth); }
-
-void lowBitProduct(const LowBitArgs& args) { Products::run(args); }
+void setLowBitProduct(Kernels& table) { LowBitProducts<Product>::set(table); }
 
 }  // namespace avx512vnni
 }  // namespace lowbit

@@ -1,11 +1,13 @@
-#include "../probe.h"
-
 #include <immintrin.h>
 
+#include "../vector-probe.h"
+#include "kernels.h"
+
 namespace lowbit {
+namespace avx512vnni {
 namespace {
 
-struct Avx512Vnni {
+struct Products {
   using Vector = __m512i;
   static constexpr int bytes = 64;
   static constexpr int macs = 64;
@@ -28,6 +30,7 @@ struct Avx512Vnni {
 
 }  // namespace
 
-const Probe avx512vnniProbe = ProbeLoops<Avx512Vnni>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Products>::set(table); }
 
+}  // namespace avx512vnni
 }  // namespace lowbit

@@ -7,12 +7,12 @@
 
 #include "../vector-rows.h"
 #include "../x86/decode.h"
+#include "kernels.h"
 #include "vectors.h"
 
 namespace lowbit {
+namespace avx512vnni {
 namespace {
-
-using avx512vnni::Avx512;
 
 constexpr int kLanes = 16;
 
@@ -134,7 +134,7 @@ class Decoder {
     const int group = matrix_.format.group;
     const uint8_t* codes = matrix_.codes + static_cast<size_t>(row) * rowBytes_;
     const auto slowly = [&](int from) {
-      scalarRows.decode(matrix_, Tile{row, 1, from, end - from}, out + (from - first), 0, false);
+      scalarKernels().rows.decode(matrix_, Tile{row, 1, from, end - from}, out + (from - first), 0, false);
     };
     const __m512 levels = levels_;  // a copy, which stays in a register whatever is written
     const auto tableOf = [&](float real) { return _mm512_mul_ps(levels, _mm512_set1_ps(real)); };
@@ -251,10 +251,13 @@ void decode(const LowBitMatrix& matrix, const Tile& tile, float* out, size_t str
   if (stream) _mm_sfence();
 }
 
-using Common = VectorRows<Avx512>;
-
 }  // namespace
 
-const RowKernels avx512vnniRows = {Common::rotate, decode, CodeDecoder<Avx512>::decodeCodes, Common::multiply};
+void setRows(Kernels& table) {
+  VectorRows<Avx512>::set(table);
+  table.rows.decode = decode;
+  table.rows.decodeCodes = CodeDecoder<Avx512>::decodeCodes;
+}
 
+}  // namespace avx512vnni
 }  // namespace lowbit

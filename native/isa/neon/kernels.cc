@@ -10,16 +10,18 @@
 // the 32 registers.
 //
 // Depthwise: two taps of 8 channels are added in int16, then to int32 lanes by saddw, without any interleaving.
-#include "../dynamic.h"
-#include "../int16.h"
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../arm/low-bit-product.h"
-#include "../probe.h"
-#include "../routing.h"
-#include "../rows.h"
+#include "../vector-dynamic.h"
+#include "../vector-routing.h"
 
 namespace lowbit {
+namespace neon {
+
+void setProbe(Kernels& table);
+void setRows(Kernels& table);
+
 namespace {
 
 inline int16x8_t multiplyLow(int8x16_t a, int8x16_t b) { return vmull_s8(vget_low_s8(a), vget_low_s8(b)); }
@@ -129,15 +131,11 @@ struct LowBitSums {
   int32x4_t part(int i) const { return vpaddq_s32(sums[i][0], sums[i][1]); }
 };
 
-using LowBit = LowBitProducts<NeonProduct<LowBitSums>>;
-
-using Common = VectorKernels<Neon>;
-
 void lookup(const uint8_t* in, size_t count, const uint8_t* table, uint8_t* out) {
   const Table lookUp(table);
   size_t i = 0;
   for (; i + 16 <= count; i += 16) vst1q_u8(out + i, lookUp(vld1q_u8(in + i)));
-  scalarKernels()->lookup(in + i, count - i, table, out + i);
+  scalarKernels().lookup(in + i, count - i, table, out + i);
 }
 
 void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low, uint8_t high, uint8_t* out) {
@@ -148,45 +146,20 @@ void maxRows(const uint8_t* const* rows, int rowCount, int channels, uint8_t low
   }
 }
 
-using Routing = VectorRouting<Neon>;
-
-constexpr RoutingKernels kRouting = {Routing::keys, Routing::select, Routing::exponentials, Routing::pairs};
-
-constexpr DynamicKernels kDynamic = VectorDynamic<Neon>::kernels();
-
-constexpr Kernels kNeon = {
-    "neon",
-    Gemm<ByteDot>::packedBytes,
-    Gemm<ByteDot>::pack,
-    Gemm<ByteDot>::scratchBytes,
-    Gemm<ByteDot>::run,
-    LowBit::packedBytes,
-    LowBit::pack,
-    LowBit::scratchBytes,
-    LowBit::run,
-    Depthwise<ByteTaps>::packedBytes,
-    Depthwise<ByteTaps>::pack,
-    Depthwise<ByteTaps>::scratchBytes,
-    Depthwise<ByteTaps>::run,
-    Common::quantize,
-    Common::dequantize,
-    Common::add,
-    Common::mul,
-    Common::rescale,
-    Common::prelu,
-    lookup,
-    maxRows,
-    Common::sumRows,
-    Common::rescaleSums,
-    &neonRows,
-    &kRouting,
-    &scalarInt16,
-    &kDynamic,
-    &neonProbe,
-};
-
 }  // namespace
 
-const Kernels* neonKernels() { return &kNeon; }
+void setKernels(Kernels& table) {
+  VectorKernels<Neon>::set(table);
+  VectorRouting<Neon>::set(table);
+  VectorDynamic<Neon>::set(table);
+  Gemm<ByteDot>::set(table);
+  Depthwise<ByteTaps>::set(table);
+  LowBitProducts<NeonProduct<LowBitSums>>::set(table);
+  table.lookup = lookup;
+  table.maxRows = maxRows;
+  setRows(table);
+  setProbe(table);
+}
 
+}  // namespace neon
 }  // namespace lowbit

@@ -2,9 +2,10 @@
 #include "../arm/probe.h"
 
 namespace lowbit {
+namespace neon {
 namespace {
 
-struct Neon : ArmProbe {
+struct Products : ArmProbe {
   static constexpr int macs = 16;
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
     const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
@@ -14,6 +15,7 @@ struct Neon : ArmProbe {
 
 }  // namespace
 
-const Probe neonProbe = ProbeLoops<Neon>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Products>::set(table); }
 
+}  // namespace neon
 }  // namespace lowbit

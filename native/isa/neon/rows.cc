@@ -2,12 +2,9 @@
 #include "../vector-rows.h"
 
 namespace lowbit {
-namespace {
+namespace neon {
 
-using Common = VectorRows<Neon>;
+void setRows(Kernels& table) { VectorRows<Neon>::set(table); }
 
-}  // namespace
-
-const RowKernels neonRows = {Common::rotate, scalarRows.decode, scalarRows.decodeCodes, Common::multiply};
-
+}  // namespace neon
 }  // namespace lowbit

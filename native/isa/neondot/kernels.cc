@@ -9,9 +9,12 @@
 #include "../arm/depthwise.h"
 #include "../arm/gemm.h"
 #include "../arm/low-bit-product.h"
-#include "../probe.h"
 
 namespace lowbit {
+namespace neondot {
+
+void setProbe(Kernels& table);
+
 namespace {
 
 struct LaneDot {
@@ -125,27 +128,14 @@ struct LowBitSums {
   int32x4_t part(int i) const { return sums[i]; }
 };
 
-Kernels makeKernels() {
-  Kernels kernels = *neonKernels();
-  kernels.name = "neondot";
-  kernels.packedGemmBytes = Gemm<LaneDot>::packedBytes;
-  kernels.packGemm = Gemm<LaneDot>::pack;
-  kernels.gemmScratchBytes = Gemm<LaneDot>::scratchBytes;
-  kernels.gemm = Gemm<LaneDot>::run;
-  kernels.packedDepthwiseBytes = Depthwise<ColumnDot>::packedBytes;
-  kernels.packDepthwise = Depthwise<ColumnDot>::pack;
-  kernels.depthwiseScratchBytes = Depthwise<ColumnDot>::scratchBytes;
-  kernels.depthwise = Depthwise<ColumnDot>::run;
-  setLowBitProduct<LowBitProducts<NeonProduct<LowBitSums>>>(kernels);
-  kernels.probe = &neondotProbe;
-  return kernels;
-}
-
 }  // namespace
 
-const Kernels* neondotKernels() {
-  static const Kernels kernels = makeKernels();
-  return &kernels;
+void setKernels(Kernels& table) {
+  Gemm<LaneDot>::set(table);
+  Depthwise<ColumnDot>::set(table);
+  LowBitProducts<NeonProduct<LowBitSums>>::set(table);
+  setProbe(table);
 }
 
+}  // namespace neondot
 }  // namespace lowbit

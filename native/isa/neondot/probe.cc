@@ -2,9 +2,10 @@
 #include "../arm/probe.h"
 
 namespace lowbit {
+namespace neondot {
 namespace {
 
-struct Neondot : ArmProbe {
+struct Products : ArmProbe {
   static constexpr int macs = 16;
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
@@ -13,6 +14,7 @@ struct Neondot : ArmProbe {
 
 }  // namespace
 
-const Probe neondotProbe = ProbeLoops<Neondot>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Products>::set(table); }
 
+}  // namespace neondot
 }  // namespace lowbit

@@ -6,9 +6,12 @@
 //   codes of a unit:  row of 2 | k of 8
 //   weights:          output of 8 | k of 8
 #include "../arm/gemm.h"
-#include "../probe.h"
 
 namespace lowbit {
+namespace neoni8mm {
+
+void setProbe(Kernels& table);
+
 namespace {
 
 struct MatrixDot {
@@ -67,22 +70,12 @@ struct MatrixDot {
   };
 };
 
-Kernels makeKernels() {
-  Kernels kernels = *neondotKernels();
-  kernels.name = "neoni8mm";
-  kernels.packedGemmBytes = Gemm<MatrixDot>::packedBytes;
-  kernels.packGemm = Gemm<MatrixDot>::pack;
-  kernels.gemmScratchBytes = Gemm<MatrixDot>::scratchBytes;
-  kernels.gemm = Gemm<MatrixDot>::run;
-  kernels.probe = &neoni8mmProbe;
-  return kernels;
-}
-
 }  // namespace
 
-const Kernels* neoni8mmKernels() {
-  static const Kernels kernels = makeKernels();
-  return &kernels;
+void setKernels(Kernels& table) {
+  Gemm<MatrixDot>::set(table);
+  setProbe(table);
 }
 
+}  // namespace neoni8mm
 }  // namespace lowbit

@@ -2,9 +2,10 @@
 #include "../arm/probe.h"
 
 namespace lowbit {
+namespace neoni8mm {
 namespace {
 
-struct Neoni8mm : ArmProbe {
+struct Products : ArmProbe {
   static constexpr int macs = 32;
   static Vector multiplyAdd(Vector sum, Vector a, Vector b) {
     return vusmmlaq_s32(sum, vreinterpretq_u8_s32(a), vreinterpretq_s8_s32(b));
@@ -13,6 +14,7 @@ struct Neoni8mm : ArmProbe {
 
 }  // namespace
 
-const Probe neoni8mmProbe = ProbeLoops<Neoni8mm>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Products>::set(table); }
 
+}  // namespace neoni8mm
 }  // namespace lowbit

@@ -1,9 +1,9 @@
 // The definition of the kernels of dynamic activations.
-#include "../dynamic.h"
-
+#include "kernels.h"
 #include "store.h"
 
 namespace lowbit {
+namespace scalar {
 namespace {
 
 uint8_t code(float value, float inverse, float zero) {
@@ -67,7 +67,15 @@ void finishChannels(float* values, size_t rows, size_t stride, size_t count, con
 
 }  // namespace
 
-const DynamicKernels scalarDynamic = {extrema,      channelExtrema, quantize,      quantizeChannels,
-                                      quantizeRows, finish,         finishChannels};
+void setDynamic(Kernels& table) {
+  table.dynamic.extrema = extrema;
+  table.dynamic.channelExtrema = channelExtrema;
+  table.dynamic.quantize = quantize;
+  table.dynamic.quantizeChannels = quantizeChannels;
+  table.dynamic.quantizeRows = quantizeRows;
+  table.dynamic.finish = finish;
+  table.dynamic.finishChannels = finishChannels;
+}
 
+}  // namespace scalar
 }  // namespace lowbit

@@ -1,11 +1,11 @@
 // The definition of the int16 kernels.
-#include "../int16.h"
-
 #include <cmath>
 
+#include "kernels.h"
 #include "store.h"
 
 namespace lowbit {
+namespace scalar {
 namespace {
 
 void gemm(const Int16GemmArgs& args) {
@@ -58,6 +58,12 @@ void quantize(const float* values, size_t count, float inverse, int16_t* codes) 
 
 }  // namespace
 
-const Int16Kernels scalarInt16 = {gemm, depthwise, largest, quantize};
+void setInt16(Kernels& table) {
+  table.int16.gemm = gemm;
+  table.int16.depthwise = depthwise;
+  table.int16.largest = largest;
+  table.int16.quantize = quantize;
+}
 
+}  // namespace scalar
 }  // namespace lowbit

@@ -1,19 +1,15 @@
 // The definition of every kernel, in the plainest code.
-#include "../kernels.h"
-#include "../dynamic.h"
-#include "../int16.h"
+#include "kernels.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "../probe.h"
-#include "../routing.h"
-#include "../rows.h"
-#include "low-bit-product.h"
+#include "../../base/exp.h"
 #include "store.h"
 
 namespace lowbit {
+namespace scalar {
 namespace {
 
 // A packed filter: the constants of all outputs, then the canonical bytes.
@@ -230,41 +226,47 @@ int routingPairs(const float* scores, const float* bonus, int tokens, int expert
   return -1;
 }
 
-constexpr RoutingKernels kRouting = {routingKeys, routingSelect, exponentials, routingPairs};
-
-constexpr Kernels kScalar = {
-    "scalar",
-    packedGemmBytes,
-    packGemm,
-    gemmScratchBytes,
-    gemm,
-    scalar::packedLowBitBytes,
-    scalar::packLowBit,
-    scalar::lowBitScratchBytes,
-    scalar::lowBitProduct,
-    packedDepthwiseBytes,
-    packDepthwise,
-    depthwiseScratchBytes,
-    depthwise,
-    quantize,
-    dequantize,
-    add,
-    mul,
-    rescale,
-    prelu,
-    lookup,
-    maxRows,
-    sumRows,
-    rescaleSums,
-    &scalarRows,
-    &kRouting,
-    &scalarInt16,
-    &scalarDynamic,
-    &scalarProbe,
-};
-
 }  // namespace
 
-const Kernels* scalarKernels() { return &kScalar; }
+void setKernels(Kernels& table) {
+  table.packedGemmBytes = packedGemmBytes;
+  table.packGemm = packGemm;
+  table.gemmScratchBytes = gemmScratchBytes;
+  table.gemm = gemm;
+  table.packedDepthwiseBytes = packedDepthwiseBytes;
+  table.packDepthwise = packDepthwise;
+  table.depthwiseScratchBytes = depthwiseScratchBytes;
+  table.depthwise = depthwise;
+  table.quantize = quantize;
+  table.dequantize = dequantize;
+  table.add = add;
+  table.mul = mul;
+  table.rescale = rescale;
+  table.prelu = prelu;
+  table.lookup = lookup;
+  table.maxRows = maxRows;
+  table.sumRows = sumRows;
+  table.rescaleSums = rescaleSums;
+  table.routing.keys = routingKeys;
+  table.routing.select = routingSelect;
+  table.routing.exponentials = exponentials;
+  table.routing.pairs = routingPairs;
+  setLowBitProduct(table);
+  setRows(table);
+  setInt16(table);
+  setDynamic(table);
+  setProbe(table);
+}
+
+}  // namespace scalar
+
+const Kernels& scalarKernels() {
+  static const Kernels table = [] {
+    Kernels kernels{};
+    scalar::setKernels(kernels);
+    return kernels;
+  }();
+  return table;
+}
 
 }  // namespace lowbit

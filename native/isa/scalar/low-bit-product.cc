@@ -1,8 +1,7 @@
-#include "low-bit-product.h"
-
 #include <algorithm>
 #include <cstring>
 
+#include "kernels.h"
 #include "store.h"
 
 namespace lowbit {
@@ -32,8 +31,6 @@ float product(const LowBitMatrix& matrix, int n, const uint8_t* row) {
   }
   return sum;
 }
-
-}  // namespace
 
 size_t packedLowBitBytes(const LowBitFormat& format, int outputs, int depth) {
   const LowBitMatrix matrix{format, outputs, depth, nullptr, nullptr};
@@ -71,6 +68,15 @@ void lowBitProduct(const LowBitArgs& args) {
       }
     }
   }
+}
+
+}  // namespace
+
+void setLowBitProduct(Kernels& table) {
+  table.packedLowBitBytes = packedLowBitBytes;
+  table.packLowBit = packLowBit;
+  table.lowBitScratchBytes = lowBitScratchBytes;
+  table.lowBitProduct = lowBitProduct;
 }
 
 }  // namespace scalar

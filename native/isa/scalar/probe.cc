@@ -1,11 +1,13 @@
-#include "../probe.h"
-
 #include <cstring>
 
+#include "../vector-probe.h"
+#include "kernels.h"
+
 namespace lowbit {
+namespace scalar {
 namespace {
 
-struct Scalar {
+struct Words {
   using Vector = uint32_t;  // sums wrap
   static constexpr int bytes = 4;
   static constexpr int macs = 1;
@@ -26,6 +28,7 @@ struct Scalar {
 
 }  // namespace
 
-const Probe scalarProbe = ProbeLoops<Scalar>::probe;
+void setProbe(Kernels& table) { ProbeLoops<Words>::set(table); }
 
+}  // namespace scalar
 }  // namespace lowbit

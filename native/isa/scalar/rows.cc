@@ -1,11 +1,10 @@
 // The definition of the kernels of rows.h.
-#include "../rows.h"
-
 #include <cstring>
 
-#include "../kernels.h"
+#include "kernels.h"
 
 namespace lowbit {
+namespace scalar {
 namespace {
 
 void flip(float* values, size_t size, const uint32_t* signs) {
@@ -48,7 +47,7 @@ void decodeCodes(const LowBitMatrix& matrix, const Tile& tile, float scale, int3
     forGroups(matrix, row, tile, [&](int first, int count, float groupScale) {
       for (int k = first; k < first + count; ++k) {
         const float value = static_cast<float>(matrix.level(row, k)) * groupScale;
-        scalarKernels()->quantize(&value, 1, scale, zeroPoint, out + (k - tile.first));
+        scalarKernels().quantize(&value, 1, scale, zeroPoint, out + (k - tile.first));
       }
     });
   }
@@ -62,6 +61,12 @@ void multiply(const float* x, size_t count, const float* values, size_t stride, 
 
 }  // namespace
 
-const RowKernels scalarRows = {rotate, decode, decodeCodes, multiply};
+void setRows(Kernels& table) {
+  table.rows.rotate = rotate;
+  table.rows.decode = decode;
+  table.rows.decodeCodes = decodeCodes;
+  table.rows.multiply = multiply;
+}
 
+}  // namespace scalar
 }  // namespace lowbit

@@ -1,6 +1,6 @@
 // Blocks of 8 channels. Each column of the input is read once: two vertically adjacent taps are interleaved by channel
-// and widened to int16 pairs in a buffer, which serves all windows that the column is part of; the products then go over
-// 4 output pixels at a time, so that each vector of weights is used 4 times.
+// and widened to int16 pairs in a buffer, which serves all windows that the column is part of; the products then go
+// over 4 output pixels at a time, so that each vector of weights is used 4 times.
 //   scratch: column | pair of rows | channel of 8 | row of 2, as int16
 //   packed:  block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2, as int16
 #pragma once
@@ -10,6 +10,13 @@ namespace lowbit {
 namespace {
 
 struct Depthwise {
+  static void set(Kernels& table) {
+    table.packedDepthwiseBytes = packedBytes;
+    table.packDepthwise = pack;
+    table.depthwiseScratchBytes = scratchBytes;
+    table.depthwise = run;
+  }
+
   static constexpr int kBlock = 8;
   static constexpr int kPair = 2 * kBlock;  // int16
 
@@ -115,9 +122,8 @@ struct Depthwise {
 #pragma clang loop unroll(full)
     for (int i = 0; i < N; i += 2, out += 2 * args.outStride) {
       const int j = std::min(i + 1, N - 1);
-      const v128_t codes =
-          store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
-                      store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
+      const v128_t codes = store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
+                                       store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
       if (count >= kBlock && !store.table()) {
         wasm_v128_store64_lane(out, codes, 0);
         if (i + 1 < N) wasm_v128_store64_lane(out + args.outStride, codes, 1);

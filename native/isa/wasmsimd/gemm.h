@@ -1,9 +1,9 @@
-// i32x4.dot_i16x8_s multiplies 8 int16 numbers and adds pairs into 4 int32 lanes, exactly: codes and weights are widened
-// to int16.
+// i32x4.dot_i16x8_s multiplies 8 int16 numbers and adds pairs into 4 int32 lanes, exactly: codes and weights are
+// widened to int16.
 //
-// A panel is 8 outputs: two vectors of weights a pair of k, each widened as it is loaded. A tile is 4 rows by a panel, 8
-// accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and 8
-// additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened once, into
+// A panel is 8 outputs: two vectors of weights a pair of k, each widened as it is loaded. A tile is 4 rows by a panel,
+// 8 accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and
+// 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened once, into
 // scratch, for all panels, its taps one after the other.
 //   scratch: row of 4 | k as int16, padded with any codes to kBlock
 //   packed:  panel p | bias of 8 | multiplier of 8 | pair of k | output of 8 | k of 2     (k past the last: weight 0)
@@ -14,6 +14,13 @@ namespace lowbit {
 namespace {
 
 struct Gemm {
+  static void set(Kernels& table) {
+    table.packedGemmBytes = packedBytes;
+    table.packGemm = pack;
+    table.gemmScratchBytes = scratchBytes;
+    table.gemm = run;
+  }
+
   static constexpr int kPanel = 8;
   static constexpr int kTileRows = 4;
   static constexpr int kBlock = 8;  // k that are multiplied at a time
@@ -121,9 +128,8 @@ struct Gemm {
 #pragma clang loop unroll(full)
     for (int i = 0; i < MT; i += 2, out += 2 * args.outStride) {
       const int j = std::min(i + 1, MT - 1);
-      const v128_t codes =
-          store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
-                      store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
+      const v128_t codes = store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
+                                       store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
       if (count >= kPanel && !store.table()) {
         wasm_v128_store64_lane(out, codes, 0);
         if (i + 1 < MT) wasm_v128_store64_lane(out + args.outStride, codes, 1);

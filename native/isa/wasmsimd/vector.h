@@ -136,9 +136,8 @@ struct Simd {
   static void hold(Float*) {}
   static Float clean(const Float& a) { return greater(a, set(-INFINITY)); }
   static Int ifGreater(const Float& x, const Float& y, const Int& a, const Int& b) {
-    return forEach<Int>([&](int i) {
-      return wasm_v128_bitselect(a.part[i], b.part[i], wasm_f32x4_gt(x.part[i], y.part[i]));
-    });
+    return forEach<Int>(
+        [&](int i) { return wasm_v128_bitselect(a.part[i], b.part[i], wasm_f32x4_gt(x.part[i], y.part[i])); });
   }
   static void interleave(const Float& a, const Float& b, Float* x, Float* y) { zip(a, b, x, y); }
   static void interleave(const Int& a, const Int& b, Int* x, Int* y) { zip(a, b, x, y); }

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../rows.h"
+#include "../kernels.h"
 #include "../vector-kernels.h"
 
 namespace lowbit {
@@ -130,7 +130,7 @@ struct CodeDecoder {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k), _mm256_shuffle_epi8(table, indices));
       }
       if (k < count) {
-        scalarRows.decodeCodes(matrix, Tile{tile.row, 1, first + k, count - k}, scale, zeroPoint, to + k, 0);
+        scalarKernels().rows.decodeCodes(matrix, Tile{tile.row, 1, first + k, count - k}, scale, zeroPoint, to + k, 0);
       }
     });
   }

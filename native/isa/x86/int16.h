@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../int16.h"
+#include "../kernels.h"
 #include "store-first.h"
 
 namespace lowbit {
@@ -128,7 +128,7 @@ inline float int16Largest(const float* values, size_t count) {
   for (; i + 8 <= count; i += 8) most = _mm256_max_ps(_mm256_andnot_ps(signs, _mm256_loadu_ps(values + i)), most);
   float lanes[8];
   _mm256_storeu_ps(lanes, most);
-  return std::max(*std::max_element(lanes, lanes + 8), scalarInt16.largest(values + i, count - i));
+  return std::max(*std::max_element(lanes, lanes + 8), scalarKernels().int16.largest(values + i, count - i));
 }
 
 inline void int16Quantize(const float* values, size_t count, float inverse, int16_t* codes) {
@@ -141,7 +141,7 @@ inline void int16Quantize(const float* values, size_t count, float inverse, int1
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i),
                      _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1)));
   }
-  scalarInt16.quantize(values + i, count - i, inverse, codes + i);
+  scalarKernels().int16.quantize(values + i, count - i, inverse, codes + i);
 }
 
 }  // namespace

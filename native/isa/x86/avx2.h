@@ -7,10 +7,10 @@
 
 #include "../../base/ceil-div.h"
 #include "../vector-kernels.h"
-#include "../x86/store-first.h"
+#include "store-first.h"
 
 namespace lowbit {
-namespace avx2 {
+namespace {
 
 struct Avx2 {
   using Int = __m256i;
@@ -188,5 +188,5 @@ inline void putRows(const Store& store, __m256i codes, int rows, int count, uint
   }
 }
 
-}  // namespace avx2
+}  // namespace
 }  // namespace lowbit

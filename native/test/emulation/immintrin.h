@@ -1,5 +1,5 @@
-// AVX-512 in portable C, in place of the compiler's header: SIMDe (Debian's libsimde-dev), and what its release lacks.
-// For tests of native/isa/avx512vnni on machines without the instruction set; as slow as it is exact.
+// x86 intrinsics in portable C, in place of the compiler's header: SIMDe (Debian's libsimde-dev), and what its release
+// lacks. For tests of instruction sets on machines without them; as slow as it is exact.
 #pragma once
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
