@@ -51,7 +51,7 @@ const EXPORTS = [
 const FLAGS = [
   '--target=wasm32-wasip1',
   ...'-O3 -ffp-contract=off -fno-math-errno -fvisibility=hidden -ffunction-sections -fdata-sections'.split(' '),
-  ...'-fwasm-exceptions -fno-threadsafe-statics -Wall -Wextra -nostdinc'.split(' '),
+  ...'-fwasm-exceptions -fno-threadsafe-statics -Wall -Wextra -Wno-unused-private-field -nostdinc'.split(' '),
 ];
 
 /** As Zig compiles its libc++ for wasm32-wasi. */

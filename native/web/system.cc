@@ -12,6 +12,10 @@ __attribute__((import_module("lowbit"), import_name("now"))) double lowbit_host_
 // There is no environment: the host names the instruction set.
 char* getenv(const char*) { return nullptr; }
 
+// A module has no end at which statics are destroyed.
+int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
+void* __dso_handle = nullptr;
+
 void abort(void) { __builtin_trap(); }
 
 // Of libc++abi.
