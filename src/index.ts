@@ -3,7 +3,7 @@
  * run a converted model; its exports convert, inspect and compare models.
  */
 import { install } from '../kernels/register';
-import './runtime/provide-native-engine';
+import './runtime/provide-node-engine';
 import { registerFileSystemRouter } from './loading/file-system';
 
 install();

@@ -1,7 +1,7 @@
 /** The process that measures one model: `node --expose-gc memory-child.js model.json backend` prints a MemoryUse. */
 import { setTimeout } from 'node:timers/promises';
 import { install } from '../../kernels/register';
-import '../runtime/provide-native-engine';
+import '../runtime/provide-node-engine';
 import * as tf from '@tensorflow/tfjs-core';
 import { syntheticSample } from '../graph/samples';
 import { ModelSession } from '../loading/session';
