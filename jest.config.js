@@ -7,7 +7,7 @@ const leftOut = missingEngine() !== undefined && !process.env.CI;
 module.exports = {
   globalSetup: '<rootDir>/test/global-setup.js',
   // Tests import single files rather than an entry of the package, which would provide the engine.
-  setupFiles: ['<rootDir>/src/runtime/provide-native-engine.ts'],
+  setupFiles: ['<rootDir>/src/runtime/provide-node-engine.ts'],
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: [

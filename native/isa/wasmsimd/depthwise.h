@@ -76,32 +76,72 @@ struct Depthwise {
     }
   }
 
+  // The sums of N output pixels from pixel m on, for the first or the second half of the channels of a block. Loops
+  // take one pair of rows a turn, for the reason that gemm.h gives.
+  template <int N>
+  static void sumHalf(const DepthwiseArgs& args, const Constants& constants, int m, int half, v128_t (&sums)[N]) {
+    const size_t pairCount = pairs(args.kernelH);
+    const size_t column = pairCount * kPair, step = args.stride * column;
+    const int16_t* weights = reinterpret_cast<const int16_t*>(&constants + 1) + 8 * half;
+    const int16_t* codes = static_cast<const int16_t*>(args.scratch) + m * step + 8 * half;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < N; ++i) sums[i] = wasm_v128_load(constants.bias + 4 * half);
+    // Neighbouring columns of a window are neighbours in the buffer and make one run.
+    const int runs = args.dilation == 1 ? 1 : args.kernelW;
+    const size_t length = static_cast<size_t>(args.kernelW / runs) * column;
+    for (int r = 0; r < runs; ++r, codes += args.dilation * column) {
+      const int16_t* at = codes;
+      const int16_t* const end = codes + length;
+#pragma clang loop unroll(disable)
+      for (; at != end; at += kPair, weights += kPair) {
+        const v128_t w = wasm_v128_load(weights);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < N; ++i) {
+          sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(wasm_v128_load(at + i * step), w));
+        }
+      }
+    }
+  }
+
+  // The same for windows of 3 columns that lie side by side or one apart: neighbouring windows share what is loaded.
+  template <int N, int Stride>
+  static void sumHalf3(const DepthwiseArgs& args, const Constants& constants, int m, int half, v128_t (&sums)[N]) {
+    constexpr int kColumns = (N - 1) * Stride + 3;
+    const size_t column = pairs(args.kernelH) * kPair;
+    const int16_t* weights = reinterpret_cast<const int16_t*>(&constants + 1) + 8 * half;
+    const int16_t* at = static_cast<const int16_t*>(args.scratch) + m * Stride * column + 8 * half;
+    const int16_t* const end = at + column;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < N; ++i) sums[i] = wasm_v128_load(constants.bias + 4 * half);
+#pragma clang loop unroll(disable)
+    for (; at != end; at += kPair, weights += kPair) {
+      v128_t w[3], codes[kColumns];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < 3; ++i) w[i] = wasm_v128_load(weights + i * column);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < kColumns; ++i) codes[i] = wasm_v128_load(at + i * column);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < N; ++i) {
+#pragma clang loop unroll(full)
+        for (int kx = 0; kx < 3; ++kx) {
+          sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(codes[i * Stride + kx], w[kx]));
+        }
+      }
+    }
+  }
+
   // N output pixels from pixel m on, for the channels of a block.
   template <int N>
   static void pixels(const DepthwiseArgs& args, const Store& store, const Constants& constants, int m, int c0) {
-    const int16_t* weights = reinterpret_cast<const int16_t*>(&constants + 1);
-    const size_t column = pairs(args.kernelH) * kPair;
-    const size_t step = args.stride * column;
-    const int16_t* codes = static_cast<const int16_t*>(args.scratch) + m * step;
-    v128_t sums[N][2];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < N; ++i) {
-      sums[i][0] = wasm_v128_load(constants.bias);
-      sums[i][1] = wasm_v128_load(constants.bias + 4);
-    }
-    // Neighbouring columns of a window are neighbours in the buffer and make one run.
-    const int runs = args.dilation == 1 ? 1 : args.kernelW;
-    const int length = args.kernelW / runs * static_cast<int>(pairs(args.kernelH));
-    for (int r = 0; r < runs; ++r, codes += args.dilation * column) {
-      const int16_t* at = codes;
-      for (int p = 0; p < length; ++p, at += kPair, weights += kPair) {
-        const v128_t w0 = wasm_v128_load(weights), w1 = wasm_v128_load(weights + 8);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < N; ++i) {
-          const int16_t* pixel = at + i * step;
-          sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(wasm_v128_load(pixel), w0));
-          sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(wasm_v128_load(pixel + 8), w1));
-        }
+    v128_t sums[2][N];
+    const bool three = args.kernelW == 3 && args.dilation == 1;
+    for (int half = 0; half < 2; ++half) {
+      if (three && args.stride == 1) {
+        sumHalf3<N, 1>(args, constants, m, half, sums[half]);
+      } else if (three && args.stride == 2) {
+        sumHalf3<N, 2>(args, constants, m, half, sums[half]);
+      } else {
+        sumHalf<N>(args, constants, m, half, sums[half]);
       }
     }
     const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
@@ -109,8 +149,8 @@ struct Depthwise {
 #pragma clang loop unroll(full)
       for (int i = 0; i < N; ++i) {
         float values[kBlock];
-        wasm_v128_store(values, store.value(sums[i][0], multiplier[0]));
-        wasm_v128_store(values + 4, store.value(sums[i][1], multiplier[1]));
+        wasm_v128_store(values, store.value(sums[0][i], multiplier[0]));
+        wasm_v128_store(values + 4, store.value(sums[1][i], multiplier[1]));
         std::memcpy(args.floatOut + (m + i) * args.outStride + c0, values,
                     std::min(kBlock, args.channels - c0) * sizeof(float));
       }
@@ -122,8 +162,8 @@ struct Depthwise {
 #pragma clang loop unroll(full)
     for (int i = 0; i < N; i += 2, out += 2 * args.outStride) {
       const int j = std::min(i + 1, N - 1);
-      const v128_t codes = store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
-                                       store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
+      const v128_t codes = store.codes(store.round(sums[0][i], multiplier[0]), store.round(sums[1][i], multiplier[1]),
+                                       store.round(sums[0][j], multiplier[0]), store.round(sums[1][j], multiplier[1]));
       if (count >= kBlock && !store.table()) {
         wasm_v128_store64_lane(out, codes, 0);
         if (i + 1 < N) wasm_v128_store64_lane(out + args.outStride, codes, 1);

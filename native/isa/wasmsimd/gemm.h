@@ -5,7 +5,7 @@
 // 8 accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and
 // 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened once, into
 // scratch, for all panels, its taps one after the other.
-//   scratch: row of 4 | k as int16, padded with any codes to kBlock
+//   scratch: row of 4 | k as int16, padded with any code to a pair
 //   packed:  panel p | bias of 8 | multiplier of 8 | pair of k | output of 8 | k of 2     (k past the last: weight 0)
 #pragma once
 #include "vector.h"
@@ -23,7 +23,6 @@ struct Gemm {
 
   static constexpr int kPanel = 8;
   static constexpr int kTileRows = 4;
-  static constexpr int kBlock = 8;  // k that are multiplied at a time
 
   struct Constants {
     int32_t bias[kPanel];
@@ -31,7 +30,7 @@ struct Gemm {
   };
 
   static size_t products(int taps, int depth) { return static_cast<size_t>(taps) * depth; }
-  static size_t padded(int taps, int depth) { return (products(taps, depth) + kBlock - 1) / kBlock * kBlock; }
+  static size_t padded(int taps, int depth) { return (products(taps, depth) + 1) / 2 * 2; }
   static size_t panelBytes(int taps, int depth) { return sizeof(Constants) + padded(taps, depth) * kPanel; }
 
   static size_t packedBytes(int outputs, int taps, int depth) {
@@ -84,84 +83,79 @@ struct Gemm {
     }
   }
 
-  // MT rows of scratch by one panel.
+  // MT rows of scratch by all panels. The product loop takes one pair of k a turn, as some browsers load all that a
+  // block of straight code needs at its start, and more than the registers hold goes through memory.
   template <int MT>
-  static void tile(const GemmArgs& args, const Store& store, const uint8_t* panel, int m0, int n0) {
-    const Constants& constants = *reinterpret_cast<const Constants*>(panel);
-    const int8_t* weights = reinterpret_cast<const int8_t*>(&constants + 1);
-    const size_t stride = rowStride(args.taps, args.depth);
-    const int16_t* rows[MT];
-    v128_t sums[MT][2];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < MT; ++i) {
-      rows[i] = static_cast<const int16_t*>(args.scratch) + i * stride;
-      sums[i][0] = wasm_v128_load(constants.bias);
-      sums[i][1] = wasm_v128_load(constants.bias + 4);
-    }
-    for (size_t left = padded(args.taps, args.depth); left > 0; left -= kBlock) {
-#pragma clang loop unroll(full)
-      for (int p = 0; p < kBlock / 2; ++p) {
-        const v128_t w0 = wasm_i16x8_load8x8(weights + 2 * kPanel * p);
-        const v128_t w1 = wasm_i16x8_load8x8(weights + 2 * kPanel * p + 8);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < MT; ++i) {
-          const v128_t codes = wasm_v128_load32_splat(rows[i] + 2 * p);
-          sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(codes, w0));
-          sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(codes, w1));
-        }
-      }
-      weights += kBlock * kPanel;
-#pragma clang loop unroll(full)
-      for (int i = 0; i < MT; ++i) rows[i] += kBlock;
-    }
-    const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
-    const int count = args.outputs - n0;
-    if (args.floatOut) {
+  static void tiles(const GemmArgs& args, const Store& store, int m0) {
+    const size_t stride = rowStride(args.taps, args.depth), length = padded(args.taps, args.depth);
+    const int16_t* const first = static_cast<const int16_t*>(args.scratch);
+    const uint8_t* next = static_cast<const uint8_t*>(args.packed);
+    for (int n0 = 0; n0 < args.outputs; n0 += kPanel, next += length * kPanel) {
+      const Constants& constants = *reinterpret_cast<const Constants*>(next);
+      next += sizeof constants;
+      const int8_t* weights = reinterpret_cast<const int8_t*>(next);
+      v128_t sums[MT][2];
 #pragma clang loop unroll(full)
       for (int i = 0; i < MT; ++i) {
-        storeFloats(store.value(sums[i][0], multiplier[0]), store.value(sums[i][1], multiplier[1]), count,
-                    args.floatOut + (m0 + i) * args.outStride + n0);
+        sums[i][0] = wasm_v128_load(constants.bias);
+        sums[i][1] = wasm_v128_load(constants.bias + 4);
       }
-      return;
+#pragma clang loop unroll(disable)
+      for (const int16_t* codes = first; codes != first + length; codes += 2, weights += 2 * kPanel) {
+        const v128_t w0 = wasm_i16x8_load8x8(weights), w1 = wasm_i16x8_load8x8(weights + 8);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < MT; ++i) {
+          const v128_t pair = wasm_v128_load32_splat(codes + i * stride);
+          sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(pair, w0));
+          sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(pair, w1));
+        }
+      }
+      args.floatOut ? storeFloats<MT>(args, store, constants, sums, m0, n0)
+                    : storeCodes<MT>(args, store, constants, sums, m0, n0);
     }
+  }
+
+  template <int MT>
+  static void storeCodes(const GemmArgs& args, const Store& store, const Constants& constants,
+                         const v128_t (&sums)[MT][2], int m0, int n0) {
+    const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
+    const int count = std::min(kPanel, args.outputs - n0);
     uint8_t* out = args.out + m0 * args.outStride + n0;
 #pragma clang loop unroll(full)
     for (int i = 0; i < MT; i += 2, out += 2 * args.outStride) {
       const int j = std::min(i + 1, MT - 1);
       const v128_t codes = store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
                                        store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
-      if (count >= kPanel && !store.table()) {
+      if (count == kPanel && !store.table()) {
         wasm_v128_store64_lane(out, codes, 0);
         if (i + 1 < MT) wasm_v128_store64_lane(out + args.outStride, codes, 1);
         continue;
       }
-      store.put(out, codes, std::min(count, kPanel));
-      if (i + 1 < MT) {
-        store.put(out + args.outStride, wasm_i64x2_shuffle(codes, codes, 1, 0), std::min(count, kPanel));
-      }
+      store.put(out, codes, count);
+      if (i + 1 < MT) store.put(out + args.outStride, wasm_i64x2_shuffle(codes, codes, 1, 0), count);
     }
   }
 
-  static void storeFloats(v128_t low, v128_t high, int count, float* out) {
-    if (count >= kPanel) {
-      wasm_v128_store(out, low);
-      wasm_v128_store(out + 4, high);
-      return;
+  template <int MT>
+  static void storeFloats(const GemmArgs& args, const Store& store, const Constants& constants,
+                          const v128_t (&sums)[MT][2], int m0, int n0) {
+    const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
+    const int count = std::min(kPanel, args.outputs - n0);
+    float* out = args.floatOut + m0 * args.outStride + n0;
+    for (int i = 0; i < MT; ++i, out += args.outStride) {
+      float values[kPanel];
+      wasm_v128_store(values, store.value(sums[i][0], multiplier[0]));
+      wasm_v128_store(values + 4, store.value(sums[i][1], multiplier[1]));
+      std::memcpy(out, values, count * sizeof(float));
     }
-    float buffer[kPanel];
-    wasm_v128_store(buffer, low);
-    wasm_v128_store(buffer + 4, high);
-    std::memcpy(out, buffer, count * sizeof(float));
   }
 
   // All rows from `m` on: as many tiles of MT rows as fit, then halves.
   template <int MT>
   static void rows(const GemmArgs& args, const Store& store, int m) {
-    const size_t bytes = panelBytes(args.taps, args.depth);
     for (; m + MT <= args.rowCount; m += MT) {
       widenRows<MT>(args, m);
-      const uint8_t* panel = static_cast<const uint8_t*>(args.packed);
-      for (int n0 = 0; n0 < args.outputs; n0 += kPanel, panel += bytes) tile<MT>(args, store, panel, m, n0);
+      tiles<MT>(args, store, m);
     }
     if constexpr (MT > 1) rows<MT / 2>(args, store, m);
   }
