@@ -50,7 +50,7 @@ const EXPORTS = [
 
 const FLAGS = [
   '--target=wasm32-wasip1',
-  ...'-O3 -ffp-contract=off -fno-math-errno -fvisibility=hidden -ffunction-sections -fdata-sections'.split(' '),
+  ...'-ffp-contract=off -fno-math-errno -fvisibility=hidden -ffunction-sections -fdata-sections'.split(' '),
   ...'-fwasm-exceptions -fno-threadsafe-statics -Wall -Wextra -Wno-unused-private-field -nostdinc'.split(' '),
 ];
 
@@ -129,7 +129,13 @@ function listSources(name, lib) {
     .map(({ file, set }) => ({
       object: file,
       source: path.join(nativeDir, file),
-      flags: ['-std=c++17', ...(set === undefined ? [] : setFlags(set)), ...(FILE_FLAGS[file] ?? [])],
+      flags: [
+        '-std=c++17',
+        // Kernels are where time goes; a page has to fetch the rest as well.
+        set === undefined ? '-Os' : '-O3',
+        ...(set === undefined ? [] : setFlags(set)),
+        ...(FILE_FLAGS[file] ?? []),
+      ],
     }));
   const runtime = Object.entries(RUNTIME).flatMap(([library, files]) =>
     files.map((file) => ({
@@ -137,6 +143,7 @@ function listSources(name, lib) {
       source: path.join(lib, library, 'src', `${file}.cpp`),
       flags: [
         '-std=c++23',
+        '-Os',
         '-w',
         '-D_LIBCPP_BUILDING_LIBRARY',
         '-D_LIBCXXABI_BUILDING_LIBRARY',
@@ -155,6 +162,7 @@ function listSources(name, lib) {
       '-x',
       'c',
       '-std=c17',
+      '-Os',
       '-w',
       '-D_LIBUNWIND_HIDE_SYMBOLS',
       `-I${path.join(lib, 'libunwind', 'include')}`,

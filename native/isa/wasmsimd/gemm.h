@@ -3,9 +3,12 @@
 //
 // A panel is 8 outputs: two vectors of weights a pair of k, each widened as it is loaded. A tile is 4 rows by a panel,
 // 8 accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and
-// 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened once, into
-// scratch, for all panels, its taps one after the other.
-//   scratch: row of 4 | k as int16, padded with any code to a pair
+// 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened and interleaved
+// once, into scratch, for all panels: one pointer serves the rows and one the weights, and taps follow each other
+// without padding.
+//   scratch: pair of k | row of 4 | k of 2 as int16, then, for more than one tap, a row of codes with the taps one
+//   after
+//            the other                                                        (k past the last: any code)
 //   packed:  panel p | bias of 8 | multiplier of 8 | pair of k | output of 8 | k of 2     (k past the last: weight 0)
 #pragma once
 #include "vector.h"
@@ -55,31 +58,67 @@ struct Gemm {
     }
   }
 
-  // int16 from one row of scratch to the next. Codes are widened by 16, past the end of each tap.
-  static size_t rowStride(int taps, int depth) { return padded(taps, depth) + 16; }
+  static constexpr int kBlock = 8;  // codes of a row that are interleaved at a time
 
-  static size_t scratchBytes(int taps, int depth) { return kTileRows * rowStride(taps, depth) * sizeof(int16_t); }
+  static size_t blocks(int taps, int depth) { return (products(taps, depth) + kBlock - 1) / kBlock; }
+
+  static size_t interleavedBytes(int taps, int depth) {
+    return blocks(taps, depth) * kBlock * kTileRows * sizeof(int16_t);
+  }
+
+  // Bytes from one row of joined taps to the next. Taps are copied by 16 codes, past their ends.
+  static size_t joinedStride(int taps, int depth) { return blocks(taps, depth) * kBlock + 16; }
+
+  static size_t scratchBytes(int taps, int depth) {
+    return interleavedBytes(taps, depth) + (taps > 1 ? kTileRows * joinedStride(taps, depth) : 0);
+  }
+
+  static void joinTaps(const GemmArgs& args, int m, uint8_t* out) {
+    for (int t = 0; t < args.taps; ++t, out += args.depth) {
+      const uint8_t* row = args.rows[static_cast<size_t>(t) * args.rowCount + m];
+      if (args.depth <= 4) {
+        std::memcpy(out, row, 4);
+        continue;
+      }
+      for (int k = 0; k < args.depth; k += 16) wasm_v128_store(out + k, wasm_v128_load(row + k));
+    }
+  }
+
+  // Four pairs of k of MT rows, from pairs by row to rows by pair.
+  static void interleave(const v128_t (&rows)[1], int16_t* out) { wasm_v128_store(out, rows[0]); }
+  static void interleave(const v128_t (&rows)[2], int16_t* out) {
+    wasm_v128_store(out, wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5));
+    wasm_v128_store(out + 8, wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7));
+  }
+  static void interleave(const v128_t (&rows)[4], int16_t* out) {
+    for (int half = 0; half < 2; ++half, out += 16) {
+      const v128_t a =
+          half ? wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5);
+      const v128_t b =
+          half ? wasm_i32x4_shuffle(rows[2], rows[3], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[2], rows[3], 0, 4, 1, 5);
+      wasm_v128_store(out, wasm_i64x2_shuffle(a, b, 0, 2));
+      wasm_v128_store(out + 8, wasm_i64x2_shuffle(a, b, 1, 3));
+    }
+  }
 
   template <int MT>
   static void widenRows(const GemmArgs& args, int m0) {
-    int16_t* row = static_cast<int16_t*>(args.scratch);
-    for (int i = 0; i < MT; ++i, row += rowStride(args.taps, args.depth)) {
-      int16_t* out = row;
-      for (int t = 0; t < args.taps; ++t, out += args.depth) {
-        const uint8_t* codes = args.rows ? args.rows[static_cast<size_t>(t) * args.rowCount + m0 + i]
-                                         : args.base + static_cast<size_t>(m0 + i) * args.rowStride;
-        if (args.depth <= 4) {
-          int32_t four;
-          std::memcpy(&four, codes, sizeof four);
-          wasm_v128_store64_lane(out, wasm_u16x8_extend_low_u8x16(wasm_i32x4_splat(four)), 0);
-          continue;
-        }
-        for (int k = 0; k < args.depth; k += 16) {
-          const v128_t sixteen = wasm_v128_load(codes + k);
-          wasm_v128_store(out + k, wasm_u16x8_extend_low_u8x16(sixteen));
-          wasm_v128_store(out + k + 8, wasm_u16x8_extend_high_u8x16(sixteen));
-        }
+    uint8_t* joined = static_cast<uint8_t*>(args.scratch) + interleavedBytes(args.taps, args.depth);
+    const uint8_t* rows[MT];
+    for (int i = 0; i < MT; ++i) {
+      if (args.taps > 1) {
+        rows[i] = joined + i * joinedStride(args.taps, args.depth);
+        joinTaps(args, m0 + i, joined + i * joinedStride(args.taps, args.depth));
+      } else {
+        rows[i] = args.rows ? args.rows[m0 + i] : args.base + static_cast<size_t>(m0 + i) * args.rowStride;
       }
+    }
+    int16_t* out = static_cast<int16_t*>(args.scratch);
+    for (size_t b = 0; b < blocks(args.taps, args.depth); ++b, out += kBlock * MT) {
+      v128_t codes[MT];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < MT; ++i) codes[i] = wasm_u16x8_load8x8(rows[i] + b * kBlock);
+      interleave(codes, out);
     }
   }
 
@@ -87,7 +126,7 @@ struct Gemm {
   // block of straight code needs at its start, and more than the registers hold goes through memory.
   template <int MT>
   static void tiles(const GemmArgs& args, const Store& store, int m0) {
-    const size_t stride = rowStride(args.taps, args.depth), length = padded(args.taps, args.depth);
+    const size_t length = padded(args.taps, args.depth);
     const int16_t* const first = static_cast<const int16_t*>(args.scratch);
     const uint8_t* next = static_cast<const uint8_t*>(args.packed);
     for (int n0 = 0; n0 < args.outputs; n0 += kPanel, next += length * kPanel) {
@@ -101,11 +140,11 @@ struct Gemm {
         sums[i][1] = wasm_v128_load(constants.bias + 4);
       }
 #pragma clang loop unroll(disable)
-      for (const int16_t* codes = first; codes != first + length; codes += 2, weights += 2 * kPanel) {
+      for (const int16_t* codes = first; codes != first + length * MT; codes += 2 * MT, weights += 2 * kPanel) {
         const v128_t w0 = wasm_i16x8_load8x8(weights), w1 = wasm_i16x8_load8x8(weights + 8);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < MT; ++i) {
-          const v128_t pair = wasm_v128_load32_splat(codes + i * stride);
+        for (size_t i = 0; i < MT; ++i) {
+          const v128_t pair = wasm_v128_load32_splat(codes + 2 * i);
           sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(pair, w0));
           sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(pair, w1));
         }
