@@ -10,7 +10,7 @@
 import { Command } from 'commander';
 import { median } from '../src/base/median';
 import { positiveInteger, table } from '../src/cli/command';
-import { setThreads } from '../src/index';
+import { setThreads } from '../src/index.node';
 import { filterRowBytes, type LowBitFormat, WeightFormat } from '../src/program/program';
 import { groupsOf } from '../src/quantization/formats/format';
 import { currentEngine } from '../src/runtime/current-engine';

@@ -2,11 +2,11 @@
  * Accuracy of models of ../shared with their weights in 8, 4, 3 and 2 bits, and mixes of these: `npm run bench:formats`.
  *
  * Each row converts the model anew. First, last and depthwise layers stay in INT8, but in mixes, which may take any layer
- * but the depthwise ones. For a mix the layers are told that suffer most at 2 bits alone.
+ * but the depthwise ones. For a mix, the layers that lose most at 2 bits alone are listed.
  */
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 
@@ -30,7 +30,7 @@ const VARIANTS = [
   ['mix of 2.5 bits', { targetBits: 2.5, ...FED_BACK }],
 ];
 
-/** Layers that are told of a mix. */
+/** Number of layers that are listed for a mix. */
 const FRAILEST = 3;
 
 function positiveInteger(text) {
@@ -89,7 +89,7 @@ async function main(names, { variants, ...options }) {
     }
   }
   console.log(`node benchmarks/formats.js ${process.argv.slice(2).join(' ')}`);
-  console.log(`${lowbit.engineInfo().isa}, Node.js ${process.versions.node}`);
+  console.log(`${engineInfo().isa}, Node.js ${process.versions.node}`);
   console.log(table.toString());
   console.log(notes.join('\n'));
 }

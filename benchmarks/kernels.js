@@ -5,7 +5,8 @@
 require('@tensorflow/tfjs-backend-wasm');
 const Benchmark = require('benchmark');
 const tf = require('@tensorflow/tfjs-core');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo, setThreads } = require('tfjs-lowbit');
+const { packInt8, quantizedConv2D, quantizedDepthwise } = require('tfjs-lowbit/kernels');
 
 /** Layers of MobileNetV2 1.0 224. */
 const CONVOLUTIONS = [
@@ -22,7 +23,7 @@ const ramp = (count) => Int8Array.from({ length: count }, (_, i) => ((i * 37) % 
 
 function weights(count, outputs) {
   return {
-    filter: lowbit.packInt8(ramp(count)),
+    filter: packInt8(ramp(count)),
     filterScale: tf.fill([outputs], 0.002),
     bias: tf.zeros([outputs], 'int32'),
   };
@@ -35,7 +36,7 @@ function codes(shape) {
 
 async function main() {
   await tf.setBackend('wasm');
-  lowbit.setThreads(1);
+  setThreads(1);
   const suite = new Benchmark.Suite();
   for (const { name, size, inputs, outputs, kernel } of CONVOLUTIONS) {
     const x = codes([1, size, size, inputs]);
@@ -48,7 +49,7 @@ async function main() {
       pad: 'same',
       activation: 'relu6',
     };
-    suite.add(`INT8  ${name}`, () => lowbit.quantizedConv2d(x, filter, attrs).dispose());
+    suite.add(`INT8  ${name}`, () => quantizedConv2D(x, filter, attrs).dispose());
     const floatX = tf.cast(x, 'float32');
     const floatFilter = tf.fill([kernel, kernel, inputs, outputs], 0.01);
     const fused = { x: floatX, filter: floatFilter, strides: 1, pad: 'same', activation: 'relu6' };
@@ -65,7 +66,7 @@ async function main() {
     pad: 'same',
     activation: 'relu6',
   };
-  suite.add(`INT8  ${name}`, () => lowbit.quantizedDepthwise(x, filter, attrs).dispose());
+  suite.add(`INT8  ${name}`, () => quantizedDepthwise(x, filter, attrs).dispose());
   const fused = {
     x: tf.cast(x, 'float32'),
     filter: tf.fill([3, 3, channels, 1], 0.01),
@@ -75,7 +76,7 @@ async function main() {
   };
   suite.add(`float ${name}`, () => tf.fused.depthwiseConv2d(fused).dispose());
 
-  console.log(`node benchmarks/kernels.js: ${JSON.stringify(lowbit.engineInfo())}, tfjs ${tf.version_core}`);
+  console.log(`node benchmarks/kernels.js: ${JSON.stringify(engineInfo())}, tfjs ${tf.version_core}`);
   console.log(
     '(codes cross the border as int32 here, as in any call of a single kernel; regions keep them in int8)',
   );

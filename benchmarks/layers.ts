@@ -15,7 +15,7 @@ import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { profileText } from '../src/cli/profile-table';
 import { convert } from '../src/conversion/convert';
 import { bench } from '../src/evaluation/bench';
-import '../src/index';
+import '../src/index.node';
 import { headerLines, machine } from './machine';
 import { runCommand } from './run-command';
 import { findSubjects } from './subjects';

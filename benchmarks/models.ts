@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { env } from 'onnxruntime-node';
-import '../src/index';
+import '../src/index.node';
 import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { cosineSimilarity } from '../src/quantization/metrics';
@@ -259,7 +259,7 @@ async function main(options: Options): Promise<void> {
     }
   }
   console.log(options.json ? JSON.stringify(report, null, 2) : print(report));
-  // Asked for by name, or made here: it must work.
+  // Requested by name, or generated here: it must work.
   if (options.models && report.left.length > 0) process.exitCode = 1;
 }
 

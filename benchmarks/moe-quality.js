@@ -4,14 +4,14 @@
  *
  * Each row reads the same characters, one at a time, with a cache of experts on disk, and measures both: the misses, against
  * those of an LRU cache with plain routing, and the perplexity, against that of plain routing. It does so on two parts of the
- * text: on the first, routing with the fewest misses is chosen for each cache; the second tells what it is worth.
+ * text: on the first, routing with the fewest misses is chosen for each cache; the second part reports its cost.
  */
 const fs = require('node:fs');
 const path = require('node:path');
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
 require('@tensorflow/tfjs-backend-cpu'); // holds the weights
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { openExperts, writeExperts } = require('../examples/moe-char-lm/experts.js');
 const { CharModel, bitsPerCharacter } = require('../examples/moe-char-lm/model.js');
 const { readText } = require('../examples/moe-char-lm/text.js');
@@ -50,8 +50,8 @@ function variantsOf({ cache, bonus, protect, policy }) {
   ]);
 }
 
-/** Every variant on both parts of the text, as `chosen` and `told`. */
-async function measureAll(weights, { chosen, told }, variants) {
+/** Every variant on both parts of the text, as `chosen` and `reported`. */
+async function measureAll(weights, { chosen, reported }, variants) {
   const rows = [];
   for (const variant of variants) {
     const { cache, policy, bonus, protect } = variant;
@@ -62,7 +62,7 @@ async function measureAll(weights, { chosen, told }, variants) {
       const { misses, perplexity } = base?.[name] ?? result;
       return { ...result, ofLru: result.misses / misses, worse: result.perplexity / perplexity - 1 };
     };
-    rows.push({ ...variant, chosen: await on(chosen, 'chosen'), told: await on(told, 'told') });
+    rows.push({ ...variant, chosen: await on(chosen, 'chosen'), reported: await on(reported, 'reported') });
   }
   return rows;
 }
@@ -98,7 +98,7 @@ function print(rows, best) {
     style: { head: [], border: [] },
   });
   for (const row of rows) {
-    const { cache, policy, bonus, protect, chosen, told } = row;
+    const { cache, policy, bonus, protect, chosen, reported } = row;
     table.push([
       `${cache} %`,
       policy,
@@ -106,21 +106,21 @@ function print(rows, best) {
       protect,
       chosen.ofLru.toFixed(3),
       percent(chosen.worse, 2),
-      percent(told.hitRate),
-      told.misses,
-      told.ofLru.toFixed(3),
-      percent(told.changed),
-      told.perplexity.toFixed(3),
-      percent(told.worse, 2),
+      percent(reported.hitRate),
+      reported.misses,
+      reported.ofLru.toFixed(3),
+      percent(reported.changed),
+      reported.perplexity.toFixed(3),
+      percent(reported.worse, 2),
       best.includes(row) ? 'chosen' : '',
     ]);
   }
-  console.log('Two columns of the part to choose on, then the part that tells:');
+  console.log('Two columns of the part to select on, then the part that is reported:');
   console.log(table.toString());
-  for (const { cache, policy, bonus, protect, told } of best) {
+  for (const { cache, policy, bonus, protect, reported } of best) {
     console.log(
-      `cache ${cache} %: ${policy}, bonus ${bonus}, ${protect} protected: ${told.ofLru.toFixed(3)} of the misses of LRU with ` +
-        `plain routing, perplexity ${told.worse < 0 ? '' : '+'}${percent(told.worse, 2)}`,
+      `cache ${cache} %: ${policy}, bonus ${bonus}, ${protect} protected: ${reported.ofLru.toFixed(3)} of the misses of LRU with ` +
+        `plain routing, perplexity ${reported.worse < 0 ? '' : '+'}${percent(reported.worse, 2)}`,
     );
   }
 }
@@ -131,14 +131,14 @@ async function main({ chart, picture, json, characters, most, ...options }) {
   const { heldOut } = readText();
   const text = {
     chosen: heldOut.subarray(0, characters),
-    told: heldOut.subarray(characters, 2 * characters),
+    reported: heldOut.subarray(characters, 2 * characters),
   };
   const rows = await measureAll(weights, text, variantsOf(options));
   const best = choose(rows, most / 100);
   console.log(`node benchmarks/moe-quality.js ${process.argv.slice(2).join(' ')}`.trim());
   console.log(
-    `held-out characters 0 to ${characters} to choose on, the next ${text.told.length} to tell; ` +
-      `${lowbit.engineInfo().isa}, Node.js ${process.versions.node}`,
+    `held-out characters 0 to ${characters} to select on, the next ${text.reported.length} are reported; ` +
+      `${engineInfo().isa}, Node.js ${process.versions.node}`,
   );
   print(rows, best);
   if (json) fs.writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);

@@ -5,7 +5,7 @@
 const os = require('node:os');
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 
@@ -60,14 +60,14 @@ function describe(options) {
     .join('\n');
 }
 
-function row({ name, samples, options, bars, macs, regions, bytes, times }) {
+function row({ name, samples, options, targets, macs, regions, bytes, times }) {
   const mb = (value) => `${(value / 1e6).toFixed(2)} MB`;
   return [
     name,
     describe(options),
     samples,
-    bars
-      .map((b) => `${b.met ? '' : 'MISSED '}${b.figure} ${number(b.value)} (${SENSES[b.sense]} ${b.bar})`)
+    targets
+      .map((b) => `${b.met ? '' : 'MISSED '}${b.figure} ${number(b.value)} (${SENSES[b.sense]} ${b.target})`)
       .join('\n'),
     `${macs.percent.toFixed(2)} %`,
     `${(macs.integerPercent - macs.percent).toFixed(2)} %`,
@@ -84,7 +84,7 @@ async function main(names, options) {
       'model',
       'options',
       'samples',
-      'figure (bar)',
+      'figure (target)',
       'MACs in INT8',
       'in int16',
       'regions',
@@ -106,7 +106,7 @@ async function main(names, options) {
     console.log(JSON.stringify(reports, null, 1));
     return;
   }
-  const { isa } = lowbit.engineInfo();
+  const { isa } = engineInfo();
   console.log(`node benchmarks/real-models.js ${process.argv.slice(2).join(' ')}`);
   console.log(
     `${isa}, ${options.threads} thread(s), against the float model on TF.js's wasm backend, 1 thread, interleaved; ` +

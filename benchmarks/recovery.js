@@ -6,7 +6,7 @@
  */
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const lowbit = require('tfjs-lowbit');
+const { engineInfo } = require('tfjs-lowbit');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 const { signalToNoise } = require('./real-models/scores');
@@ -59,7 +59,7 @@ async function main(names, options) {
   }
   console.log(`node benchmarks/recovery.js ${process.argv.slice(2).join(' ')}`);
   console.log(
-    `${lowbit.engineInfo().isa}, Node.js ${process.versions.node}; calibrated on ${options.calibrationSamples} samples, judged on ${options.samples}`,
+    `${engineInfo().isa}, Node.js ${process.versions.node}; calibrated on ${options.calibrationSamples} samples, judged on ${options.samples}`,
   );
   console.log(table.toString());
 }

@@ -10,9 +10,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Command } from 'commander';
 import { median } from '../src/base/median';
 import { positiveInteger, table } from '../src/cli/command';
-import { moeRoute, setThreads } from '../src/index';
+import { setThreads } from '../src/index.node';
+import { moeRoute } from '../src/kernels.node';
 import { Router } from '../src/moe/router';
-import { currentEngine } from '../src/runtime/current-engine';
 import { headerLines, machine } from './machine';
 import { Random } from './networks/random';
 import { runCommand } from './run-command';
@@ -31,16 +31,15 @@ interface Contender {
   run(): void;
 }
 
-/** Calls of each contender are timed together, as one takes less than the clock tells apart. */
+/** Calls of each contender are timed together, as one is shorter than the clock's resolution. */
 const CALLS = 100;
 
 async function contenders({ tokens, experts, topK }: Options): Promise<Contender[]> {
-  const engine = currentEngine();
   const random = new Random(1);
   const logits = Float32Array.from({ length: tokens * experts }, () => random.normal());
   const resident = Int32Array.from({ length: experts }, (_, e) => Number(e % 4 === 0));
   const native = (name: string, count: number, bonus: number): Contender => {
-    const router = new Router(engine, { experts, topK, bonus });
+    const router = new Router({ experts, topK, bonus });
     const rows = logits.subarray(0, count * experts);
     const ids = new Int32Array(count * topK);
     const weights = new Float32Array(count * topK);

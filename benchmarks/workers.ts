@@ -15,7 +15,7 @@ import { Command } from 'commander';
 import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
 import { convert } from '../src/conversion/convert';
 import { syntheticSample } from '../src/graph/samples';
-import { getThreads, setThreads } from '../src/index';
+import { getThreads, setThreads } from '../src/index.node';
 import { ModelSession } from '../src/loading/session';
 import { importBackend, withBackend } from '../src/tfjs/backends';
 import { headerLines, machine } from './machine';
@@ -37,7 +37,7 @@ interface Result {
   timesFirst: number;
 }
 
-/** Until it is told how long to predict, a worker only loads; then it tells how many predictions it made. */
+/** A worker only loads until it receives how long to predict; then it reports how many predictions it made. */
 async function work(models: readonly string[]): Promise<void> {
   await withBackend(await importBackend(), async () => {
     const sessions = await Promise.all(models.map((model) => ModelSession.load(model)));

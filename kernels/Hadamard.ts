@@ -38,7 +38,7 @@ function rotateFloats({ backend, host }: KernelCall, x: TensorInfo, attrs: Hadam
  *
  * Input: `x` float32 or int32 codes. Output: float32 or int32 codes, same shape.
  */
-export const hadamard: LowbitKernel = {
+export const hadamardKernel: LowbitKernel = {
   name: 'Hadamard',
   inputNames: ['x'],
   run(call) {

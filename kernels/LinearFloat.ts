@@ -1,6 +1,6 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outFeatures, inFeatures]. The fused function clamps: linear, relu or relu6. */
 export type LinearFloatAttrs = Pick<
@@ -14,9 +14,10 @@ export type LinearFloatAttrs = Pick<
  * Inputs: `x` float32 [..., inFeatures], `filter` and `filterScale` as QuantizedLinear's, `bias` float32 [outFeatures].
  * Output: float32 [..., outFeatures].
  */
-export const linearFloat: LowbitKernel = {
+export const linearFloatKernel: LowbitKernel = {
   name: 'LinearFloat',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as WeightedAttrs;
     const [outFeatures, inFeatures] = attrs.filterShape;

@@ -2,11 +2,11 @@ import * as core from '@tensorflow/tfjs-core';
 import { checkArgument, LowbitError } from '../src/base/errors';
 import { MIXTURE_ACTIVATIONS, MIXTURE_OP, type MixtureActivation } from '../src/graph/mixture';
 import { floatMixture } from '../src/moe/float-mixture';
-import { mixtureOf, modelGone } from '../src/moe/model-experts';
+import { closeWithModel, mixtureOf } from '../src/moe/open-experts';
 import { freeWithTensor } from './hosts/dispose';
 import { checkInput, fill, type GraphCall, type KernelCall, type LowbitKernel } from './kernel';
 
-/** x [.., width] as rows, and what the gate makes of them. */
+/** x [.., width] as rows, and the gate's logits of them. */
 function routed({ engine }: GraphCall, x: core.Tensor, gate: core.Tensor): [core.Tensor, core.Tensor] {
   const [width] = gate.shape;
   if (x.shape.at(-1) !== width) {
@@ -35,7 +35,7 @@ function inGraph({ inputs, attrs }: GraphCall): core.Tensor {
   });
 }
 
-async function later(call: GraphCall): Promise<core.Tensor> {
+async function inFile(call: GraphCall): Promise<core.Tensor> {
   const [x, gate] = call.inputs;
   const { store, layer } = call.attrs;
   const [rows, logits] = call.engine.tidy(() => routed(call, x, gate)) as [core.Tensor, core.Tensor];
@@ -52,11 +52,11 @@ async function later(call: GraphCall): Promise<core.Tensor> {
 /**
  * A layer whose experts are in a file: routes tokens, reads the experts that are not in memory, and computes.
  *
- * Inputs: `x` float32 [tokens, width], `logits` float32 [tokens, experts]. Attributes: `store`, of an open file, `layer`.
- * Output: float32 [tokens, width]. A node of a graph (see `graph/mixture.ts`) makes the logits of its gate; TF.js waits for
- * it in `executeAsync`, while `predict` and `execute` block until what is missing was read.
+ * Inputs: `x` float32 [tokens, width], `logits` float32 [tokens, experts]. Attributes: `store`, of an open file,
+ * `layer`. Output: float32 [tokens, width]. A node of a graph (see `graph/mixture.ts`) computes the logits with its
+ * gate; `executeAsync` awaits missing experts, while `predict` and `execute` block until they were read.
  */
-export const mixtureOfExperts: LowbitKernel = {
+export const mixtureOfExpertsKernel: LowbitKernel = {
   name: MIXTURE_OP,
   inputNames: ['x', 'logits'],
   run({ inputs, attrs, backend, host }: KernelCall) {
@@ -71,11 +71,11 @@ export const mixtureOfExperts: LowbitKernel = {
     if (inputs.length > 2) return inGraph(call);
     const [x, gate] = inputs;
     const { store, layer } = attrs;
-    // Moved to another backend, its data is gone from this one, but the model is not.
-    const ifDisposed = () => queueMicrotask(() => gate.isDisposed && modelGone(store));
+    // The data may also be gone because it moved to another backend: then the tensor is not disposed.
+    const ifDisposed = () => queueMicrotask(() => gate.isDisposed && closeWithModel(store));
     freeWithTensor(engine.backend, gate.dataId, ifDisposed);
     // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
-    if (engine.state.activeScope == null) return later(call);
+    if (engine.state.activeScope == null) return inFile(call);
     return engine.tidy(() => {
       const [rows, logits] = routed(call, x, gate);
       const out = engine.runKernel(MIXTURE_OP, { x: rows, logits }, { store, layer }) as core.Tensor;

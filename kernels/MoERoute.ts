@@ -1,10 +1,9 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import { Router, type RouterOptions } from '../src/moe/router';
-import { currentEngine } from '../src/runtime/current-engine';
-import { checkInput, type KernelCall, type LowbitKernel } from './kernel';
+import { checkInput, fill, type KernelCall, type LowbitKernel } from './kernel';
 
-/** As `RouterOptions`; the score range is kept as long as the object of attributes. */
+/** As `RouterOptions`. The running score range belongs to the attributes object and lives as long as it. */
 export type MoERouteAttrs = RouterOptions;
 
 function checkShape(name: string, tensor: TensorInfo, expected: readonly number[]): void {
@@ -29,13 +28,13 @@ function optionalInput(
   return tensor;
 }
 
-/** Checked once: a model gives the same attributes with every token. */
+/** By attributes object, which is the same in every call of a model: checked once. */
 const routers = new WeakMap<MoERouteAttrs, Router>();
 
 function routerOf(options: MoERouteAttrs): Router {
   let router = routers.get(options);
   if (!router) {
-    router = new Router(currentEngine(), options);
+    router = new Router(options);
     routers.set(options, router);
   }
   return router;
@@ -48,7 +47,7 @@ function routerOf(options: MoERouteAttrs): Router {
  * `bias` float32 [experts], added when experts are ranked, optional. Outputs: expert ids, int32 [tokens, topK], with
  * falling score; gate weights, float32 [tokens, topK].
  */
-export const moeRoute: LowbitKernel = {
+export const moeRouteKernel: LowbitKernel = {
   name: 'MoERoute',
   inputNames: ['logits', 'resident', 'bias'],
   run({ inputs, attrs, backend, host }: KernelCall) {
@@ -60,18 +59,18 @@ export const moeRoute: LowbitKernel = {
     const resident = optionalInput(inputs, 'resident', 'int32', experts);
     const bias = optionalInput(inputs, 'bias', 'float32', experts);
     const [tokens] = logits.shape;
-    const ids = host.allocate(backend, [tokens, topK], 'int32');
-    const weights = host.allocate(backend, [tokens, topK], 'float32');
-    router.routeInto(
-      {
-        logits: host.read(backend, logits) as Float32Array,
-        resident: resident && (host.read(backend, resident) as Int32Array),
-        bias: bias && (host.read(backend, bias) as Float32Array),
-      },
-      tokens,
-      ids.data() as Int32Array,
-      weights.data() as Float32Array,
-    );
-    return [ids.tensor, weights.tensor];
+    const outputs = [
+      host.allocate(backend, [tokens, topK], 'int32'),
+      host.allocate(backend, [tokens, topK], 'float32'),
+    ];
+    return fill(backend, outputs, ([ids, weights]) => {
+      const read = (tensor: TensorInfo) => host.read(backend, tensor);
+      const given = {
+        logits: read(logits) as Float32Array,
+        resident: resident && (read(resident) as Int32Array),
+        bias: bias && (read(bias) as Float32Array),
+      };
+      router.routeInto(given, tokens, ids as Int32Array, weights as Float32Array);
+    });
   },
 };

@@ -19,7 +19,7 @@ export interface PiDequantAttrs extends LowBitAttrs {
  * Inputs: `codes` and `scales` int32, bytes as `packBytes` makes them: rows of codes, and float16 bits, one a group of
  * every row. Output: float32, or int32 codes, [rows, depth].
  */
-export const piDequant: LowbitKernel = {
+export const piDequantKernel: LowbitKernel = {
   name: 'PiDequant',
   inputNames: ['codes', 'scales'],
   run({ inputs, attrs: given, backend, host }) {

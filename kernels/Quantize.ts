@@ -37,14 +37,14 @@ function runBorder(call: KernelCall, name: string, x: TensorInfo, toCodes: boole
 }
 
 /** Codes of real values: clamp(round(x / scale) + zeroPoint, -128, 127). `x` float32, output int32, same shape. */
-export const quantize: LowbitKernel = {
+export const quantizeKernel: LowbitKernel = {
   name: 'Quantize',
   inputNames: ['x'],
   run: (call) => runBorder(call, 'Quantize', checkInput('Quantize', call.inputs, 'x', 'float32'), true),
 };
 
 /** Real values of codes: (x - zeroPoint) * scale. `x` int32, output float32, same shape. */
-export const dequantize: LowbitKernel = {
+export const dequantizeKernel: LowbitKernel = {
   name: 'Dequantize',
   inputNames: ['x'],
   run: (call) => runBorder(call, 'Dequantize', checkInput('Dequantize', call.inputs, 'x', 'int32'), false),

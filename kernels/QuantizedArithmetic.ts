@@ -37,16 +37,16 @@ function arithmeticKernel(name: string, kind: BinaryKind): LowbitKernel {
 }
 
 /** Sum of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
-export const quantizedAdd = arithmeticKernel('QuantizedAdd', OpKind.Add);
+export const quantizedAddKernel = arithmeticKernel('QuantizedAdd', OpKind.Add);
 
 /** Product of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
-export const quantizedMul = arithmeticKernel('QuantizedMul', OpKind.Mul);
+export const quantizedMulKernel = arithmeticKernel('QuantizedMul', OpKind.Mul);
 
 /** Difference a - b of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
-export const quantizedSub = arithmeticKernel('QuantizedSub', OpKind.Sub);
+export const quantizedSubKernel = arithmeticKernel('QuantizedSub', OpKind.Sub);
 
 /** The greater of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
-export const quantizedMaximum = arithmeticKernel('QuantizedMaximum', OpKind.Maximum);
+export const quantizedMaximumKernel = arithmeticKernel('QuantizedMaximum', OpKind.Maximum);
 
 /** The lesser of two tensors of int8 codes (int32), each with its own scale, with NumPy broadcasting. */
-export const quantizedMinimum = arithmeticKernel('QuantizedMinimum', OpKind.Minimum);
+export const quantizedMinimumKernel = arithmeticKernel('QuantizedMinimum', OpKind.Minimum);

@@ -14,7 +14,7 @@ export interface QuantizedBatchMatMulAttrs extends OutputAttrs {
 }
 
 /** Matrix product, on the last two axes, of two tensors of int8 codes (int32); output: int32 codes or float32. */
-export const quantizedBatchMatMul: LowbitKernel = {
+export const quantizedBatchMatMulKernel: LowbitKernel = {
   name: 'QuantizedBatchMatMul',
   inputNames: ['a', 'b'],
   run(call) {

@@ -13,7 +13,7 @@ export interface QuantizedConcatAttrs {
 }
 
 /** Concatenation of int8 codes (inputs `x0`, `x1`... int32), rescaled to the output's scale. */
-export const quantizedConcat: LowbitKernel = {
+export const quantizedConcatKernel: LowbitKernel = {
   name: 'QuantizedConcat',
   inputNames: ['...x'],
   run(call) {

@@ -1,7 +1,7 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outChannels, kernel height, kernel width, inChannels / groups]. */
 export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
@@ -19,9 +19,10 @@ export interface QuantizedConv2DAttrs extends WeightedAttrs, WindowAttrs {
  * With a `weightFormat`, of a 1x1 filter: `filter` int32, the bytes of the codes; `filterScale` int32, the bits of a
  * float16 a group of every output channel, two a word; `bias` float32 [outChannels].
  */
-export const quantizedConv2D: LowbitKernel = {
+export const quantizedConv2DKernel: LowbitKernel = {
   name: 'QuantizedConv2D',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedConv2DAttrs;
     const [outChannels, kernelH, kernelW, depth] = attrs.filterShape;

@@ -1,7 +1,7 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outChannels, kernel height, kernel width, inChannels]; no dilations. */
 export interface QuantizedConv2DTransposeAttrs extends WeightedAttrs, WindowAttrs {
@@ -14,9 +14,10 @@ export interface QuantizedConv2DTransposeAttrs extends WeightedAttrs, WindowAttr
  *
  * Inputs as QuantizedConv2D's. Output: int32 codes or float32 [batch, height, width, outChannels].
  */
-export const quantizedConv2DTranspose: LowbitKernel = {
+export const quantizedConv2DTransposeKernel: LowbitKernel = {
   name: 'QuantizedConv2DTranspose',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedConv2DTransposeAttrs;
     const [outChannels, kernelH, kernelW, inChannels] = attrs.filterShape;

@@ -1,7 +1,7 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
 import { type WindowAttrs, windowOf } from './one-op';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [kernel height, kernel width, channels, multiplier], as TensorFlow has it. */
 export interface QuantizedDepthwiseAttrs extends WeightedAttrs, WindowAttrs {}
@@ -12,9 +12,10 @@ export interface QuantizedDepthwiseAttrs extends WeightedAttrs, WindowAttrs {}
  * Inputs as QuantizedConv2D's, with `filterScale` and `bias` [channels * multiplier]. Output: int32 codes
  * [batch, height, width, channels * multiplier].
  */
-export const quantizedDepthwise: LowbitKernel = {
+export const quantizedDepthwiseKernel: LowbitKernel = {
   name: 'QuantizedDepthwise',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedDepthwiseAttrs;
     const [kernelH, kernelW, channels, multiplier] = attrs.filterShape;

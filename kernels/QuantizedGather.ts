@@ -18,9 +18,10 @@ export interface QuantizedGatherAttrs extends LowBitAttrs {
  * Inputs: `indices` int32 [...], `filter` and `filterScale` as QuantizedLinear's. Output: float32 or int32 codes
  * [..., depth].
  */
-export const quantizedGather: LowbitKernel = {
+export const quantizedGatherKernel: LowbitKernel = {
   name: 'QuantizedGather',
   inputNames: ['indices', 'filter', 'filterScale'],
+  weightNames: ['filter', 'filterScale'],
   run(call) {
     const attrs = call.attrs as unknown as QuantizedGatherAttrs;
     const { filterShape } = attrs;

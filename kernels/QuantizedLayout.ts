@@ -1,4 +1,4 @@
-/** Kernels that move int8 codes (int32) without looking at their scale. */
+/** Kernels that move int8 codes (int32), whatever their scale. */
 import { checkArgument } from '../src/base/errors';
 import { OpKind, PadMode } from '../src/program/program';
 import { checkInput, type LowbitKernel } from './kernel';
@@ -57,7 +57,7 @@ function layoutKernel<Attrs>(name: string, kind: OpKind, fields: (attrs: Attrs) 
 }
 
 /** Codes around a tensor: one code, or the tensor mirrored. */
-export const quantizedPad = layoutKernel<QuantizedPadAttrs>('QuantizedPad', OpKind.Pad, (attrs) => {
+export const quantizedPadKernel = layoutKernel<QuantizedPadAttrs>('QuantizedPad', OpKind.Pad, (attrs) => {
   const { paddings, mode = 'constant', code = 0 } = attrs;
   checkArgument(mode in PAD_MODES, 'mode', "'constant', 'reflect' or 'symmetric'", mode);
   const pairs = Array.from({ length: paddings.length / 2 }, (_, i) => [paddings[2 * i], paddings[2 * i + 1]]);
@@ -65,30 +65,34 @@ export const quantizedPad = layoutKernel<QuantizedPadAttrs>('QuantizedPad', OpKi
 });
 
 /** A part of a tensor, with positive strides. */
-export const quantizedSlice = layoutKernel<QuantizedSliceAttrs>('QuantizedSlice', OpKind.Slice, (attrs) => ({
-  ranges: attrs.begin.map((begin, axis) => ({
-    begin,
-    size: attrs.size[axis],
-    stride: attrs.strides?.[axis] ?? 1,
-  })),
-}));
+export const quantizedSliceKernel = layoutKernel<QuantizedSliceAttrs>(
+  'QuantizedSlice',
+  OpKind.Slice,
+  (attrs) => ({
+    ranges: attrs.begin.map((begin, axis) => ({
+      begin,
+      size: attrs.size[axis],
+      stride: attrs.strides?.[axis] ?? 1,
+    })),
+  }),
+);
 
 /** The axes of a tensor in another order. */
-export const quantizedTranspose = layoutKernel<QuantizedTransposeAttrs>(
+export const quantizedTransposeKernel = layoutKernel<QuantizedTransposeAttrs>(
   'QuantizedTranspose',
   OpKind.Transpose,
   ({ perm }) => ({ axes: perm }),
 );
 
 /** Blocks of pixels as channels, NHWC. */
-export const quantizedSpaceToDepth = layoutKernel<QuantizedSpaceDepthAttrs>(
+export const quantizedSpaceToDepthKernel = layoutKernel<QuantizedSpaceDepthAttrs>(
   'QuantizedSpaceToDepth',
   OpKind.SpaceToDepth,
   ({ blockSize }) => ({ block: blockSize }),
 );
 
 /** Channels as blocks of pixels, NHWC. */
-export const quantizedDepthToSpace = layoutKernel<QuantizedSpaceDepthAttrs>(
+export const quantizedDepthToSpaceKernel = layoutKernel<QuantizedSpaceDepthAttrs>(
   'QuantizedDepthToSpace',
   OpKind.DepthToSpace,
   ({ blockSize }) => ({ block: blockSize }),

@@ -1,6 +1,6 @@
 import { OpKind } from '../src/program/program';
 import type { LowbitKernel } from './kernel';
-import { runWeighted, type WeightedAttrs } from './weighted';
+import { FILTER_NAMES, runWeighted, type WeightedAttrs } from './weighted';
 
 /** Filter shape [outFeatures, inFeatures]. */
 export type QuantizedLinearAttrs = WeightedAttrs;
@@ -11,9 +11,10 @@ export type QuantizedLinearAttrs = WeightedAttrs;
  * Inputs as QuantizedConv2D's: `x` int32 [..., inFeatures], `filterScale` and `bias` [outFeatures]. Output: int32 codes
  * or float32 [..., outFeatures]. With a `weightFormat` as QuantizedConv2D's.
  */
-export const quantizedLinear: LowbitKernel = {
+export const quantizedLinearKernel: LowbitKernel = {
   name: 'QuantizedLinear',
-  inputNames: ['x', 'filter', 'filterScale', 'bias'],
+  inputNames: ['x', ...FILTER_NAMES],
+  weightNames: FILTER_NAMES,
   run(call) {
     const attrs = call.attrs as unknown as QuantizedLinearAttrs;
     const [outFeatures, inFeatures] = attrs.filterShape;

@@ -19,7 +19,7 @@ export interface QuantizedLookupAttrs {
 }
 
 /** A pointwise function of int8 codes (int32) through a table of 256 entries; output: int32 codes or float32. */
-export const quantizedLookup: LowbitKernel = {
+export const quantizedLookupKernel: LowbitKernel = {
   name: 'QuantizedLookup',
   inputNames: ['x'],
   run(call) {

@@ -42,7 +42,7 @@ function poolKernel(name: string, kind: OpKind.MaxPool | OpKind.AvgPool): Lowbit
 }
 
 /** Maximum over windows of int8 codes, NHWC; padding takes no part. Input and output: int32 codes of one scale. */
-export const quantizedMaxPool = poolKernel('QuantizedMaxPool', OpKind.MaxPool);
+export const quantizedMaxPoolKernel = poolKernel('QuantizedMaxPool', OpKind.MaxPool);
 
 /** Mean over windows of int8 codes, NHWC, of the elements that are not padding. Input: int32 codes; output: the same or float32. */
-export const quantizedAvgPool = poolKernel('QuantizedAvgPool', OpKind.AvgPool);
+export const quantizedAvgPoolKernel = poolKernel('QuantizedAvgPool', OpKind.AvgPool);

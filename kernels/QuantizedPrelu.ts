@@ -13,9 +13,10 @@ export interface QuantizedPreluAttrs {
  * x where x >= 0 and alpha * x below, of int8 codes. Inputs: `x` int32 [..., channels], `alpha` float32, one number a
  * channel. Output: int32 codes.
  */
-export const quantizedPrelu: LowbitKernel = {
+export const quantizedPreluKernel: LowbitKernel = {
   name: 'QuantizedPrelu',
   inputNames: ['x', 'alpha'],
+  weightNames: ['alpha'],
   run(call) {
     const attrs = call.attrs as unknown as QuantizedPreluAttrs;
     const x = checkInput('QuantizedPrelu', call.inputs, 'x', 'int32');

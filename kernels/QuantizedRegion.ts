@@ -9,9 +9,10 @@ import { cachedProgram, checkInput, type KernelCall, type LowbitKernel, runProgr
  * Inputs: the activations `x0`, `x1`... (float32, of any shape that the program takes), `program` (int32, the words of
  * `encodeProgram`) and `weights` (int32, the blob its offsets point into). Outputs: the program's, float32.
  */
-export const quantizedRegion: LowbitKernel = {
+export const quantizedRegionKernel: LowbitKernel = {
   name: 'QuantizedRegion',
   inputNames: ['...x', 'program', 'weights'],
+  weightNames: ['program', 'weights'],
   run(call: KernelCall) {
     const { inputs, host, backend } = call;
     const program = checkInput('QuantizedRegion', inputs, 'program', 'int32');

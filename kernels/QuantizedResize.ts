@@ -25,7 +25,7 @@ function sizeOf({ size, alignCorners = false, halfPixelCenters = false }: Quanti
 }
 
 /** Bilinear interpolation of int8 codes (int32), NHWC; output: int32 codes or float32. */
-export const quantizedResizeBilinear: LowbitKernel = {
+export const quantizedResizeBilinearKernel: LowbitKernel = {
   name: 'QuantizedResizeBilinear',
   inputNames: ['x'],
   run(call) {
@@ -43,7 +43,7 @@ export const quantizedResizeBilinear: LowbitKernel = {
 };
 
 /** The codes (int32, NHWC) of the nearest pixels. */
-export const quantizedResizeNearestNeighbor: LowbitKernel = {
+export const quantizedResizeNearestNeighborKernel: LowbitKernel = {
   name: 'QuantizedResizeNearestNeighbor',
   inputNames: ['x'],
   run(call) {

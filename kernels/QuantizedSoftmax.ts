@@ -13,7 +13,7 @@ export interface QuantizedSoftmaxAttrs {
 }
 
 /** Softmax along the last axis. `x`: int32 codes or float32; output: int32 codes or float32, same shape. */
-export const quantizedSoftmax: LowbitKernel = {
+export const quantizedSoftmaxKernel: LowbitKernel = {
   name: 'QuantizedSoftmax',
   inputNames: ['x'],
   run(call) {

@@ -11,14 +11,14 @@ import type { CompiledProgram, TensorData } from '../src/runtime/engine';
 import { programOfTensor } from '../src/runtime/program-cache';
 import { timedRun } from '../src/runtime/run-timer';
 import { freeWithTensor } from './hosts/dispose';
-import type { Host, HostOutput } from './hosts/host';
+import type { HostOutput, SyncHost } from './hosts/host';
 
-/** A kernel as TF.js calls it, plus the way to the bytes of the backend at hand. */
+/** A call of a kernel by TF.js, with the host of the current backend. */
 export interface KernelCall {
   inputs: NamedTensorInfoMap;
   attrs: NamedAttrMap;
   backend: KernelBackend;
-  host: Host;
+  host: SyncHost;
 }
 
 /** A node of a graph as TF.js runs it. */
@@ -32,14 +32,16 @@ export interface GraphCall {
 export interface LowbitKernel {
   /** Name of the TF.js kernel and of the graph op. */
   readonly name: string;
-  /** Names of the inputs in the order of a graph node's; the last may be `...name`: all that are left. */
+  /** Names of the inputs in the order of a graph node's; `...name` stands for any number of inputs. */
   readonly inputNames: readonly string[];
+  /** Inputs that a program is compiled from, read only when that is done. */
+  readonly weightNames?: readonly string[];
   run(call: KernelCall): TensorInfo | TensorInfo[];
-  /** What a node of a graph does; absent: it runs the kernel. */
+  /** Executes a node of a graph; default: runs the kernel. */
   execute?(call: GraphCall): Tensor | Promise<Tensor>;
 }
 
-/** Runs a compiled program on tensors of the backend at hand. */
+/** Runs a compiled program on tensors of the current backend. */
 export function runProgram(
   { backend, host }: KernelCall,
   program: CompiledProgram,

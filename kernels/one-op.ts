@@ -1,4 +1,4 @@
-/** Named kernels as regions of one op: int8 codes come and go as int32 tensors, one code an element. */
+/** Named kernels as programs of one op: int8 codes enter and leave as int32 tensors, one code an element. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { checkArgument } from '../src/base/errors';
 import type { AffineParams } from '../src/program/affine-params';
@@ -96,12 +96,15 @@ export function fusedActivation(
 interface OneOp {
   kind: OpKind;
   name: string;
-  /** Quantization of each input's codes (absent: float32; or int32 that are no codes) and how many dims it has. */
+  /**
+   * Quantization of each input's codes (absent: float32; `integers`: int32 values that are not codes) and how many dims
+   * it has.
+   */
   inputs: readonly { params: AffineParams | 'integers' | undefined; rank: number }[];
   /** Absent: float32. */
   output: AffineParams | undefined;
   outputRank: number;
-  /** What the op has beside its kind, name, inputs and output. */
+  /** The op's fields beside kind, name, inputs and output. */
   fields: object;
 }
 
@@ -136,7 +139,7 @@ export function compileOneOp(one: OneOp, weights: WeightsBuilder): CompiledProgr
   return currentEngine().compile(encodeProgram(program), weights.build());
 }
 
-/** A key that tells programs of one weight tensor, or of none, apart. */
+/** A key that distinguishes programs with the same weights, or without any. */
 export function programKey(kernelName: string, attrs: object, inputs: readonly TensorInfo[]): string {
   return JSON.stringify([kernelName, attrs, inputs.map((tensor) => tensor.shape.length)]);
 }

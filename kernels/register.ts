@@ -2,81 +2,92 @@
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
-import { hadamard } from './Hadamard';
+import { hadamardKernel } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
-import type { Host } from './hosts/host';
+import { type AsyncHost, type Host, isAsync } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import type { LowbitKernel } from './kernel';
-import { linearFloat } from './LinearFloat';
-import { mixtureOfExperts } from './MixtureOfExperts';
-import { moeRoute } from './MoERoute';
-import { piDequant } from './PiDequant';
-import { dequantize, quantize } from './Quantize';
+import { linearFloatKernel } from './LinearFloat';
+import { mixtureOfExpertsKernel } from './MixtureOfExperts';
+import { moeRouteKernel } from './MoERoute';
+import { piDequantKernel } from './PiDequant';
+import { dequantizeKernel, quantizeKernel } from './Quantize';
 import {
-  quantizedAdd,
-  quantizedMaximum,
-  quantizedMinimum,
-  quantizedMul,
-  quantizedSub,
+  quantizedAddKernel,
+  quantizedMaximumKernel,
+  quantizedMinimumKernel,
+  quantizedMulKernel,
+  quantizedSubKernel,
 } from './QuantizedArithmetic';
-import { quantizedBatchMatMul } from './QuantizedBatchMatMul';
-import { quantizedConcat } from './QuantizedConcat';
-import { quantizedConv2D } from './QuantizedConv2D';
-import { quantizedConv2DTranspose } from './QuantizedConv2DTranspose';
-import { quantizedDepthwise } from './QuantizedDepthwise';
-import { quantizedGather } from './QuantizedGather';
+import { quantizedBatchMatMulKernel } from './QuantizedBatchMatMul';
+import { quantizedConcatKernel } from './QuantizedConcat';
+import { quantizedConv2DKernel } from './QuantizedConv2D';
+import { quantizedConv2DTransposeKernel } from './QuantizedConv2DTranspose';
+import { quantizedDepthwiseKernel } from './QuantizedDepthwise';
+import { quantizedGatherKernel } from './QuantizedGather';
+import { quantizedLayerNormalizationKernel } from './QuantizedLayerNormalization';
 import {
-  quantizedDepthToSpace,
-  quantizedPad,
-  quantizedSlice,
-  quantizedSpaceToDepth,
-  quantizedTranspose,
+  quantizedDepthToSpaceKernel,
+  quantizedPadKernel,
+  quantizedSliceKernel,
+  quantizedSpaceToDepthKernel,
+  quantizedTransposeKernel,
 } from './QuantizedLayout';
-import { quantizedLinear } from './QuantizedLinear';
-import { quantizedLookup } from './QuantizedLookup';
-import { quantizedAvgPool, quantizedMaxPool } from './QuantizedPool';
-import { quantizedPrelu } from './QuantizedPrelu';
-import { quantizedRegion } from './QuantizedRegion';
-import { quantizedResizeBilinear, quantizedResizeNearestNeighbor } from './QuantizedResize';
-import { quantizedSoftmax } from './QuantizedSoftmax';
+import { quantizedLinearKernel } from './QuantizedLinear';
+import { quantizedLookupKernel } from './QuantizedLookup';
+import { quantizedAvgPoolKernel, quantizedMaxPoolKernel } from './QuantizedPool';
+import { quantizedPreluKernel } from './QuantizedPrelu';
+import { quantizedRegionKernel } from './QuantizedRegion';
+import { quantizedResizeBilinearKernel, quantizedResizeNearestNeighborKernel } from './QuantizedResize';
+import { quantizedSoftmaxKernel } from './QuantizedSoftmax';
+import { needsExecuteAsync, runAsync } from './run-async';
 
 export const KERNELS: readonly LowbitKernel[] = [
-  quantizedRegion,
-  quantizedConv2D,
-  quantizedConv2DTranspose,
-  quantizedDepthwise,
-  quantizedLinear,
-  linearFloat,
-  quantizedGather,
-  quantizedBatchMatMul,
-  quantizedMaxPool,
-  quantizedAvgPool,
-  quantizedAdd,
-  quantizedSub,
-  quantizedMul,
-  quantizedMaximum,
-  quantizedMinimum,
-  quantizedConcat,
-  quantizedLookup,
-  quantizedPrelu,
-  quantizedSoftmax,
-  quantizedResizeBilinear,
-  quantizedResizeNearestNeighbor,
-  quantizedPad,
-  quantizedSlice,
-  quantizedTranspose,
-  quantizedSpaceToDepth,
-  quantizedDepthToSpace,
-  hadamard,
-  piDequant,
-  quantize,
-  dequantize,
-  moeRoute,
-  mixtureOfExperts,
+  quantizedRegionKernel,
+  quantizedConv2DKernel,
+  quantizedConv2DTransposeKernel,
+  quantizedDepthwiseKernel,
+  quantizedLinearKernel,
+  linearFloatKernel,
+  quantizedGatherKernel,
+  quantizedBatchMatMulKernel,
+  quantizedMaxPoolKernel,
+  quantizedAvgPoolKernel,
+  quantizedAddKernel,
+  quantizedSubKernel,
+  quantizedMulKernel,
+  quantizedMaximumKernel,
+  quantizedMinimumKernel,
+  quantizedConcatKernel,
+  quantizedLookupKernel,
+  quantizedPreluKernel,
+  quantizedSoftmaxKernel,
+  quantizedLayerNormalizationKernel,
+  quantizedResizeBilinearKernel,
+  quantizedResizeNearestNeighborKernel,
+  quantizedPadKernel,
+  quantizedSliceKernel,
+  quantizedTransposeKernel,
+  quantizedSpaceToDepthKernel,
+  quantizedDepthToSpaceKernel,
+  hadamardKernel,
+  piDequantKernel,
+  quantizeKernel,
+  dequantizeKernel,
+  moeRouteKernel,
+  mixtureOfExpertsKernel,
 ];
 
-const HOSTS: readonly Host[] = [cpuHost, wasmHost, tensorflowHost];
+const hosts = new Map<string, Host>();
+
+/** Lets kernels run on a further backend, from the next `install` on. */
+export function addHost(host: Host): void {
+  hosts.set(host.backendName, host);
+}
+
+for (const host of [cpuHost, wasmHost, tensorflowHost]) addHost(host);
+
 const UNSUPPORTED_BACKENDS = ['webgl', 'webgpu'];
 
 /** The parts of TF.js that we register with: `@tensorflow/tfjs-core` and `-converter`, or the union package. */
@@ -85,11 +96,14 @@ export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'eng
 
 function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
   const { name: kernelName } = kernel;
-  for (const host of HOSTS) {
-    if (tf.getKernel(kernelName, host.backendName) != null) continue;
-    const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) =>
-      kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
-    tf.registerKernel({ kernelName, backendName: host.backendName, kernelFunc });
+  for (const host of hosts.values()) {
+    const { backendName } = host;
+    if (tf.getKernel(kernelName, backendName) != null) continue;
+    const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) => {
+      if (isAsync(host)) throw needsExecuteAsync(kernelName, backendName);
+      return kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
+    };
+    tf.registerKernel({ kernelName, backendName, kernelFunc });
   }
   for (const backendName of UNSUPPORTED_BACKENDS) {
     if (tf.getKernel(kernelName, backendName) != null) continue;
@@ -118,6 +132,19 @@ function nameInputs(inputNames: readonly string[], tensors: readonly core.Tensor
   return named;
 }
 
+type CoreEngine = ReturnType<typeof core.engine>;
+
+async function executeAsync(
+  kernel: LowbitKernel,
+  engine: CoreEngine,
+  inputs: core.NamedTensorMap,
+  attrs: core.NamedAttrMap,
+  host: AsyncHost,
+): Promise<core.Tensor[]> {
+  const outputs = await runAsync(kernel, inputs, attrs, engine.backend, host);
+  return [outputs].flat().map((info) => engine.makeTensorFromTensorInfo(info));
+}
+
 /**
  * Registers kernels and graph ops with a TF.js instance. Importing the package does it for the instance that the
  * package itself resolves; call it for any other one (a bundler's second copy, a global `tf` of a script tag).
@@ -128,9 +155,14 @@ export function install(tf: TfInstance = { ...core, ...converter }): void {
     tf.registerOp(kernel.name, (node) => {
       const inputs = node.inputs as core.Tensor[];
       const engine = tf.engine();
-      const attrs = kernel === quantizedRegion ? {} : (node.attrs as core.NamedAttrMap);
+      const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
       if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
-      return engine.runKernel(kernel.name, nameInputs(kernel.inputNames, inputs), attrs);
+      const named = nameInputs(kernel.inputNames, inputs);
+      const host = hosts.get(engine.backendName);
+      if (host === undefined || !isAsync(host)) return engine.runKernel(kernel.name, named, attrs);
+      // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
+      if (engine.state.activeScope != null) throw needsExecuteAsync(kernel.name, host.backendName);
+      return executeAsync(kernel, engine, named, attrs, host);
     });
   }
 }

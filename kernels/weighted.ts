@@ -1,4 +1,4 @@
-/** What the kernels with a filter share: reading it, its scales and its bias, and appending them to a program. */
+/** Shared by the kernels with a filter: reads the filter, its scales and its bias, and appends them to a program. */
 import type { NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { LowbitError } from '../src/base/errors';
 import type { LowBitFormat, OpKind } from '../src/program/program';
@@ -13,7 +13,9 @@ const LOW_BIT_FORMATS = {
   trellis2: WeightFormat.Trellis2,
 } as const;
 
-/** How weights of 2, 3 or 4 bits are stored (`WeightFormat`, `LowBitFilterRef`); without `weightFormat` they are int8. */
+/**
+ * How weights of 2, 3 or 4 bits are stored (`WeightFormat`, `LowBitFilterRef`); without `weightFormat` they are int8.
+ */
 export interface LowBitAttrs {
   weightFormat?: keyof typeof LOW_BIT_FORMATS;
   /** 16 integers in [-63, 63], or as many as there are codes. */
@@ -43,13 +45,16 @@ interface Weighted {
   fields: object;
 }
 
+/** Inputs of kernels with a filter that a program is compiled from. */
+export const FILTER_NAMES = ['filter', 'filterScale', 'bias'] as const;
+
 interface FilterTensors {
   filter: TensorInfo;
   filterScale: TensorInfo;
   bias?: TensorInfo;
 }
 
-/** The bytes of a tensor of 32-bit elements, of which at least `count` must be there. */
+/** The first `count` bytes of a tensor of 32-bit elements; throws if it has fewer. */
 function bytesOf(
   { backend, host }: KernelCall,
   kernelName: string,
@@ -68,7 +73,7 @@ function bytesOf(
   return new Uint8Array(data.buffer, data.byteOffset, count);
 }
 
-/** Appends a filter to the weights, of which `filterShape` and how they are stored are given as attributes. */
+/** Appends a filter to the weights; the attributes give its shape and storage. */
 export function appendFilter(
   call: KernelCall,
   { kernelName, outChannels }: Pick<Weighted, 'kernelName' | 'outChannels'>,
@@ -112,7 +117,7 @@ export function lowBitFormat(
   return LOW_BIT_FORMATS[name];
 }
 
-/** The inputs `filter` and `filterScale`, of the dtypes that the weight format asks for. */
+/** The inputs `filter` and `filterScale`, of the dtypes that the weight format requires. */
 export function checkFilter(
   kernelName: string,
   inputs: NamedTensorInfoMap,

@@ -1,4 +1,4 @@
-/** What the kernels without a filter share. */
+/** Shared by the kernels without a filter. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { AffineParams } from '../src/program/affine-params';
 import { type OpKind, WeightsBuilder } from '../src/program/program';
@@ -13,7 +13,7 @@ interface Weightless {
   inputs: readonly { tensor: TensorInfo; params: AffineParams | undefined }[];
   output: AffineParams | undefined;
   outputRank: number;
-  /** What the program depends on beside attributes and ranks. */
+  /** Distinguishes programs beside attributes and ranks. */
   key?: unknown;
   /** The op's own fields; tables are appended to the weights. */
   fields(weights: WeightsBuilder): object;

@@ -135,10 +135,13 @@ size_t lowbit_end_profile(lowbit_program* program, double* nanoseconds) {
   return profile->runs;
 }
 
-void lowbit_memory(const lowbit_program* program, size_t* weights, size_t* arena) {
-  *weights = program->program.packedBytes;
-  *arena = 0;
-  for (const auto& plan : program->plans) *arena += plan->bytes();
+lowbit_memory_bytes lowbit_memory(const lowbit_program* program) {
+  lowbit_memory_bytes bytes = {program->program.packedBytes, 0, 0};
+  for (const auto& plan : program->plans) {
+    bytes.arena += plan->bytes();
+    bytes.without_reuse += plan->bytesWithoutReuse();
+  }
+  return bytes;
 }
 
 void lowbit_destroy(lowbit_program* program) { delete program; }
@@ -168,10 +171,9 @@ int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* 
   });
 }
 
-int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
-                      size_t out_bytes, const char* isa, lowbit_error* error) {
-  return guarded(
-      error, [&] { lowbit::dequantizeMatrix(chooseKernels(isa), *matrix, type, scale, zero_point, out, out_bytes); });
+int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, void* out, size_t out_bytes, const char* isa,
+                      lowbit_error* error) {
+  return guarded(error, [&] { lowbit::dequantizeMatrix(chooseKernels(isa), *matrix, type, out, out_bytes); });
 }
 
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
@@ -196,16 +198,7 @@ int lowbit_route(const lowbit_router* router, const float* logits, int32_t token
     args.bias = bias;
     args.resident = resident;
     args.tokens = tokens;
-    args.experts = router->experts;
-    args.topK = router->top_k;
-    args.sigmoid = router->sigmoid != 0;
-    args.normalize = router->normalize != 0;
-    args.weightScale = router->weight_scale;
-    args.bonus = router->bonus;
-    args.protect = router->protect;
-    args.groups = router->groups;
-    args.topGroups = router->top_groups;
-    args.groupTop = router->group_top;
+    args.router = *router;
     args.ids = ids;
     args.weights = weights;
     args.meanRange = mean_range;
@@ -233,8 +226,7 @@ int lowbit_run_expert(const lowbit_expert_shape* shape, const uint8_t* bytes, si
       check(rows[i], elements / width);
       check(out_rows[i], out_elements / width);
     }
-    const lowbit::ExpertShape args = {shape->width, shape->hidden, shape->activation, shape->gated != 0};
-    lowbit::runExpert(chooseKernels(isa), args, bytes, size, x, rows, weights, static_cast<int32_t>(count), out_rows,
+    lowbit::runExpert(chooseKernels(isa), *shape, bytes, size, x, rows, weights, static_cast<int32_t>(count), out_rows,
                       out);
   });
 }

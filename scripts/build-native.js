@@ -34,6 +34,8 @@ const compareKernels = process.argv.includes('--compare-kernels');
 const suffix = sanitize ? '-sanitize' : emulate ? '-emulated' : cross ? '-arm64' : '';
 const arch = cross ? 'arm64' : process.arch;
 
+const REGISTRY = path.join('isa', 'registry.cc');
+
 const EMULATION_FLAGS = [`-I${path.join(nativeDir, 'test', 'emulation')}`, '-O2', '-Wno-ignored-attributes'];
 
 function findCompiler() {
@@ -83,7 +85,7 @@ function chooseSets(compiler) {
   };
 }
 
-/** The list that native/isa/registry.cc includes. */
+/** The list that the registry includes. */
 function describeSets({ built, leftOut }) {
   return [
     ...built.map(({ name, emulated }) => `LOWBIT_BUILT(${name}, ${emulated})\n`),
@@ -156,7 +158,7 @@ async function build() {
   const setList = path.join(objectDir, 'instruction-sets.inc');
   writeIfChanged(setList, describeSets(sets));
   flags.push(`-I${objectDir}`);
-  const headersTime = Math.max(newestHeader(), fs.statSync(setList).mtimeMs);
+  const headersTime = newestHeader();
   const objects = [];
   const stale = [];
   for (const source of listSources(sets.built)) {
@@ -164,7 +166,8 @@ async function build() {
     objects.push(object);
     fs.mkdirSync(path.dirname(object), { recursive: true });
     const time = fs.existsSync(object) ? fs.statSync(object).mtimeMs : 0;
-    if (time < headersTime || time < fs.statSync(path.join(nativeDir, source.file)).mtimeMs)
+    const inputs = [path.join(nativeDir, source.file), ...(source.file === REGISTRY ? [setList] : [])];
+    if (time < Math.max(headersTime, ...inputs.map((input) => fs.statSync(input).mtimeMs)))
       stale.push({ ...source, object });
   }
   const run = promisify(execFile);

@@ -42,10 +42,6 @@ const EXPORTS = [
   'isa',
   'supports',
   'measure_limits',
-  'dequantize',
-  'hadamard',
-  'route',
-  'run_expert',
 ].map((name) => `lowbit_${name}`);
 
 const FLAGS = [
@@ -256,7 +252,9 @@ async function main() {
     const same = fs.existsSync(target) && fs.readFileSync(target).equals(fs.readFileSync(built));
     if (check && !same) throw new Error(`${path.relative(root, target)} is not what its sources give.`);
     if (!same) fs.copyFileSync(built, target);
-    console.log(`${path.relative(root, target)}: ${fs.statSync(built).size} bytes${same ? ', unchanged' : ''}`);
+    console.log(
+      `${path.relative(root, target)}: ${fs.statSync(built).size} bytes${same ? ', unchanged' : ''}`,
+    );
   }
 }
 

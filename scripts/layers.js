@@ -67,31 +67,31 @@ const TYPESCRIPT = [
     room: 'kernels',
     holds: "one file per TF.js kernel; `hosts/` says how each backend's tensor bytes are reached",
     knows: 'base program graph quantization runtime moe',
-    why: 'Knows `graph`, because `MixtureOfExperts` reads attributes of its node.',
+    why: 'Knows `graph` for the name and the activations of the `MixtureOfExperts` op, `moe` to compute it.',
   },
   {
     room: 'src/calibration',
     holds: 'observers, the calibration run, `data/` (image folders, `.npy`, `.npz`, records, modules)',
-    knows: 'base program graph quantization passes tfjs',
-    why: 'Knows `passes`, because it observes the layers that they match, through the same windows.',
+    knows: 'base program graph quantization tfjs',
+    why: 'Knows `program` for windows and grids of codes; what is observed is handed in, so it needs no pass.',
   },
   {
     room: 'src/evaluation',
     holds: 'what a converted model is worth: compare, inspect, bench, profile, sensitivity, layer errors',
     knows: 'base program graph quantization passes tfjs runtime moe loading kernels calibration',
-    why: 'Runs converted models, so it knows what loads and computes them.',
+    why: 'Runs converted models layer by layer, so it knows what loads and computes them, and `passes` for the layers.',
   },
   {
     room: 'src/conversion',
     holds: 'a conversion, stage by stage, with its options (`lowbit.json` is one way to give them)',
-    knows: 'base program graph quantization passes tfjs runtime moe loading kernels calibration evaluation',
+    knows: 'base program graph quantization passes tfjs runtime moe kernels calibration evaluation',
     why: 'Accuracy targets and tuning evaluate what they convert, so it stands above `evaluation`.',
   },
   {
     room: 'src/report',
     holds: 'the page of a conversion and the data in it',
-    knows: 'base graph quantization passes tfjs moe calibration evaluation conversion',
-    why: 'Draws what a conversion found; loads no engine itself.',
+    knows: 'base graph passes tfjs moe calibration evaluation conversion',
+    why: 'Shows what a conversion did and measures it layer by layer; no engine and no codes of its own.',
   },
   {
     room: 'src',
@@ -99,13 +99,13 @@ const TYPESCRIPT = [
     name: 'entries',
     holds: 'what package.json exports, a file an entry; no other file lies there',
     knows:
-      'base program graph quantization tfjs runtime moe loading kernels calibration evaluation conversion report',
+      'base program graph quantization runtime moe loading kernels calibration evaluation conversion report',
     why: 'Says what is public; holds no code of its own.',
   },
   {
     room: 'src/cli',
     holds: 'one file a command',
-    knows: 'base graph quantization runtime moe calibration evaluation conversion report entries',
+    knows: 'base graph quantization moe calibration evaluation conversion report entries',
     why: 'Text in, text out: runs no TF.js graph itself.',
   },
 ];
@@ -114,13 +114,26 @@ const NATIVE = [
   { room: 'native/include', holds: 'the C ABI', knows: '' },
   { room: 'native/base', holds: 'shapes, errors, threads, packed bytes, exp', knows: 'include' },
   {
-    room: 'native/isa',
-    holds: 'inner loops, a folder for each instruction set; `scalar` defines',
+    room: 'native/program',
+    holds: 'what a program can hold, generated from the op schema; tensors; the reader of an op',
     knows: 'base',
   },
-  { room: 'native/ops', holds: 'what an op does, one family a file', knows: 'include base isa' },
-  { room: 'native/moe', holds: 'expert routing and the computation of an expert', knows: 'base isa ops' },
-  { room: 'native/plan', holds: 'validation, shapes, arena, threads, profile', knows: 'base isa ops' },
+  {
+    room: 'native/isa',
+    holds: 'inner loops, a folder for each instruction set; `scalar` defines',
+    knows: 'base program',
+  },
+  { room: 'native/ops', holds: 'what an op does, one family a file', knows: 'include base program isa' },
+  {
+    room: 'native/moe',
+    holds: 'expert routing and the computation of an expert',
+    knows: 'include base program isa ops',
+  },
+  {
+    room: 'native/plan',
+    holds: 'decoding and validation, shapes, arena, threads, profile',
+    knows: 'base program isa ops',
+  },
   {
     room: 'native',
     direct: true,
@@ -143,6 +156,11 @@ const FORBIDDEN = [
     from: /^(?!src\/runtime\/)/,
     to: /^src\/runtime\/native-/,
     why: 'only src/runtime knows which engine runs',
+  },
+  {
+    from: /^(?!src\/index\.node\.ts|src\/evaluation\/memory-child\.ts)/,
+    to: /^src\/runtime\/provide-/,
+    why: 'only the entry of a program chooses its engine',
   },
   {
     from: /^src\/conversion\/(?!options\/|config\/|(convert|quantize|dry-run)\.ts)/,

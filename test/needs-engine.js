@@ -12,9 +12,11 @@ const DECLARATION = /^\/\/ @needs engine$/m;
 function missingEngine() {
   const addon = process.env.LOWBIT_ADDON ?? path.join(root, 'build', 'lowbit.node');
   if (fs.existsSync(addon)) return undefined;
-  if (process.env.LOWBIT_ADDON) return `there is no ${addon}, which LOWBIT_ADDON names`;
+  if (process.env.LOWBIT_ADDON) return `There is no ${addon}, which LOWBIT_ADDON names.`;
   const log = path.join(root, 'build', 'native-build-error.txt');
-  return fs.existsSync(log) ? fs.readFileSync(log, 'utf8').trim().split('\n')[0] : 'it was not built';
+  return fs.existsSync(log)
+    ? fs.readFileSync(log, 'utf8').trim().split('\n')[0]
+    : 'Run npm run build:native.';
 }
 
 /** @returns paths of the suites that need the engine, from the repository's root */

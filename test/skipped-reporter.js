@@ -31,9 +31,8 @@ module.exports = class SkippedReporter {
     if (this.suitesLeftOut) {
       const suites = suitesThatNeedEngine();
       lines.unshift(
-        `SKIPPED ${suites.length} suites: need the native engine, and ${reason}`,
+        `SKIPPED ${suites.length} suites: need the native engine. ${reason}`,
         `  ${byFolder(suites)}`,
-        '  Install a C++ compiler and run npm run build:native.',
       );
     }
     if (lines.length > 0) console.log(`\n${lines.join('\n')}`);

@@ -14,21 +14,21 @@ function chartLibrary() {
 /** A line for each cache, policy and number of protected picks, a point for each bonus. */
 function datasets(rows) {
   const lines = new Map();
-  for (const { cache, policy, bonus, protect, told } of rows.filter(({ bonus }) => bonus > 0)) {
+  for (const { cache, policy, bonus, protect, reported } of rows.filter(({ bonus }) => bonus > 0)) {
     const name = `cache ${cache} %, ${policy}, ${protect} protected`;
     const plain = rows.find((row) => row.cache === cache && row.policy === policy && row.bonus === 0);
     if (!lines.has(name)) {
       const color = COLORS[lines.size % COLORS.length];
       lines.set(name, {
         label: name,
-        data: [{ x: plain.told.ofLru, y: 0, bonus: 0 }],
+        data: [{ x: plain.reported.ofLru, y: 0, bonus: 0 }],
         borderColor: color,
         backgroundColor: color,
         borderDash: protect > 0 ? [6, 4] : [],
         showLine: true,
       });
     }
-    lines.get(name).data.push({ x: told.ofLru, y: 100 * told.worse, bonus });
+    lines.get(name).data.push({ x: reported.ofLru, y: 100 * reported.worse, bonus });
   }
   return [...lines.values()];
 }

@@ -1,4 +1,4 @@
-/** Made-up pictures: a few waves of random colour, direction and frequency with some noise, in about [-1, 1]. */
+/** Synthetic pictures: a few waves of random colour, direction and frequency with some noise, in about [-1, 1]. */
 import type { DenseTensor } from '../../src/graph/ir';
 import { Random } from './random';
 

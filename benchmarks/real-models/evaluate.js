@@ -1,10 +1,11 @@
-/** Converts a model, runs both forms on the same data, and says which bars are met. */
+/** Converts a model, runs float and converted model on the same data, and reports which targets are met. */
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
-const lowbit = require('tfjs-lowbit');
+const { fileSystem, setThreads } = require('tfjs-lowbit');
+const { convert } = require('tfjs-lowbit/convert');
 const { shared } = require('./samples');
 
 require('@tensorflow/tfjs-backend-wasm');
@@ -20,7 +21,7 @@ function withoutLabels(items) {
 class Model {
   static async load(location) {
     const { format } = JSON.parse(fs.readFileSync(location, 'utf8'));
-    const handler = lowbit.fileSystem(location);
+    const handler = fileSystem(location);
     return format === 'graph-model'
       ? new Model(await loadGraphModel(handler))
       : new Model(await require('@tensorflow/tfjs-layers').loadLayersModel(handler));
@@ -78,7 +79,7 @@ async function evaluate(
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-real-models-'));
   try {
     const input = shared('models', model.name, 'model.json');
-    const report = await lowbit.convert({
+    const report = await convert({
       input,
       output: path.join(folder, 'int8'),
       calibration: withoutLabels(model.calibration),
@@ -87,7 +88,7 @@ async function evaluate(
       ...options.convert,
     });
     await tf.setBackend('wasm');
-    lowbit.setThreads(threads);
+    setThreads(threads);
     const float = await Model.load(input);
     const converted = await Model.load(path.join(folder, 'int8', 'model.json'));
     const { inputs, outputs } = converted.model.modelSignature;
@@ -117,12 +118,12 @@ async function evaluate(
       samples: seen,
       options: { ...model.convert, ...options.convert },
       figures,
-      bars: model.bars.map(([figure, sense, bar]) => ({
+      targets: model.targets.map(([figure, sense, target]) => ({
         figure,
         sense,
-        bar,
+        target,
         value: figures[figure],
-        met: sense === 'most' ? figures[figure] <= bar : figures[figure] >= bar,
+        met: sense === 'most' ? figures[figure] <= target : figures[figure] >= target,
       })),
       macs: report.macs,
       quantized: report.quantized.length,

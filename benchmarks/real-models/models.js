@@ -1,6 +1,6 @@
 /**
- * Models of ../shared with the data to calibrate and to judge them on, the scores, and the bars that these have to meet.
- * A bar is `[figure, 'most' or 'least', value]`. `convert` is what the model needs beyond the defaults to meet its bars.
+ * Models of ../shared with calibration and evaluation data, the scores, and the accuracy targets to meet.
+ * A target is `[figure, 'most' or 'least', value]`. `convert` has the options beyond the defaults that the model needs to meet its targets.
  */
 const { cifar10, pictures, recording } = require('./samples');
 const { classification, detections, landmarks, maskOverlap, signalToNoise } = require('./scores');
@@ -36,7 +36,7 @@ const MODELS = [
     ...onPictures({ mean: 127.5, std: 127.5 }),
     convert: { calibrationMethod: 'percentile' },
     score: () => classification(1),
-    bars: [
+    targets: [
       ['drop', 'most', 0.3],
       ['agreement', 'least', 98],
     ],
@@ -45,59 +45,59 @@ const MODELS = [
     name: 'squeezenet1_1',
     ...onPictures(IMAGENET),
     score: () => classification(),
-    bars: [['drop', 'most', 0.5]],
+    targets: [['drop', 'most', 0.5]],
   },
   {
     name: 'mobilenet_v1_0.25_224',
     ...onPictures({ mean: 127.5, std: 127.5 }),
     score: () => classification(),
-    bars: [['drop', 'most', 1]],
+    targets: [['drop', 'most', 1]],
   },
   {
     name: 'resnet8_cifar10',
     ...onCifar10(),
     score: () => classification(),
-    bars: [['drop', 'most', 0.5]],
+    targets: [['drop', 'most', 0.5]],
   },
   {
     name: 'resnet20_cifar10',
     ...onCifar10(IMAGENET),
     score: () => classification(),
-    bars: [['drop', 'most', 0.5]],
+    targets: [['drop', 'most', 0.5]],
   },
   {
     name: 'facemesh',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
     convert: { dynamic: ['**'] },
     score: () => landmarks('output_mesh', 192),
-    bars: [['landmarkError', 'most', 1]],
+    targets: [['landmarkError', 'most', 1]],
   },
   {
     name: 'blazeface-front',
     ...onPictures({ crop: 'none', mean: 127.5, std: 127.5 }),
     convert: { dynamic: ['**'], errorFeedback: true, equalize: true },
     score: () => signalToNoise(),
-    bars: [['signalToNoise', 'least', 25]],
+    targets: [['signalToNoise', 'least', 25]],
   },
   {
     name: 'selfie',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
     convert: { int16: ['**'] },
     score: () => maskOverlap(0.5),
-    bars: [['maskOverlap', 'least', 0.97]],
+    targets: [['maskOverlap', 'least', 0.97]],
   },
   {
     name: 'basic_pitch',
     ...onRecording(),
     score: () => signalToNoise(),
-    bars: [['signalToNoise', 'least', 20]],
+    targets: [['signalToNoise', 'least', 20]],
   },
   {
     name: 'centernet',
     ...onPictures({ crop: 'none', mean: 0, std: 1 }),
     convert: { dynamic: ['**/depthwise/**', '**/depthwise'], errorFeedback: true },
     score: () => detections('tower_0/detections', { score: 0.3, overlap: 0.8 }),
-    bars: [['detectionsListed', 'least', 95]],
+    targets: [['detectionsListed', 'least', 95]],
   },
 ];
 

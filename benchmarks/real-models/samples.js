@@ -2,7 +2,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { WaveFile } = require('wavefile');
-const lowbit = require('tfjs-lowbit');
+const { imageFolder } = require('tfjs-lowbit/convert');
 
 const SHARED = path.resolve(__dirname, '..', '..', '..', 'shared');
 
@@ -15,7 +15,7 @@ function pictures(folder, options) {
     const labels = JSON.parse(fs.readFileSync(path.join(root, 'labels.json'), 'utf8'));
     const files = fs.readdirSync(path.join(root, folder)).sort();
     let index = 0;
-    for await (const sample of lowbit.imageFolder(path.join(root, folder), options)(inputs)) {
+    for await (const sample of imageFolder(path.join(root, folder), options)(inputs)) {
       yield { sample, label: labels[`${folder}/${files[index++]}`]?.index };
     }
   };

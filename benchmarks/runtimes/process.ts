@@ -1,6 +1,6 @@
 /**
  * A process that runs one model on one runtime, so that no runtime's threads, heap or caches of compiled code touch
- * another's. It does what its parent asks for (`RuntimeProcess`) and is idle otherwise.
+ * another's. It does what its parent requests (`RuntimeProcess`) and is idle otherwise.
  */
 import { readFileSync } from 'node:fs';
 import type { Sample } from '../../src/graph/ir';
@@ -23,7 +23,7 @@ export interface MemoryUse {
 export type Request =
   | { readonly kind: 'load'; readonly load: LoadRequest }
   | { readonly kind: 'memory'; readonly load: LoadRequest }
-  /** Untimed predictions: as many as asked for, but no longer than some milliseconds. */
+  /** Untimed predictions: as many as requested, but no longer than some milliseconds. */
   | { readonly kind: 'warmUp'; readonly runs: number; readonly milliseconds: number }
   | { readonly kind: 'time'; readonly runs: number; readonly milliseconds: number };
 
@@ -38,7 +38,7 @@ const MEMORY_PREDICTIONS = 10;
 
 let model: LoadedModel | undefined;
 
-/** Only the runtime that is asked for is loaded. */
+/** Only the requested runtime is loaded. */
 async function runtimeOf(name: RuntimeName): Promise<Runtime> {
   if (name === 'ortInt8' || name === 'ortFloat') return (await import('./onnxruntime.js')).onnxRuntime();
   const { lowbitRuntime, tfjsRuntime } = await import('./tfjs.js');
@@ -52,7 +52,7 @@ async function load(request: LoadRequest): Promise<Replies['load']> {
   return { version: runtime.version, outputs: await model.outputs() };
 }
 
-/** Where Linux tells it, of this program alone: getrusage counts what the process was before it, its parent, as well. */
+/** On Linux, of this program alone: getrusage also counts the time before it was started, as its parent. */
 function peakResident(): number {
   try {
     const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))!;

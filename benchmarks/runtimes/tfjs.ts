@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { engineInfo, setThreads } from '../../src/index';
+import { engineInfo, setThreads } from '../../src/index.node';
 import type { LoadedModel, Output, Runtime } from './runtime';
 
 export function tfjsRuntime(backend: 'wasm' | 'cpu'): Runtime {

@@ -7,7 +7,8 @@ const path = require('node:path');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
 const Table = require('cli-table3');
-const lowbit = require('tfjs-lowbit');
+const { setThreads } = require('tfjs-lowbit');
+const { compare, convert } = require('tfjs-lowbit/convert');
 const { SIZE, makeShapes } = require('./shapes.js');
 
 const CALIBRATION_SEED = 1001;
@@ -42,7 +43,7 @@ async function main() {
   fs.mkdirSync(path.dirname(output), { recursive: true });
 
   console.log('Converting examples/demo/model to INT8, calibrated on 128 generated pictures...');
-  const report = await lowbit.convert({
+  const report = await convert({
     input: float,
     output,
     calibration: () => pictures(128, CALIBRATION_SEED),
@@ -54,8 +55,8 @@ async function main() {
   );
 
   console.log(`Running float and INT8 on ${TEST_COUNT} other pictures...`);
-  lowbit.setThreads(1);
-  const compared = await lowbit.compare({
+  setThreads(1);
+  const compared = await compare({
     float,
     lowbit: converted,
     samples: () => pictures(TEST_COUNT, TEST_SEED),

@@ -2,7 +2,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const lowbit = require('tfjs-lowbit');
+const { fileSource, moe, packExpert, writeContainer } = require('tfjs-lowbit/moe');
 const { experts, layers, topK } = require('./shape.js');
 const { LAYOUT, expertsOf } = require('./weights.js');
 
@@ -13,12 +13,12 @@ async function writeExperts(weights, file = CONTAINER) {
   const format = { format: 'int8' };
   function* packed() {
     for (const { layer, expert, weights: matrices } of expertsOf(weights)) {
-      yield { layer, expert, precision: 0, bytes: lowbit.packExpert(LAYOUT, matrices, format) };
+      yield { layer, expert, precision: 0, bytes: packExpert(LAYOUT, matrices, format) };
     }
   }
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const precisions = [{ name: 'int8', layout: LAYOUT }];
-  await lowbit.writeContainer(file, { layers, experts, precisions }, packed());
+  await writeContainer(file, { layers, experts, precisions }, packed());
 }
 
 /** Bytes of memory that hold a share of all experts of a container. */
@@ -33,11 +33,11 @@ const PAGE = 4096;
  * Opens the mixtures of all layers.
  *
  * @param share of all experts that fit in memory
- * @param options as `lowbit.moe` takes them: bonus, protect, policy...
+ * @param options as `moe` takes them: bonus, protect, policy...
  */
 async function openExperts(share, options = {}, file = CONTAINER) {
-  const source = await lowbit.fileSource(file, { direct: options.direct });
-  return lowbit.moe({ source, budgetBytes: budgetOf(source, share), topK, ...options });
+  const source = await fileSource(file, { direct: options.direct });
+  return moe({ source, budgetBytes: budgetOf(source, share), topK, ...options });
 }
 
 module.exports = { CONTAINER, openExperts, writeExperts };

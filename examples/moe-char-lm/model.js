@@ -1,4 +1,4 @@
-// The model, one character at a time: what runs. It holds all weights but the experts', which it asks a provider for.
+// The model, one character at a time: what runs. It holds all weights but the experts', which it gets from a provider.
 //
 // Of the network in network.js this is the same arithmetic, with keys and values kept from character to character. At 96
 // channels a product is too small to be worth a call of a tensor library, so these are loops over arrays.
@@ -7,7 +7,7 @@ const { slope } = require('./network.js');
 const { context, epsilon, experts, heads, layers, width } = require('./shape.js');
 
 /**
- * The mixtures of all layers; `lowbit.moe(...)` makes one that reads experts as they are needed.
+ * The mixtures of all layers; `moe(...)` makes one that reads experts as they are needed.
  *
  * @typedef {object} Mixture
  * @property {(layer: number, x: Float32Array, logits: Float32Array) => Float32Array | Promise<Float32Array>} forward
@@ -52,7 +52,7 @@ class CharModel {
   /**
    * @param weights as `loadWeights` returns them
    * @param {Mixture} mixture
-   * @param onRouting told (layer, logits of the router) of each character in each layer
+   * @param onRouting called with (layer, logits of the router) for each character in each layer
    */
   constructor({ tensors, vocabulary }, mixture, onRouting = () => {}) {
     this.vocabulary = vocabulary;

@@ -148,7 +148,7 @@ const mixture = (x, gates, w1, w2, picks) =>
     const second = (expert) => matrixOf(w2, expert, [hidden, width]);
     const gateValues = gates.dataSync();
     const gateOf = (place) => gateValues[rowOf(place) * experts + picks[place]];
-    /** Rows of the expert from [rows, width], times what `factor` tells. */
+    /** Rows of the expert from [rows, width], times `factor`. */
     const pack = (values, places, factor) => {
       const packed = reused('packed', places.length * width);
       places.forEach((place, i) => {
@@ -227,7 +227,7 @@ function gatesOf(logits, picks) {
  * @param ids characters, [sequences * length]
  * @param length of a sequence
  * @param route (layer, logits [rows, experts]) => picks, [rows, topK]
- * @param onRouting told (layer, logits, picks) of every layer, for the losses that training adds
+ * @param onRouting called with (layer, logits, picks) for every layer, for the losses that training adds
  * @returns [sequences * length, vocabulary]
  */
 function network(weights, ids, length, route, onRouting = () => {}) {

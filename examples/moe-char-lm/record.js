@@ -4,7 +4,7 @@
 
 const { program } = require('commander');
 require('@tensorflow/tfjs-backend-cpu'); // holds the weights
-const lowbit = require('tfjs-lowbit');
+const { writeTrace } = require('tfjs-lowbit/moe');
 const { openExperts, writeExperts } = require('./experts.js');
 const { CharModel } = require('./model.js');
 const { experts, layers, topK } = require('./shape.js');
@@ -24,7 +24,7 @@ async function main({ tokens, out }) {
   for (const id of readText().heldOut.subarray(0, tokens)) await model.step(id);
   await mixture.close();
   const source = 'moe-char-lm, held-out Shakespeare, plain routing';
-  await lowbit.writeTrace(out, { tokens, layers, experts, topK, source, logits });
+  await writeTrace(out, { tokens, layers, experts, topK, source, logits });
   console.log(`wrote ${out}: ${tokens} characters, ${(logits.byteLength / 1e6).toFixed(2)} MB`);
 }
 

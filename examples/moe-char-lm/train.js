@@ -2,7 +2,7 @@
 //
 //   npm run moe:train
 //
-// Besides the prediction of the next character, training asks for experts that share the load (Fedus et al. 2022, "Switch
+// Besides the prediction of the next character, training balances the load of the experts (Fedus et al. 2022, "Switch
 // Transformers", eq. 4) and for small router logits (Zoph et al. 2022, "ST-MoE", eq. 5). And it shows the model what
 // routing with a cache does, as a model that learned with one choice of experts only has no use for another: in the first
 // part, a random set of experts in each sequence and layer gets a bonus of random size when experts are ranked; in the

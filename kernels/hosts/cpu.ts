@@ -1,5 +1,5 @@
 import type { KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
-import { asTensorData, type Host, newData } from './host';
+import { asTensorData, newData, type SyncHost } from './host';
 
 /** What we use of MathBackendCPU: values lie in JavaScript arrays. */
 interface CpuBackend extends KernelBackend {
@@ -7,7 +7,7 @@ interface CpuBackend extends KernelBackend {
   makeTensorInfo(shape: number[], dtype: string, values: unknown): TensorInfo;
 }
 
-export const cpuHost: Host = {
+export const cpuHost: SyncHost = {
   backendName: 'cpu',
   read: (backend, tensor) =>
     asTensorData((backend as CpuBackend).data.get(tensor.dataId).values, tensor.dtype),

@@ -1,12 +1,12 @@
 import type { KernelBackend } from '@tensorflow/tfjs-core';
 
-/** What to do when the data of a tensor is gone. */
+/** Callbacks by the data of the tensor that they wait for. */
 const onGone = new WeakMap<object, () => void>();
 const watchedBackends = new WeakSet<KernelBackend>();
 
 /**
- * Calls `free` as soon as `backend` gives up the data: TF.js tells nobody, so the backend's `disposeData` is wrapped,
- * once an instance.
+ * Calls `free` as soon as `backend` frees the data. TF.js has no event for it, so `disposeData` of each backend
+ * instance is wrapped.
  */
 export function freeWithTensor(backend: KernelBackend, dataId: object, free: () => void): void {
   onGone.set(dataId, free);

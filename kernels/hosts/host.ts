@@ -8,12 +8,28 @@ export interface HostOutput {
   data(): TensorData;
 }
 
-/** How the bytes of a backend's tensors are reached. */
-export interface Host {
+interface AnyHost {
   readonly backendName: string;
+  allocate(backend: KernelBackend, shape: number[], dtype: 'float32' | 'int32'): HostOutput;
+}
+
+/** A backend whose tensors can be read while the caller waits. */
+export interface SyncHost extends AnyHost {
   /** A float32 or int32 tensor's data, in place where the backend has it in reach. */
   read(backend: KernelBackend, tensor: TensorInfo): TensorData;
-  allocate(backend: KernelBackend, shape: number[], dtype: 'float32' | 'int32'): HostOutput;
+}
+
+/** A backend whose tensors can only be read asynchronously, as WebGPU's: kernels run in `executeAsync` only. */
+export interface AsyncHost extends AnyHost {
+  /** A copy of a float32 or int32 tensor's data. */
+  readAsync(backend: KernelBackend, tensor: TensorInfo): Promise<TensorData>;
+}
+
+/** How the bytes of a backend's tensors are reached. */
+export type Host = SyncHost | AsyncHost;
+
+export function isAsync(host: Host): host is AsyncHost {
+  return 'readAsync' in host;
 }
 
 export function elementCount(shape: readonly number[]): number {

@@ -1,5 +1,5 @@
 import type { KernelBackend } from '@tensorflow/tfjs-core';
-import { asTensorData, type Host, newData } from './host';
+import { asTensorData, newData, type SyncHost } from './host';
 
 /** What we use of tfjs-node's NodeJSKernelBackend: arrays stay in JavaScript until a TensorFlow op needs them. */
 interface NodeBackend extends KernelBackend {
@@ -7,7 +7,7 @@ interface NodeBackend extends KernelBackend {
   write(values: Float32Array | Int32Array, shape: number[], dtype: string): object;
 }
 
-export const tensorflowHost: Host = {
+export const tensorflowHost: SyncHost = {
   backendName: 'tensorflow',
   read: (backend, tensor) => asTensorData((backend as NodeBackend).readSync(tensor.dataId), tensor.dtype),
   allocate(backend, shape, dtype) {

@@ -1,6 +1,6 @@
 import type { KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TensorData } from '../../src/runtime/engine';
-import type { Host } from './host';
+import type { SyncHost } from './host';
 
 /** What we use of BackendWasm: tensors lie in the WebAssembly heap, which native code reads and writes in place. */
 interface WasmBackend extends KernelBackend {
@@ -8,7 +8,7 @@ interface WasmBackend extends KernelBackend {
   makeOutput(shape: number[], dtype: string): TensorInfo;
 }
 
-export const wasmHost: Host = {
+export const wasmHost: SyncHost = {
   backendName: 'wasm',
   read: (backend, tensor) => (backend as WasmBackend).typedArrayFromHeap(tensor),
   allocate(backend, shape, dtype) {

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lowbit-records.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,8 +51,14 @@ void lowbit_start_profile(lowbit_program* program);
 // returns the number of runs; 0 without a start. An op that runs as part of another one counts there.
 size_t lowbit_end_profile(lowbit_program* program, double* nanoseconds);
 
-// Bytes held: packed weights; arenas and scratch of the cached plans.
-void lowbit_memory(const lowbit_program* program, size_t* weights, size_t* arena);
+typedef struct {
+  size_t weights;        // packed
+  size_t arena;          // arenas and scratch of the cached plans
+  size_t without_reuse;  // what `arena` would be if no two tensors shared memory
+} lowbit_memory_bytes;
+
+// Bytes held.
+lowbit_memory_bytes lowbit_memory(const lowbit_program* program);
 
 void lowbit_destroy(lowbit_program* program);
 
@@ -78,19 +86,9 @@ typedef struct {
 // Measures for about a quarter of a second and takes 256 MiB of memory meanwhile.
 int lowbit_measure_limits(const char* isa, lowbit_limits* limits, lowbit_error* error);
 
-typedef enum {
-  LOWBIT_FLOAT32 = 0,
-  LOWBIT_INT8 = 1,
-  LOWBIT_INT32 = 3,  // int8 codes, one an element
-} lowbit_type;
-
-// A matrix of 2, 3 or 4 bits a number; src/program/program.ts (WeightFormat) tells what the numbers mean.
+// A matrix of 2, 3 or 4 bits a number; src/program/schema.ts (WEIGHT_FORMAT_DOC) tells what the numbers mean.
 typedef struct {
-  int32_t format;
-  int32_t rows;
-  int32_t depth;
-  int32_t group;
-  float unit;
+  lowbit_matrix_numbers numbers;
   int8_t levels[16];
   const uint8_t* codes;
   size_t code_bytes;
@@ -100,41 +98,20 @@ typedef struct {
 
 // Writes the numbers of a matrix [rows, depth]: as float32, level * (scale of the group * unit), or as the int8 codes
 // of these, clamp(rint(number / scale) + zero_point, -128, 127), all in float32 and clamped before the conversion.
-int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, float scale, int32_t zero_point, void* out,
-                      size_t out_bytes, const char* isa, lowbit_error* error);
+// `type`: LOWBIT_FLOAT32, LOWBIT_INT8, or LOWBIT_INT32 for codes that take an element each.
+int lowbit_dequantize(const lowbit_matrix* matrix, lowbit_type type, void* out, size_t out_bytes, const char* isa,
+                      lowbit_error* error);
 
 // Rotates rows of float32 values in place by the randomised block-Hadamard transform that native/ops/rotation.h
 // defines, or rotates them back. `block` is a power of two in [2, 4096].
 int lowbit_hadamard(float* values, int64_t rows, int64_t depth, int32_t block, uint32_t seed, int inverse,
                     const char* isa, lowbit_error* error);
 
-// How tokens are routed to experts; native/moe/route.h tells what the numbers mean.
-typedef struct {
-  int32_t experts;
-  int32_t top_k;
-  int32_t sigmoid;
-  int32_t normalize;
-  float weight_scale;
-  float bonus;
-  int32_t protect;
-  int32_t groups;
-  int32_t top_groups;
-  int32_t group_top;
-} lowbit_router;
-
 // From logits [tokens, experts] to the ids and the gate weights [tokens, top_k] of the experts chosen. bias [experts]
 // (float32), resident [experts] (not 0 where resident) and mean_range (one number) may be null.
 int lowbit_route(const lowbit_router* router, const float* logits, int32_t tokens, const float* bias,
                  const int32_t* resident, const char* isa, int32_t* ids, float* weights, float* mean_range,
                  lowbit_error* error);
-
-// What an expert computes; native/moe/expert.h tells what the numbers mean.
-typedef struct {
-  int32_t width;
-  int32_t hidden;
-  int32_t activation;
-  int32_t gated;
-} lowbit_expert_shape;
 
 // out[out_rows[i]] = weights[i] * expert(x[rows[i]]) for i < count; x and out are float32, rows of `width`.
 int lowbit_run_expert(const lowbit_expert_shape* shape, const uint8_t* bytes, size_t size, const float* x,

@@ -1,8 +1,10 @@
-// A filter of 2, 3 or 4 bits a weight, as it lies in the weights of a program (WeightFormat of src/program/program.ts).
+// A filter of 2, 3 or 4 bits a weight, as it lies in the weights of a program (WeightFormat of program/enums.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#include "../program/enums.h"
 
 namespace lowbit {
 
@@ -37,12 +39,7 @@ struct LowBitMatrix {
   const uint8_t* codes;    // row-major, rows rowBytes() apart
   const uint16_t* scales;  // float16 [rows][groups]
 
-  LOWBIT_INLINE static size_t rowBytes(int bits, int depth) {
-    const size_t count = static_cast<size_t>(depth);
-    return bits == 2 ? (count + 3) / 4 : bits == 3 ? (count + 7) / 8 * 3 : (count + 1) / 2;
-  }
-
-  LOWBIT_INLINE size_t rowBytes() const { return rowBytes(format.bits, depth); }
+  LOWBIT_INLINE size_t rowBytes() const { return static_cast<size_t>(weightRowBytes(format.bits, depth)); }
   LOWBIT_INLINE int groups() const { return (depth - 1) / format.group + 1; }
 
   // Rows [first, first + count).

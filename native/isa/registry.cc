@@ -14,7 +14,7 @@
   extern const InstructionSet description; \
   }                                        \
   }
-#include "instruction-sets.inc"
+#include <instruction-sets.inc>
 #undef LOWBIT_BUILT
 #undef LOWBIT_LEFT_OUT
 
@@ -29,7 +29,7 @@ struct Built {
 #define LOWBIT_LEFT_OUT(name, flags)
 #define LOWBIT_BUILT(folder, emulated) {&folder::description, emulated},
 constexpr Built kBuilt[] = {
-#include "instruction-sets.inc"
+#include <instruction-sets.inc>
 };
 #undef LOWBIT_BUILT
 #undef LOWBIT_LEFT_OUT
@@ -42,7 +42,7 @@ struct LeftOut {
 #define LOWBIT_LEFT_OUT(name, flags) {name, flags},
 #define LOWBIT_BUILT(folder, emulated)
 constexpr LeftOut kLeftOut[] = {
-#include "instruction-sets.inc"
+#include <instruction-sets.inc>
     {nullptr, nullptr},
 };
 #undef LOWBIT_BUILT

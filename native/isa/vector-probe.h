@@ -62,9 +62,13 @@ struct ProbeLoops {
     for (size_t at = 0; at < bytes; at += Isa::bytes) Isa::stream(data + at, v);
   }
 
-  static void set(Kernels& table) {
+  static void setMultiply(Kernels& table) {
     table.probe.multiply = multiply;
     table.probe.macs = static_cast<uint64_t>(Isa::macs) * tile * kRoundBlocks;
+  }
+
+  static void set(Kernels& table) {
+    setMultiply(table);
     table.probe.read = read;
     table.probe.store = store;
     table.probe.stream = stream;

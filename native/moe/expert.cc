@@ -17,14 +17,15 @@ namespace {
 constexpr size_t kPart = 64;
 constexpr int64_t kMaxWeights = int64_t{1} << 31;
 
-float activate(float x, int32_t activation) {
+float activate(float x, ExpertActivation activation) {
   switch (activation) {
-    case 1: return x > 0 ? x : 0;
-    case 2: return x * sigmoid(x);
+    case ExpertActivation::kNone: return x;
+    case ExpertActivation::kRelu: return x > 0 ? x : 0;
+    case ExpertActivation::kSilu: return x * sigmoid(x);
     // 0.5 (1 + tanh(y)) is sigmoid(2 y); y = sqrt(2 / pi) (x + 0.044715 x^3).
-    case 3: return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
-    default: return x;
+    case ExpertActivation::kGelu: return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
   }
+  return x;
 }
 
 // A matrix within the bytes of an expert.
@@ -49,30 +50,30 @@ class Parts {
   Parts(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}
 
   ExpertMatrix matrix(const char* name, int32_t rows, int32_t depth) {
-    constexpr uint32_t kFormats = static_cast<uint32_t>(WeightFormat::kTrellis2);
     uint32_t words[6];
     const uint8_t* header = next(kPart);
     std::memcpy(words, header, sizeof words);
-    if (words[0] > kFormats || words[1] != static_cast<uint32_t>(rows) || words[2] != static_cast<uint32_t>(depth) ||
-        words[3] % 32 != 0 || words[4] > 1) {
+    const WeightFormat weights = static_cast<WeightFormat>(words[0]);
+    const bool int8 = weights == WeightFormat::kInt8;
+    if (!(int8 || isLowBit(weights)) || words[1] != static_cast<uint32_t>(rows) ||
+        words[2] != static_cast<uint32_t>(depth) || words[3] % 32 != 0 || words[4] > 1) {
       fail(LOWBIT_INVALID_ARGUMENT,
-           "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of a format up to %u.", name, words[1],
-           words[2], words[0], rows, depth, kFormats);
+           "Matrix %s of an expert is [%u, %u] of format %u, expected [%d, %d] of int8 or a low-bit format.", name,
+           words[1], words[2], words[0], rows, depth);
     }
     ExpertMatrix result{};
-    const WeightFormat weights = static_cast<WeightFormat>(words[0]);
-    result.int8 = weights == WeightFormat::kInt8;
+    result.int8 = int8;
     LowBitMatrix& matrix = result.matrix;
     matrix.rows = rows;
     matrix.depth = depth;
     LowBitFormat& format = matrix.format;
     format.trellis = weights == WeightFormat::kTrellis2;
-    format.bits = result.int8 ? 8 : bitsOf(weights);
+    format.bits = bitsOf(weights);
     format.group = words[3] == 0 ? depth : static_cast<int>(std::min(words[3], words[2]));
     std::memcpy(&format.unit, &words[5], sizeof format.unit);
     std::memcpy(format.levels, header + 32, sizeof format.levels);
     const size_t count = static_cast<size_t>(rows);
-    matrix.codes = next(result.int8 ? count * depth : count * matrix.rowBytes());
+    matrix.codes = next(count * matrix.rowBytes());
     if (result.int8) {
       result.rowScales = reinterpret_cast<const float*>(next(count * sizeof(float)));
     } else {
@@ -108,14 +109,16 @@ void linear(const Kernels& kernels, const ThreadPool::Lease& pool, const ExpertM
 
 }  // namespace
 
-void runExpert(const Kernels& kernels, const ExpertShape& shape, const uint8_t* bytes, size_t size, const float* x,
-               const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows, float* out) {
+void runExpert(const Kernels& kernels, const lowbit_expert_shape& shape, const uint8_t* bytes, size_t size,
+               const float* x, const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows,
+               float* out) {
   const int32_t width = shape.width, hidden = shape.hidden;
-  if (width < 1 || hidden < 1 || shape.activation < 0 || shape.activation > 3 ||
+  if (width < 1 || hidden < 1 || shape.activation < 0 || shape.activation >= kExpertActivationCount ||
       static_cast<int64_t>(width) * hidden > kMaxWeights) {
     fail(LOWBIT_INVALID_ARGUMENT, "An expert cannot have width %d, hidden size %d and activation %d.", width, hidden,
          shape.activation);
   }
+  const auto activation = static_cast<ExpertActivation>(shape.activation);
   Parts parts(bytes, size);
   const ExpertMatrix up = parts.matrix("up", hidden, width);
   ExpertMatrix gate{};
@@ -129,12 +132,11 @@ void runExpert(const Kernels& kernels, const ExpertShape& shape, const uint8_t* 
                 width * sizeof(float));
   }
   const auto innerAt = [&](int64_t m, int32_t n) -> float& { return inner[static_cast<size_t>(m) * hidden + n]; };
-  linear(kernels, pool, up, gathered.data(), count, [&](int64_t m, int32_t n, float value) {
-    innerAt(m, n) = shape.gated ? value : activate(value, shape.activation);
-  });
+  linear(kernels, pool, up, gathered.data(), count,
+         [&](int64_t m, int32_t n, float value) { innerAt(m, n) = shape.gated ? value : activate(value, activation); });
   if (shape.gated) {
     linear(kernels, pool, gate, gathered.data(), count,
-           [&](int64_t m, int32_t n, float value) { innerAt(m, n) *= activate(value, shape.activation); });
+           [&](int64_t m, int32_t n, float value) { innerAt(m, n) *= activate(value, activation); });
   }
   linear(kernels, pool, down, inner.data(), count, [&](int64_t m, int32_t n, float value) {
     out[static_cast<size_t>(outRows[m]) * width + n] = weights[m] * value;

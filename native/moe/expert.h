@@ -4,23 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../include/lowbit.h"
 #include "../isa/kernels.h"
 
 namespace lowbit {
 
-// y = down(activation(up(x))) or, gated, y = down(activation(gate(x)) * up(x)), each a linear layer with a bias or none
-// (Shazeer 2020, "GLU Variants Improve Transformer").
-struct ExpertShape {
-  int32_t width;
-  int32_t hidden;
-  int32_t activation;  // 0 none, 1 relu, 2 silu: x sigmoid(x), 3 gelu by its tanh approximation
-  bool gated;
-};
-
+// The linear layers of an expert have a bias or none (Shazeer 2020, "GLU Variants Improve Transformer").
+//
 // out[outRows[i]] = weights[i] * expert(x[rows[i]]) for i < count; x and out are float32 [.., width].
 // The bytes hold the matrices up, gate where there is one, and down; src/moe/store/expert-bytes.ts has the layout.
 // Throws Error where they do not fit the shape.
-void runExpert(const Kernels& kernels, const ExpertShape& shape, const uint8_t* bytes, size_t size, const float* x,
-               const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows, float* out);
+void runExpert(const Kernels& kernels, const lowbit_expert_shape& shape, const uint8_t* bytes, size_t size,
+               const float* x, const int32_t* rows, const float* weights, int32_t count, const int32_t* outRows,
+               float* out);
 
 }  // namespace lowbit

@@ -4,11 +4,13 @@
 #include <node_api.h>
 
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "../include/lowbit.h"
 #include "expert-reader.h"
+#include "records.h"
 
 namespace {
 
@@ -29,6 +31,7 @@ napi_value throwError(napi_env env, const char* code, const char* message) {
 napi_value throwError(napi_env env, const lowbit_error& error) {
   static constexpr const char* kCodes[] = {
       "ok", "invalid-program", "unsupported-version", "invalid-shape", "invalid-argument", "out-of-memory"};
+  static_assert(std::size(kCodes) == LOWBIT_OUT_OF_MEMORY + 1);
   return throwError(env, kCodes[error.code], error.message);
 }
 
@@ -97,9 +100,9 @@ void finalize(napi_env env, void* data, void*) {
 }
 
 void reportMemory(napi_env env, Handle* handle) {
-  size_t weights = 0, arena = 0;
-  if (handle->program) lowbit_memory(handle->program, &weights, &arena);
-  const int64_t bytes = static_cast<int64_t>(weights + arena);
+  lowbit_memory_bytes held = {};
+  if (handle->program) held = lowbit_memory(handle->program);
+  const int64_t bytes = static_cast<int64_t>(held.weights + held.arena);
   if (bytes == handle->reported) return;
   int64_t total;
   napi_adjust_external_memory(env, bytes - handle->reported, &total);
@@ -232,15 +235,15 @@ napi_value endProfile(napi_env env, napi_callback_info info) {
   return listOf(env, numbers.data(), numbers.size());
 }
 
-// memory(handle): [packed weights, arenas] in bytes
+// memory(handle): [packed weights, arenas, arenas without reuse] in bytes
 napi_value memory(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   Handle* handle = handleCall(env, info, arguments);
   if (!handle) return nullptr;
-  size_t weights, arena;
-  lowbit_memory(handle->program, &weights, &arena);
-  const double sizes[] = {static_cast<double>(weights), static_cast<double>(arena)};
-  return listOf(env, sizes, 2);
+  const lowbit_memory_bytes held = lowbit_memory(handle->program);
+  const double sizes[] = {static_cast<double>(held.weights), static_cast<double>(held.arena),
+                          static_cast<double>(held.without_reuse)};
+  return listOf(env, sizes, 3);
 }
 
 // dispose(handle)
@@ -322,24 +325,21 @@ napi_value limits(napi_env env, napi_callback_info info) {
   return listOf(env, numbers, 5);
 }
 
-// dequantize(numbers: Float64Array of format, rows, depth, group, unit, scale, zero point, levels: Int8Array, codes,
-//            scales: typed arrays, out: Float32Array, Int8Array or Int32Array, isa: string | undefined)
+// dequantize(numbers: Float64Array of MatrixNumbers, levels: Int8Array, codes, scales: typed arrays, out: Float32Array,
+//            Int8Array or Int32Array, isa: string | undefined)
 napi_value dequantize(napi_env env, napi_callback_info info) {
-  constexpr size_t kNumbers = 7;
   size_t count = 6;
   napi_value arguments[6];
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
   Bytes numbers, levels, codes, scales, out;
   lowbit_matrix matrix{};
-  if (!bytesOf(env, arguments[0], &numbers) || numbers.size != kNumbers * sizeof(double) ||
+  if (!bytesOf(env, arguments[0], &numbers) || numbers.size != kMatrixNumbersCount * sizeof(double) ||
       !bytesOf(env, arguments[1], &levels) || levels.size != sizeof matrix.levels ||
       !bytesOf(env, arguments[2], &codes) || !bytesOf(env, arguments[3], &scales) ||
       !bytesOf(env, arguments[4], &out)) {
     return throwError(env, "invalid-argument", "Expected the numbers of a matrix, 16 levels, codes, scales and room.");
   }
-  const double* of = static_cast<const double*>(numbers.data);
-  const auto integer = [&](size_t i) { return static_cast<int32_t>(of[i]); };
-  matrix = {integer(0), integer(1), integer(2), integer(3), static_cast<float>(of[4]), {}, nullptr, 0, nullptr, 0};
+  matrix.numbers = readMatrixNumbers(static_cast<const double*>(numbers.data));
   std::memcpy(matrix.levels, levels.data, sizeof matrix.levels);
   matrix.codes = static_cast<const uint8_t*>(codes.data);
   matrix.code_bytes = codes.size;
@@ -350,8 +350,7 @@ napi_value dequantize(napi_env env, napi_callback_info info) {
                                                           : LOWBIT_INT32;
   const IsaName isa(env, arguments[5]);
   lowbit_error error;
-  if (lowbit_dequantize(&matrix, type, static_cast<float>(of[5]), integer(6), out.data, out.size, isa.get(), &error) !=
-      LOWBIT_OK) {
+  if (lowbit_dequantize(&matrix, type, out.data, out.size, isa.get(), &error) != LOWBIT_OK) {
     return throwError(env, error);
   }
   return nullptr;
@@ -388,31 +387,19 @@ bool optionalBytes(napi_env env, napi_value value, size_t least, Bytes* out) {
   return bytesOf(env, value, out) && out->size >= least;
 }
 
-// route(router: Float64Array of the numbers of lowbit_router, logits, tokens, bias?, resident?, isa, ids, weights,
+// route(router: Float64Array of RouterNumbers, logits, tokens, bias?, resident?, isa, ids, weights,
 // meanRange?)
 napi_value route(napi_env env, napi_callback_info info) {
-  constexpr size_t kNumbers = 10;
   size_t count = 9;
   napi_value arguments[9];
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
   Bytes router, logits, bias, resident, ids, weights, meanRange;
   int32_t tokens = 0;
-  if (!bytesOf(env, arguments[0], &router) || router.size != kNumbers * sizeof(double) ||
+  if (!bytesOf(env, arguments[0], &router) || router.size != kRouterNumbersCount * sizeof(double) ||
       napi_get_value_int32(env, arguments[2], &tokens) != napi_ok || tokens < 0) {
     return throwError(env, "invalid-argument", "Expected the numbers of a router and a number of tokens.");
   }
-  const double* numbers = static_cast<const double*>(router.data);
-  lowbit_router args;
-  args.experts = static_cast<int32_t>(numbers[0]);
-  args.top_k = static_cast<int32_t>(numbers[1]);
-  args.sigmoid = static_cast<int32_t>(numbers[2]);
-  args.normalize = static_cast<int32_t>(numbers[3]);
-  args.weight_scale = static_cast<float>(numbers[4]);
-  args.bonus = static_cast<float>(numbers[5]);
-  args.protect = static_cast<int32_t>(numbers[6]);
-  args.groups = static_cast<int32_t>(numbers[7]);
-  args.top_groups = static_cast<int32_t>(numbers[8]);
-  args.group_top = static_cast<int32_t>(numbers[9]);
+  const lowbit_router args = readRouterNumbers(static_cast<const double*>(router.data));
   const size_t row = 4 * static_cast<size_t>(args.experts), chosen = 4 * static_cast<size_t>(args.top_k);
   if (!bytesOf(env, arguments[1], &logits) || logits.size != tokens * row ||
       !optionalBytes(env, arguments[3], row, &bias) || !optionalBytes(env, arguments[4], row, &resident) ||
@@ -430,23 +417,22 @@ napi_value route(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// runExpert(shape: [width, hidden, activation, gated], bytes, x, rows: Int32Array, weights, outRows: Int32Array, out,
+// runExpert(shape: Float64Array of ExpertShape, bytes, x, rows: Int32Array, weights, outRows: Int32Array, out,
 // isa)
 napi_value runExpert(napi_env env, napi_callback_info info) {
   size_t count = 8;
   napi_value arguments[8];
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
   Bytes shape, bytes, x, rows, weights, outRows, out;
-  if (!bytesOf(env, arguments[0], &shape) || shape.size != 16 || !bytesOf(env, arguments[1], &bytes) ||
-      !bytesOf(env, arguments[2], &x) || !bytesOf(env, arguments[3], &rows) || !bytesOf(env, arguments[4], &weights) ||
-      !bytesOf(env, arguments[5], &outRows) || !bytesOf(env, arguments[6], &out) || weights.size != rows.size ||
-      outRows.size != rows.size) {
+  if (!bytesOf(env, arguments[0], &shape) || shape.size != kExpertShapeCount * sizeof(double) ||
+      !bytesOf(env, arguments[1], &bytes) || !bytesOf(env, arguments[2], &x) || !bytesOf(env, arguments[3], &rows) ||
+      !bytesOf(env, arguments[4], &weights) || !bytesOf(env, arguments[5], &outRows) ||
+      !bytesOf(env, arguments[6], &out) || weights.size != rows.size || outRows.size != rows.size) {
     return throwError(env, "invalid-argument", "Expected an expert, activations, and rows with a weight each.");
   }
-  const int32_t* numbers = static_cast<const int32_t*>(shape.data);
   lowbit_error error;
   const IsaName isa(env, arguments[7]);
-  const lowbit_expert_shape args = {numbers[0], numbers[1], numbers[2], numbers[3]};
+  const lowbit_expert_shape args = readExpertShape(static_cast<const double*>(shape.data));
   if (lowbit_run_expert(&args, static_cast<const uint8_t*>(bytes.data), bytes.size, static_cast<const float*>(x.data),
                         x.size / 4, static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data),
                         rows.size / 4, static_cast<const int32_t*>(outRows.data), isa.get(),

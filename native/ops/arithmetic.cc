@@ -131,10 +131,8 @@ class Lookup : public Operator {
 // int8 -> float32 through a table of 256 floats.
 class FloatLookup : public Operator {
  public:
-  FloatLookup(OpReader& reader, int64_t tableOffset) : Operator(reader.label()), table_(256) {
-    constexpr size_t kBytes = 256 * sizeof(float);
-    std::memcpy(table_.data(), reader.bytes("table of floats", tableOffset, kBytes, 4), kBytes);
-  }
+  FloatLookup(OpReader& reader, int64_t tableOffset)
+      : Operator(reader.label()), table_(reader.floats("table of floats", tableOffset, 256)) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return inputs[0]; }
 
@@ -179,10 +177,9 @@ void expectCodes(const OpReader& reader, const Tensor& a, const Tensor& b, const
 }
 
 // Ops that bring both operands to steps of the output; `sign` is the second one's.
-std::unique_ptr<Operator> makeScaled(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output,
-                                     BinaryChoice<AddArgs> choose, float sign) {
+std::unique_ptr<Operator> makeScaled(OpReader& reader, const Activation& activation, const Tensor& a, const Tensor& b,
+                                     const Tensor& output, BinaryChoice<AddArgs> choose, float sign) {
   expectCodes(reader, a, b, output);
-  Activation activation = reader.activation();
   const Target target(activation, output);
   const CodeRange range(activation.codeMin, activation.codeMax, target.zeroPoint);
   const AddArgs args{a.zeroPoint,
@@ -193,37 +190,42 @@ std::unique_ptr<Operator> makeScaled(OpReader& reader, const Tensor& a, const Te
                      range.high,
                      target.zeroPoint,
                      nullptr};
-  return std::make_unique<Binary<AddArgs>>(reader, choose, args, std::move(activation.table));
+  return std::make_unique<Binary<AddArgs>>(reader, choose, args, activation.table);
 }
 
 BinaryKernel<AddArgs> sum(const Kernels& kernels) { return kernels.add; }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeAdd(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kAdd, b, output);
-  return makeScaled(reader, a, b, output, sum, 1);
+std::unique_ptr<Operator> makeAdd(OpReader& reader, const BinaryParams& params, const Tensor& a, const Tensor& b,
+                                  const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kAdd, params, b, output);
+  return makeScaled(reader, params.activation, a, b, output, sum, 1);
 }
 
-std::unique_ptr<Operator> makeSub(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kSub, b, output);
-  return makeScaled(reader, a, b, output, sum, -1);
+std::unique_ptr<Operator> makeSub(OpReader& reader, const BinaryParams& params, const Tensor& a, const Tensor& b,
+                                  const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kSub, params, b, output);
+  return makeScaled(reader, params.activation, a, b, output, sum, -1);
 }
 
-std::unique_ptr<Operator> makeMaximum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMaximum, b, output);
-  return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<true>; }, 1);
+std::unique_ptr<Operator> makeMaximum(OpReader& reader, const BinaryParams& params, const Tensor& a, const Tensor& b,
+                                      const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMaximum, params, b, output);
+  return makeScaled(reader, params.activation, a, b, output, [](const Kernels&) { return &extremum<true>; }, 1);
 }
 
-std::unique_ptr<Operator> makeMinimum(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMinimum, b, output);
-  return makeScaled(reader, a, b, output, [](const Kernels&) { return &extremum<false>; }, 1);
+std::unique_ptr<Operator> makeMinimum(OpReader& reader, const BinaryParams& params, const Tensor& a, const Tensor& b,
+                                      const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMinimum, params, b, output);
+  return makeScaled(reader, params.activation, a, b, output, [](const Kernels&) { return &extremum<false>; }, 1);
 }
 
-std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
-  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMul, b, output);
+std::unique_ptr<Operator> makeMul(OpReader& reader, const BinaryParams& params, const Tensor& a, const Tensor& b,
+                                  const Tensor& output) {
+  if (a.type == TensorType::kFloat32) return makeFloatBinary(reader, FloatBinaryKind::kMul, params, b, output);
   expectCodes(reader, a, b, output);
-  Activation activation = reader.activation();
+  const Activation& activation = params.activation;
   const Target target(activation, output);
   const CodeRange range(activation.codeMin, activation.codeMax, target.zeroPoint);
   const double product = static_cast<double>(a.scale) * static_cast<double>(b.scale);
@@ -231,15 +233,15 @@ std::unique_ptr<Operator> makeMul(OpReader& reader, const Tensor& a, const Tenso
                      range.low,   range.high,  target.zeroPoint,
                      nullptr};
   return std::make_unique<Binary<MulArgs>>(
-      reader, [](const Kernels& kernels) { return kernels.mul; }, args, std::move(activation.table));
+      reader, [](const Kernels& kernels) { return kernels.mul; }, args, activation.table);
 }
 
-std::unique_ptr<Operator> makeLookup(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeLookup(OpReader& reader, const LookupParams& params, const Tensor& input,
+                                     const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
   expectFloatOrCodes(reader, "output", output);
-  const int32_t tableOffset = reader.word();
-  if (output.type == TensorType::kFloat32) return std::make_unique<FloatLookup>(reader, tableOffset);
-  return std::make_unique<Lookup>(reader, reader.table(tableOffset));
+  if (output.type == TensorType::kFloat32) return std::make_unique<FloatLookup>(reader, params.tableOffset);
+  return std::make_unique<Lookup>(reader, reader.table("activation table", params.tableOffset));
 }
 
 }  // namespace lowbit

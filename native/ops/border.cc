@@ -8,8 +8,8 @@ namespace lowbit {
 
 void expectType(const OpReader& reader, const char* what, const Tensor& tensor, TensorType type) {
   if (tensor.type != type) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what, typeName(tensor.type),
-         typeName(type));
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %s, expected %s.", reader.label().c_str(), what, nameOf(tensor.type),
+         nameOf(type));
   }
 }
 
@@ -21,6 +21,12 @@ void expectSameQuantization(const OpReader& reader, const Tensor& input, const T
   if (input.type != output.type || input.scale != output.scale || input.zeroPoint != output.zeroPoint) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: input and output must have the same type, scale and zero point.",
          reader.label().c_str());
+  }
+}
+
+void expectNoTable(const OpReader& reader, const Activation& activation, const char* taker) {
+  if (!activation.table.empty()) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: %s takes no activation table.", reader.label().c_str(), taker);
   }
 }
 

@@ -11,9 +11,16 @@
 namespace lowbit {
 namespace {
 
-void checkWeighted(const OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type != TensorType::kInt8 || (output.type != TensorType::kInt8 && output.type != TensorType::kFloat32)) {
+// Throws unless tensors and weights go together, for any input but int16.
+void checkWeighted(const OpReader& reader, const Filter& filter, const Tensor& input, const Tensor& output) {
+  const bool dynamic = input.type == TensorType::kDynamicInt8;
+  const bool codes = input.type == TensorType::kInt8;
+  if (!dynamic && (!codes || (output.type != TensorType::kInt8 && output.type != TensorType::kFloat32))) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: expected an int8 input and an int8 or float32 output.", reader.label().c_str());
+  }
+  if (filter.format == WeightFormat::kInt16 || (dynamic && isLowBit(filter.format))) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: takes no weights of format %d with an input of %s.", reader.label().c_str(),
+         static_cast<int32_t>(filter.format), nameOf(input.type));
   }
 }
 
@@ -73,20 +80,19 @@ class Convolution : public Operator {
   }
 
   // filter [outChannels][taps][inChannels / groups]
-  Convolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
-              const WeightSums& sums, const Filter& offsets, const Activation& activation, const Tensor& input,
-              const Tensor& output)
+  Convolution(OpReader& reader, const Geometry& geometry, const int8_t* filter, const WeightSums& sums,
+              const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         geometry_(geometry),
         strips_(geometry.groups == 1 && Strips::serve(geometry.window, geometry.inChannels)),
         toFloat_(output.type == TensorType::kFloat32),
-        gemmScratchBytes_(alignUp(kernels.gemmScratchBytes(taps(), depth()))),
+        gemmScratchBytes_(alignUp(reader.kernels().gemmScratchBytes(taps(), depth()))),
         stage_(reader, offsets, geometry.outChannels, input, output, activation, sums.sums, sums.magnitudes),
         zeroRow_(std::max(geometry.inChannels, depth()) + 64, static_cast<uint8_t>(input.zeroPoint)) {
     const int32_t groupOutputs = geometry.outChannels / geometry.groups;
     const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
     for (int32_t g = 0; g < geometry.groups; ++g) {
-      matrices_.emplace_back(kernels, filter + g * groupBytes, groupOutputs, taps(), depth(),
+      matrices_.emplace_back(reader.kernels(), filter + g * groupBytes, groupOutputs, taps(), depth(),
                              stage_.from(g * groupOutputs));
     }
   }
@@ -200,9 +206,8 @@ class Depthwise : public Operator {
   }
 
   // filter [taps][channels]
-  Depthwise(OpReader& reader, const Kernels& kernels, const Window& window, int32_t channels, const int8_t* filter,
-            const WeightSums& sums, const Filter& offsets, const Activation& activation, const Tensor& input,
-            const Tensor& output)
+  Depthwise(OpReader& reader, const Window& window, int32_t channels, const int8_t* filter, const WeightSums& sums,
+            const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         window_(window),
         channels_(channels),
@@ -210,9 +215,9 @@ class Depthwise : public Operator {
         stage_(reader, offsets, channels, input, output, activation, sums.sums, sums.magnitudes),
         zeroRow_(channels + 64, static_cast<uint8_t>(input.zeroPoint)),
         columnScratchBytes_(
-            alignUp(kernels.depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
-        packed_(kernels.packedDepthwiseBytes(channels, window.kernelH, window.kernelW)) {
-    kernels.packDepthwise(filter, channels, window.kernelH, window.kernelW, stage_.from(0), packed_.data());
+            alignUp(reader.kernels().depthwiseScratchBytes(static_cast<int>(columns(maxOutputs())), window.kernelH))),
+        packed_(reader.kernels().packedDepthwiseBytes(channels, window.kernelH, window.kernelW)) {
+    reader.kernels().packDepthwise(filter, channels, window.kernelH, window.kernelW, stage_.from(0), packed_.data());
   }
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
@@ -313,8 +318,6 @@ class Depthwise : public Operator {
   PackedBytes packed_;
 };
 
-constexpr Window kPointwise{1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0};
-
 // A matrix product over the last axis: a 1x1 convolution whose pixels are all other axes.
 class Linear : public Operator {
  public:
@@ -362,8 +365,6 @@ const int8_t* filterBytes(OpReader& reader, const Filter& filter, int64_t taps, 
   return reader.weights(filter, taps * depth * outputs);
 }
 
-constexpr int32_t kMaxChannels = 1 << 20;
-
 // A bias of real values is not for the product of the codes.
 Filter withoutBias(Filter filter) {
   filter.biasOffset = -1;
@@ -371,17 +372,16 @@ Filter withoutBias(Filter filter) {
 }
 
 // A convolution of plain codes, or of dynamic ones.
-std::unique_ptr<Operator> makeConvolution(OpReader& reader, const Kernels& kernels,
-                                          const Convolution::Geometry& geometry, const int8_t* bytes,
+std::unique_ptr<Operator> makeConvolution(OpReader& reader, const Convolution::Geometry& geometry, const int8_t* bytes,
                                           const Filter& filter, const Activation& activation, const Tensor& input,
                                           const Tensor& output) {
   const WeightSums sums = Convolution::weightSums(geometry, bytes);
   if (input.type == TensorType::kInt8) {
-    return std::make_unique<Convolution>(reader, kernels, geometry, bytes, sums, filter, activation, input, output);
+    return std::make_unique<Convolution>(reader, geometry, bytes, sums, filter, activation, input, output);
   }
   DynamicStage stage(reader, filter, activation, output, sums.sums);
-  auto product = std::make_unique<Convolution>(reader, kernels, geometry, bytes, sums, withoutBias(filter),
-                                               noActivation(), plainCodes(), output);
+  auto product = std::make_unique<Convolution>(reader, geometry, bytes, sums, withoutBias(filter), noActivation(),
+                                               plainCodes(), output);
   // Strips take a row of the kernel at once.
   const int32_t padded = geometry.inChannels * geometry.window.kernelW;
   return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, padded);
@@ -389,59 +389,48 @@ std::unique_ptr<Operator> makeConvolution(OpReader& reader, const Kernels& kerne
 
 // Each row of the input makes one of the output.
 bool isPointwise(const Window& w) {
-  const bool padded = w.mode == 0 && (w.top || w.bottom || w.left || w.right);
+  const Padding& p = w.padding;
+  const bool padded = p.mode == PaddingMode::kExplicit && (p.top || p.bottom || p.left || p.right);
   return w.kernelH == 1 && w.kernelW == 1 && w.strideH == 1 && w.strideW == 1 && !padded;
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
+std::unique_ptr<Operator> makeConv2D(OpReader& reader, const Conv2DParams& params, const Tensor& input,
                                      const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeInt16Conv2D(reader, output);
-  const bool dynamic = input.type == TensorType::kDynamicInt8;
-  if (!dynamic) checkWeighted(reader, input, output);
-  const Filter filter = dynamic ? reader.int8Filter() : reader.filter();
-  Convolution::Geometry geometry;
-  geometry.inChannels = reader.word("input channels", 1, kMaxChannels);
-  geometry.outChannels = reader.word("output channels", 1, kMaxChannels);
-  geometry.groups = reader.word("groups", 1, kMaxChannels);
-  geometry.window = reader.window(false);
-  const Activation activation = reader.activation();
-  if (geometry.inChannels % geometry.groups != 0 || geometry.outChannels % geometry.groups != 0) {
+  if (input.type == TensorType::kInt16) return makeInt16Conv2D(reader, params, output);
+  checkWeighted(reader, params.filter, input, output);
+  const auto& [filter, inChannels, outChannels, groups, window, activation] = params;
+  if (inChannels % groups != 0 || outChannels % groups != 0) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: %d groups do not divide %d input and %d output channels.", reader.label().c_str(),
-         geometry.groups, geometry.inChannels, geometry.outChannels);
+         groups, inChannels, outChannels);
   }
-  const int64_t taps = static_cast<int64_t>(geometry.window.kernelH) * geometry.window.kernelW;
-  if (filter.format != WeightFormat::kInt8) {
-    if (taps != 1 || geometry.groups != 1 || geometry.window.dilationH != 1 || geometry.window.dilationW != 1) {
+  const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
+  if (isLowBit(filter.format)) {
+    if (taps != 1 || groups != 1 || window.dilationH != 1 || window.dilationW != 1) {
       fail(LOWBIT_INVALID_PROGRAM,
            "%s: weights of format %d are for 1x1 kernels without dilation and groups; this one is %d x %d, of %d "
            "groups.",
-           reader.label().c_str(), static_cast<int32_t>(filter.format), geometry.window.kernelH,
-           geometry.window.kernelW, geometry.groups);
+           reader.label().c_str(), static_cast<int32_t>(filter.format), window.kernelH, window.kernelW, groups);
     }
-    return makeLowBitProduct(reader, kernels, geometry.window, geometry.inChannels, geometry.outChannels, filter,
-                             activation, input, output);
+    return makeLowBitProduct(reader, window, inChannels, outChannels, filter, activation, input, output);
   }
-  const int8_t* bytes = filterBytes(reader, filter, taps, geometry.inChannels / geometry.groups, geometry.outChannels);
-  if (dynamic) {
-    checkGranularity(reader, input,
-                     input.granularity == Granularity::kSample ||
-                         (input.granularity == Granularity::kRow && isPointwise(geometry.window)));
+  const int8_t* bytes = filterBytes(reader, filter, taps, inChannels / groups, outChannels);
+  if (input.type == TensorType::kDynamicInt8) {
+    checkGranularity(
+        reader, input,
+        input.granularity == Granularity::kSample || (input.granularity == Granularity::kRow && isPointwise(window)));
   }
-  return makeConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
+  const Convolution::Geometry geometry{window, inChannels, outChannels, groups};
+  return makeConvolution(reader, geometry, bytes, filter, activation, input, output);
 }
 
-std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels, const Tensor& input,
-                                        const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeInt16Depthwise(reader, output);
+std::unique_ptr<Operator> makeDepthwiseConv2D(OpReader& reader, const DepthwiseConv2DParams& params,
+                                              const Tensor& input, const Tensor& output) {
+  if (input.type == TensorType::kInt16) return makeInt16Depthwise(reader, params, output);
+  checkWeighted(reader, params.filter, input, output);
+  const auto& [filter, channels, multiplier, window, activation] = params;
   const bool dynamic = input.type == TensorType::kDynamicInt8;
-  if (!dynamic) checkWeighted(reader, input, output);
-  const Filter filter = reader.int8Filter();
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  const int32_t multiplier = reader.word("channel multiplier", 1, kMaxChannels / channels);
-  const Window window = reader.window(false);
-  const Activation activation = reader.activation();
   const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
   const int32_t outputs = channels * multiplier;
   const int8_t* bytes = filterBytes(reader, filter, taps, 1, outputs);
@@ -451,11 +440,10 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
   if (multiplier == 1) {
     const WeightSums sums = Depthwise::weightSums(channels, taps, bytes);
     if (!dynamic) {
-      return std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, sums, filter, activation, input,
-                                         output);
+      return std::make_unique<Depthwise>(reader, window, channels, bytes, sums, filter, activation, input, output);
     }
     DynamicStage stage(reader, filter, activation, output, sums.sums);
-    auto product = std::make_unique<Depthwise>(reader, kernels, window, channels, bytes, sums, withoutBias(filter),
+    auto product = std::make_unique<Depthwise>(reader, window, channels, bytes, sums, withoutBias(filter),
                                                noActivation(), plainCodes(), output);
     return makeDynamicProduct(std::move(product), std::move(stage), input.granularity, channels);
   }
@@ -464,28 +452,25 @@ std::unique_ptr<Operator> makeDepthwise(OpReader& reader, const Kernels& kernels
   for (int64_t t = 0; t < taps; ++t) {
     for (int32_t o = 0; o < outputs; ++o) transposed[o * taps + t] = bytes[t * outputs + o];
   }
-  return makeConvolution(reader, kernels, Convolution::Geometry{window, channels, outputs, channels}, transposed.data(),
-                         filter, activation, input, output);
+  return makeConvolution(reader, Convolution::Geometry{window, channels, outputs, channels}, transposed.data(), filter,
+                         activation, input, output);
 }
 
-std::unique_ptr<Operator> makeLinear(OpReader& reader, const Kernels& kernels, const Tensor& input,
+std::unique_ptr<Operator> makeLinear(OpReader& reader, const LinearParams& params, const Tensor& input,
                                      const Tensor& output) {
-  if (input.type == TensorType::kInt16) return makeInt16Linear(reader, output);
-  const bool dynamic = input.type == TensorType::kDynamicInt8;
-  if (!dynamic) checkWeighted(reader, input, output);
-  const Filter filter = dynamic ? reader.int8Filter() : reader.filter();
-  const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
-  const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
-  const Activation activation = reader.activation();
+  if (input.type == TensorType::kInt16) return makeInt16Linear(reader, params, output);
+  checkWeighted(reader, params.filter, input, output);
+  const auto& [filter, inFeatures, outFeatures, activation] = params;
   std::unique_ptr<Operator> product;
   if (filter.format == WeightFormat::kInt8) {
     const int8_t* bytes = filterBytes(reader, filter, 1, inFeatures, outFeatures);
-    const Convolution::Geometry geometry{kPointwise, inFeatures, outFeatures, 1};
-    if (dynamic) checkGranularity(reader, input, input.granularity == Granularity::kRow);
-    product = makeConvolution(reader, kernels, geometry, bytes, filter, activation, input, output);
+    const Convolution::Geometry geometry{kPointwiseWindow, inFeatures, outFeatures, 1};
+    if (input.type == TensorType::kDynamicInt8) {
+      checkGranularity(reader, input, input.granularity == Granularity::kRow);
+    }
+    product = makeConvolution(reader, geometry, bytes, filter, activation, input, output);
   } else {
-    product =
-        makeLowBitProduct(reader, kernels, kPointwise, inFeatures, outFeatures, filter, activation, input, output);
+    product = makeLowBitProduct(reader, kPointwiseWindow, inFeatures, outFeatures, filter, activation, input, output);
   }
   return std::make_unique<Linear>(inFeatures, outFeatures, std::move(product));
 }

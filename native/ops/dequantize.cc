@@ -28,22 +28,18 @@ void expectBytes(const char* what, size_t bytes, size_t expected) {
 }
 
 LowBitMatrix checkedMatrix(const lowbit_matrix& given) {
-  if (given.format < 1 || given.format > static_cast<int32_t>(WeightFormat::kTrellis2)) {
-    fail(LOWBIT_INVALID_ARGUMENT, "%s: unknown weight format %d, expected 1 to %d.", kLabel, given.format,
-         static_cast<int32_t>(WeightFormat::kTrellis2));
+  const lowbit_matrix_numbers& numbers = given.numbers;
+  const auto format = static_cast<WeightFormat>(numbers.storage);
+  if (!isWeightFormat(numbers.storage) || !isLowBit(format)) {
+    fail(LOWBIT_INVALID_ARGUMENT, "%s: unknown weight format %d, expected %d to %d.", kLabel, numbers.storage,
+         static_cast<int32_t>(WeightFormat::kCodebook2), static_cast<int32_t>(WeightFormat::kTrellis2));
   }
-  if (given.rows < 1 || given.depth < 1) {
+  if (numbers.rows < 1 || numbers.depth < 1) {
     fail(LOWBIT_INVALID_ARGUMENT, "%s: expected at least one row and one element but received %d x %d.", kLabel,
-         given.rows, given.depth);
+         numbers.rows, numbers.depth);
   }
-  const MatrixParts parts{kLabel,
-                          LOWBIT_INVALID_ARGUMENT,
-                          static_cast<WeightFormat>(given.format),
-                          given.rows,
-                          given.depth,
-                          given.group,
-                          given.unit,
-                          given.levels};
+  const MatrixParts parts{kLabel,        LOWBIT_INVALID_ARGUMENT, format,       numbers.rows,
+                          numbers.depth, numbers.group,           numbers.unit, given.levels};
   LowBitMatrix matrix = shapedMatrix(parts);
   const size_t rows = static_cast<size_t>(matrix.rows);
   expectBytes("codes", given.code_bytes, rows * matrix.rowBytes());
@@ -68,9 +64,11 @@ void forTiles(const LowBitMatrix& matrix, Body&& body) {
 
 }  // namespace
 
-void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit_type type, float scale,
-                      int32_t zeroPoint, void* out, size_t outBytes) {
+void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& given, lowbit_type type, void* out,
+                      size_t outBytes) {
   const LowBitMatrix matrix = checkedMatrix(given);
+  const float scale = given.numbers.scale;
+  const int32_t zeroPoint = given.numbers.zero_point;
   const size_t depth = static_cast<size_t>(matrix.depth);
   expectBytes("outputs", outBytes, static_cast<size_t>(matrix.rows) * depth * (type == LOWBIT_INT8 ? 1 : 4));
   const auto at = [depth](const Tile& tile) { return static_cast<size_t>(tile.row) * depth + tile.first; };

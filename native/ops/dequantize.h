@@ -6,7 +6,7 @@
 namespace lowbit {
 
 // Checks a matrix and writes it to `out`; see lowbit_dequantize.
-void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& matrix, lowbit_type type, float scale,
-                      int32_t zeroPoint, void* out, size_t outBytes);
+void dequantizeMatrix(const Kernels& kernels, const lowbit_matrix& matrix, lowbit_type type, void* out,
+                      size_t outBytes);
 
 }  // namespace lowbit

@@ -231,16 +231,12 @@ DynamicStage::DynamicStage(OpReader& reader, const Filter& filter, const Activat
                            const std::vector<int64_t>& weightSums)
     : bias(weightSums.size()), weightSums(weightSums.size()), low(activation.floatMin), high(activation.floatMax) {
   expectType(reader, "output", output, TensorType::kFloat32);
-  reader.expectNoTable(activation.table, "a float32 output");
-  const int64_t bytes = 4 * static_cast<int64_t>(weightSums.size());
-  if (filter.biasOffset != -1) {
-    std::memcpy(bias.data(), reader.bytes("bias", filter.biasOffset, bytes, 4), static_cast<size_t>(bytes));
-  }
-  const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, bytes, 4);
+  expectNoTable(reader, activation, "a float32 output");
+  const int64_t channels = static_cast<int64_t>(weightSums.size());
+  if (filter.biasOffset != -1) bias = reader.floats("bias", filter.biasOffset, channels);
+  const std::vector<float> scales = reader.floats("filter scales", filter.scaleOffset, channels);
   for (size_t c = 0; c < weightSums.size(); ++c) {
-    float scale;
-    std::memcpy(&scale, scales + 4 * c, sizeof scale);
-    this->weightSums[c] = scale * static_cast<float>(weightSums[c]);
+    this->weightSums[c] = scales[c] * static_cast<float>(weightSums[c]);
     if (!std::isfinite(bias[c])) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: the bias of output channel %zu is %g, expected a finite number.",
            reader.label().c_str(), c, static_cast<double>(bias[c]));
@@ -253,11 +249,11 @@ std::unique_ptr<Operator> makeDynamicProduct(std::unique_ptr<Operator> product, 
   return std::make_unique<DynamicProduct>(std::move(product), std::move(stage), granularity, paddedChannels);
 }
 
-std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeQuantizeGrid(OpReader& reader, const QuantizeGridParams& params, const Tensor& input,
+                                           const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kDynamicInt8);
-  const float first = reader.real("first value of the grid");
-  const float step = reader.real("step of the grid");
+  const auto [first, step] = params.grid;
   const float last = first + 255 * step;
   // The last value may be 0, but for rounding.
   if (output.granularity != Granularity::kSample || !(step > 1e-30f) || !(first <= 0) || !(last > -0.5f * step) ||

@@ -5,8 +5,9 @@
 #include <memory>
 #include <vector>
 
+#include "../program/op-reader.h"
+#include "../program/tensor.h"
 #include "operator.h"
-#include "reader.h"
 
 namespace lowbit {
 
@@ -14,8 +15,9 @@ inline int64_t dynamicGroups(const Shape& shape, Granularity granularity) {
   switch (granularity) {
     case Granularity::kSample: return shape.samples();
     case Granularity::kRow: return shape.rows();
-    default: return shape.samples() * shape.channels();
+    case Granularity::kChannel: return shape.samples() * shape.channels();
   }
+  return 0;
 }
 
 inline size_t dynamicCodeBytes(const Shape& shape) {

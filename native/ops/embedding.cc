@@ -62,14 +62,12 @@ class Gather : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeGather(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeGather(OpReader& reader, const GatherParams& params, const Tensor& input,
+                                     const Tensor& output) {
   expectType(reader, "indices", input, TensorType::kInt32);
   expectFloatOrCodes(reader, "output", output);
-  const Filter filter = reader.filter();
-  if (filter.biasOffset != -1) fail(LOWBIT_INVALID_PROGRAM, "%s: takes no bias.", reader.label().c_str());
-  const int32_t rows = reader.word("rows", 1, kMaxFeatures);
-  const int32_t depth = reader.word("depth", 1, kMaxFeatures);
-  return std::make_unique<Gather>(reader, filter, rows, depth, output);
+  if (params.filter.biasOffset != -1) fail(LOWBIT_INVALID_PROGRAM, "%s: takes no bias.", reader.label().c_str());
+  return std::make_unique<Gather>(reader, params.filter, params.rows, params.depth, output);
 }
 
 }  // namespace lowbit

@@ -11,7 +11,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxChannels = 1 << 20;
 constexpr int64_t kChunkElements = 16384;
 
 // Calls body(first element, elements) for chunks of a tensor.
@@ -31,8 +30,9 @@ float apply(float a, float b) {
     case FloatBinaryKind::kSub: return a - b;
     case FloatBinaryKind::kMul: return a * b;
     case FloatBinaryKind::kMaximum: return a > b ? a : b;
-    default: return a < b ? a : b;
+    case FloatBinaryKind::kMinimum: return a < b ? a : b;
   }
+  return 0;
 }
 
 template <FloatBinaryKind kKind>
@@ -102,12 +102,6 @@ class FloatBinary : public Operator {
 
   float low_, high_;
 };
-
-std::vector<float> readFloats(OpReader& reader, const char* what, int64_t offset, int32_t count) {
-  std::vector<float> values(count);
-  std::memcpy(values.data(), reader.bytes(what, offset, 4ll * count, 4), sizeof(float) * values.size());
-  return values;
-}
 
 // min(max(x * a[c] + b[c], low), high), with one a and b for all channels or one for each; kGate: x times that.
 template <bool kGate>
@@ -187,9 +181,6 @@ class FloatPrelu : public Operator {
   std::vector<float> alphas_;
 };
 
-// Functions by number, as the program has them.
-constexpr int32_t kFunctions = 5;
-
 float hyperbolicTangent(float x) {
   const float e = expOfNonPositive(nonPositive(x) * 2.0f);
   const float magnitude = (1.0f - e) / (1.0f + e);
@@ -224,62 +215,64 @@ std::unique_ptr<Operator> binary(OpReader& reader, const Activation& activation)
 }
 
 template <bool kGate>
-std::unique_ptr<Operator> affine(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> affine(OpReader& reader, const FloatAffineParams& params, const Tensor& input,
+                                 const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> a = readFloats(reader, "factors", reader.word(), channels);
-  std::vector<float> b = readFloats(reader, "summands", reader.word(), channels);
-  const float low = reader.real("least output");
-  const float high = reader.real("greatest output");
-  return std::make_unique<FloatAffine<kGate>>(reader, std::move(a), std::move(b), low, high);
+  std::vector<float> a = reader.floats("factors", params.aOffset, params.channels);
+  std::vector<float> b = reader.floats("summands", params.bOffset, params.channels);
+  return std::make_unique<FloatAffine<kGate>>(reader, std::move(a), std::move(b), params.floatMin, params.floatMax);
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeFloatBinary(OpReader& reader, FloatBinaryKind kind, const Tensor& b,
-                                          const Tensor& output) {
+std::unique_ptr<Operator> makeFloatBinary(OpReader& reader, FloatBinaryKind kind, const BinaryParams& params,
+                                          const Tensor& b, const Tensor& output) {
   expectType(reader, "second input", b, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
-  const Activation activation = reader.activation();
-  reader.expectNoTable(activation.table, "a float32 output");
+  const Activation& activation = params.activation;
+  expectNoTable(reader, activation, "a float32 output");
   switch (kind) {
     case FloatBinaryKind::kAdd: return binary<FloatBinaryKind::kAdd>(reader, activation);
     case FloatBinaryKind::kSub: return binary<FloatBinaryKind::kSub>(reader, activation);
     case FloatBinaryKind::kMul: return binary<FloatBinaryKind::kMul>(reader, activation);
     case FloatBinaryKind::kMaximum: return binary<FloatBinaryKind::kMaximum>(reader, activation);
-    default: return binary<FloatBinaryKind::kMinimum>(reader, activation);
+    case FloatBinaryKind::kMinimum: return binary<FloatBinaryKind::kMinimum>(reader, activation);
   }
+  return nullptr;
 }
 
-std::unique_ptr<Operator> makeFloatPrelu(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatPrelu(OpReader& reader, const PreluParams& params, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  std::vector<float> alphas = readFloats(reader, "alpha", reader.word(), channels);
+  std::vector<float> alphas = reader.floats("alpha", params.alphaOffset, params.channels);
   for (float alpha : alphas) {
     if (!std::isfinite(alpha)) fail(LOWBIT_INVALID_PROGRAM, "%s: an alpha is not finite.", reader.label().c_str());
   }
   return std::make_unique<FloatPrelu>(reader, std::move(alphas));
 }
 
-std::unique_ptr<Operator> makeFloatAffine(OpReader& reader, const Tensor& input, const Tensor& output) {
-  return affine<false>(reader, input, output);
+std::unique_ptr<Operator> makeFloatAffine(OpReader& reader, const FloatAffineParams& params, const Tensor& input,
+                                          const Tensor& output) {
+  return affine<false>(reader, params, input, output);
 }
 
-std::unique_ptr<Operator> makeFloatGate(OpReader& reader, const Tensor& input, const Tensor& output) {
-  return affine<true>(reader, input, output);
+std::unique_ptr<Operator> makeFloatGate(OpReader& reader, const FloatAffineParams& params, const Tensor& input,
+                                        const Tensor& output) {
+  return affine<true>(reader, params, input, output);
 }
 
-std::unique_ptr<Operator> makeFloatFunction(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeFloatFunction(OpReader& reader, const FloatFunctionParams& params, const Tensor& input,
+                                            const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
-  switch (reader.word("function", 0, kFunctions - 1)) {
-    case 0: return std::make_unique<FloatFunction<sigmoid>>(reader);
-    case 1: return std::make_unique<FloatFunction<hyperbolicTangent>>(reader);
-    case 2: return std::make_unique<FloatFunction<elu>>(reader);
-    case 3: return std::make_unique<FloatFunction<magnitude>>(reader);
-    default: return std::make_unique<FloatFunction<swish>>(reader);
+  switch (params.function) {
+    case FloatFunctionKind::kSigmoid: return std::make_unique<FloatFunction<sigmoid>>(reader);
+    case FloatFunctionKind::kTanh: return std::make_unique<FloatFunction<hyperbolicTangent>>(reader);
+    case FloatFunctionKind::kElu: return std::make_unique<FloatFunction<elu>>(reader);
+    case FloatFunctionKind::kAbs: return std::make_unique<FloatFunction<magnitude>>(reader);
+    case FloatFunctionKind::kSwish: return std::make_unique<FloatFunction<swish>>(reader);
   }
+  return nullptr;
 }
 
 }  // namespace lowbit

@@ -15,9 +15,10 @@ inline float clampFloat(float value, float low, float high) {
 
 enum class FloatBinaryKind { kAdd, kSub, kMul, kMaximum, kMinimum };
 
-std::unique_ptr<Operator> makeFloatBinary(OpReader&, FloatBinaryKind, const Tensor& b, const Tensor& output);
-std::unique_ptr<Operator> makeFloatPrelu(OpReader&, const Tensor& output);
-std::unique_ptr<Operator> makeFloatMaxPool(OpReader&, const Tensor& output);
-std::unique_ptr<Operator> makeFloatAvgPool(OpReader&, const Tensor& output);
+std::unique_ptr<Operator> makeFloatBinary(OpReader&, FloatBinaryKind, const BinaryParams&, const Tensor& b,
+                                          const Tensor& output);
+std::unique_ptr<Operator> makeFloatPrelu(OpReader&, const PreluParams&, const Tensor& output);
+std::unique_ptr<Operator> makeFloatMaxPool(OpReader&, const MaxPoolParams&, const Tensor& output);
+std::unique_ptr<Operator> makeFloatAvgPool(OpReader&, const AvgPoolParams&, const Tensor& output);
 
 }  // namespace lowbit

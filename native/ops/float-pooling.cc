@@ -102,22 +102,21 @@ class FloatPool : public Operator {
 };
 
 template <bool kMaximum>
-std::unique_ptr<Operator> make(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> make(OpReader& reader, const Window& window, const Activation& activation,
+                               const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
-  const Window window = reader.window(true);
-  const Activation activation = reader.activation();
-  reader.expectNoTable(activation.table, "a pool");
+  expectNoTable(reader, activation, "a pool");
   return std::make_unique<FloatPool<kMaximum>>(reader, window, activation);
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeFloatMaxPool(OpReader& reader, const Tensor& output) {
-  return make<true>(reader, output);
+std::unique_ptr<Operator> makeFloatMaxPool(OpReader& reader, const MaxPoolParams& params, const Tensor& output) {
+  return make<true>(reader, params.window, params.activation, output);
 }
 
-std::unique_ptr<Operator> makeFloatAvgPool(OpReader& reader, const Tensor& output) {
-  return make<false>(reader, output);
+std::unique_ptr<Operator> makeFloatAvgPool(OpReader& reader, const AvgPoolParams& params, const Tensor& output) {
+  return make<false>(reader, params.window, params.activation, output);
 }
 
 }  // namespace lowbit

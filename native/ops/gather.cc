@@ -8,7 +8,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxExtent = 1 << 24;
 constexpr int32_t kFill = -1;
 
 // The input index along each axis of every output index, or kFill where no input element goes. The inner axes that
@@ -135,23 +134,18 @@ class AxisGather : public Operator {
   uint8_t fill_;
 };
 
-enum class PadMode : int32_t { kConstant = 0, kReflect = 1, kSymmetric = 2 };
-
 class Pad : public AxisGather {
  public:
-  struct Amounts {
-    int rank = 0;
-    int32_t before[kMaxRank] = {}, after[kMaxRank] = {};
-  };
-
-  Pad(OpReader& reader, const Tensor& input, PadMode mode, uint8_t code, const Amounts& amounts)
-      : AxisGather(reader, input, code), mode_(mode), amounts_(amounts) {}
+  Pad(OpReader& reader, const PadParams& params, const Tensor& input)
+      : AxisGather(reader, input, static_cast<uint8_t>(input.type == TensorType::kInt8 ? params.code + 128 : 0)),
+        mode_(params.mode),
+        paddings_(params.paddings) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape out = inputs[0];
-    expectRank(out, amounts_.rank);
+    expectRank(out, static_cast<int>(paddings_.size()));
     for (int axis = 0; axis < out.rank; ++axis) {
-      const int32_t before = amounts_.before[axis], after = amounts_.after[axis];
+      const auto [before, after] = paddings_[axis];
       const int64_t most = mode_ == PadMode::kReflect ? out.dims[axis] - 1 : out.dims[axis];
       if (mode_ != PadMode::kConstant && std::max(before, after) > most) {
         fail(LOWBIT_INVALID_SHAPE, "%s: axis %d of shape %s can be mirrored by at most %lld, not %d.", label().c_str(),
@@ -169,7 +163,7 @@ class Pad : public AxisGather {
     // Reflection leaves out the border element itself, symmetry repeats it.
     const int32_t repeat = mode_ == PadMode::kSymmetric ? 1 : 0;
     for (int32_t i = 0; i < out; ++i) {
-      const int32_t at = i - amounts_.before[axis];
+      const int32_t at = i - paddings_[axis].before;
       const bool inside = at >= 0 && at < in;
       if (inside) {
         table[i] = at;
@@ -183,23 +177,19 @@ class Pad : public AxisGather {
 
  private:
   PadMode mode_;
-  Amounts amounts_;
+  std::vector<AxisPadding> paddings_;
 };
 
 class Slice : public AxisGather {
  public:
-  struct Range {
-    int32_t begin, size, stride;  // size -1: to the end
-  };
-
-  Slice(OpReader& reader, const Tensor& input, const std::vector<Range>& ranges)
+  Slice(OpReader& reader, const Tensor& input, const std::vector<SliceRange>& ranges)
       : AxisGather(reader, input, 0), ranges_(ranges) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape out = inputs[0];
     expectRank(out, static_cast<int>(ranges_.size()));
     for (int axis = 0; axis < out.rank; ++axis) {
-      const Range& range = ranges_[axis];
+      const SliceRange& range = ranges_[axis];
       const int64_t extent = out.dims[axis];
       const int64_t size = range.size == -1 ? ceilDiv(extent - range.begin, range.stride) : range.size;
       if (size < 1 || range.begin + (size - 1) * range.stride >= extent) {
@@ -218,13 +208,13 @@ class Slice : public AxisGather {
   }
 
  private:
-  std::vector<Range> ranges_;
+  std::vector<SliceRange> ranges_;
 };
 
 class ResizeNearest : public AxisGather {
  public:
-  ResizeNearest(OpReader& reader, const Tensor& input, const Resize& resize)
-      : AxisGather(reader, input, 0), resize_(resize) {}
+  ResizeNearest(OpReader& reader, const Tensor& input, const ResizeSize& size)
+      : AxisGather(reader, input, 0), resize_(size) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return resize_.outputShape(label(), inputs[0]); }
 
@@ -240,38 +230,25 @@ class ResizeNearest : public AxisGather {
 
 }  // namespace
 
-std::unique_ptr<Operator> makePad(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makePad(OpReader& reader, const PadParams& params, const Tensor& input,
+                                  const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  const auto mode = static_cast<PadMode>(reader.word("mode", 0, 2));
-  const int32_t code = reader.word("code", -128, 127);
-  const uint8_t fill = static_cast<uint8_t>(input.type == TensorType::kInt8 ? code + 128 : 0);
-  Pad::Amounts amounts;
-  amounts.rank = reader.word("rank", 1, kMaxRank);
-  for (int axis = 0; axis < amounts.rank; ++axis) {
-    amounts.before[axis] = reader.word("padding before", 0, kMaxExtent);
-    amounts.after[axis] = reader.word("padding after", 0, kMaxExtent);
-  }
-  return std::make_unique<Pad>(reader, input, mode, fill, amounts);
+  return std::make_unique<Pad>(reader, params, input);
 }
 
-std::unique_ptr<Operator> makeSlice(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeSlice(OpReader& reader, const SliceParams& params, const Tensor& input,
+                                    const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  std::vector<Slice::Range> ranges(static_cast<size_t>(reader.word("rank", 1, kMaxRank)));
-  for (Slice::Range& range : ranges) {
-    range.begin = reader.word("begin", 0, INT32_MAX);
-    range.size = reader.word("size", -1, INT32_MAX);
-    range.stride = reader.word("stride", 1, INT32_MAX);
-    if (range.size == 0) fail(LOWBIT_INVALID_PROGRAM, "%s: size is 0.", reader.label().c_str());
-  }
-  return std::make_unique<Slice>(reader, input, ranges);
+  return std::make_unique<Slice>(reader, input, params.ranges);
 }
 
-std::unique_ptr<Operator> makeResizeNearest(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeResizeNearestNeighbor(OpReader& reader, const ResizeNearestNeighborParams& params,
+                                                    const Tensor& input, const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  return std::make_unique<ResizeNearest>(reader, input, Resize(reader));
+  return std::make_unique<ResizeNearest>(reader, input, params.size);
 }
 
 }  // namespace lowbit

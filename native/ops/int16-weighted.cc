@@ -11,7 +11,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxChannels = 1 << 20;
 constexpr int64_t kMaxMagnitude = 65536;
 
 struct Int16Filter {
@@ -20,28 +19,25 @@ struct Int16Filter {
   std::vector<float> bias;
 };
 
-float readFloat(const uint8_t* bytes, int64_t index) {
-  float value;
-  std::memcpy(&value, bytes + index * sizeof value, sizeof value);
-  return value;
-}
-
-Int16Filter readFilter(OpReader& reader, int64_t perOutput, int32_t outputs, int64_t weightOffset, int64_t biasOffset,
-                       int64_t scaleOffset) {
+Int16Filter makeFilter(OpReader& reader, const Filter& stored, int64_t perOutput, int32_t outputs) {
+  if (stored.format != WeightFormat::kInt16) {
+    constexpr int32_t kFormat = static_cast<int32_t>(WeightFormat::kInt16);
+    fail(LOWBIT_INVALID_PROGRAM, "%s: weight format of an int16 activation is %d, expected %d.", reader.label().c_str(),
+         static_cast<int32_t>(stored.format), kFormat);
+  }
   if (perOutput * outputs > kMaxElements) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
   Int16Filter filter;
-  filter.weights = reinterpret_cast<const int16_t*>(reader.bytes("filter", weightOffset, 2 * perOutput * outputs, 4));
-  const uint8_t* scales = reader.bytes("filter scales", scaleOffset, 4ll * outputs, 4);
-  const uint8_t* bias = biasOffset == -1 ? nullptr : reader.bytes("bias", biasOffset, 4ll * outputs, 4);
+  const int64_t bytes = outputs * weightRowBytes(bitsOf(stored.format), perOutput);
+  filter.weights = reinterpret_cast<const int16_t*>(reader.bytes("filter", stored.filterOffset, bytes, 4));
   const size_t padded = static_cast<size_t>(ceilDiv(outputs, kInt16Panel) * kInt16Panel);
+  filter.scales = reader.floats("filter scales", stored.scaleOffset, outputs);
+  if (stored.biasOffset != -1) filter.bias = reader.floats("bias", stored.biasOffset, outputs);
   filter.scales.resize(padded);
   filter.bias.resize(padded);
   for (int32_t c = 0; c < outputs; ++c) {
-    filter.scales[c] = readFloat(scales, c);
-    if (bias) filter.bias[c] = readFloat(bias, c);
     if (!(filter.scales[c] > 0) || std::isinf(filter.scales[c]) || !std::isfinite(filter.bias[c])) {
       fail(LOWBIT_INVALID_PROGRAM,
            "%s: output channel %d has scale %g and bias %g, expected finite numbers and a "
@@ -65,10 +61,9 @@ struct FloatRange {
   float low, high;
 };
 
-FloatRange floatRange(OpReader& reader, const Tensor& output) {
+FloatRange floatRange(OpReader& reader, const Activation& activation, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kFloat32);
-  const Activation activation = reader.activation();
-  reader.expectNoTable(activation.table, "a float32 output");
+  expectNoTable(reader, activation, "a float32 output");
   return FloatRange{activation.floatMin, activation.floatMax};
 }
 
@@ -260,7 +255,7 @@ class Int16Linear : public Operator {
       : Operator(reader.label()),
         inFeatures_(inFeatures),
         outFeatures_(outFeatures),
-        product_(reader, Window{1, 1, 1, 1, 1, 1, 2, 0, 0, 0, 0}, inFeatures, outFeatures, std::move(filter), range) {}
+        product_(reader, kPointwiseWindow, inFeatures, outFeatures, std::move(filter), range) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
     Shape shape = inputs[0];
@@ -294,49 +289,35 @@ class Int16Linear : public Operator {
   Int16Convolution product_;
 };
 
-// The words of a filter: weights, bias and scales, and the format, which is the caller's to choose by.
-struct FilterWords {
-  int64_t weights, bias, scales;
-  explicit FilterWords(OpReader& reader) {
-    weights = reader.word();
-    bias = reader.word();
-    scales = reader.word();
-    constexpr int32_t kInt16Weights = 16;
-    reader.word("weight format of an int16 activation", kInt16Weights, kInt16Weights);
-  }
-};
+void expectOne(OpReader& reader, const char* name, int32_t value) {
+  if (value != 1) fail(LOWBIT_INVALID_PROGRAM, "%s: %s is %d, expected 1.", reader.label().c_str(), name, value);
+}
 
 }  // namespace
 
-std::unique_ptr<Operator> makeInt16Conv2D(OpReader& reader, const Tensor& output) {
-  const FilterWords words(reader);
-  const int32_t inChannels = reader.word("input channels", 1, kMaxChannels);
-  const int32_t outChannels = reader.word("output channels", 1, kMaxChannels);
-  reader.word("groups", 1, 1);
-  const Window window = reader.window(false);
-  const FloatRange range = floatRange(reader, output);
+std::unique_ptr<Operator> makeInt16Conv2D(OpReader& reader, const Conv2DParams& params, const Tensor& output) {
+  const auto& [stored, inChannels, outChannels, groups, window, activation] = params;
+  expectOne(reader, "groups", groups);
+  const FloatRange range = floatRange(reader, activation, output);
   const int64_t perOutput = static_cast<int64_t>(window.kernelH) * window.kernelW * inChannels;
-  Int16Filter filter = readFilter(reader, perOutput, outChannels, words.weights, words.bias, words.scales);
+  Int16Filter filter = makeFilter(reader, stored, perOutput, outChannels);
   return std::make_unique<Int16Convolution>(reader, window, inChannels, outChannels, std::move(filter), range);
 }
 
-std::unique_ptr<Operator> makeInt16Depthwise(OpReader& reader, const Tensor& output) {
-  const FilterWords words(reader);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  reader.word("channel multiplier", 1, 1);
-  const Window window = reader.window(false);
-  const FloatRange range = floatRange(reader, output);
+std::unique_ptr<Operator> makeInt16Depthwise(OpReader& reader, const DepthwiseConv2DParams& params,
+                                             const Tensor& output) {
+  const auto& [stored, channels, multiplier, window, activation] = params;
+  expectOne(reader, "channel multiplier", multiplier);
+  const FloatRange range = floatRange(reader, activation, output);
   const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
-  Int16Filter filter = readFilter(reader, taps, channels, words.weights, words.bias, words.scales);
+  Int16Filter filter = makeFilter(reader, stored, taps, channels);
   return std::make_unique<Int16Depthwise>(reader, window, channels, std::move(filter), range);
 }
 
-std::unique_ptr<Operator> makeInt16Linear(OpReader& reader, const Tensor& output) {
-  const FilterWords words(reader);
-  const int32_t inFeatures = reader.word("input features", 1, kMaxChannels);
-  const int32_t outFeatures = reader.word("output features", 1, kMaxChannels);
-  const FloatRange range = floatRange(reader, output);
-  Int16Filter filter = readFilter(reader, inFeatures, outFeatures, words.weights, words.bias, words.scales);
+std::unique_ptr<Operator> makeInt16Linear(OpReader& reader, const LinearParams& params, const Tensor& output) {
+  const auto& [stored, inFeatures, outFeatures, activation] = params;
+  const FloatRange range = floatRange(reader, activation, output);
+  Int16Filter filter = makeFilter(reader, stored, inFeatures, outFeatures);
   return std::make_unique<Int16Linear>(reader, inFeatures, outFeatures, std::move(filter), range);
 }
 

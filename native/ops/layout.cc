@@ -183,25 +183,26 @@ class Reshape : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeConcat(OpReader& reader, const std::vector<Tensor>& inputs, const Tensor& output) {
+std::unique_ptr<Operator> makeConcat(OpReader& reader, const ConcatParams& params, const std::vector<Tensor>& inputs,
+                                     const Tensor& output) {
   expectFloatOrCodes(reader, "output", output);
   for (const Tensor& input : inputs) expectType(reader, "input", input, output.type);
-  const int axis = reader.word("axis", -kMaxRank, kMaxRank - 1);
-  return std::make_unique<Concat>(reader, axis, inputs, output);
+  return std::make_unique<Concat>(reader, params.axis, inputs, output);
 }
 
-std::unique_ptr<Operator> makeReshape(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeReshape(OpReader& reader, const ReshapeParams& params, const Tensor& input,
+                                      const Tensor& output) {
   expectSameQuantization(reader, input, output);
   if (input.type == TensorType::kInt16 || input.type == TensorType::kDynamicInt8) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: input is %s, whose scales go by its shape.", reader.label().c_str(),
-         typeName(input.type));
+         nameOf(input.type));
   }
   Shape target;
-  target.rank = reader.word("rank", 0, kMaxRank);
+  target.rank = static_cast<int>(params.shape.size());
   int64_t known = 1;
   int unknown = 0;
   for (int i = 0; i < target.rank; ++i) {
-    target.dims[i] = reader.word("dimension", -1, INT32_MAX);
+    target.dims[i] = params.shape[i];
     if (target.dims[i] == -1) {
       ++unknown;
     } else {

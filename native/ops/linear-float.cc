@@ -20,7 +20,7 @@ class LinearFloat : public Operator {
         low_(activation.floatMin),
         high_(activation.floatMax) {
     if (filter.biasOffset == -1) return;
-    std::memcpy(bias_.data(), reader.bytes("bias", filter.biasOffset, 4ll * outFeatures, 4), 4 * bias_.size());
+    bias_ = reader.floats("bias", filter.biasOffset, outFeatures);
     for (size_t n = 0; n < bias_.size(); ++n) {
       if (!std::isfinite(bias_[n])) {
         fail(LOWBIT_INVALID_PROGRAM, "%s: bias %zu is %g, expected a finite number.", reader.label().c_str(), n,
@@ -62,15 +62,12 @@ class LinearFloat : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeLinearFloat(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeLinearFloat(OpReader& reader, const LinearFloatParams& params, const Tensor& input,
+                                          const Tensor& output) {
   expectType(reader, "input", input, TensorType::kFloat32);
   expectType(reader, "output", output, TensorType::kFloat32);
-  const Filter filter = reader.filter();
-  const int32_t inFeatures = reader.word("input features", 1, kMaxFeatures);
-  const int32_t outFeatures = reader.word("output features", 1, kMaxFeatures);
-  const Activation activation = reader.activation();
-  reader.expectNoTable(activation.table, "a float32 output");
-  return std::make_unique<LinearFloat>(reader, filter, inFeatures, outFeatures, activation);
+  expectNoTable(reader, params.activation, "a float32 output");
+  return std::make_unique<LinearFloat>(reader, params.filter, params.inFeatures, params.outFeatures, params.activation);
 }
 
 }  // namespace lowbit

@@ -75,7 +75,7 @@ LowBitMatrix lowBitMatrix(OpReader& reader, const Filter& filter, int32_t rows, 
                           filter.unit,
                           reinterpret_cast<const int8_t*>(reader.bytes("filter levels", filter.levelsOffset, 16))};
   LowBitMatrix matrix = shapedMatrix(parts);
-  const uint8_t* codes = reader.bytes("filter", filter.offset, static_cast<int64_t>(rows * matrix.rowBytes()), 4);
+  const uint8_t* codes = reader.bytes("filter", filter.filterOffset, static_cast<int64_t>(rows * matrix.rowBytes()), 4);
   const int64_t scaleBytes = 2 * static_cast<int64_t>(rows) * matrix.groups();
   const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, scaleBytes, 4);
   setContent(parts, codes, reinterpret_cast<const uint16_t*>(scales), &matrix);

@@ -1,6 +1,7 @@
 // Filters of 2, 3 and 4 bits a weight.
 #pragma once
-#include "reader.h"
+#include "../isa/low-bit-matrix.h"
+#include "../program/op-reader.h"
 
 namespace lowbit {
 

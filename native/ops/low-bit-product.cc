@@ -3,6 +3,7 @@
 #include <cfloat>
 
 #include "low-bit-matrix.h"
+#include "ops.h"
 #include "weighted.h"
 #include "window.h"
 
@@ -16,7 +17,7 @@ class LowBitNumbers {
                 const Tensor& input, const Tensor& output)
       : zero_(matrix.rows), bias_(matrix.rows), table_(activation.table) {
     const bool toFloat = output.type == TensorType::kFloat32;
-    if (toFloat) reader.expectNoTable(table_, "a float32 output");
+    if (toFloat) expectNoTable(reader, activation, "a float32 output");
     checkSums(reader, matrix);
     const double outScale = toFloat ? 1.0 : !table_.empty() ? activation.preScale : output.scale;
     stage_.multiplier = static_cast<float>(static_cast<double>(input.scale) / outScale);
@@ -98,27 +99,27 @@ class LowBitNumbers {
 
 class LowBitProduct : public Operator {
  public:
-  LowBitProduct(OpReader& reader, const Kernels& kernels, const Window& window, const LowBitMatrix& matrix,
-                const Filter& filter, const Activation& activation, const Tensor& input, const Tensor& output)
+  LowBitProduct(OpReader& reader, const Window& window, const LowBitMatrix& matrix, const Filter& filter,
+                const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         window_(window),
         format_(matrix.format),
         inChannels_(matrix.depth),
         outChannels_(matrix.rows),
         toFloat_(output.type == TensorType::kFloat32),
-        productScratchBytes_(alignUp(kernels.lowBitScratchBytes(matrix.format, matrix.depth))),
+        productScratchBytes_(alignUp(reader.kernels().lowBitScratchBytes(matrix.format, matrix.depth))),
         numbers_(reader, matrix, filter, activation, input, output),
         zeroRow_(matrix.depth + 64, static_cast<uint8_t>(input.zeroPoint)) {
     std::vector<size_t> sizes;
     for (int32_t first = 0; first < matrix.rows; first += PackedMatrix::kBlock) {
       const int32_t count = std::min(PackedMatrix::kBlock, matrix.rows - first);
-      sizes.push_back(kernels.packedLowBitBytes(format_, count, matrix.depth));
+      sizes.push_back(reader.kernels().packedLowBitBytes(format_, count, matrix.depth));
     }
     packed_ = PackedBlocks(sizes);
     for (int32_t first = 0; first < matrix.rows; first += PackedMatrix::kBlock) {
       const int32_t count = std::min(PackedMatrix::kBlock, matrix.rows - first);
       blocks_.push_back(PackedMatrix::Block{first, count, packed_.block(blocks_.size())});
-      kernels.packLowBit(matrix.slice(first, count), numbers_.from(first), blocks_.back().packed);
+      reader.kernels().packLowBit(matrix.slice(first, count), numbers_.from(first), blocks_.back().packed);
     }
   }
 
@@ -196,11 +197,11 @@ class LowBitProduct : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeLowBitProduct(OpReader& reader, const Kernels& kernels, const Window& window,
-                                            int32_t inChannels, int32_t outChannels, const Filter& filter,
-                                            const Activation& activation, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeLowBitProduct(OpReader& reader, const Window& window, int32_t inChannels,
+                                            int32_t outChannels, const Filter& filter, const Activation& activation,
+                                            const Tensor& input, const Tensor& output) {
   const LowBitMatrix matrix = lowBitMatrix(reader, filter, outChannels, inChannels);
-  return std::make_unique<LowBitProduct>(reader, kernels, window, matrix, filter, activation, input, output);
+  return std::make_unique<LowBitProduct>(reader, window, matrix, filter, activation, input, output);
 }
 
 }  // namespace lowbit

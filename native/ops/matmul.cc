@@ -185,35 +185,34 @@ class Constant : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeBatchMatMul(OpReader& reader, const Tensor& a, const Tensor& b, const Tensor& output) {
+std::unique_ptr<Operator> makeBatchMatMul(OpReader& reader, const BatchMatMulParams& params, const Tensor& a,
+                                          const Tensor& b, const Tensor& output) {
   expectType(reader, "first input", a, TensorType::kInt8);
   expectType(reader, "second input", b, TensorType::kInt8);
   expectFloatOrCodes(reader, "output", output);
-  const bool transposeA = reader.word("transpose of the first input", 0, 1) == 1;
-  const bool transposeB = reader.word("transpose of the second input", 0, 1) == 1;
-  const Activation activation = reader.activation();
+  const Activation& activation = params.activation;
   const bool toFloat = output.type == TensorType::kFloat32;
-  if (toFloat) reader.expectNoTable(activation.table, "a float32 output");
+  if (toFloat) expectNoTable(reader, activation, "a float32 output");
   const double outScale = toFloat ? 1.0 : activation.table.empty() ? output.scale : activation.preScale;
   const float multiplier = static_cast<float>(static_cast<double>(a.scale) * static_cast<double>(b.scale) / outScale);
   if (!std::isfinite(multiplier)) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the ratio of its scales exceeds the float32 range.", reader.label().c_str());
   }
-  return std::make_unique<BatchMatMul>(reader, transposeA, transposeB, multiplier, activation, a, b, output);
+  return std::make_unique<BatchMatMul>(reader, params.transposeA, params.transposeB, multiplier, activation, a, b,
+                                       output);
 }
 
-std::unique_ptr<Operator> makeConstant(OpReader& reader, const Tensor& output) {
+std::unique_ptr<Operator> makeConstant(OpReader& reader, const ConstantParams& params, const Tensor& output) {
   expectType(reader, "output", output, TensorType::kInt8);
-  const int64_t offset = reader.word();
   Shape shape;
-  shape.rank = reader.word("rank", 0, kMaxRank);
+  shape.rank = static_cast<int>(params.shape.size());
   int64_t elements = 1;
   for (int i = 0; i < shape.rank; ++i) {
-    shape.dims[i] = reader.word("dimension", 1, INT32_MAX);
+    shape.dims[i] = params.shape[i];
     elements *= shape.dims[i];
     if (elements > kMaxElements) fail(LOWBIT_INVALID_PROGRAM, "%s: has too many elements.", reader.label().c_str());
   }
-  return std::make_unique<Constant>(reader, shape, reader.bytes("constant", offset, elements));
+  return std::make_unique<Constant>(reader, shape, reader.bytes("constant", params.offset, elements));
 }
 
 }  // namespace lowbit

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "../base/shape.h"
 #include "../isa/kernels.h"
-#include "../plan/program.h"
 #include "../base/ceil-div.h"
 #include "../base/threads.h"
 #include "../base/packed-bytes.h"

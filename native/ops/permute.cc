@@ -125,7 +125,7 @@ class Permutation : public Operator {
 
 class Transpose : public Permutation {
  public:
-  Transpose(OpReader& reader, const Tensor& input, const std::vector<int>& axes)
+  Transpose(OpReader& reader, const Tensor& input, const std::vector<int32_t>& axes)
       : Permutation(reader, input), axes_(axes) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override {
@@ -148,7 +148,7 @@ class Transpose : public Permutation {
   }
 
  private:
-  std::vector<int> axes_;  // of the input, by axis of the output
+  std::vector<int32_t> axes_;  // of the input, by axis of the output
 };
 
 // depth[n][y][x][(i * block + j) * channels + c] = space[n][y * block + i][x * block + j][c]
@@ -182,8 +182,8 @@ class SpaceDepth : public Permutation {
     const int64_t channels = (toSpace_ ? out : in).channels();
     const ByteStrides deep(depth, element()), wide(toSpace_ ? out : in, element());
     Loops loops;
-    const auto add = [&](int64_t extent, int64_t deepStride, int64_t int16Stride) {
-      loops.add(extent, toSpace_ ? deepStride : int16Stride, toSpace_ ? int16Stride : deepStride);
+    const auto add = [&](int64_t extent, int64_t deepStride, int64_t wideStride) {
+      loops.add(extent, toSpace_ ? deepStride : wideStride, toSpace_ ? wideStride : deepStride);
     };
     add(depth.dims[0], deep.of[0], wide.of[0]);
     add(depth.dims[1], deep.of[1], wide.of[1] * block_);
@@ -199,34 +199,35 @@ class SpaceDepth : public Permutation {
   bool toSpace_;
 };
 
-std::unique_ptr<Operator> makeSpaceDepth(OpReader& reader, const Tensor& input, const Tensor& output, bool toSpace) {
+std::unique_ptr<Operator> makeSpaceDepth(OpReader& reader, const SpaceDepthParams& params, const Tensor& input,
+                                         const Tensor& output, bool toSpace) {
   expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  return std::make_unique<SpaceDepth>(reader, input, reader.word("block size", 1, 1 << 15), toSpace);
+  return std::make_unique<SpaceDepth>(reader, input, params.block, toSpace);
 }
 
 }  // namespace
 
-std::unique_ptr<Operator> makeTranspose(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeTranspose(OpReader& reader, const TransposeParams& params, const Tensor& input,
+                                        const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectSameQuantization(reader, input, output);
-  const int rank = reader.word("rank", 1, kMaxRank);
-  std::vector<int> axes(rank);
-  std::vector<bool> seen(rank);
-  for (int& axis : axes) {
-    axis = reader.word("axis", 0, rank - 1);
+  std::vector<bool> seen(params.axes.size());
+  for (int32_t axis : params.axes) {
     if (seen[axis]) fail(LOWBIT_INVALID_PROGRAM, "%s: axis %d occurs twice.", reader.label().c_str(), axis);
     seen[axis] = true;
   }
-  return std::make_unique<Transpose>(reader, input, axes);
+  return std::make_unique<Transpose>(reader, input, params.axes);
 }
 
-std::unique_ptr<Operator> makeSpaceToDepth(OpReader& reader, const Tensor& input, const Tensor& output) {
-  return makeSpaceDepth(reader, input, output, false);
+std::unique_ptr<Operator> makeSpaceToDepth(OpReader& reader, const SpaceDepthParams& params, const Tensor& input,
+                                           const Tensor& output) {
+  return makeSpaceDepth(reader, params, input, output, false);
 }
 
-std::unique_ptr<Operator> makeDepthToSpace(OpReader& reader, const Tensor& input, const Tensor& output) {
-  return makeSpaceDepth(reader, input, output, true);
+std::unique_ptr<Operator> makeDepthToSpace(OpReader& reader, const SpaceDepthParams& params, const Tensor& input,
+                                           const Tensor& output) {
+  return makeSpaceDepth(reader, params, input, output, true);
 }
 
 }  // namespace lowbit

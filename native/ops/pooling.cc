@@ -51,13 +51,13 @@ class Pool : public Operator {
 
  private:
   size_t pointerBytes(const Shape& input) const {
-    const size_t taps = window_.global() ? static_cast<size_t>(input.dims[1]) * input.dims[2]
-                                         : static_cast<size_t>(window_.kernelH) * window_.kernelW;
+    const size_t taps = isGlobal(window_) ? static_cast<size_t>(input.dims[1]) * input.dims[2]
+                                          : static_cast<size_t>(window_.kernelH) * window_.kernelW;
     return sizeof(uint8_t*) * taps * (gathered() + 1);
   }
 
   // Pixels whose rows are gathered at once.
-  int gathered() const { return window_.global() ? 1 : 16; }
+  int gathered() const { return isGlobal(window_) ? 1 : 16; }
 
   Window window_;
 };
@@ -131,29 +131,25 @@ class AvgPool : public Pool {
   CodeRange range_;
 };
 
-Activation clampOnly(OpReader& reader) {
-  Activation activation = reader.activation();
-  reader.expectNoTable(activation.table, "a pool");
-  return activation;
-}
-
 }  // namespace
 
-std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeFloatMaxPool(reader, output);
+std::unique_ptr<Operator> makeMaxPool(OpReader& reader, const MaxPoolParams& params, const Tensor& input,
+                                      const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeFloatMaxPool(reader, params, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
   expectSameQuantization(reader, input, output);
-  const Window window = reader.window(true);
-  return std::make_unique<MaxPool>(reader, window, clampOnly(reader));
+  expectNoTable(reader, params.activation, "a pool");
+  return std::make_unique<MaxPool>(reader, params.window, params.activation);
 }
 
-std::unique_ptr<Operator> makeAvgPool(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeFloatAvgPool(reader, output);
+std::unique_ptr<Operator> makeAvgPool(OpReader& reader, const AvgPoolParams& params, const Tensor& input,
+                                      const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeFloatAvgPool(reader, params, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectFloatOrCodes(reader, "output", output);
-  const Window window = reader.window(true);
-  return std::make_unique<AvgPool>(reader, window, clampOnly(reader), input, output);
+  expectNoTable(reader, params.activation, "a pool");
+  return std::make_unique<AvgPool>(reader, params.window, params.activation, input, output);
 }
 
 }  // namespace lowbit

@@ -8,8 +8,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxChannels = 1 << 20;
-
 // value = (float)(q - zero) * (q >= zero ? s_in / s_out : s_in * alpha[c] / s_out)
 class Prelu : public Operator {
  public:
@@ -55,20 +53,18 @@ class Prelu : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makePrelu(OpReader& reader, const Tensor& input, const Tensor& output) {
-  if (input.type == TensorType::kFloat32) return makeFloatPrelu(reader, output);
+std::unique_ptr<Operator> makePrelu(OpReader& reader, const PreluParams& params, const Tensor& input,
+                                    const Tensor& output) {
+  if (input.type == TensorType::kFloat32) return makeFloatPrelu(reader, params, output);
   expectType(reader, "input", input, TensorType::kInt8);
   expectType(reader, "output", output, TensorType::kInt8);
-  const int32_t channels = reader.word("channels", 1, kMaxChannels);
-  const uint8_t* alphas = reader.bytes("alpha", reader.word(), 4ll * channels, 4);
-  std::vector<float> slopes(channels);
-  for (int32_t c = 0; c < channels; ++c) {
-    float alpha;
-    std::memcpy(&alpha, alphas + 4ll * c, sizeof alpha);
-    slopes[c] = static_cast<float>(static_cast<double>(input.scale) * static_cast<double>(alpha) / output.scale);
+  const std::vector<float> alphas = reader.floats("alpha", params.alphaOffset, params.channels);
+  std::vector<float> slopes(alphas.size());
+  for (int32_t c = 0; c < params.channels; ++c) {
+    slopes[c] = static_cast<float>(static_cast<double>(input.scale) * static_cast<double>(alphas[c]) / output.scale);
     if (!std::isfinite(slopes[c])) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: alpha %d is %g, expected a number within float32 range.",
-           reader.label().c_str(), c, static_cast<double>(alpha));
+           reader.label().c_str(), c, static_cast<double>(alphas[c]));
     }
   }
   const float multiplier = static_cast<float>(static_cast<double>(input.scale) / output.scale);

@@ -12,8 +12,8 @@ namespace {
 // often needs again.
 class ResizeBilinear : public Operator {
  public:
-  ResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output)
-      : Operator(reader.label()), resize_(reader), input_(input), output_(output) {}
+  ResizeBilinear(OpReader& reader, const ResizeSize& size, const Tensor& input, const Tensor& output)
+      : Operator(reader.label()), resize_(size), input_(input), output_(output) {}
 
   Shape outputShape(const std::vector<Shape>& inputs) const override { return resize_.outputShape(label(), inputs[0]); }
 
@@ -109,10 +109,11 @@ class ResizeBilinear : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeResizeBilinear(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeResizeBilinear(OpReader& reader, const ResizeBilinearParams& params, const Tensor& input,
+                                             const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectFloatOrCodes(reader, "output", output);
-  return std::make_unique<ResizeBilinear>(reader, input, output);
+  return std::make_unique<ResizeBilinear>(reader, params.size, input, output);
 }
 
 }  // namespace lowbit

@@ -4,34 +4,26 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../program/params.h"
 #include "operator.h"
-#include "reader.h"
 
 namespace lowbit {
 
 class Resize {
  public:
-  explicit Resize(OpReader& reader) {
-    height_ = reader.word("height", 1, kMaxExtent);
-    width_ = reader.word("width", 1, kMaxExtent);
-    alignCorners_ = reader.word("align corners", 0, 1) == 1;
-    halfPixelCenters_ = reader.word("half pixel centers", 0, 1) == 1;
-    if (alignCorners_ && halfPixelCenters_) {
-      fail(LOWBIT_INVALID_PROGRAM, "%s: corners cannot be aligned where pixel centers are.", reader.label().c_str());
-    }
-  }
+  explicit Resize(const ResizeSize& size) : size_(size) {}
 
   Shape outputShape(const std::string& label, const Shape& in) const {
     if (in.rank != 4) {
       fail(LOWBIT_INVALID_SHAPE, "%s: input has shape %s, expected [batch, height, width, channels].", label.c_str(),
            in.toString().c_str());
     }
-    return Shape{4, {in.dims[0], height_, width_, in.dims[3]}};
+    return Shape{4, {in.dims[0], size_.height, size_.width, in.dims[3]}};
   }
 
   int32_t nearest(int32_t index, int32_t in, int32_t out) const {
-    const double at = ratio(in, out) * (halfPixelCenters_ ? index + 0.5 : index);
-    return std::clamp(static_cast<int32_t>(std::floor(alignCorners_ ? at + 0.5 : at)), 0, in - 1);
+    const double at = ratio(in, out) * (size_.halfPixelCenters ? index + 0.5 : index);
+    return std::clamp(static_cast<int32_t>(std::floor(size_.alignCorners ? at + 0.5 : at)), 0, in - 1);
   }
 
   // Between which two elements a pixel lies, and how far from the first one.
@@ -41,22 +33,19 @@ class Resize {
   };
 
   Between between(int32_t index, int32_t in, int32_t out) const {
-    const double at = halfPixelCenters_ ? ratio(in, out) * (index + 0.5) - 0.5 : ratio(in, out) * index;
+    const double at = size_.halfPixelCenters ? ratio(in, out) * (index + 0.5) - 0.5 : ratio(in, out) * index;
     const int32_t first = std::clamp(static_cast<int32_t>(std::floor(at)), 0, in - 1);
     const int32_t second = std::clamp(static_cast<int32_t>(std::ceil(at)), 0, in - 1);
     return Between{first, second, static_cast<float>(at - first)};
   }
 
  private:
-  static constexpr int32_t kMaxExtent = 1 << 24;
-
   double ratio(int32_t in, int32_t out) const {
-    const int32_t corner = alignCorners_ && out > 1 ? 1 : 0;
+    const int32_t corner = size_.alignCorners && out > 1 ? 1 : 0;
     return static_cast<double>(in - corner) / (out - corner);
   }
 
-  int32_t height_, width_;
-  bool alignCorners_, halfPixelCenters_;
+  ResizeSize size_;
 };
 
 }  // namespace lowbit

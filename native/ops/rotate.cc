@@ -7,8 +7,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxDepth = 1 << 20;
-
 // Codes become steps, (float)(code - zero), whose sums are exact; their scale is part of the multiplication at the end.
 // An int8 output is quantized from the float32 result, block by block.
 class Rotate : public Operator {
@@ -90,16 +88,11 @@ void rotateRows(const RowKernels& kernels, float* values, int64_t rows, int64_t 
   });
 }
 
-std::unique_ptr<Operator> makeRotate(OpReader& reader, const Tensor& input, const Tensor& output) {
+std::unique_ptr<Operator> makeRotate(OpReader& reader, const RotateParams& params, const Tensor& input,
+                                     const Tensor& output) {
   expectFloatOrCodes(reader, "input", input);
   expectFloatOrCodes(reader, "output", output);
-  const int32_t depth = reader.word("depth", 1, kMaxDepth);
-  const int32_t block = reader.word("block", 2, kMaxRotationBlock);
-  if (!isRotationBlock(block)) {
-    fail(LOWBIT_INVALID_PROGRAM, "%s: block is %d, expected a power of two.", reader.label().c_str(), block);
-  }
-  const uint32_t seed = static_cast<uint32_t>(reader.word());
-  const bool inverse = reader.word("inverse", 0, 1) == 1;
+  const auto& [depth, block, seed, inverse] = params.rotation;
   return std::make_unique<Rotate>(reader, rotationSigns(static_cast<size_t>(depth), seed), block, inverse, input,
                                   output);
 }

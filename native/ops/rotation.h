@@ -12,10 +12,9 @@
 #include <vector>
 
 #include "../isa/rows.h"
+#include "../program/enums.h"
 
 namespace lowbit {
-
-constexpr int32_t kMaxRotationBlock = 4096;
 
 inline bool isRotationBlock(int32_t block) {
   return block >= 2 && block <= kMaxRotationBlock && (block & (block - 1)) == 0;

@@ -28,8 +28,7 @@ StoredRows::StoredRows(OpReader& reader, const Filter& filter, int32_t rows, int
   matrix_.codes = codes_.data();
   matrix_.rows = rows;
   matrix_.depth = depth;
-  scales_.resize(static_cast<size_t>(rows));
-  std::memcpy(scales_.data(), reader.bytes("filter scales", filter.scaleOffset, 4ll * rows, 4), 4 * scales_.size());
+  scales_ = reader.floats("filter scales", filter.scaleOffset, rows);
   for (int32_t row = 0; row < rows; ++row) {
     if (!(scales_[row] > 0) || std::isinf(scales_[row])) {
       fail(LOWBIT_INVALID_PROGRAM, "%s: filter scale %d is %g, expected a positive number.", reader.label().c_str(),

@@ -4,12 +4,10 @@
 #include <vector>
 
 #include "../isa/rows.h"
+#include "../program/op-reader.h"
 #include "operator.h"
-#include "reader.h"
 
 namespace lowbit {
-
-constexpr int32_t kMaxFeatures = 1 << 24;
 
 // As `decode` of rows.h, of a matrix whose codes are int8 codes + 128 with one scale a row.
 void decodeInt8(const Kernels& kernels, const LowBitMatrix& matrix, const float* scales, const Tile& tile, float* out,

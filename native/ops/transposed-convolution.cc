@@ -6,9 +6,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int32_t kMaxChannels = 1 << 20;
-constexpr int32_t kMaxExtent = 1 << 24;
-
 // Input pixel i spreads over the outputs i * stride + k - padding, k < kernel. Seen from output o, with
 // o + padding = q * stride + p, that is a sum over the taps k = p + j * stride of input q - j. So the outputs of one
 // phase p (one a row and one a column) are a convolution of stride 1 with every stride-th tap: a GEMM whose output rows
@@ -22,8 +19,8 @@ class TransposedConvolution : public Operator {
   };
 
   // filter [outChannels][kernelH][kernelW][inChannels]
-  TransposedConvolution(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter,
-                        const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+  TransposedConvolution(OpReader& reader, const Geometry& geometry, const int8_t* filter, const Filter& offsets,
+                        const Activation& activation, const Tensor& input, const Tensor& output)
       : Operator(reader.label()),
         geometry_(geometry),
         toFloat_(output.type == TensorType::kFloat32),
@@ -33,7 +30,7 @@ class TransposedConvolution : public Operator {
       for (int32_t px = 0; px < phases(w.strideW, w.kernelW); ++px) {
         const int32_t tapsY = tapsOf(py, w.strideH, w.kernelH), tapsX = tapsOf(px, w.strideW, w.kernelW);
         const std::vector<int8_t> part = phaseFilter(filter, py, px, tapsY, tapsX);
-        phases_.emplace_back(reader, kernels, geometry, part.data(), tapsY, tapsX, offsets, activation, input, output);
+        phases_.emplace_back(reader, geometry, part.data(), tapsY, tapsX, offsets, activation, input, output);
         scratchOfGemm_ = std::max(scratchOfGemm_, phases_.back().scratchBytes);
         mostTaps_ = std::max(mostTaps_, tapsY * tapsX);
       }
@@ -79,13 +76,13 @@ class TransposedConvolution : public Operator {
     PackedMatrix matrix;
     size_t scratchBytes;
 
-    Phase(OpReader& reader, const Kernels& kernels, const Geometry& geometry, const int8_t* filter, int32_t y,
-          int32_t x, const Filter& offsets, const Activation& activation, const Tensor& input, const Tensor& output)
+    Phase(OpReader& reader, const Geometry& geometry, const int8_t* filter, int32_t y, int32_t x, const Filter& offsets,
+          const Activation& activation, const Tensor& input, const Tensor& output)
         : tapsY(y),
           tapsX(x),
           stage(makeStage(reader, geometry, filter, y * x, offsets, activation, input, output)),
-          matrix(kernels, filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
-          scratchBytes(alignUp(kernels.gemmScratchBytes(y * x, geometry.inChannels))) {}
+          matrix(reader.kernels(), filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
+          scratchBytes(alignUp(reader.kernels().gemmScratchBytes(y * x, geometry.inChannels))) {}
   };
 
   // Phases from the kernel's extent on have no taps and are all alike.
@@ -135,8 +132,9 @@ class TransposedConvolution : public Operator {
     const Window& w = geometry_.window;
     const Shape out{
         4,
-        {in.dims[0], extent(geometry_.outH, in.dims[1], w.kernelH, w.strideH, w.top + w.bottom),
-         extent(geometry_.outW, in.dims[2], w.kernelW, w.strideW, w.left + w.right), geometry_.outChannels}};
+        {in.dims[0], extent(geometry_.outH, in.dims[1], w.kernelH, w.strideH, w.padding.top + w.padding.bottom),
+         extent(geometry_.outW, in.dims[2], w.kernelW, w.strideW, w.padding.left + w.padding.right),
+         geometry_.outChannels}};
     const WindowPlan plan = planWindow(label(), w, out);
     if (plan.outH != in.dims[1] || plan.outW != in.dims[2]) {
       fail(LOWBIT_INVALID_SHAPE, "%s: a convolution of %d x %d pixels gives %d x %d, but the activation has shape %s.",
@@ -148,9 +146,10 @@ class TransposedConvolution : public Operator {
   // The output extent that was asked for, or the one that gives `in` without a rest.
   int32_t extent(int32_t wanted, int32_t in, int32_t kernel, int32_t stride, int32_t padding) const {
     int64_t out = wanted;
-    if (wanted == 0 && geometry_.window.mode == 1) out = static_cast<int64_t>(in) * stride;
-    if (wanted == 0 && geometry_.window.mode != 1) {
-      out = static_cast<int64_t>(in - 1) * stride + kernel - (geometry_.window.mode == 0 ? padding : 0);
+    const PaddingMode mode = geometry_.window.padding.mode;
+    if (wanted == 0 && mode == PaddingMode::kSame) out = static_cast<int64_t>(in) * stride;
+    if (wanted == 0 && mode != PaddingMode::kSame) {
+      out = static_cast<int64_t>(in - 1) * stride + kernel - (mode == PaddingMode::kExplicit ? padding : 0);
     }
     if (out < 1 || out > kMaxExtent) {
       fail(LOWBIT_INVALID_SHAPE, "%s: the output would have %lld pixels along an axis.", label().c_str(),
@@ -219,30 +218,25 @@ class TransposedConvolution : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> makeTransposedConv2D(OpReader& reader, const Kernels& kernels, const Tensor& input,
-                                               const Tensor& output) {
+std::unique_ptr<Operator> makeTransposedConv2D(OpReader& reader, const TransposedConv2DParams& params,
+                                               const Tensor& input, const Tensor& output) {
   expectType(reader, "input", input, TensorType::kInt8);
   expectFloatOrCodes(reader, "output", output);
-  const Filter filter = reader.int8Filter();
-  TransposedConvolution::Geometry geometry;
-  geometry.inChannels = reader.word("input channels", 1, kMaxChannels);
-  geometry.outChannels = reader.word("output channels", 1, kMaxChannels);
-  geometry.window = reader.window(false);
-  geometry.outH = reader.word("output height", 0, kMaxExtent);
-  geometry.outW = reader.word("output width", 0, kMaxExtent);
-  const Activation activation = reader.activation();
-  const Window& w = geometry.window;
+  const Window& w = params.window;
   if (w.dilationH != 1 || w.dilationW != 1) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: a transposed convolution takes no dilation.", reader.label().c_str());
   }
-  const int64_t matrix = static_cast<int64_t>(geometry.inChannels) * geometry.outChannels;
+  const int64_t matrix = static_cast<int64_t>(params.inChannels) * params.outChannels;
   const int64_t taps = static_cast<int64_t>(w.kernelH) * w.kernelW;
   if (matrix > kMaxElements || taps * matrix > kMaxElements) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
-  const int8_t* bytes = reader.weights(filter, taps * matrix);
-  return std::make_unique<TransposedConvolution>(reader, kernels, geometry, bytes, filter, activation, input, output);
+  const int8_t* bytes = reader.weights(params.filter, taps * matrix);
+  const TransposedConvolution::Geometry geometry{w, params.inChannels, params.outChannels, params.outputH,
+                                                 params.outputW};
+  return std::make_unique<TransposedConvolution>(reader, geometry, bytes, params.filter, params.activation, input,
+                                                 output);
 }
 
 }  // namespace lowbit

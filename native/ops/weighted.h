@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "operator.h"
-#include "reader.h"
+#include "ops.h"
 
 namespace lowbit {
 
@@ -18,7 +18,7 @@ class ChannelStage {
                const std::vector<int64_t>& weightMagnitudes)
       : bias_(channels), multiplier_(channels), table_(activation.table) {
     const bool toFloat = output.type == TensorType::kFloat32;
-    if (toFloat) reader.expectNoTable(table_, "a float32 output");
+    if (toFloat) expectNoTable(reader, activation, "a float32 output");
     const bool hasTable = !table_.empty();
     const double outScale = toFloat ? 1.0 : hasTable ? activation.preScale : output.scale;
     const uint8_t* scales = reader.bytes("filter scales", filter.scaleOffset, 4ll * channels, 4);

@@ -2,10 +2,15 @@
 #pragma once
 #include <algorithm>
 
+#include "../program/params.h"
 #include "operator.h"
-#include "reader.h"
 
 namespace lowbit {
+
+constexpr Window kPointwiseWindow{1, 1, 1, 1, 1, 1, {PaddingMode::kValid, 0, 0, 0, 0}};
+
+// Whether it is the whole image.
+inline bool isGlobal(const Window& window) { return window.kernelH == 0; }
 
 // A window laid over a concrete input.
 struct WindowPlan {
@@ -17,16 +22,16 @@ struct WindowPlan {
 
 // TensorFlow's SAME: the output covers the input, with the odd pixel of padding at the end.
 inline int32_t outputExtent(const std::string& label, const char* axis, int32_t in, int32_t kernel, int32_t stride,
-                            int32_t dilation, int32_t mode, int32_t before, int32_t after, int32_t* padBefore) {
+                            int32_t dilation, PaddingMode mode, int32_t before, int32_t after, int32_t* padBefore) {
   const int64_t reach = static_cast<int64_t>(kernel - 1) * dilation + 1;
   *padBefore = 0;
-  if (mode == 1) {
+  if (mode == PaddingMode::kSame) {
     const int64_t out = ceilDiv(in, stride);
     *padBefore = static_cast<int32_t>(std::max<int64_t>(0, (out - 1) * stride + reach - in) / 2);
     return static_cast<int32_t>(out);
   }
   int64_t padded = in;
-  if (mode == 0) {
+  if (mode == PaddingMode::kExplicit) {
     padded += before + after;
     *padBefore = before;
   }
@@ -43,13 +48,14 @@ inline WindowPlan planWindow(const std::string& label, const Window& w, const Sh
          in.toString().c_str());
   }
   WindowPlan plan{in.dims[0], in.dims[1], in.dims[2], in.dims[3], 1, 1, in.dims[1], in.dims[2], 0, 0};
-  if (w.global()) return plan;
+  if (isGlobal(w)) return plan;
   plan.kernelH = w.kernelH;
   plan.kernelW = w.kernelW;
+  const Padding& p = w.padding;
   plan.outH =
-      outputExtent(label, "height", in.dims[1], w.kernelH, w.strideH, w.dilationH, w.mode, w.top, w.bottom, &plan.top);
+      outputExtent(label, "height", in.dims[1], w.kernelH, w.strideH, w.dilationH, p.mode, p.top, p.bottom, &plan.top);
   plan.outW =
-      outputExtent(label, "width", in.dims[2], w.kernelW, w.strideW, w.dilationW, w.mode, w.left, w.right, &plan.left);
+      outputExtent(label, "width", in.dims[2], w.kernelW, w.strideW, w.dilationW, p.mode, p.left, p.right, &plan.left);
   return plan;
 }
 

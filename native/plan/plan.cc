@@ -15,10 +15,14 @@ constexpr uint64_t kMaxArenaBytes = uint64_t{sizeof(size_t) == 4 ? 3 : 16} << 30
 constexpr size_t kMaxScratchBytes = size_t{1} << 30;
 
 uint64_t tensorBytes(const Tensor& tensor, const Shape& shape) {
-  if (tensor.type == TensorType::kInt8) return static_cast<uint64_t>(shape.rows()) * rowPitch(shape.channels());
-  if (tensor.type == TensorType::kInt16) return int16TensorBytes(shape);
-  if (tensor.type == TensorType::kDynamicInt8) return dynamicTensorBytes(shape, tensor.granularity);
-  return static_cast<uint64_t>(shape.elements()) * 4;
+  switch (tensor.type) {
+    case TensorType::kInt8: return static_cast<uint64_t>(shape.rows()) * rowPitch(shape.channels());
+    case TensorType::kInt16: return int16TensorBytes(shape);
+    case TensorType::kDynamicInt8: return dynamicTensorBytes(shape, tensor.granularity);
+    case TensorType::kFloat32:
+    case TensorType::kInt32: return static_cast<uint64_t>(shape.elements()) * 4;
+  }
+  return 0;
 }
 
 void checkDeclared(const Tensor& tensor, const Shape& shape, const std::string& what) {
@@ -159,7 +163,9 @@ void Plan::planMemory(const Program& program) {
     const int id = action.output;
     blocks[id] = Block{
         0, (tensorBytes(program.tensors[id], shapes_[id]) + kGuard + kAlignment - 1) / kAlignment * kAlignment, a, a};
-    if (!outside[id]) inside.push_back(&blocks[id]);
+    if (outside[id]) continue;
+    inside.push_back(&blocks[id]);
+    tensorBytes_ += blocks[id].bytes;
   }
   const uint64_t total = planArena(inside);
   if (total > kMaxArenaBytes || scratchPerThread_ > kMaxScratchBytes) {

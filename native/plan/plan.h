@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "../ops/operator.h"
-#include "program.h"
+#include "decode.h"
 
 namespace lowbit {
 
@@ -22,6 +22,8 @@ class Plan {
   bool fits(const int32_t* shapeWords, size_t count) const;
   const std::vector<Shape>& shapes() const { return shapes_; }
   size_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
+  // The same if every intermediate tensor had memory of its own.
+  size_t bytesWithoutReuse() const { return tensorBytes_ + scratch_.bytes(); }
 
   // `profile`: null, or where the time of each step is added.
   void run(const Program& program, const Kernels& kernels, const void* const* inputs, void* const* outputs,
@@ -42,6 +44,7 @@ class Plan {
   std::vector<int32_t> inputWords_;
   std::vector<Shape> shapes_;  // by tensor
   PackedBytes arena_;
+  size_t tensorBytes_ = 0;  // of all tensors in the arena
   size_t scratchPerThread_ = 0;
   PackedBytes scratch_;
   std::vector<View> views_;  // by tensor

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 /**
  * Reads exactly this many bytes of a file.
  *
- * @throws Error that tells where the file ends, if it ends before
+ * @throws Error that names the byte at which the file ends, if it is too short
  */
 export async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);

@@ -11,8 +11,8 @@ import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
-import { resolveWindow } from '../passes/quantize/lower/im2col';
 import type { Window } from '../program/program';
+import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
@@ -42,10 +42,10 @@ export const MAX_INPUTS = 4096;
 
 const BYTES_AT_A_TIME = 2 ** 29;
 
-/** Rows of one sample that are counted at most, evenly spread: neighbours tell nearly the same. */
+/** Rows of one sample that are counted at most, evenly spread: neighbours are nearly the same. */
 const MAX_ROWS = 512;
 
-/** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would tell little for their time. */
+/** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would add little information for their time. */
 const FEW_ROWS = 32;
 const ROWS_A_DEPTH = 16;
 

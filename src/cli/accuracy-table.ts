@@ -1,7 +1,7 @@
-import type { AccuracyReport } from '../conversion/accuracy-control';
+import type { AccuracyReport } from '../conversion/report-types';
 import { table } from './command';
 
-/** How a bar on accuracy is met. */
+/** How an accuracy target was met. */
 export function accuracyTable({
   samples,
   quantized,

@@ -32,13 +32,13 @@ function print({ results, ...report }: BenchReport): string {
 
 export function benchCommand(): Command {
   const command = new Command('bench')
-    .description('time a converted model, and a float one beside it')
+    .description('measure the latency of a converted model, and of a float model in the same run')
     .requiredOption('--model <model.json>', 'the converted model')
-    .option('--float <model.json>', 'a float model to time in the same run')
-    .option('--threads <numbers>', 'numbers of threads to try, separated by commas', positiveIntegers)
-    .option('--runs <number>', 'timed predictions', positiveInteger, 100)
-    .option('--batch <number>', 'size of a dynamic batch', positiveInteger, 1)
-    .option('--profile', 'every layer against the limits of the machine, most time lost first');
+    .option('--float <model.json>', 'a float model to measure in the same run')
+    .option('--threads <numbers>', 'numbers of threads to measure, separated by commas', positiveIntegers)
+    .option('--runs <number>', 'measured predictions', positiveInteger, 100)
+    .option('--batch <number>', 'batch size, where the model leaves it open', positiveInteger, 1)
+    .option('--profile', 'compare every layer with the limits of the machine, most time lost first');
   return withCommonOptions(
     command,
     'tfjs-lowbit bench --model int8/model.json --float float/model.json --threads 1,2',

@@ -32,24 +32,20 @@ export interface ImageCliOptions {
 
 export function withImageOptions(command: Command): Command {
   return command
-    .option(
-      '--image-size <pixels>',
-      'side of the square input (default: what the model says)',
-      positiveInteger,
-    )
+    .option('--image-size <pixels>', 'side of the square input (default: that of the model)', positiveInteger)
     .addOption(
-      new Option('--crop <how>', 'center: resize the short side and cut the centre; none: stretch')
+      new Option('--crop <how>', 'center: resize the short side and crop the center; none: stretch')
         .choices(['center', 'none'])
         .default('center'),
     )
     .option(
       '--mean <numbers>',
-      'subtracted from the data, one number or one a channel (default: 127.5)',
+      'subtracted from the data, one number or one per channel (default: 127.5)',
       numbers,
     )
     .option(
       '--std <numbers>',
-      'divided by after the mean, one number or one a channel (default: 127.5)',
+      'divides the data after the mean is subtracted, one number or one per channel (default: 127.5)',
       numbers,
     )
     .addOption(new Option('--color <order>', 'order of the channels').choices(['rgb', 'bgr']).default('rgb'));
@@ -61,8 +57,8 @@ export function imageOptions({ imageSize, crop, mean, std, color }: ImageCliOpti
 
 /** What `openSamples` reads, for the help of an option. */
 export const DATA_HELP =
-  'a folder of images, a .npy or .npz file, a .mjs module that yields samples, or input=file for each input (repeat, or ' +
-  'separate by commas)';
+  'a folder of images, a .npy or .npz file, a .mjs module that yields samples, or input=file for each input (repeated or ' +
+  'separated by commas)';
 
 /** For an option that may be repeated. */
 export function collect(text: string, before: string[] = []): string[] {
@@ -108,7 +104,7 @@ export function expertFormats(text: string): WeightsName[] {
   });
 }
 
-/** A progress bar on stderr; nothing where that is no terminal. */
+/** A progress bar on stderr; nothing if stderr is not a terminal. */
 export class Progress {
   private readonly bar = new SingleBar({
     format: '{stage} [{bar}] {value}/{total}',

@@ -95,11 +95,11 @@ export function compareCommand(): Command {
     .description('compare a converted model with its float original')
     .requiredOption('--float <model.json>', 'the float model')
     .requiredOption('--lowbit <model.json>', 'the converted model')
-    .option('--images <folder>', 'images to run')
+    .option('--images <folder>', 'images to run both models on')
     .option('--data <data>', `other data to run: ${DATA_HELP}`, collect)
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
-    .option('--limit <number>', 'how many samples to run at most', positiveInteger)
+    .option('--limit <number>', 'maximum number of samples', positiveInteger)
     .option('--no-memory', 'do not measure memory')
     .option('--layers', 'compare layer by layer, worst first');
   return withCommonOptions(

@@ -10,12 +10,13 @@ import {
   DEFAULT_METHOD,
 } from '../calibration/observers/methods';
 import { type Config, readConfig, writeConfig } from '../conversion/config/config';
-import { type ConvertProgress, type ConvertReport, convert } from '../conversion/convert';
-import { BIAS_CORRECTIONS, type BiasCorrection } from '../conversion/correction/bias-correction';
+import { convert } from '../conversion/convert';
 import { type DryRunReport, dryRun } from '../conversion/dry-run';
-import type { Tuning } from '../conversion/tune';
+import type { ConvertProgress } from '../conversion/progress';
+import type { ConvertReport, Tuning } from '../conversion/report-types';
 import { compare } from '../evaluation/compare';
 import { type LabelledSource, type SampleSource, withoutLabels } from '../graph/samples';
+import { BIAS_CORRECTIONS, type BiasCorrection } from '../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import {
   ACTIVATIONS,
@@ -172,7 +173,7 @@ async function saveConvertReport(
   );
 }
 
-/** What accuracy is measured on: data of its own, or the calibration data, with the labels that there are. */
+/** Validation data: data of its own, or the calibration data, with labels where there are any. */
 async function openValidation(options: Options): Promise<LabelledSource | undefined> {
   const { validation, calibration = [], labels, labelOffset } = options;
   if (labels === undefined && validation === undefined) return recordSource(options);
@@ -183,16 +184,16 @@ async function openValidation(options: Options): Promise<LabelledSource | undefi
 }
 
 function tuningTable({ samples, trials }: Tuning): string {
-  const said = (options: object) => Object.entries(options).map(([name, value]) => `${name}: ${value}`);
+  const describe = (options: object) => Object.entries(options).map(([name, value]) => `${name}: ${value}`);
   const rows = trials.map(({ options, signalToNoise, kept }) => [
-    said(options).join(', ') || 'none',
+    describe(options).join(', ') || 'none',
     signalToNoise.toFixed(1),
     kept ? 'yes' : 'no',
   ]);
   return table([`tried on ${samples} samples`, 'dB', 'kept'], rows);
 }
 
-/** Layers by format, and those that stay in INT8 against what was asked. */
+/** Layers by format, and those that stay in INT8 against the configuration. */
 function weightsTable({ quantized }: ConvertReport): string[] {
   const layers = quantized.filter(({ weights }) => weights !== undefined);
   const lowBit = layers.some(({ weights, weightsReason }) => weights !== 'int8' || weightsReason);
@@ -209,7 +210,7 @@ function weightsTable({ quantized }: ConvertReport): string[] {
   return [table(['layer', 'op', 'weights', 'bits a weight', 'rotation', 'of weights', 'why INT8'], rows)];
 }
 
-/** What a mix was chosen from: noise at the outputs with each layer alone at each width. */
+/** The choices of a mix: noise at the outputs with each layer alone at each width. */
 function allocationTable({ allocation }: ConvertReport): string[] {
   if (!allocation) return [];
   const widths = allocation.layers[0]?.options.map(({ bits }) => bits) ?? [];
@@ -267,7 +268,7 @@ function int16Of({ int16 = [] }: Options): number | string[] {
   return more.length === 0 && /^\d+$/.test(first ?? '') ? Number(first) : int16;
 }
 
-/** What the options say of a conversion, apart from its data. */
+/** The options of a conversion, apart from its data. */
 async function conversion(options: Options, { progress, signal }: CommandContext) {
   return {
     ...options,
@@ -298,7 +299,10 @@ export function convertCommand(): Command {
     .description('convert a float model, graph model or layers model, to INT8')
     .requiredOption('--input <model.json>', 'the float model')
     .option('--output <folder>', 'where the converted model goes')
-    .option('--dry-run', 'write nothing; tell the size, the speed, and what each layer costs in INT8 alone')
+    .option(
+      '--dry-run',
+      'write nothing; estimate the size, the speed, and what each layer costs in INT8 alone',
+    )
     .option(
       '--calibration <data>',
       `representative data: ${DATA_HELP}; random: for trying out; or --records`,
@@ -307,7 +311,7 @@ export function convertCommand(): Command {
     .addOption(
       new Option(
         '--calibration-method <method>',
-        `how ranges follow from the observed values (default: ${DEFAULT_METHOD})`,
+        `how ranges are chosen from the observed values (default: ${DEFAULT_METHOD})`,
       ).choices(CALIBRATION_METHODS),
     )
     .option('--percentile <percent>', 'share of the values that either bound keeps (default: 99.99)', Number)
@@ -330,7 +334,7 @@ export function convertCommand(): Command {
     )
     .option(
       '--weights <[pattern=]format>',
-      `how weights are stored: ${WEIGHT_FORMATS.join(', ')}; with a pattern: those of single layers (repeat; default: int8)`,
+      `how weights are stored: ${WEIGHT_FORMATS.join(', ')}; with a pattern: for single layers (repeat; default: int8)`,
       weightsOption,
     )
     .option(
@@ -343,8 +347,12 @@ export function convertCommand(): Command {
       `rotate inputs and weights of low-bit layers where it lowers their error, in blocks of ${ROTATION_BLOCKS.join(', ')} (default: 128)`,
       oneOf(ROTATION_BLOCKS),
     )
-    .option('--error-feedback', 'make up for the error of each weight in those rounded after it (slower)')
-    .option('--target-bits <bits>', 'mix layers of 8, 4, 3 and 2 bits to this many a weight on average', real)
+    .option('--error-feedback', 'compensate the error of each weight in those rounded after it (slower)')
+    .option(
+      '--target-bits <bits>',
+      'mix layers of 8, 4, 3 and 2 bits to at most this many a weight on average',
+      real,
+    )
     .addOption(
       new Option(
         '--activations <type>',
@@ -353,33 +361,47 @@ export function convertCommand(): Command {
     )
     .option(
       '--int16 <layers>',
-      'int16 activations for so many of the costliest layers, or for those of these names, such as head/** (repeat for more)',
+      'int16 activations: a number of layers, those that cost the most accuracy, or names such as head/** (repeat for more)',
       collect,
     )
     .option(
       '--dynamic <layers>',
-      'INT8 activations scaled when the model runs, by the values at hand, for layers of these names (repeat for more)',
+      'dynamic activations, INT8 scaled when the model runs, for layers of these names (repeat for more)',
       collect,
     )
     .option(
       '--tune',
-      'try percentile ranges, equalization and error feedback, and keep what leaves less noise in the outputs (slower)',
+      'try percentile ranges, equalization and error feedback, only options you have not set, and keep what leaves less noise in the outputs (several extra conversions)',
     )
     .option(
       '--max-drop <points>',
-      'the fewest layers with dynamic activations, in int16, or in float, that keep the loss of top-1 to this',
+      'accuracy target: lose at most this much top-1; as few layers as possible get dynamic or int16 activations, or stay float',
       real,
     )
-    .option('--min-snr <dB>', 'the same for the signal-to-noise of every output', real)
-    .option('--validation <data>', 'what the two are measured on (default: the calibration data)')
-    .option('--validation-samples <number>', 'how many of them at most (default: 128)', positiveInteger)
+    .option(
+      '--min-snr <dB>',
+      'accuracy target: at least this signal-to-noise ratio at every output; met in the same way',
+      real,
+    )
+    .option(
+      '--validation <data>',
+      'data that accuracy targets are measured on (default: the calibration data)',
+    )
+    .option(
+      '--validation-samples <number>',
+      'how many validation samples to use at most (default: 128)',
+      positiveInteger,
+    )
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option(
       '--config <lowbit.json>',
-      'a configuration: what single layers get, and defaults for the other options',
+      'a configuration: settings of single layers, and defaults for the other options',
     )
-    .option('--write-config <lowbit.json>', 'write what was decided, layer by layer, for --config')
+    .option(
+      '--write-config <lowbit.json>',
+      'write all that was decided, layer by layer, as a configuration for --config',
+    )
     .option(
       '--skip <pattern>',
       'leave nodes of these names in float, such as head/** (repeat for more)',
@@ -387,7 +409,7 @@ export function convertCommand(): Command {
     )
     .option(
       '--no-regions',
-      'one node for each quantized op instead of one a region: slower, every tensor to be seen',
+      'one node for each quantized op instead of one a region: slower, shows every tensor',
     )
     .option(
       '--experts <formats>',

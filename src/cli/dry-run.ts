@@ -14,7 +14,7 @@ export function printDryRun({
   float,
   latency,
   layers,
-  real,
+  activationPrecisions,
   accuracy,
   warnings,
 }: DryRunReport): string {
@@ -46,7 +46,7 @@ export function printDryRun({
       decibels(ownSignalToNoise),
       decibels(signalToNoise),
       decibels(predictedWithInt16),
-      real[name] ?? '',
+      activationPrecisions[name] ?? '',
     ]);
   return [
     summary,

@@ -16,7 +16,7 @@ const error = (value: number) => value.toFixed(4);
 function print({ group, rotation, distributions, model }: FormatsReport): string {
   const shared = group === 0 ? 'a row shares a scale' : `${group} inputs share a scale`;
   const known = table(
-    ['format', 'bits a weight', 'Gaussian', 'rotated', 'Laplace', 'rotated'],
+    ['format', 'bits per weight', 'Gaussian', 'rotated', 'Laplace', 'rotated'],
     distributions.map(({ format, bitsPerWeight, gaussian, laplace }) => [
       format,
       bits(bitsPerWeight),
@@ -35,7 +35,7 @@ function print({ group, rotation, distributions, model }: FormatsReport): string
   return [
     known,
     table(
-      ['format', 'bits a weight', 'this model', 'rotated', 'rotated where it helps', 'layers rotated'],
+      ['format', 'bits per weight', 'this model', 'rotated', 'rotated where it helps', 'layers rotated'],
       totals.map(({ format, bitsPerWeight, plain, rotated, best, rotatedLayers }) => [
         format,
         bits(bitsPerWeight),
@@ -51,15 +51,15 @@ function print({ group, rotation, distributions, model }: FormatsReport): string
 
 export function formatsCommand(): Command {
   const command = new Command('formats')
-    .description('tell what the low-bit weight formats cost and lose, on known distributions and on a model')
-    .option('--model <model.json>', 'a float model, whose weights are measured too')
+    .description('show bits and errors of the low-bit weight formats, on known distributions and on a model')
+    .option('--model <model.json>', 'a float model to measure as well')
     .addOption(
-      new Option('--group <inputs>', 'inputs that share a scale; 0: all of an output')
+      new Option('--group <inputs>', 'inputs that share a scale; 0: all inputs of an output')
         .choices(GROUPS.map(String))
         .default(String(DEFAULT_GROUP)),
     )
     .addOption(
-      new Option('--block <inputs>', 'inputs that are rotated together')
+      new Option('--block <inputs>', 'inputs of one block of the rotation')
         .choices(ROTATION_BLOCKS.map(String))
         .default('128'),
     );

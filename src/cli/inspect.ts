@@ -57,7 +57,7 @@ function printConverted(report: ConvertedReport): string {
       ],
     ),
     table(
-      ['layer', 'op', 'precision', 'weights', 'bits a weight', 'scale, zero point', 'of weights', ''],
+      ['layer', 'op', 'precision', 'weights', 'bits per weight', 'scale, zero point', 'of weights', ''],
       layers.map(layerRow),
     ),
   ].join('\n');
@@ -103,9 +103,9 @@ function printFloat({ inputs, outputs, ops, quantizable, float, totals }: Inspec
 export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description(
-      'tell what a model is made of: of a float one how much can be quantized, of a converted one how it was',
+      'show what a model consists of: how much of a float model can be quantized, how a converted model was quantized',
     )
-    .argument('<model.json>', 'a float model, or a converted one');
+    .argument('<model.json>', 'a float model or a converted model');
   return withCommonOptions(command, 'tfjs-lowbit inspect mobilenet/model.json').action(
     (location: string, options: CommonOptions) =>
       runCommand(

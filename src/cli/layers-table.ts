@@ -4,7 +4,7 @@ import { milliseconds, percent, table } from './command';
 
 const MAX_CHARACTERS = 44;
 
-/** The end of a long name: it tells more than the beginning. */
+/** The end of a long name, which is more specific than its beginning. */
 function shorten(name: string): string {
   return name.length > MAX_CHARACTERS ? `…${name.slice(1 - MAX_CHARACTERS)}` : name;
 }

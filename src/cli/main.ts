@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import '../index';
+import '../index.node';
 import { Command } from 'commander';
 import { VERSION } from '../base/version';
 import { benchCommand } from './bench';
@@ -10,7 +10,7 @@ import { inspectCommand } from './inspect';
 import { moeCommand } from './moe';
 
 new Command('tfjs-lowbit')
-  .description('Convert TensorFlow.js models to INT8 and see what it gains')
+  .description('Convert TensorFlow.js models to INT8, and compare them with the float models')
   .version(VERSION)
   .addCommand(convertCommand())
   .addCommand(inspectCommand())

@@ -40,11 +40,11 @@ function print({ output, samples, tokens, layers, experts, topK, bytes }: Record
 
 export function recordCommand(): Command {
   const command = new Command('record')
-    .description('run a converted model with a mixture of experts on data, and write what its gates say')
+    .description('run a converted mixture-of-experts model on data and write the logits of its routers')
     .requiredOption('--model <model.json>', 'the converted model')
     .option('--data <data>', `what to run: ${DATA_HELP}; or --records`, collect)
     .requiredOption('--out <file>', 'where to write the routing trace')
-    .option('--limit <number>', 'how many samples to run at most', positiveInteger);
+    .option('--limit <number>', 'maximum number of samples', positiveInteger);
   return withCommonOptions(
     withRecordOptions(withImageOptions(command)),
     'tfjs-lowbit moe record --model moe-int8/model.json --data samples.npz --out a.moetrace',

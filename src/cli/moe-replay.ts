@@ -127,7 +127,7 @@ function print({ tokens, seconds, tokensPerSecond, reservedBytes, residentGrowth
 
 export function replayCommand(): Command {
   const command = new Command('replay')
-    .description('run a routing trace against real experts: tokens per second, waiting, reading, memory')
+    .description('replay a routing trace with real experts: tokens per second, waiting, reading, memory')
     .requiredOption('--trace <file>', 'a routing trace')
     .requiredOption('--experts <where>', 'a container: a file, an http address, or redis://host:port#prefix')
     .option(
@@ -135,18 +135,22 @@ export function replayCommand(): Command {
       'a share of all experts (25%), bytes (64MB), raspberry-pi-5, phone, laptop, browser or auto',
       '25%',
     )
-    .option('--precision <name>', 'of the container (default: its first)')
-    .addOption(new Option('--policy <name>', 'what is evicted').choices(ONLINE_POLICIES).default('lru'))
-    .option('--bonus <number>', 'of resident experts in routing, in score ranges', real, 0)
-    .option('--protect <picks>', 'so many picks of plain routing are kept', positiveInteger)
+    .option('--precision <name>', 'precision to read (default: the first of the container)')
+    .addOption(new Option('--policy <name>', 'eviction policy').choices(ONLINE_POLICIES).default('lru'))
+    .option('--bonus <number>', 'bonus of resident experts in routing, in score ranges', real, 0)
+    .option('--protect <picks>', 'number of top picks of plain routing that are always kept', positiveInteger)
     .option(
       '--prefetch <experts>',
-      'so many experts of the next layer are read ahead by affinity',
+      'number of experts of the next layer to read ahead, by affinity',
       positiveInteger,
     )
-    .option('--repeat <times>', 'how often the trace is run', positiveInteger, 1)
-    .option('--direct', 'read past the page cache of the operating system')
-    .option('--metrics-port <port>', 'serve the metrics to Prometheus there while it runs', positiveInteger);
+    .option('--repeat <times>', 'number of times to run the trace', positiveInteger, 1)
+    .option('--direct', 'bypass the page cache of the operating system')
+    .option(
+      '--metrics-port <port>',
+      'port on which to serve the metrics to Prometheus during the run',
+      positiveInteger,
+    );
   return withCommonOptions(
     command,
     'tfjs-lowbit moe replay --trace a.moetrace --experts experts.lbme --budget 25% --bonus 0.2 --direct',

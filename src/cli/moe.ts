@@ -2,10 +2,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { ONLINE_POLICIES } from '../moe/cache/eviction-policy';
 import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
-import { ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
+import { EXPERT_ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
 import type { WeightsName } from '../quantization/layer-weights';
-import { currentEngine } from '../runtime/current-engine';
 import {
   type CommonOptions,
   expertFormats,
@@ -57,14 +56,13 @@ async function runSimulation({
   protect,
 }: SimulateOptions): Promise<SimulateReport> {
   const { logits, ...trace } = await readTrace(path);
-  const engine = currentEngine();
   const experts = trace.layers * trace.experts;
   const caches = cache.map((share) => {
     const slots = Math.floor(share * experts);
     const replay = (policy: PolicyName, by: number): Row => ({
       policy,
       bonus: by,
-      ...simulate(engine, { ...trace, logits }, { policy, slots, bonus: by, bonusUnit, protect }),
+      ...simulate({ ...trace, logits }, { policy, slots, bonus: by, bonusUnit, protect }),
     });
     const rows = [
       ...POLICIES.map((policy) => replay(policy, 0)),
@@ -106,9 +104,9 @@ function print({ trace, caches }: SimulateReport): string {
 function simulateCommand(): Command {
   const command = new Command('simulate')
     .description(
-      'replay a routing trace: misses of each eviction policy, and what preferring residents costs',
+      'replay a routing trace: misses of each eviction policy, and the cost of preferring resident experts',
     )
-    .requiredOption('--trace <file>', 'a trace that moe record wrote')
+    .requiredOption('--trace <file>', 'a trace written by moe record')
     .option('--cache <percents>', 'shares of all experts that fit in memory', shares, [0.12, 0.25, 0.5])
     .option('--bonus <numbers>', 'bonuses of resident experts to try', numbers, [0.1, 0.2, 0.4])
     .addOption(
@@ -116,7 +114,11 @@ function simulateCommand(): Command {
         .choices(['range', 'score'])
         .default('range'),
     )
-    .option('--protect <picks>', 'so many picks of plain routing are kept', positiveInteger);
+    .option(
+      '--protect <picks>',
+      'number of top picks of plain routing that are always kept',
+      positiveInteger,
+    );
   return withCommonOptions(
     command,
     'tfjs-lowbit moe simulate --trace shakespeare.moetrace --cache 25%',
@@ -144,7 +146,7 @@ function printPack({ output, layers, experts, layout, precisions }: PackReport):
   return [
     `${output}: ${what}`,
     table(
-      ['precision', 'an expert', 'all'],
+      ['precision', 'per expert', 'all'],
       precisions.map(({ name, expertBytes, bytes }) => [name, megabytes(expertBytes), megabytes(bytes)]),
     ),
   ].join('\n');
@@ -152,12 +154,12 @@ function printPack({ output, layers, experts, layout, precisions }: PackReport):
 
 function packCommand(): Command {
   const command = new Command('pack')
-    .description('write the experts of a model to a container that is read expert by expert')
+    .description('write the experts of a model into a container from which single experts can be read')
     .requiredOption('--input <model.json>', 'a TF.js model')
     .requiredOption('--output <file>', 'the container')
     .requiredOption(
       '--up <name>',
-      'weights of the first linear layer; {layer} and {expert} stand for numbers',
+      'weights of the first linear layer; {layer} and {expert} are placeholders for numbers',
     )
     .option('--up-bias <name>', 'its bias')
     .option('--gate <name>', 'weights of the linear layer that gates the first')
@@ -165,12 +167,16 @@ function packCommand(): Command {
     .requiredOption('--down <name>', 'weights of the last linear layer')
     .option('--down-bias <name>', 'its bias')
     .addOption(
-      new Option('--activation <name>', 'between the linear layers').choices(ACTIVATIONS).default('relu'),
+      new Option('--activation <name>', 'between the linear layers')
+        .choices(EXPERT_ACTIVATIONS)
+        .default('relu'),
     )
-    .option('--formats <names>', 'precisions, the first is read by default', expertFormats, ['int8'] as const)
+    .option('--formats <names>', 'precisions; the first is the default at run time', expertFormats, [
+      'int8',
+    ] as const)
     .option('--group <number>', 'weights that share a scale in the low-bit formats', positiveInteger)
     .addOption(
-      new Option('--order <order>', 'of the axes of a matrix')
+      new Option('--order <order>', 'order of the axes of a matrix')
         .choices(['inputs-first', 'outputs-first'])
         .default('inputs-first'),
     );
@@ -191,7 +197,7 @@ function packCommand(): Command {
 
 export function moeCommand(): Command {
   return new Command('moe')
-    .description('mixture-of-experts models in less memory than they have')
+    .description('run mixture-of-experts models in less memory than their experts take')
     .addCommand(packCommand())
     .addCommand(recordCommand())
     .addCommand(simulateCommand())

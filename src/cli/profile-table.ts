@@ -17,6 +17,7 @@ const HEAD = [
 ];
 
 const giga = (value: number) => (value / 1e9).toFixed(1);
+const mega = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 const micro = (value: number) => `${(value * 1000).toFixed(1)} us`;
 
 function row(layer: LayerProfile, total: number): (string | number)[] {
@@ -49,7 +50,7 @@ function row(layer: LayerProfile, total: number): (string | number)[] {
 }
 
 export function profileText(profile: Profile): string {
-  const { limits, layers, layersMilliseconds, nativeMilliseconds } = profile;
+  const { limits, layers, layersMilliseconds, nativeMilliseconds, memory } = profile;
   const timed = layers.filter((layer) => layer.milliseconds > 0);
   const fused = layers.length - timed.length;
   const least = timed.reduce((sum, layer) => sum + layer.limit, 0);
@@ -64,6 +65,8 @@ export function profileText(profile: Profile): string {
     `layers ${milliseconds(layersMilliseconds)} (their limits ${milliseconds(least)}), native ` +
       `${milliseconds(nativeMilliseconds)}, whole prediction ${milliseconds(profile.milliseconds)}, outside native code ` +
       `${milliseconds(profile.milliseconds - nativeMilliseconds)}; means`,
+    `memory: ${mega(memory.weights)} of packed weights, ${mega(memory.arena)} for intermediate tensors ` +
+      `(${mega(memory.withoutReuse)} without reuse)`,
     `${(profile.macs / 1e6).toFixed(1)} million multiply-accumulates, ${percent(profile.percentOfPeak)} of the int8 peak`,
   ].join('\n');
 }

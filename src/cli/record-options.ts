@@ -16,11 +16,11 @@ export function withRecordOptions(command: Command): Command {
   return command
     .option(
       '--records <file>',
-      'a raw binary file of records of one size; --mean and --std default to 0 and 1 here',
+      'a raw binary file of records of one size; --mean and --std then default to 0 and 1',
     )
     .option(
       '--record-layout <layout>',
-      'what a record is: skip=BYTES,label=BYTES,dtype=uint8,shape=32x32x3,layout=hwc|chw (defaults: no label, uint8, ' +
+      'layout of a record: skip=BYTES,label=BYTES,dtype=uint8,shape=32x32x3,layout=hwc|chw (defaults: no label, uint8, ' +
         "the model's own shape, hwc); CIFAR-10: label=1,layout=chw",
     );
 }

@@ -11,7 +11,7 @@ export interface ReportCliOptions {
 export function withReportOption(command: Command): Command {
   return command.option(
     '--report <file>',
-    'layer by layer, what it costs and gains: a page for a browser (.html) or data (.json)',
+    'write figures of every layer: a page for a browser (.html) or data (.json)',
     (path: string) => {
       if (!isReportPath(path)) throw new InvalidArgumentError('Expected a file that ends in .html or .json.');
       return path;

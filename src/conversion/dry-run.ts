@@ -1,45 +1,27 @@
-/** What a conversion would give, without writing a model. */
+/** An estimate of what a conversion would give, without writing a model. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
-import { checkArgument, LowbitError } from '../base/errors';
+import { LowbitError } from '../base/errors';
 import { median } from '../base/median';
-import { unlabelled } from '../calibration/data/labelled';
-import { randomSamples } from '../calibration/data/random';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
 import type { Graph, Sample } from '../graph/ir';
-import { modelBytes } from '../graph/read-graph-model';
-import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
 import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
-import { quantizeGraph } from '../passes/quantize/quantize-graph';
 import { engineInfo } from '../runtime/current-engine';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { LoadedGraph } from '../tfjs/loaded-graph';
-import type { AccuracyReport } from './accuracy-control';
-import { Settings } from './config/settings';
-import type { NodeRecord, QuantizationReport } from './convert';
-import {
-  checkQuantizationOptions,
-  decide,
-  macsOf,
-  nodeRecords,
-  type QuantizationOptions,
-  withMetadata,
-} from './convert';
-import { type ExpertPackOptions, packedModelBytes } from './experts';
-import { weightRecords } from './weights';
+import { decideConversion } from './convert';
+import type { DryRunOptions } from './options/options';
+import { settleDryRun } from './options/settle';
+import type { AccuracyReport, MacCounts, NodeRecord } from './report-types';
+import { patternWarnings } from './settings';
+import type { Int8Decision } from './stage-results';
+import { lower } from './stages/lower/lower';
+import { read } from './stages/read';
+import { packedModelBytes } from './stages/write/experts';
 
 /** Timed predictions of either model. */
 const RUNS = 10;
-
-export interface DryRunOptions extends QuantizationOptions {
-  /** Path or file URL of the float model's model.json. */
-  input: string;
-  /** Representative samples, as for `convert`; the first ones also measure the layers. */
-  calibration: SampleSource | 'random';
-  /** As for `convert`. */
-  experts?: ExpertPackOptions;
-}
 
 export interface DryRunLayer extends LayerSensitivity {
   /**
@@ -52,7 +34,7 @@ export interface DryRunLayer extends LayerSensitivity {
 export interface DryRunReport {
   /** Model files on disk. */
   readonly bytes: { readonly before: number; readonly after: number };
-  readonly macs: QuantizationReport['macs'];
+  readonly macs: MacCounts;
   /** How many nodes would run in INT8. */
   readonly quantized: number;
   readonly float: readonly NodeRecord[];
@@ -69,8 +51,8 @@ export interface DryRunReport {
   /** Each layer in INT8 alone, worst first; absent for random data. */
   readonly layers?: readonly DryRunLayer[];
   /** Layers that would get int16 or dynamic activations, by name. */
-  readonly real: Readonly<Record<string, ActivationPrecision>>;
-  /** With a bar on accuracy: how it would be met. */
+  readonly activationPrecisions: Readonly<Record<string, ActivationPrecision>>;
+  /** With an accuracy target: how it would be met. */
   readonly accuracy?: AccuracyReport;
   readonly warnings: readonly string[];
 }
@@ -146,52 +128,42 @@ async function timeGraphs(
   });
 }
 
+/** Each layer in INT8 alone, measured on the first validation samples. */
+async function measureLayers(decision: Int8Decision): Promise<DryRunLayer[]> {
+  const { model, observations, weights, settings } = decision;
+  const { validation, report, signal } = settings;
+  const { layers } = await measureSensitivity(model.graph, model.plan, observations, validation!, {
+    weights,
+    signal,
+    onProgress: (done, total) => report('measure layers', done, total),
+  });
+  return withPrediction(layers);
+}
+
 /**
- * Tells what `convert` would give: the size of the model, its speed, and what each layer costs when it alone is in INT8.
- * Nothing is written.
+ * Estimates the result of `convert`: the size of the model, its speed, and what each layer costs when it alone is in
+ * INT8. Nothing is written.
  *
  * @throws LowbitError as `convert`
  */
 export async function dryRun(options: DryRunOptions): Promise<DryRunReport> {
-  checkQuantizationOptions(options);
-  const { calibration, signal, onProgress } = options;
-  const settings = new Settings(options);
-  const int8 = settings.activations === 'int8';
-  checkArgument(int8, 'activations', 'int8, as a dry run measures layers in INT8,', settings.activations);
-  checkArgument(!options.tune, 'tune', 'false, as a dry run measures what it is told,', options.tune);
-  const data = calibration === 'random' ? randomSamples() : calibration;
-  const source = await readModel(options.input);
-  const decided = await decide(source, data, settings, options);
-  const { weightPlan, weights, observations, plan, precisions, accuracy, provenance } = decided;
-  const { graph } = weightPlan;
-  const quantized = quantizeGraph(graph, plan, observations, weights);
-  const final = { ...weightPlan, plan };
-  const records = nodeRecords(final, quantized.weightFidelity, weightRecords(final, weights.lowBit));
-  const lowbit = withMetadata(quantized.graph, records, provenance, { equalized: settings.equalize });
-  const latency = await timeGraphs({ float: source, lowbit }, await firstSample(data, graph), signal);
-  const sensitivity =
-    calibration === 'random'
-      ? undefined
-      : await measureSensitivity(
-          graph,
-          weightPlan.plan,
-          observations,
-          options.validation ?? unlabelled(data),
-          {
-            weights,
-            signal,
-            onProgress: (done, total) => onProgress?.({ stage: 'measure layers', done, total }),
-          },
-        );
+  const { input, experts, settings } = settleDryRun(options);
+  const source = await read(input, settings);
+  const decision = (await decideConversion(source.graph, settings)) as Int8Decision;
+  const { graph: lowbit, macs, quantized, float } = lower(decision);
+  const { graph } = decision.model;
+  const sample = await firstSample(settings.data!, graph);
+  const latency = await timeGraphs({ float: source.graph, lowbit }, sample, settings.signal);
+  const layers = settings.randomData ? undefined : await measureLayers(decision);
   return {
-    bytes: { before: await modelBytes(options.input), after: packedModelBytes(lowbit, options.experts) },
-    macs: macsOf(graph, plan),
-    quantized: records.quantized.length,
-    float: records.float,
+    bytes: { before: source.bytes, after: packedModelBytes(lowbit, experts) },
+    macs,
+    quantized: quantized.length,
+    float,
     latency,
-    ...(sensitivity && { layers: withPrediction(sensitivity.layers) }),
-    real: Object.fromEntries(precisions),
-    ...(accuracy && { accuracy }),
-    warnings: settings.warnings(graph),
+    ...(layers && { layers }),
+    activationPrecisions: Object.fromEntries(decision.precisions),
+    ...(decision.accuracy && { accuracy: decision.accuracy }),
+    warnings: patternWarnings(settings, graph),
   };
 }

@@ -1,15 +1,17 @@
 /** Quantization of a model in memory, for programs that have one already. */
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { quantize as quantizeTensor } from '../../kernels/functional';
-import type { QuantizeAttrs } from '../../kernels/Quantize';
 import { checkArgument } from '../base/errors';
 import { byName, type ModelInput, type TensorData, tensorSamples } from '../calibration/data/tensors';
 import { refKey } from '../graph/edit';
 import type { DType, Graph, SignatureEntry } from '../graph/ir';
-import { readModelArtifacts } from '../graph/read-model';
 import { toModelArtifacts } from '../graph/write-graph-model';
-import { convertGraph, type QuantizationOptions, type QuantizationReport } from './convert';
+import { decideConversion } from './convert';
+import type { QuantizationOptions } from './options/options';
+import { settle } from './options/settle';
+import type { QuantizationReport } from './report-types';
+import { lower } from './stages/lower/lower';
+import { readArtifacts } from './stages/read';
 
 /** What a tf.LayersModel and a tf.GraphModel have in common. */
 export interface FloatModel {
@@ -121,10 +123,25 @@ async function artifactsOf(model: FloatModel): Promise<tf.io.ModelArtifacts> {
   });
 }
 
-async function quantizeModel<M extends FloatModel>(
+/**
+ * Quantizes a model in memory to INT8.
+ *
+ * @param model a tf.LayersModel or a tf.GraphModel; it stays as it is
+ * @param data representative inputs as `predict` takes them, single or in batches: a tensor, or an array or a generator
+ *   of them; for several inputs each is an array or an object of tensors. Or a source of samples, as `imageFolder`;
+ *   `random`: for trying out
+ * @param options as of `convert`
+ * @returns a model with the same `predict`
+ * @throws LowbitError 'invalid-model' for a model that cannot be read, naming the layer or the node; and as `convert`
+ *
+ * @example
+ * const int8 = await quantizeModel(model, images);
+ * const scores = int8.predict(image);
+ */
+export async function quantizeModel<M extends FloatModel>(
   model: M,
   data: TensorData | 'random',
-  options: QuantizationOptions,
+  options: QuantizationOptions = {},
 ): Promise<QuantizedModel<M>> {
   checkArgument(
     typeof model?.save === 'function' && typeof model.predict === 'function',
@@ -139,40 +156,8 @@ async function quantizeModel<M extends FloatModel>(
     'a tensor, or several in an array or a generator',
     data,
   );
-  const source = await readModelArtifacts(await artifactsOf(model));
-  const calibration = typeof data === 'string' ? data : tensorSamples(data);
-  const { graph, ...report } = await convertGraph(source, calibration, options);
+  const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
+  const source = await readArtifacts(await artifactsOf(model), settings);
+  const { graph, ...report } = lower(await decideConversion(source, settings));
   return QuantizedModel.load<M>(graph, report);
-}
-
-/** float32 -> int32 codes. */
-export function quantize(x: tf.Tensor, attrs: QuantizeAttrs): tf.Tensor;
-/**
- * Quantizes a model in memory to INT8.
- *
- * @param model a tf.LayersModel or a tf.GraphModel; it stays as it is
- * @param data representative inputs as `predict` takes them, single or in batches: a tensor, or an array or a generator
- *   of them; for several inputs each is an array or an object of tensors. Or a source of samples, as `imageFolder`;
- *   `random`: for trying out
- * @param options as of `convert`
- * @returns a model with the same `predict`
- * @throws LowbitError 'invalid-model' for a model that cannot be read, naming the layer or the node; and as `convert`
- *
- * @example
- * const int8 = await quantize(model, images);
- * const scores = int8.predict(image);
- */
-export function quantize<M extends FloatModel>(
-  model: M,
-  data: TensorData | 'random',
-  options?: QuantizationOptions,
-): Promise<QuantizedModel<M>>;
-export function quantize(
-  subject: tf.Tensor | FloatModel,
-  data: QuantizeAttrs | TensorData | 'random',
-  options: QuantizationOptions = {},
-): tf.Tensor | Promise<QuantizedModel> {
-  return subject instanceof tf.Tensor
-    ? quantizeTensor(subject, data as QuantizeAttrs)
-    : quantizeModel(subject, data as TensorData, options);
 }

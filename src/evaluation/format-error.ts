@@ -1,4 +1,4 @@
-/** How far weights are from what a format makes of them. */
+/** The error of weights encoded in a format. */
 import { decodeMatrix } from '../quantization/formats/decode';
 import { encodeMatrix } from '../quantization/formats/encode';
 import type { FormatName } from '../quantization/formats/format';

@@ -1,4 +1,4 @@
-/** What the low-bit weight formats cost and lose: on known distributions and on a model's weights. */
+/** Bits and errors of the low-bit weight formats, on known distributions and on a model's weights. */
 import { yieldToCancel } from '../base/cancelled';
 import { readModel } from '../graph/read-model';
 import { type LinearOp, linearKind, readLinearOp, weightsPerChannel } from '../passes/linear-op';
@@ -30,7 +30,7 @@ export interface RotationErrors {
 }
 
 export interface FormatErrors extends RotationErrors {
-  /** `pi2-absmax` and `pi3-absmax` are no formats on offer: their alpha is that of the largest |w| of a channel. */
+  /** `pi2-absmax` and `pi3-absmax` cannot be selected for a conversion: their alpha is that of the largest |w| of a channel. */
   format: MeasuredFormat;
   /** Codes, scales, and what a matrix stores once. */
   bitsPerWeight: number;
@@ -102,7 +102,7 @@ function subjectOf(op: LinearOp): Subject {
   };
 }
 
-/** Bits as ours would be stored, one float16 scale a channel. */
+/** Bits as ours would be stored, one float16 scale per channel. */
 function bitsOf(format: MeasuredFormat, { rows, depth }: Shape, group: number): number {
   const name = format.replace('-absmax', '') as FormatName;
   return bitsPerWeight({ format: name, rows, depth, group: name === format ? group : 0 });

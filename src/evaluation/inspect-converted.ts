@@ -1,4 +1,4 @@
-/** What a converted model tells of itself. */
+/** How a converted model describes itself. */
 
 import { type ArtefactMetadata, artefactMetadata, type LayerRecord } from '../graph/artefact';
 import type { Graph } from '../graph/ir';

@@ -1,4 +1,4 @@
-/** What a float model is made of, and how much of it can be quantized. */
+/** What a float model consists of, and how much of it can be quantized. */
 import { countMacs } from '../graph/count-macs';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode } from '../graph/ir';
@@ -62,7 +62,7 @@ function summarize(graph: Graph): OpSummary[] {
 }
 
 /**
- * Reads a float model and tells what conversion would do, without data and without writing anything.
+ * Reads a float model and reports what conversion would do, without data and without writing anything.
  *
  * @param location path or file URL of model.json
  * @throws LowbitError 'io', 'invalid-model', 'invalid-weights' or 'already-converted'

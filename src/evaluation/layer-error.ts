@@ -21,7 +21,7 @@ export interface LayerError {
   readonly precision: 'int8' | 'dynamic int8' | 'int16' | 'float32';
   /** Bits of the weights and of the result; 32: float. */
   readonly bits: { readonly weights?: number; readonly result: number };
-  /** How the weights are stored, where the artefact tells. */
+  /** How the weights are stored, if the artefact records it. */
   readonly weights?: {
     /** `int8` or the name of a low-bit format. */
     readonly format: string;
@@ -29,7 +29,7 @@ export interface LayerError {
     readonly bitsPerWeight: number;
     readonly group?: number;
     readonly rotation?: string;
-    /** Why they stay in INT8 though low-bit ones were asked for. */
+    /** Why they stay in INT8 although low-bit ones were requested. */
     readonly reason?: string;
   };
   /** Why it stays float. */
@@ -199,7 +199,7 @@ async function compareGroup(
   );
 }
 
-/** Bytes of a layer's float weights, and of the same quantized: codes with scales, and a bias of 4 bytes a channel. */
+/** Bytes of a layer's float weights, and of the same quantized: codes with scales, and a bias of 4 bytes per channel. */
 function bytesOfLayer(
   float: Graph,
   nodes: readonly GraphNode[],

@@ -1,4 +1,4 @@
-/** Which tensor of a converted graph holds what of the float graph that it was made from. */
+/** Which tensor of a converted graph corresponds to which tensor of the float graph. */
 import { artefactMetadata, type LayerRecord } from '../graph/artefact';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
@@ -48,7 +48,7 @@ export interface TappedGraph {
   readonly tensors: readonly LayerTensor[];
 }
 
-/** Names in a program are cut at its limit, so that a long one is known by its beginning. */
+/** Names in a program are cut to a limit, so a long one is found by its beginning. */
 export function findByName<T extends { readonly name: string }>(
   records: readonly T[],
   name: string,
@@ -64,7 +64,7 @@ function codesOf({ type, scale, zeroPoint }: Tap): Codes | undefined {
 /** The last result of each name: what comes before are steps on the way to it. Reshapes change nothing. */
 function lastOfName(taps: readonly Tap[]): Tap[] {
   const computing = taps.filter(({ kind }) => kind !== OpKind.Reshape);
-  return [...new Map(computing.map((tap) => [`${tap.name}:${tap.result}`, tap])).values()];
+  return [...new Map(computing.map((tap) => [tap.name, tap])).values()];
 }
 
 function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly LayerRecord[]): LayerTensor[] {
@@ -77,7 +77,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
     if (!record) return [];
     return {
       record,
-      float: output(record.output ?? record.name, tap.result),
+      float: output(record.output ?? record.name),
       converted: output(node.name, tap.output),
       codes: codesOf(tap),
       region: node.name,
@@ -94,7 +94,7 @@ function tapRegion(editor: GraphEditor, node: GraphNode, records: readonly Layer
 export function tapGraph(converted: Graph, float: Graph): TappedGraph {
   const records = artefactMetadata(converted, 'The model').layers;
   const editor = new GraphEditor(converted);
-  const perhaps = nodesInControlFlow(converted); // computed under a condition, or again and again
+  const conditional = nodesInControlFlow(converted); // computed under a condition, or repeatedly
   const tensors: LayerTensor[] = [];
   for (const node of converted.nodes.values()) {
     if (node.op === 'QuantizedRegion') {
@@ -102,7 +102,7 @@ export function tapGraph(converted: Graph, float: Graph): TappedGraph {
       continue;
     }
     const record = records.find((r) => r.name === node.name && r.precision === 'float32');
-    if (record && node.op !== 'NoOp' && !perhaps.has(node.name)) {
+    if (record && node.op !== 'NoOp' && !conditional.has(node.name)) {
       tensors.push({ record, float: output(node.name), converted: output(node.name) });
     }
   }
@@ -118,7 +118,7 @@ export function layerBorders({ graph, tensors }: TappedGraph): Set<string> {
 }
 
 /**
- * The nodes that a layer stands for: all that its result depends on up to the results of other layers.
+ * The nodes of a layer: all that its result depends on, up to the results of other layers.
  *
  * @param borders as `layerBorders` gives them
  */

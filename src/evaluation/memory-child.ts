@@ -20,9 +20,10 @@ async function collectGarbage(): Promise<void> {
 
 async function main(location: string, backend: string): Promise<void> {
   install();
+  install();
   await importBackend();
   await tf.setBackend(backend);
-  // One small op, so that what the backend itself takes is there before.
+  // One small op, so that the backend's own memory is allocated before the measurement.
   tf.tidy(() => tf.add(tf.scalar(1), tf.scalar(1)).dataSync());
   globalThis.gc?.();
   const before = process.memoryUsage.rss();

@@ -16,7 +16,7 @@ export interface MemoryUse {
  * @param location model.json
  * @param backend TF.js backend that the model runs on
  * @param signal ends the process
- * @throws LowbitError 'io' with what the process said, if it failed; 'cancelled' on abort
+ * @throws LowbitError 'io' with the output of the process if it failed; 'cancelled' on abort
  */
 export async function measureMemory(
   location: string,

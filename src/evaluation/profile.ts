@@ -1,16 +1,17 @@
 /** Where the time of a prediction goes: every layer of the native programs against the limits of the machine. */
 
 import { yieldToCancel } from '../base/cancelled';
-import { filterRowBytes, OpKind, TensorType } from '../program/program';
 import {
-  type ProgramOp,
-  type ProgramRecords,
-  readFilter,
-  readProgram,
-  type StoredFilter,
-} from '../program/read-program';
+  decodeProgram,
+  type FilterRef,
+  filterRowBytes,
+  type Op,
+  OpKind,
+  type Program,
+  TensorType,
+} from '../program/program';
 import { groupsOf } from '../quantization/formats/format';
-import type { CompiledProgram, MachineLimits } from '../runtime/engine';
+import type { CompiledProgram, MachineLimits, MemoryBytes } from '../runtime/engine';
 import { onNativeRun } from '../runtime/run-timer';
 
 export interface LayerProfile {
@@ -41,6 +42,8 @@ export interface Profile {
   readonly nativeMilliseconds: number;
   readonly milliseconds: number;
   readonly macs: number;
+  /** Native memory of the programs that ran. */
+  readonly memory: MemoryBytes;
   /** Of the whole prediction: macs / milliseconds against the peak. */
   readonly percentOfPeak: number;
 }
@@ -63,9 +66,9 @@ const CHANNEL_BYTES = 8;
 const HALF_BYTES = 2;
 
 /** Bytes of the weights of an output channel, with the scales of its groups if it has any. */
-function rowBytes({ format, group }: StoredFilter, weights: number): number {
-  const groups = group === undefined ? 0 : groupsOf({ depth: weights, group });
-  return filterRowBytes(format, weights) + groups * HALF_BYTES;
+function rowBytes(filter: FilterRef, weights: number): number {
+  const groups = 'group' in filter ? groupsOf({ depth: weights, group: filter.group }) : 0;
+  return filterRowBytes(filter.format, weights) + groups * HALF_BYTES;
 }
 
 function elements(shape: readonly number[]): number {
@@ -73,43 +76,39 @@ function elements(shape: readonly number[]): number {
 }
 
 /** Multiply-accumulates for one element of the result, and bytes of weights. */
-function weightsOf({ kind, parameters }: ProgramOp): { macs: number; bytes: number } {
-  const { filter, rest } = readFilter(parameters);
-  const channelBytes = (weights: number) => rowBytes(filter, weights) + CHANNEL_BYTES;
-  switch (kind) {
+function weightsOf(op: Op): { macs: number; bytes: number } {
+  const channelBytes = (filter: FilterRef, weights: number) => rowBytes(filter, weights) + CHANNEL_BYTES;
+  switch (op.kind) {
     case OpKind.Conv2D: {
-      const [inputs, outputs, groups, height, width] = rest;
-      const macs = (height * width * inputs) / groups;
-      return { macs, bytes: outputs * channelBytes(macs) };
+      const [height, width] = op.window.kernel;
+      const macs = (height * width * op.inChannels) / op.groups;
+      return { macs, bytes: op.outChannels * channelBytes(op.filter, macs) };
     }
     case OpKind.DepthwiseConv2D: {
-      const [channels, multiplier, height, width] = rest;
+      const [height, width] = op.window.kernel;
       const macs = height * width;
-      return { macs, bytes: channels * multiplier * channelBytes(macs) };
+      return { macs, bytes: op.channels * op.multiplier * channelBytes(op.filter, macs) };
     }
     case OpKind.Linear:
-    case OpKind.LinearFloat: {
-      const [inputs, outputs] = rest;
-      return { macs: inputs, bytes: outputs * channelBytes(inputs) };
-    }
+    case OpKind.LinearFloat:
+      return { macs: op.inFeatures, bytes: op.outFeatures * channelBytes(op.filter, op.inFeatures) };
     default:
       return { macs: 0, bytes: 0 };
   }
 }
 
 function layerOf(
-  op: ProgramOp,
-  { tensors }: ProgramRecords,
+  op: Op,
+  { tensors }: Program,
   batch: number,
   milliseconds: number,
   limits: MachineLimits,
 ): LayerProfile {
   const shapeOf = (id: number) =>
     tensors[id].shape.map((size, axis) => (axis === 0 && size < 0 ? batch : size));
-  const [result] = op.results;
   const weights = weightsOf(op);
-  const macs = weights.macs * elements(shapeOf(result));
-  const activations = [...op.inputs, ...op.results].map(
+  const macs = weights.macs * elements(shapeOf(op.output));
+  const activations = [...op.inputs, op.output].map(
     (id) => elements(shapeOf(id)) * ELEMENT_BYTES[tensors[id].type],
   );
   const bytes = activations.reduce((sum, size) => sum + size, weights.bytes);
@@ -119,7 +118,7 @@ function layerOf(
   return {
     name: op.name,
     op: OpKind[op.kind],
-    shape: shapeOf(result),
+    shape: shapeOf(op.output),
     milliseconds,
     macs,
     bytes,
@@ -173,13 +172,14 @@ export async function profilePredictions(
     onNativeRun();
   }
   const layers = [...programs].flatMap((program) => {
-    const records = readProgram(program.words);
+    const decoded = decodeProgram(program.words);
     const { opNanoseconds } = program.endProfile();
-    return records.ops.map((op, i) => layerOf(op, records, batch, opNanoseconds[i] / runs / 1e6, limits));
+    return decoded.ops.map((op, i) => layerOf(op, decoded, batch, opNanoseconds[i] / runs / 1e6, limits));
   });
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const macs = sum(layers.map((layer) => layer.macs));
   const milliseconds = total / runs;
+  const memory = [...programs].map(({ memoryBytes }) => memoryBytes);
   return {
     limits,
     layers: layers.sort((a, b) => b.lost - a.lost),
@@ -187,6 +187,11 @@ export async function profilePredictions(
     nativeMilliseconds: native / runs,
     milliseconds,
     macs,
+    memory: {
+      weights: sum(memory.map(({ weights }) => weights)),
+      arena: sum(memory.map(({ arena }) => arena)),
+      withoutReuse: sum(memory.map(({ withoutReuse }) => withoutReuse)),
+    },
     percentOfPeak: (100 * ((1000 * macs) / milliseconds)) / limits.macs,
   };
 }

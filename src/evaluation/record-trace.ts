@@ -29,7 +29,7 @@ export interface RecordReport extends Omit<RoutingTrace, 'logits'> {
   readonly bytes: number;
 }
 
-/** [tokens, layers, experts] from what each layer's gate said, call by call. */
+/** [tokens, layers, experts] from the logits of each layer's router, call by call. */
 function interleave(calls: readonly (readonly Float32Array[])[], experts: number, model: string) {
   const counts = calls.map((rows) => rows.reduce((sum, { length }) => sum + length, 0) / experts);
   const [tokens] = counts;

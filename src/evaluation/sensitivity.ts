@@ -1,9 +1,9 @@
 /**
- * Sensitivity: what each layer costs in accuracy when it is quantized alone.
+ * Sensitivity: the loss of accuracy when a layer is quantized alone.
  *
- * The float model runs once a sample; then every layer runs by itself as the engine would run it, on its float inputs,
- * and TF.js computes what depends on its result. A layer's share so covers the rounding of its weights and of the
- * activations that it reads: what leaving it in float takes back.
+ * The float model runs once per sample; then every layer runs by itself as the engine would run it, on its float inputs,
+ * and TF.js computes what depends on its result. So a layer's share covers the rounding of its weights and of the
+ * activations that it reads: what is recovered by leaving it in float.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
@@ -204,7 +204,7 @@ async function measureAll(
 }
 
 /**
- * Measures what each layer of a plan costs when it is quantized alone.
+ * Measures the loss of accuracy for each layer of a plan, quantized alone.
  *
  * @param graph the optimized float graph
  * @param plan how it would be quantized

@@ -29,7 +29,7 @@ function looksLikeScores({ shape }: Output): boolean {
   return shape.length === 2 && shape[1] > 1;
 }
 
-/** Running sums of what the report tells. */
+/** Running sums of the report's figures. */
 export class Tally {
   samples = 0;
   private agreeing = 0;

@@ -34,7 +34,7 @@ async function* outputsOf(
   }
 }
 
-/** Only the float model's outputs are held in memory; the samples are read anew for every model. */
+/** Only the float model's outputs are held in memory; the samples are read again for every model. */
 export class Validation {
   private constructor(
     private readonly source: LabelledSource,

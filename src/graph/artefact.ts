@@ -1,4 +1,4 @@
-/** What an artefact tells of itself, in `userDefinedMetadata.lowbit` of its model.json. */
+/** How a converted model describes itself, in `userDefinedMetadata.lowbit` of its model.json. */
 import { LowbitError } from '../base/errors';
 import type { Graph } from './ir';
 
@@ -23,7 +23,7 @@ export interface LayerRecord {
   readonly group?: number;
   /** What rotates its input: `computed` by an op before it, or `folded` into the weights of other layers. */
   readonly rotation?: string;
-  /** Why its weights stay in INT8 though low-bit ones were asked for. */
+  /** Why its weights stay in INT8 although low-bit ones were requested. */
   readonly weightsReason?: string;
   /** Its result is that of the float model times this rotation. */
   readonly rotatedResult?: { readonly block: number; readonly seed: number };

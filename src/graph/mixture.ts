@@ -3,7 +3,7 @@
  *
  * Inputs: x [.., width]; gate [width, experts]; and, where experts are weights of the graph: up [experts, width, hidden],
  * its bias [experts, hidden], down [experts, hidden, width], its bias [experts, width]. Where they are in a file beside the
- * graph, the attribute `layer` tells which of the file's layers, and `store` which open file. Attributes: `topK`, and with
+ * graph, the attribute `layer` is the number of the layer in the file, and `store` that of the open file. Attributes: `topK`, and with
  * experts in the graph `activation`: none, relu or silu.
  */
 import type { Graph, GraphNode } from './ir';

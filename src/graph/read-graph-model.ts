@@ -99,7 +99,7 @@ function entryOf(node: GraphNode): SignatureEntry {
   return { name: node.name, ref: { node: node.name, index: 0 }, dtype, ...(shape && { shape }) };
 }
 
-/** Without a signature, TF.js feeds the placeholders and returns what nobody reads. */
+/** Without a signature, TF.js feeds the placeholders and returns what no node reads. */
 function deriveOutputs(nodes: ReadonlyMap<string, GraphNode>): SignatureEntry[] {
   const read = new Set(
     [...nodes.values()].flatMap((n) => [...n.inputs.map((i) => i.node), ...(n.controlInputs ?? [])]),
@@ -164,7 +164,7 @@ function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyM
   };
   for (const input of graph.inputs) checkShape(`Input '${input.name}'`, input.shape);
   if (graph.outputs.length === 0)
-    throw invalid('The graph has no output: no signature and no node that nobody reads.');
+    throw invalid('The graph has no output: no signature and every node is read by another.');
   return graph;
 }
 

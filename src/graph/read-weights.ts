@@ -130,7 +130,7 @@ async function openShards(folder: string, paths: unknown): Promise<Shard[]> {
   return shards;
 }
 
-/** What converters cut shards to unless told otherwise. */
+/** The default size of shards of converters. */
 const SHARD_BYTES = 4 * 1024 * 1024;
 
 /**

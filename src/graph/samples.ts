@@ -1,7 +1,7 @@
 import { LowbitError } from '../base/errors';
 import type { DType, Sample } from './ir';
 
-/** What a source of samples is told about the model that it feeds. */
+/** What a source of samples gets to know about the model that it feeds. */
 export interface InputSpec {
   /** The signature's name of the input. */
   readonly name: string;
@@ -36,7 +36,7 @@ export interface ImageOptions {
   crop?: 'center' | 'none';
   /** Default 0.875 (224 of 256). */
   cropFraction?: number;
-  /** Subtracted from 0..255 pixels, one number or one a channel (in the order of `color`). Default 127.5. */
+  /** Subtracted from 0..255 pixels, one number or one per channel (in the order of `color`). Default 127.5. */
   mean?: number | readonly number[];
   /** Divided by, after the mean. Default 127.5. */
   std?: number | readonly number[];

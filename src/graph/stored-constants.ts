@@ -1,4 +1,4 @@
-/** Weights that stay in their file until they are looked at. */
+/** Weights that stay in their file until they are used. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { LowbitError } from '../base/errors';
@@ -43,7 +43,7 @@ function readRange(shards: readonly Shard[], start: number, length: number): Uin
   return result;
 }
 
-/** The weights looked at last. */
+/** The most recently used weights. */
 class Recent {
   private readonly entries = new Map<object, Constant['values']>();
   private bytes = 0;
@@ -67,7 +67,7 @@ export class StoredConstants {
   private readonly recent = new Recent();
 
   /**
-   * A constant whose values are read anew whenever they are not among the weights looked at last.
+   * A constant whose values are read from the file whenever they are not among the most recently used ones.
    *
    * @param start where its bytes begin in `shards`, which lie end to end
    * @param decode turns them into values

@@ -1,13 +1,12 @@
 /** Loads TF.js models from files in Node.js, where tfjs-core alone knows HTTP only. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { GraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
 import { toPath } from '../graph/read-graph-model';
 import { readRawWeights } from '../graph/read-weights';
-import { type ExpertSettings, withExperts } from '../moe/model-experts';
+import { type ExpertSettings, loadExperts } from '../moe/open-experts';
 import { holdBackWeights } from './held-artifacts';
 
 function checkArtefactVersion(path: string, model: Record<string, unknown>): void {
@@ -24,7 +23,7 @@ function checkArtefactVersion(path: string, model: Record<string, unknown>): voi
 }
 
 export interface FileSystemOptions {
-  /** Of a model with a mixture of experts: how much memory they take, how they are routed. */
+  /** Of a model with a mixture of experts (needs `tfjs-lowbit/moe`): how much memory they take, how they are routed. */
   readonly experts?: ExpertSettings;
 }
 
@@ -49,7 +48,7 @@ async function loadArtifacts(
   const weightData = await readRawWeights(dirname(path), groups);
   const weightSpecs = groups.flatMap((group) => group.weights);
   const whole = { ...artifacts, weightSpecs, weightData } as tf.io.ModelArtifacts;
-  return holdBackWeights(await withExperts(whole, dirname(path), experts), dirname(path), groups);
+  return holdBackWeights(await loadExperts(whole, dirname(path), experts), dirname(path), groups);
 }
 
 /**
@@ -70,13 +69,4 @@ export function registerFileSystemRouter(io: Pick<typeof tf.io, 'registerLoadRou
       ? fileSystem(url)
       : (null as unknown as tf.io.IOHandler),
   );
-}
-
-/**
- * Drops the copy of the weight file that a GraphModel keeps for `model.save()`, which then no longer works: as many
- * bytes as the shards.
- */
-export function releaseArtifacts(model: GraphModel): void {
-  const { artifacts } = model as unknown as { artifacts?: tf.io.ModelArtifacts };
-  if (artifacts !== undefined) artifacts.weightData = undefined;
 }

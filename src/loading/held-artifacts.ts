@@ -1,8 +1,8 @@
 /**
- * The artefacts of a model whose programs' weights TF.js does not get to see (see `held-weights.ts`).
+ * The artefacts of a model whose programs' weights bypass TF.js (see `held-weights.ts`).
  *
- * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first look at them finds the few
- * words that stand for weights; every later one finds what the files hold, read again.
+ * TF.js decodes `weightData` once and keeps the artefacts for `model.save()`. So the first access to them returns
+ * tokens in place of the weights; every later one returns the contents of the files, read again.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { io } from '@tensorflow/tfjs-core';
 import { storedElementBytes } from '../graph/read-weights';
 import { holdWeights } from '../runtime/held-weights';
 
-/** Smaller ones are not worth a second reading. */
+/** Smaller weights are not worth reading twice. */
 const MIN_WORDS = 2 ** 14;
 
 const WORD = 4;
@@ -26,7 +26,7 @@ function weightsOfRegions(topology: unknown): Set<string> {
   return new Set(nodes.flatMap(({ op, input }) => (op === 'QuantizedRegion' ? [input?.at(-1) ?? ''] : [])));
 }
 
-/** Undefined for strings, which tell their lengths only where they lie. */
+/** Undefined for strings, whose lengths are stored with their bytes. */
 function bytesOf(entry: io.WeightsManifestEntry): number | undefined {
   if (entry.dtype === 'string') return undefined;
   return entry.shape.reduce((product, dim) => product * dim, storedElementBytes(entry));
@@ -36,7 +36,7 @@ function readShards(folder: string, groups: io.WeightsManifestConfig): Buffer {
   return Buffer.concat(groups.flatMap(({ paths }) => paths.map((path) => readFileSync(join(folder, path)))));
 }
 
-/** The functions below are made apart from what holds the weights: a closure keeps all that its scope captures. */
+/** Closures are created outside the functions that have the weights in scope, which they would keep alive. */
 function readerOf(folder: string, groups: io.WeightsManifestConfig): () => ArrayBuffer {
   return () => new Uint8Array(readShards(folder, groups)).buffer;
 }
@@ -45,11 +45,11 @@ function wordsReader(read: () => ArrayBuffer, start: number, bytes: number): () 
   return () => new Int32Array(read().slice(start, start + bytes));
 }
 
-function giving<Value>(value: Value): () => Value {
+function constant<Value>(value: Value): () => Value {
   return () => value;
 }
 
-/** A property that is `first` when it is looked at, and what `later` gives ever after. */
+/** Defines a property that returns `first` on its first access and `later()` on every further one. */
 function onceThen<Value>(target: object, name: string, first: Value, later: () => Value): void {
   let next = () => {
     next = later;
@@ -58,7 +58,7 @@ function onceThen<Value>(target: object, name: string, first: Value, later: () =
   Object.defineProperty(target, name, {
     get: () => next(),
     set(value: Value) {
-      next = giving(value);
+      next = constant(value);
     },
     enumerable: true,
     configurable: true,
@@ -68,11 +68,11 @@ function onceThen<Value>(target: object, name: string, first: Value, later: () =
 interface Cut {
   readonly specs: io.WeightsManifestEntry[];
   readonly data: ArrayBuffer;
-  /** What must live as long as the model. */
+  /** Must live as long as the model. */
   readonly holders: object[];
 }
 
-/** Takes large weights of programs out; undefined where there are none. */
+/** Replaces large weights of programs by tokens; undefined if there are none. */
 function cutOut(artifacts: io.ModelArtifacts, read: () => ArrayBuffer): Cut | undefined {
   const specs = artifacts.weightSpecs!;
   const sizes = specs.map(bytesOf);
@@ -113,7 +113,7 @@ export function holdBackWeights(
   const cut = cutOut(artifacts, read);
   if (!cut) return artifacts;
   const held = { ...artifacts, heldWeights: cut.holders };
-  onceThen(held, 'weightSpecs', cut.specs, giving(artifacts.weightSpecs!));
+  onceThen(held, 'weightSpecs', cut.specs, constant(artifacts.weightSpecs!));
   onceThen(held, 'weightData', cut.data, read);
   return held;
 }

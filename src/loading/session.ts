@@ -60,7 +60,7 @@ export class ModelSession {
     return new ModelSession(location, new GraphRunner(model, ops), inputs, outputNames);
   }
 
-  /** Its open experts, where it is a converted model with any. */
+  /** The open experts of a converted model; undefined if it has none. */
   get experts(): MixtureOfExperts | undefined {
     return expertsOf(this.runner.model);
   }
@@ -78,7 +78,7 @@ export class ModelSession {
     );
   }
 
-  /** Runs the model to the end, outputs read back. */
+  /** Runs the model and reads its outputs. */
   async execute(feeds: tf.NamedTensorMap): Promise<Output[]> {
     const results = await this.runner.run(feeds, this.outputNames);
     return results.map((tensor, i) => {

@@ -1,4 +1,4 @@
-/** A mixture of experts in float, by operations of TF.js: what training and calibration run. */
+/** A mixture of experts in float, by operations of TF.js, for training and calibration. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { MixtureActivation } from '../graph/mixture';
 
@@ -41,7 +41,7 @@ function activate(x: tf.Tensor, activation: MixtureActivation): tf.Tensor {
 }
 
 /**
- * Computes all experts for every token, as gradients need it, and sums those chosen.
+ * Computes all experts for every token, as gradients require, and sums the chosen ones.
  *
  * @param rows [tokens, width]
  * @param logits [tokens, experts]

@@ -5,9 +5,9 @@ import { type ExpertIndex, pageAligned } from './store/container';
 const GIB = 2 ** 30;
 
 /**
- * Bytes for experts on usual devices, with room left for the system, the runtime and the rest of the model: half of a
- * Raspberry Pi 5 of 4 GiB, what phones let one application have, a quarter of a laptop of 16 GiB, half of the 2 GiB that a
- * browser's tab gets for sure.
+ * Bytes for experts on common devices, with room left for the system, the runtime and the rest of the model: half of a
+ * Raspberry Pi 5 with 4 GiB, the limit of one application on phones, a quarter of a laptop with 16 GiB, half of the 2
+ * GiB that a browser guarantees to a tab.
  */
 export const MEMORY_PRESETS = {
   'raspberry-pi-5': 2 * GIB,
@@ -18,13 +18,14 @@ export const MEMORY_PRESETS = {
 
 export type MemoryPreset = keyof typeof MEMORY_PRESETS;
 
-/** Of the memory that the process may still have, what `auto` takes. */
+/** Share of the available memory that `auto` uses. */
 const SHARE = 0.5;
 
 /**
  * A budget for experts in bytes.
  *
- * @param preset a kind of device, or `auto`: half of what this process may still have, of the machine or its container
+ * @param preset a kind of device, or `auto`: half of the memory available to this process (of the machine or its
+ *   container)
  */
 export function memoryBudget(preset: MemoryPreset | 'auto'): number {
   if (preset !== 'auto') {
@@ -37,7 +38,7 @@ export function memoryBudget(preset: MemoryPreset | 'auto'): number {
 
 const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 };
 
-/** A budget as people write it, in its parts. */
+/** Parses a budget string. */
 function parse(text: string): { share: number } | { bytes: number } {
   const [, number, unit] = /^([\d.]+)\s*(%|B|kB|MB|GB)$/.exec(text) ?? [];
   if (number === undefined) return { bytes: memoryBudget(text as MemoryPreset) };
@@ -47,7 +48,7 @@ function parse(text: string): { share: number } | { bytes: number } {
 }
 
 /**
- * Checks how a budget is written.
+ * Checks the syntax of a budget.
  *
  * @throws LowbitError 'invalid-argument'
  */
@@ -56,7 +57,7 @@ export function checkBudget(text: string): void {
 }
 
 /**
- * Bytes of a budget as people write it.
+ * Converts a budget string to bytes.
  *
  * @param text a share of all experts (`25%`), bytes (`64MB`), a kind of device, or `auto`
  * @param precision that experts are read in; default: the container's first

@@ -6,7 +6,7 @@ import { ExpertAffinity } from './affinity';
 import { CacheMetrics } from './metrics';
 import { Router, type RouterOptions } from './router';
 import type { ExpertIndex } from './store/container';
-import { activationNumber, type ExpertLayout } from './store/expert-bytes';
+import { EXPERT_ACTIVATIONS, type ExpertLayout } from './store/expert-bytes';
 import { ExpertCache, type ExpertCacheOptions, type ExpertLease } from './store/expert-cache';
 import { ExpertTiers } from './tiers';
 
@@ -27,36 +27,38 @@ export interface Tier {
 type CacheOptions = Pick<ExpertCacheOptions, 'source' | 'precision' | 'policy' | 'speculativeBytes'>;
 
 export interface MixtureOptions extends CacheOptions, Omit<RouterOptions, 'experts'> {
-  /** Most bytes that experts take in memory; with tiers, theirs together. */
+  /** Limit of the bytes of experts in memory. */
   readonly budgetBytes?: number;
   /** Precisions by how often experts are used, the best first; instead of `budgetBytes` and `precision`. */
   readonly tiers?: readonly Tier[];
-  /** How much less often than another an expert has to be used to lose its place in a better tier, as a share. Default 0.25. */
+  /**
+   * Relative margin by which an expert must be used less than another to lose its place in a better tier. Default 0.25.
+   */
   readonly hysteresis?: number;
   /**
-   * An expert that is not in memory and has a gate weight below this for all its tokens is computed in a lower precision
-   * that is. Results then depend on what is in memory. Default 0: never.
+   * An expert that is not in memory and has a gate weight below this for all its tokens is computed in a lower
+   * precision that is. Results then depend on what is in memory. Default 0: never.
    */
   readonly lowPrecisionBelow?: number;
   /**
-   * The gate of each layer. With them, what the next layer is likely to need is read while this one computes: its gate is
-   * asked with the input of this one.
+   * The gate of each layer. With gates, the experts that the next layer is likely to need are read while this one
+   * computes: its gate is evaluated on the input of this layer.
    */
   readonly gates?: readonly Gate[];
   /** Experts read ahead for the next layer; 0 (default): none. */
   readonly prefetch?: number;
   /**
-   * Missing experts of a layer of up to so many bytes together are read on the calling thread, where handing them to
-   * another one and back takes about as long as reading. Default 65536; 0 for disks that take milliseconds.
+   * Missing experts of a layer up to this total of bytes are read on the calling thread, as passing them to another
+   * thread takes about as long as reading. Default 65536; 0 for disks with latencies of milliseconds.
    */
   readonly inlineBytes?: number;
-  /** Told the logits of each call, [tokens, experts], before they are routed; valid during the call. */
+  /** Called with the logits of each call, [tokens, experts], before routing; they are valid during the call only. */
   onRouting?(layer: number, logits: Float32Array): void;
 }
 
 const INLINE_BYTES = 65536;
 
-/** What one expert has to do. */
+/** The tokens of one expert. */
 interface Share {
   readonly expert: number;
   /** Its tokens. */
@@ -100,13 +102,13 @@ export class MixtureOfExperts {
   private readonly engine: Engine = currentEngine();
   private readonly routers: readonly Router[];
   private readonly plain: Router;
-  private readonly shape: Int32Array;
+  private readonly shape: ExpertLayout;
   /** Calls of `forward` that hold experts or wait for some. */
   private underWay = 0;
 
   /**
    * @throws LowbitError 'invalid-argument' for options out of range, or a budget that does not hold one token's experts
-   *   (telling the bytes that do)
+   *   (naming the bytes that do)
    */
   constructor(private readonly options: MixtureOptions) {
     const { source, gates } = options;
@@ -127,15 +129,12 @@ export class MixtureOfExperts {
     const [{ layout }] = precisions;
     checkArgument(isLayout(layout), 'source', 'experts that packExpert made', source.name);
     this.width = layout.width;
-    this.shape = Int32Array.of(
-      layout.width,
-      layout.hidden,
-      activationNumber(layout.activation),
-      Number(layout.gated),
-    );
+    const known = EXPERT_ACTIVATIONS.includes(layout.activation);
+    checkArgument(known, 'activation', `one of ${EXPERT_ACTIVATIONS.join(', ')}`, layout.activation);
+    this.shape = layout;
     const router = { ...options, experts };
-    this.routers = Array.from({ length: layers }, () => new Router(this.engine, router));
-    this.plain = new Router(this.engine, { ...router, bonus: 0 });
+    this.routers = Array.from({ length: layers }, () => new Router(router));
+    this.plain = new Router({ ...router, bonus: 0 });
     if (!gates) return;
     checkArgument(gates.length === layers, 'gates', `one for each of ${layers} layers`, gates.length);
     gates.forEach(({ kernel, bias }, layer) => {
@@ -155,13 +154,14 @@ export class MixtureOfExperts {
   }
 
   /**
-   * What a layer makes of tokens: the sum of their experts' results by gate weight. Experts that have to be read are read
-   * while those in memory compute.
+   * Computes a layer: the sum of each token's experts by gate weight. Missing experts are read while those in memory
+   * compute.
    *
    * @param x [tokens, width]
-   * @param logits [tokens, experts]; default: what the layer's gate makes of x
+   * @param logits [tokens, experts]; default: computed by the layer's gate
    * @returns [tokens, width]
-   * @throws LowbitError 'invalid-argument' for sizes that do not fit; 'io' or 'invalid-weights' if an expert cannot be read
+   * @throws LowbitError 'invalid-argument' for sizes that do not fit; 'io' or 'invalid-weights' if an expert cannot be
+   *   read
    */
   async forward(layer: number, x: Float32Array, logits = this.logits(layer, x)): Promise<Float32Array> {
     const shares = this.route(layer, x, logits);
@@ -194,7 +194,7 @@ export class MixtureOfExperts {
         of.map(({ expert }) => expert),
       );
     let next = parts.length > 0 ? acquire(parts[0]) : undefined;
-    // Handled where it is awaited.
+    // Rejections are handled where it is awaited.
     next?.catch(() => {});
     try {
       this.prefetchNext(layer, x);
@@ -217,7 +217,7 @@ export class MixtureOfExperts {
     return this.sum(out);
   }
 
-  /** The same at once, as TF.js kernels have to; experts are read one after the other. */
+  /** The same, blocking, as TF.js kernels must; experts are read one after the other. */
   forwardNow(layer: number, x: Float32Array, logits = this.logits(layer, x)): Float32Array {
     return this.computeNow(layer, this.route(layer, x, logits), x);
   }
@@ -231,7 +231,7 @@ export class MixtureOfExperts {
     return this.sum(out);
   }
 
-  /** Experts of a token. */
+  /** The number of experts of a token. */
   get topK(): number {
     return this.options.topK;
   }
@@ -247,7 +247,7 @@ export class MixtureOfExperts {
     return this.tiers.caches.reduce((sum, cache) => sum + cache.reservedBytes, 0);
   }
 
-  /** The cache that an expert can be had from without reading; of a lower precision where that is good enough. */
+  /** The cache that has an expert in memory; of a lower precision where that is good enough. */
   private cacheInMemory(layer: number, { expert, weights }: Share): ExpertCache | undefined {
     const own = this.tiers.of(layer, expert);
     if (own.resident[layer][expert] !== 0) return own;
@@ -257,7 +257,7 @@ export class MixtureOfExperts {
       : undefined;
   }
 
-  /** Nothing else may be under way: it could hold the slots that are needed, or be reading what would be read again. */
+  /** Only while no other call runs: it could hold the slots that are needed, or be reading the same experts. */
   private readsInline(layer: number, absent: readonly Share[]): boolean {
     const { source, prefetch = 0, inlineBytes = INLINE_BYTES } = this.options;
     if (!source.readNow || prefetch > 0 || this.underWay > 0) return false;

@@ -1,4 +1,7 @@
-/** The experts of converted models: what model.json tells of them, and those that are open. */
+/**
+ * Opens the experts of converted models, as model.json describes them. Importing this file lets the `file://` handler
+ * do so.
+ */
 import { join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io } from '@tensorflow/tfjs-core';
@@ -8,7 +11,8 @@ import { attr } from '../graph/attrs';
 import type { Graph, GraphNode, RawAttr } from '../graph/ir';
 import { MIXTURE_OP } from '../graph/mixture';
 import { budgetBytes } from './memory-budget';
-import { type MixtureOfExperts, type MixtureOptions, moe } from './mixture';
+import { type MixtureOfExperts, moe } from './mixture';
+import { type ExpertSettings, provideExpertLoader, registerMixture } from './open-experts';
 import { fileSource } from './store/file-source';
 
 const metadataShape = z.object({
@@ -19,51 +23,8 @@ const metadataShape = z.object({
   budget: z.string(),
 });
 
-/** What `userDefinedMetadata.lowbit.experts` tells of a converted model. */
+/** `userDefinedMetadata.lowbit.experts` of a converted model. */
 export type ExpertsMetadata = z.infer<typeof metadataShape>;
-
-/** How the experts of a converted model are held and routed; what is left out is as the conversion was told. */
-export interface ExpertSettings extends Partial<Omit<MixtureOptions, 'topK'>> {
-  /** Where experts are read from, instead of the file beside the model. */
-  readonly source?: MixtureOptions['source'];
-  /** Read the file past the page cache of the operating system. Default false. */
-  readonly direct?: boolean;
-}
-
-interface Open {
-  readonly mixture: WeakRef<MixtureOfExperts>;
-  /** Closed with the model that it was opened for. */
-  readonly owned: boolean;
-}
-
-const open = new Map<number, Open>();
-const collected = new FinalizationRegistry<number>((id) => open.delete(id));
-let lastId = 0;
-
-/**
- * The mixture that a node's `store` stands for.
- *
- * @throws LowbitError 'invalid-weights' if it is not open
- */
-export function mixtureOf(store: unknown): MixtureOfExperts {
-  const mixture = open.get(store as number)?.mixture.deref();
-  if (mixture) return mixture;
-  throw new LowbitError(
-    'invalid-weights',
-    "The experts of this model are not open; load it from its files: tf.loadGraphModel(fileSystem('model.json')).",
-  );
-}
-
-/** Said when the weights of a node were disposed of with its model. */
-export function modelGone(store: unknown): void {
-  const entry = open.get(store as number);
-  if (!entry?.owned) return;
-  open.delete(store as number);
-  entry.mixture
-    .deref()
-    ?.close()
-    .catch(() => {});
-}
 
 function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMetadata | undefined {
   const metadata = source.userDefinedMetadata as { lowbit?: { experts?: unknown } } | undefined;
@@ -73,7 +34,7 @@ function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMeta
   if (parsed.success) return parsed.data;
   throw new LowbitError(
     'invalid-model',
-    `What the model tells of its experts is damaged: ${z.prettifyError(parsed.error)}. Convert it again.`,
+    `The description of the experts in model.json is damaged: ${z.prettifyError(parsed.error)}. Convert it again.`,
   );
 }
 
@@ -82,7 +43,7 @@ function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMeta
  *
  * @param folder of the model
  * @param owned closed with the model
- * @returns the mixture, and what the `store` of the model's nodes has to be for as long as the mixture lives
+ * @returns the mixture, and the `store` attribute of the model's nodes, valid for as long as the mixture lives
  * @throws LowbitError as `fileSource` and `moe`
  */
 async function openModelExperts(
@@ -93,13 +54,10 @@ async function openModelExperts(
 ): Promise<{ mixture: MixtureOfExperts; store: RawAttr }> {
   const source = settings.source ?? (await fileSource(join(folder, file), { direct }));
   try {
-    const told = settings.budgetBytes !== undefined || settings.tiers !== undefined;
-    const bytes = told ? settings.budgetBytes : budgetBytes(budget, source.index, settings.precision);
+    const given = settings.budgetBytes !== undefined || settings.tiers !== undefined;
+    const bytes = given ? settings.budgetBytes : budgetBytes(budget, source.index, settings.precision);
     const mixture = moe({ ...settings, source, topK, budgetBytes: bytes });
-    const id = ++lastId;
-    open.set(id, { mixture: new WeakRef(mixture), owned });
-    collected.register(mixture, id);
-    return { mixture, store: attr.int(id) };
+    return { mixture, store: attr.int(registerMixture(mixture, owned)) };
   } catch (error) {
     if (!settings.source) await source.close();
     throw error;
@@ -115,8 +73,8 @@ interface RawNode {
   readonly attr?: Readonly<Record<string, RawAttr>>;
 }
 
-/** Artefacts whose nodes know their experts, which are opened; the same ones where there are none. */
-export async function withExperts(
+/** Opens the experts of artefacts and gives their nodes the `store`; the same artefacts where there are none. */
+async function withExperts(
   artifacts: io.ModelArtifacts,
   folder: string,
   settings?: ExpertSettings,
@@ -129,7 +87,9 @@ export async function withExperts(
   return { ...artifacts, modelTopology: { ...topology, node }, experts: mixture };
 }
 
-/** The same for a graph in memory; `close` once it has run for the last time. */
+provideExpertLoader(withExperts);
+
+/** The same for a graph in memory; call `close` after its last run. */
 export async function graphWithExperts(
   graph: Graph,
   folder: string,
@@ -143,7 +103,7 @@ export async function graphWithExperts(
   return { graph: { ...graph, nodes: new Map(nodes) }, close: () => mixture.close() };
 }
 
-/** The open experts of a model that was loaded from its files: its metrics, the memory reserved. */
+/** The open experts of a model that was loaded from its files, with their metrics and reserved memory. */
 export function expertsOf(model: GraphModel): MixtureOfExperts | undefined {
   return (model as unknown as { artifacts?: WithExperts }).artifacts?.experts;
 }

@@ -1,4 +1,4 @@
-/** From the weights of a TF.js model to a container of experts. */
+/** Packs the experts among the weights of a TF.js model into a container. */
 import { dirname } from 'node:path';
 import { LowbitError } from '../base/errors';
 import type { Constant } from '../graph/ir';
@@ -56,7 +56,7 @@ export interface PackReport {
 const nameOf = (pattern: string, layer: number, expert: number) =>
   pattern.replaceAll('{layer}', String(layer)).replaceAll('{expert}', String(expert));
 
-/** How far the numbers in the place of a placeholder go: 0, 1, ... */
+/** How many consecutive numbers from 0 on a placeholder has. */
 function countOf(weights: ReadonlyMap<string, Constant>, name: (i: number) => string): number {
   let count = 0;
   while (weights.has(name(count)) && name(count) !== name(count + 1)) count++;
@@ -139,8 +139,8 @@ export function transpose(values: Float32Array, rows: number, columns: number): 
 /**
  * Writes the experts of a model to a container.
  *
- * @throws LowbitError 'invalid-argument' if the names match nothing, 'invalid-weights' naming a weight that does not fit,
- *   'io' if a file cannot be read or written
+ * @throws LowbitError 'invalid-argument' if the names match nothing, 'invalid-weights' naming a weight that does not
+ *   fit, 'io' if a file cannot be read or written
  */
 export async function packExperts(options: PackOptions): Promise<PackReport> {
   const { input, output, names, activation, formats, order = 'inputs-first' } = options;

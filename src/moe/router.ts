@@ -1,14 +1,15 @@
 /**
  * Chooses experts for tokens, and prefers those in memory.
  *
- * An expert that is resident gets a bonus when experts are ranked; gate weights come from the scores without it. The
- * bonus is told in units of the layer's score range (the greatest score of a token less the least, as a running average),
+ * A resident expert gets a bonus when experts are ranked; gate weights come from the scores without it. The bonus is in
+ * units of the layer's score range (the greatest score of a token less the least, as a running average),
  * so that one number means the same for layers whose logits differ in size.
  *
  * @see Skliar et al. 2025, "Mixture of Cache-Conditional Experts for Efficient Mobile Device Inference"
  */
 import { checkArgument } from '../base/errors';
-import type { Engine, RouterNumbers } from '../runtime/engine';
+import type { RouterNumbers } from '../program/program';
+import { currentEngine } from '../runtime/current-engine';
 
 export interface RouterOptions {
   /** 2 to 1024. */
@@ -21,16 +22,16 @@ export interface RouterOptions {
   readonly normalize?: boolean;
   /** Multiplies the gate weights. Default 1. */
   readonly weightScale?: number;
-  /** What residents are ranked higher by. Default 0: plain top-k. */
+  /** Added to the scores of resident experts for ranking. Default 0: plain top-k. */
   readonly bonus?: number;
   /** Unit of `bonus`: the layer's running score range (default), or the scores themselves. */
   readonly bonusUnit?: 'range' | 'score';
-  /** So many picks of plain routing are kept whatever is resident. Default 0. */
+  /** How many picks of plain top-k routing are kept regardless of residency. Default 0. */
   readonly protect?: number;
-  /** Experts come in so many groups of neighbours (default 1), of which each token uses `topGroups` (default all). */
+  /** Number of groups of neighbouring experts (default 1); each token uses `topGroups` of them (default all). */
   readonly groups?: number;
   readonly topGroups?: number;
-  /** A group is ranked by the sum of so many of its greatest scores. Default 1. */
+  /** How many of a group's greatest scores are summed to rank it. Default 1. */
   readonly groupTop?: number;
 }
 
@@ -97,6 +98,7 @@ export interface RouteInputs {
 
 /** Routes the tokens of one layer; keeps that layer's score range from call to call. */
 export class Router {
+  private readonly engine = currentEngine();
   private readonly plain: RouterNumbers;
   /** The same with a bonus, which changes from call to call. */
   private readonly favouring: RouterNumbers;
@@ -105,10 +107,7 @@ export class Router {
   private readonly bonus: number;
 
   /** @throws LowbitError 'invalid-argument' as `routerNumbers` */
-  constructor(
-    private readonly engine: Engine,
-    readonly options: RouterOptions,
-  ) {
+  constructor(readonly options: RouterOptions) {
     this.plain = routerNumbers(options);
     this.favouring = { ...this.plain };
     this.bonus = options.bonus ?? 0;

@@ -1,6 +1,5 @@
-/** Replays a routing trace through an expert cache: what is missed, and what preferring residents costs. */
+/** Replays a routing trace through an expert cache: counts misses, and the cost of preferring resident experts. */
 import { LowbitError } from '../base/errors';
-import type { Engine } from '../runtime/engine';
 import { ExpertAffinity } from './affinity';
 import { Belady, makePolicy, ONLINE_POLICIES } from './cache/eviction-policy';
 import { ResidentSet } from './cache/resident-set';
@@ -27,7 +26,7 @@ export interface Simulation {
   readonly hitRate: number;
   /** Share of picks that plain routing would not have made. */
   readonly changed: number;
-  /** Share of the softmax of the logits that the picks of plain routing have and these have not. */
+  /** Share of the softmax mass of plain routing's picks that these picks lose. */
   readonly massLost: number;
 }
 
@@ -42,10 +41,10 @@ function softmax(logits: Float32Array): Float64Array {
 /**
  * Replays a trace: for every token and layer the router chooses, then those experts are used, one by one.
  *
- * @throws LowbitError 'invalid-argument' if the slots do not hold the experts of one layer and token, or for a bonus with
- *   Belady's policy
+ * @throws LowbitError 'invalid-argument' if the slots do not hold the experts of one layer and token, or for a bonus
+ *   with Belady's policy
  */
-export function simulate(engine: Engine, trace: RoutingTrace, options: SimulationOptions): Simulation {
+export function simulate(trace: RoutingTrace, options: SimulationOptions): Simulation {
   const { tokens, layers, experts, topK, logits } = trace;
   const { policy: name, slots, bonus = 0, bonusUnit, protect } = options;
   if (slots < topK) {
@@ -57,7 +56,7 @@ export function simulate(engine: Engine, trace: RoutingTrace, options: Simulatio
   if (name === 'belady' && bonus > 0) {
     throw new LowbitError('invalid-argument', 'Belady’s policy needs to know the uses beforehand: no bonus.');
   }
-  const plain = new Router(engine, { experts, topK }).route({ logits }).ids;
+  const plain = new Router({ experts, topK }).route({ logits }).ids;
   const affinity = new ExpertAffinity(layers, experts);
   const policy =
     name === 'belady'
@@ -66,7 +65,7 @@ export function simulate(engine: Engine, trace: RoutingTrace, options: Simulatio
   const cache = new ResidentSet(slots, () => 1, policy);
   const routers = Array.from(
     { length: layers },
-    () => new Router(engine, { experts, topK, bonus, bonusUnit, protect }),
+    () => new Router({ experts, topK, bonus, bonusUnit, protect }),
   );
   const residents = Array.from({ length: layers }, () => new Int32Array(experts));
   const ids = new Int32Array(topK);

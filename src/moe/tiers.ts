@@ -1,9 +1,9 @@
 /**
- * Experts in several precisions: those used often in the best one, those used seldom in a small one.
+ * Experts in several precisions: often used ones in the best, seldom used ones in a smaller one.
  *
- * Each tier is a cache of its own within its own bytes, so that no plan exceeds the budget. Experts are ranked by affinity
- * and fill the tiers from the first on. An expert that is in a better tier than its rank gives stays there until it is
- * behind by more than the hysteresis, so that two experts used about as often do not change places all the time.
+ * Each tier is a cache with its own budget. Experts are ranked by affinity and fill the tiers from the best on.
+ * Hysteresis keeps an expert in its tier unless it falls behind by a margin, so that experts with similar affinity do
+ * not swap all the time.
  */
 import { checkArgument } from '../base/errors';
 import type { ExpertAffinity } from './affinity';
@@ -14,7 +14,7 @@ export interface TierPlanOptions {
   readonly slots: readonly number[];
   /** The tier of each expert now, by key. */
   readonly current: Uint8Array;
-  /** What the affinity of an expert counts more per tier that it is in above the last, as a share. */
+  /** Relative increase of an expert's affinity for each tier that it is above the last. */
   readonly hysteresis: number;
 }
 
@@ -80,7 +80,7 @@ export class ExpertTiers {
     return mask;
   }
 
-  /** Plans anew now and then. */
+  /** Plans again every `REPLAN_TOKENS` tokens. */
   tokensPassed(count: number): void {
     if (this.caches.length === 1) return;
     this.tokens += count;

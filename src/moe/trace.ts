@@ -19,7 +19,7 @@ const header = z.object({
   layers: z.int().positive(),
   experts: z.int().min(2),
   topK: z.int().positive(),
-  /** What was routed, for people. */
+  /** A description of the routed data. */
   source: z.string().optional(),
 });
 
@@ -48,8 +48,8 @@ export async function writeTrace(path: string, { logits, ...fields }: RoutingTra
 }
 
 /**
- * @throws LowbitError 'io' if the file cannot be read, 'invalid-argument' if it is no whole trace, 'unsupported-version'
- *   if a later version wrote it
+ * @throws LowbitError 'io' if the file cannot be read, 'invalid-argument' if it is no whole trace,
+ *   'unsupported-version' if a later version wrote it
  */
 export async function readTrace(path: string): Promise<RoutingTrace> {
   let bytes: Buffer;

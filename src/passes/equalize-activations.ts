@@ -3,14 +3,14 @@
  *
  * Identity: for s > 0, f(s x) = s f(x) where f is positively homogeneous (rectifiers, pools, sums, resizing), and
  * for linear ops, (w s_out / s_in) (s_in x) + s_out b = s_out (w x + b).
- * Pattern: channels that are tied by homogeneous ops, up to the linear ops at both ends, form a class with a scale of its
- * own. Replacement: the linear ops with new weights and biases; the graph computes the same outputs.
- * Relu6 clamps a channel that is scaled by s at 6 / s of its own units; no channel is scaled so far that this would cut
- * off anything that was observed, and one that was seen at 6 is not scaled.
+ * Pattern: channels that are tied by homogeneous ops, up to the linear ops at both ends, form a class with one scale.
+ * Replacement: the linear ops with new weights and biases; the graph computes the same outputs.
  * Declines: classes that reach an input, an output, or an op that is not homogeneous (sigmoid, a table).
  *
- * A class is scaled up until one of its channels fills the range of its tensor, to the power of `strength`: the rest of
- * the way would leave too little of it in the weights, whose rounding the scaled channels multiply.
+ * Scale of a class: (min over its channels of M / m)^strength, with m the largest |x| of the channel and M that of its
+ * tensor. With strength 1 a channel would fill the range of its tensor, but the weights that read it would become so small
+ * that their rounding errors count more. Relu6 clamps a channel scaled by s at 6 / s in its old units; as M <= 6 there, no
+ * observed value is clamped that was not before.
  *
  * @see Nagel et al. 2019, section 4.1 (equalization of two layers by their weights); Xiao et al. 2023, "SmoothQuant",
  *   equation 4 (by activations, with a strength)
@@ -25,7 +25,7 @@ import { ChangeLog, type PassResult } from './pass';
 
 const DEFAULT_STRENGTH = 0.5;
 
-/** Beyond this the rest of the weights would lose more than the channel gains; dead channels have no bound else. */
+/** Above this, other weights lose more than the channel gains. Also the bound of channels that are always 0. */
 const MAX_SCALE = 64;
 
 export interface EqualizeOptions {
@@ -36,7 +36,7 @@ export interface EqualizeOptions {
 /** Largest |x| of every channel (last axis), by tensor. */
 export type ChannelMaxima = ReadonlyMap<string, Float64Array>;
 
-/** How far each class may be scaled up before one of its channels leaves its tensor's range. */
+/** The largest scale of each class with which all its channels stay in the ranges of their tensors. */
 function roomOf(classes: ChannelClasses, maxima: ChannelMaxima): Map<number, number> {
   const room = new Map<number, number>();
   for (const [key, values] of maxima) {

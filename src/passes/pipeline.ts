@@ -35,7 +35,7 @@ export const PIPELINE: readonly Pass[] = [
 
 /**
  * Runs the pipeline until it changes nothing: a folded bias may uncover a batch norm, and that another bias. Every
- * rewrite removes a node or splits one for good, so this ends.
+ * rewrite removes a node, or splits one that no pass joins again, so this ends.
  *
  * @returns the graph, every rewrite in order, and the reasons of the last round for what was left alone
  */

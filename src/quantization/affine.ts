@@ -1,4 +1,4 @@
-/** Affine INT8: the parameters of activations from their range, and weights with a scale a channel. */
+/** Affine INT8: the parameters of activations from their range, and weights with a scale per channel. */
 import { LowbitError } from '../base/errors';
 import type { AffineParams } from '../program/affine-params';
 import { roundHalfToEven } from './activation';
@@ -37,7 +37,7 @@ export function chooseAffine(range: Range): AffineParams {
 }
 
 /**
- * The same for values on both sides of zero, a rotated tensor's for one: the zero point is 0.
+ * The same for values on both sides of zero, such as those of a rotated tensor: the zero point is 0.
  *
  * @param bound largest |x| to hold
  */
@@ -48,7 +48,7 @@ export function chooseSymmetric(bound: number): AffineParams {
 export interface FilterCodes {
   /** In [-127, 127], in the order of the values given. */
   readonly codes: Int8Array;
-  /** Real units per step, one an output channel. */
+  /** Real units per step, one per output channel. */
   readonly scales: Float32Array;
 }
 
@@ -61,7 +61,7 @@ const MIN_SCALE = 2 ** -100;
 /** Room for the bias and for the products in an int32 accumulator, half each. */
 const HALF_ACCUMULATOR = 2 ** 30 - 1;
 
-/** Rounding adds up to half a code a weight to a sum of codes; this share leaves room for it. */
+/** Rounding adds up to half a code per weight to a sum of codes; this share leaves room for it. */
 const DEPTH_SHARE = 0.5;
 
 /** The largest distance of an activation code from its zero point. */
@@ -83,7 +83,7 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
 }
 
 /**
- * Quantizes the weights of a layer symmetrically, with one scale an output channel: the bound of its |w| / 127, or the
+ * Quantizes the weights of a layer symmetrically, with one scale per output channel: the bound of its |w| / 127, or the
  * step of the grid that the channel lies on.
  *
  * A scale is widened where the bias would not fit int32 at inputScale * scale, where the accumulator could overflow
@@ -91,7 +91,7 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
  *
  * @param values real weights
  * @param channel output channel of each flat index of `values`
- * @param bias real bias, one a channel
+ * @param bias real bias, one per channel
  * @param inputScale scale of the activation that the weights multiply
  * @param range how the bound is chosen
  * @see Krishnamoorthi 2018, section 3.1 (symmetric, per channel)

@@ -4,7 +4,7 @@ import { roundHalfToEven } from './activation';
 export interface Int16Filter {
   /** In the order of the values given. */
   readonly codes: Int16Array;
-  /** Real units per step, one an output channel. */
+  /** Real units per step, one per output channel. */
   readonly scales: Float32Array;
 }
 
@@ -15,7 +15,7 @@ const MAX_SUM = 65536;
 
 const MIN_SCALE = 2 ** -100;
 
-/** Whether a channel of this many weights leaves room for steps as fine as those of int8. */
+/** Whether steps can be as fine as those of int8 for a channel of this many weights. */
 export function fitsInt16(weightsPerChannel: number): boolean {
   return weightsPerChannel <= MAX_SUM / 4;
 }
@@ -39,7 +39,7 @@ export function quantizeInt16Filter(
     maxima[c] = Math.max(maxima[c], magnitude);
     sums[c] += magnitude;
   }
-  // Rounding adds up to half a step a weight, and float32 scales are off by a little.
+  // Rounding adds up to half a step per weight, and float32 scales are off by a little.
   const room = (MAX_SUM - values.length / channels) * (1 - 2 ** -20);
   const scales = Float32Array.from(maxima, (max, c) => Math.max(max / MAX_CODE, sums[c] / room, MIN_SCALE));
   const codes = new Int16Array(values.length);

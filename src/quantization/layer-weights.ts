@@ -24,7 +24,7 @@ export const DEFAULT_GROUP: Group = 128;
 
 const DEFAULT_BLOCK = 128;
 
-/** What a layer is asked to store its weights as. */
+/** How a layer is configured to store its weights. */
 export interface LayerWeights {
   readonly format: WeightsName;
   readonly group: Group;
@@ -39,7 +39,7 @@ export function blockOf(rotate: RotateOption | undefined): number {
 
 export type WeightBits = 8 | 4 | 3 | 2;
 
-/** The format of a width that is meant where only the width is said: the one with the least squared error. */
+/** The format for a width given alone: the one with the least squared error. */
 export const FORMAT_OF_BITS: Readonly<Record<WeightBits, WeightsName>> = {
   8: 'int8',
   4: 'uniform4',

@@ -1,4 +1,4 @@
-/** How far an approximation is from what it stands for. */
+/** How far an approximation is from its reference. */
 
 type Values = ArrayLike<number>;
 

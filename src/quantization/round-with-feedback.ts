@@ -1,18 +1,18 @@
-/** INT8 codes that make up for the errors of those before them, as `formats/error-feedback.ts` does for fewer bits. */
+/** INT8 codes with error feedback: each compensates for earlier errors, as in `formats/error-feedback.ts`. */
 import { roundHalfToEven } from './activation';
 import type { FilterCodes } from './affine';
 import { factorise } from './formats/error-feedback';
 
 const MAX_CODE = 127;
 
-/** Errors of 8 bits are small: what is made up for along directions that calibration data hardly has is small too. */
+/** Less than for few bits: errors of 8 bits are small, so rare directions of the data need little damping. */
 const DAMPING = 0.001;
 
 /**
- * Rounds the weights of a layer, each moved first by what those before it in its row got wrong.
+ * Rounds the weights of a layer, after moving each one to compensate for the errors of earlier weights in its row.
  *
  * @param values [rows][depth], real weights
- * @param scales real units per step, one a row; they stay as they are
+ * @param scales real units per step, one per row; not changed
  * @param hessian [depth][depth], mean of x x^T over calibration data, x what a row multiplies
  * @throws LowbitError 'invalid-argument' for a matrix that is not positive semidefinite
  * @see Frantar et al. 2022, "GPTQ"; the formula is at the top of `formats/error-feedback.ts`

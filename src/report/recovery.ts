@@ -1,8 +1,9 @@
-/** What each way to recover accuracy that a conversion used was worth: the model converted again without it. */
+/** What each way to recover accuracy gained that a conversion used: the model is converted again without it. */
 import { unlabelled } from '../calibration/data/labelled';
 import { randomSamples } from '../calibration/data/random';
 import type { Config } from '../conversion/config/config';
-import { convertGraph, type QuantizationReport } from '../conversion/convert';
+import { convertGraph } from '../conversion/convert';
+import type { QuantizationReport } from '../conversion/report-types';
 import { Validation } from '../evaluation/validation';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
@@ -21,7 +22,7 @@ interface RecoveryPass {
   readonly off: Config;
 }
 
-/** Each with what a conversion without it is told. */
+/** Each with the configuration of a conversion without it. */
 const PASSES: readonly RecoveryPass[] = [
   { name: 'equalization', used: ({ equalize }) => equalize === true, off: { equalize: false } },
   {
@@ -51,7 +52,7 @@ export interface RecoveryOptions {
   float: string;
   /** What it was converted with; without data there is no pass to measure. */
   calibration: SampleSource | 'random' | undefined;
-  /** What the conversion told: what it decided is kept but for the pass. */
+  /** The report of the conversion: its decisions are kept but for the pass. */
   conversion: Pick<QuantizationReport, 'config'>;
   /** How many samples to measure on. Default 16. */
   samples?: number;
@@ -60,7 +61,7 @@ export interface RecoveryOptions {
 }
 
 /**
- * Measures what each pass changed. Every pass takes a conversion of its own.
+ * Measures what each pass changed. Every pass costs a conversion of its own.
  *
  * @returns in the order in which they are applied; empty where none was used
  * @throws LowbitError as `convert`

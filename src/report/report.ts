@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { LowbitError } from '../base/errors';
 import { unlabelled } from '../calibration/data/labelled';
 import { calibrate } from '../calibration/runner';
-import type { QuantizationReport } from '../conversion/convert';
+import type { QuantizationReport } from '../conversion/report-types';
 import type { CompareReport } from '../evaluation/compare';
 import { type LayerError, layerErrors } from '../evaluation/layer-error';
 import { regionsOf } from '../evaluation/layer-tensors';
@@ -54,7 +54,7 @@ export interface Report {
   readonly comparison: CompareReport;
   /** Multiply-accumulates for one sample. */
   readonly macs: { readonly total: number; readonly int8: number; readonly percent: number };
-  /** Where the scales come from, as the artefact tells. */
+  /** Where the scales come from, as recorded in the artefact. */
   readonly calibration: Readonly<Record<string, unknown>>;
   /** Settings and warnings, where the report was made with the conversion. */
   readonly conversion?: ReportConversion;
@@ -81,9 +81,9 @@ export interface ReportOptions {
   samples: SampleSource;
   /** How the models compare as wholes. */
   comparison: CompareReport;
-  /** What the conversion told. */
+  /** The report of the conversion. */
   conversion?: QuantizationReport;
-  /** What the conversion's ways to recover accuracy were worth. */
+  /** What the conversion's ways to recover accuracy gained. */
   recovery?: readonly RecoveryEffect[];
   /** How many samples to compare the layers on. Default 8. */
   layerSamples?: number;

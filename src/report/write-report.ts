@@ -9,7 +9,7 @@ import type { Report } from './report';
 /** Nothing but what is in the file itself: not even a stylesheet is fetched. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/** JSON that no HTML parser takes for the end of its script, whatever the names in it. */
+/** JSON in which no name can end the script that contains it, for an HTML parser. */
 function embed(report: Report): string {
   return JSON.stringify(report, jsonNumber).replace(/[<>&\u2028\u2029]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -42,7 +42,7 @@ export function getThreads(): number {
   return currentEngine().threads;
 }
 
-/** What computes: the engine, its instruction set, those it could be forced to (`LOWBIT_ISA`), and its threads. */
+/** The engine, its instruction set, the instruction sets available to `LOWBIT_ISA`, and the number of threads. */
 export function engineInfo(): Pick<Engine, 'kind' | 'isa' | 'supportedIsas' | 'threads'> {
   const { kind, isa, supportedIsas, threads } = currentEngine();
   return { kind, isa, supportedIsas, threads };

@@ -1,14 +1,24 @@
 /**
- * What every engine (native addon now, WebAssembly later) offers to the kernels and to the paging of experts. Nothing
- * outside src/runtime and the entries knows which engine runs.
+ * The interface of every engine (native addon now, WebAssembly later) to the kernels and to the paging of experts.
+ * Nothing outside src/runtime and the entries knows which engine runs.
  */
 import type { AffineParams } from '../program/affine-params';
-import type { LowBitFormat, Rotation } from '../program/program';
+import type { ExpertShape, LowBitFormat, Rotation, RouterNumbers } from '../program/program';
 
-/** The name of an instruction set; which ones there are, the engine says (`supportedIsas`). */
+/** The name of an instruction set; the engine lists those available (`supportedIsas`). */
 export type Isa = string;
 
 export type TensorData = Float32Array | Int32Array;
+
+/** In bytes. */
+export interface MemoryBytes {
+  /** Packed weights. */
+  readonly weights: number;
+  /** Arenas and scratch of the cached plans. */
+  readonly arena: number;
+  /** What `arena` would be if no two intermediate tensors shared memory. */
+  readonly withoutReuse: number;
+}
 
 /** A compiled program: weights packed for the chosen ISA. Not shared between threads; freed by `dispose()`. */
 export interface CompiledProgram {
@@ -24,24 +34,27 @@ export interface CompiledProgram {
    * Runs the program on inputs of the given shapes.
    *
    * @param inputs float32 or int32 data by the program's input types, row-major
-   * @param outputs written in place, of the sizes that `outputShapes` tells
+   * @param outputs written in place, of the sizes that `outputShapes` returns
    */
   run(
     inputShapes: readonly (readonly number[])[],
     inputs: readonly TensorData[],
     outputs: readonly TensorData[],
   ): void;
-  /** Starts to count the time of each op over the runs that follow, from zero. */
+  /** Starts to measure the time of each op, summed over the runs that follow. */
   startProfile(): void;
-  /** Ends it. Nanoseconds are summed over the runs, by op in the program's order; an op fused into another counts there. */
+  /**
+   * Stops measuring. Nanoseconds by op in the program's order; the time of a fused op counts for the op it is fused
+   * into.
+   */
   endProfile(): { runs: number; opNanoseconds: number[] };
-  /** Native memory held, in bytes: packed weights and the arenas of the cached plans. */
-  readonly memoryBytes: { weights: number; arena: number };
+  /** Native memory held. */
+  readonly memoryBytes: MemoryBytes;
   /** Frees the native memory now; further calls throw. Safe to call twice. */
   dispose(): void;
 }
 
-/** What a machine can do at most, per second. */
+/** Peak rates of the machine, per second. */
 export interface MachineLimits {
   /** Multiply-accumulates of int8. */
   readonly macs: number;
@@ -55,30 +68,9 @@ export interface MachineLimits {
   readonly dramStores: number;
 }
 
-/** Rows to rotate; `Rotation` of program.ts tells what it does. */
+/** Rows to rotate; see `Rotation` of program.ts. */
 export interface RowRotation extends Rotation {
   rows: number;
-}
-
-/** How tokens are routed to experts. */
-export interface RouterNumbers {
-  /** 2 to 1024. */
-  readonly experts: number;
-  /** 1 to 16, and not above `experts`. */
-  readonly topK: number;
-  /** Scores are the sigmoids of the logits rather than the logits, whose softmax is the weight. */
-  readonly sigmoid: boolean;
-  /** Gate weights of a token sum to 1 before they are scaled. */
-  readonly normalize: boolean;
-  readonly weightScale: number;
-  /** Added to the scores of resident experts when they are ranked. May change from call to call. */
-  bonus: number;
-  /** So many picks of plain routing are kept whatever is resident. */
-  readonly protect: number;
-  /** Experts come in so many groups, of which `topGroups` are chosen by the sum of their `groupTop` greatest scores. */
-  readonly groups: number;
-  readonly topGroups: number;
-  readonly groupTop: number;
 }
 
 export interface RouteCall {
@@ -121,7 +113,7 @@ export interface ExpertReader {
   /**
    * Reads an expert and checks its CRC-32; does not block the calling thread.
    *
-   * @param into whole pages, at least `range.bytes` bytes; what lies behind those has no defined value afterwards
+   * @param into whole pages, at least `range.bytes` bytes; bytes after those are undefined afterwards
    * @throws LowbitError 'invalid-weights' if the bytes are not those that were written, 'io' if they cannot be read
    */
   read(range: ExpertRange, into: Uint8Array): Promise<void>;
@@ -131,7 +123,7 @@ export interface ExpertReader {
   close(): void;
 }
 
-/** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` tell. */
+/** A matrix of 2, 3 or 4 bits a number, stored as `WeightFormat` and `LowBitFilterRef` define. */
 export interface PackedMatrix {
   storage: LowBitFormat;
   rows: number;
@@ -166,7 +158,7 @@ export interface Engine {
    *
    * @param out float32 numbers; or their int8 codes, clamp(round(number / scale) + zeroPoint), one an element
    * @param params scale and zero point of the codes
-   * @throws LowbitError 'invalid-argument' telling what is wrong with the matrix
+   * @throws LowbitError 'invalid-argument' naming what is wrong with the matrix
    */
   dequantize(matrix: PackedMatrix, out: Float32Array | Int8Array | Int32Array, params?: AffineParams): void;
   /**
@@ -179,17 +171,17 @@ export interface Engine {
   /**
    * Chooses the experts of tokens, as native/moe/route.h defines it.
    *
-   * @throws LowbitError 'invalid-argument' for numbers out of range, or naming a row of the logits without any score
+   * @throws LowbitError 'invalid-argument' for numbers out of range, or for a row of the logits without any score
+   *   (named)
    */
   route(router: RouterNumbers, call: RouteCall): void;
   /**
    * Runs an expert on some rows: out[outRows[i]] = weights[i] * expert(x[rows[i]]).
    *
-   * @param shape width, hidden size, number of the activation, 1 if gated
    * @param bytes as `packExpert` made them
    * @throws LowbitError 'invalid-argument' if the bytes are no expert of this shape, or a row is not there
    */
-  runExpert(shape: Int32Array, bytes: Uint8Array, call: ExpertCall): void;
+  runExpert(shape: ExpertShape, bytes: Uint8Array, call: ExpertCall): void;
   /**
    * Reserves zeroed memory that experts are read into.
    *
@@ -201,9 +193,12 @@ export interface Engine {
    * Opens a file of experts (see src/moe/store/container.ts).
    *
    * @param options.direct reads past the page cache of the operating system
-   * @throws LowbitError 'io' if the file cannot be opened, or not so
+   * @throws LowbitError 'io' if the file cannot be opened, or not past the page cache
    */
   openExperts(path: string, options: { direct: boolean }): ExpertReader;
-  /** Measures what the machine can do with the engine's ISA and number of threads; takes about a quarter of a second. */
+  /**
+   * Measures the peak rates of the machine with the engine's ISA and number of threads; takes about a quarter of a
+   * second.
+   */
   measureLimits(): MachineLimits;
 }

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { LowbitError } from '../base/errors';
 import { packageRoot } from '../base/package-root';
 
-/** What native/node/addon.cc exports; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
+/** The exports of native/node/addon.cc; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
 export interface NativeAddon {
   compile(program: Int32Array, weights: Int32Array, isa: string | undefined): unknown;
   outputShapes(handle: unknown, shapes: Int32Array): number[];
   run(handle: unknown, shapes: Int32Array, inputs: readonly unknown[], outputs: readonly unknown[]): void;
   startProfile(handle: unknown): void;
   endProfile(handle: unknown): [runs: number, ...opNanoseconds: number[]];
-  memory(handle: unknown): [weights: number, arena: number];
+  memory(handle: unknown): [weights: number, arena: number, withoutReuse: number];
   dispose(handle: unknown): void;
   threads(): number;
   setThreads(count: number): void;
@@ -50,7 +50,7 @@ export interface NativeAddon {
     meanRange: Float32Array | undefined,
   ): void;
   runExpert(
-    shape: Int32Array,
+    shape: Float64Array,
     bytes: Uint8Array,
     x: Float32Array,
     rows: Int32Array,
@@ -61,12 +61,12 @@ export interface NativeAddon {
   ): void;
 }
 
-/** What native/node/expert-reader.cc adds; offsets and lengths in bytes. */
+/** The exports of native/node/expert-reader.cc; offsets and lengths in bytes. */
 export interface ExpertReaderAddon {
   /** Page-aligned zeros. */
   allocatePages(bytes: number): ArrayBuffer;
   openExperts(path: string, direct: boolean): unknown;
-  /** Reads `length` bytes, and up to the next page if there is room, and checks their CRC-32; off this thread. */
+  /** Reads `length` bytes (whole pages if there is room) on another thread and checks their CRC-32. */
   readExpert(handle: unknown, offset: number, length: number, crc: number, into: Uint8Array): Promise<void>;
   readExpertNow(handle: unknown, offset: number, length: number, crc: number, into: Uint8Array): void;
   closeExperts(handle: unknown): void;
@@ -75,7 +75,7 @@ export interface ExpertReaderAddon {
 /**
  * Loads the addon.
  *
- * @throws LowbitError 'engine-unavailable' telling why it is not there and what to do
+ * @throws LowbitError 'engine-unavailable' with the reason and what to do
  */
 export function loadNativeAddon(): NativeAddon & ExpertReaderAddon {
   const build = join(packageRoot(), 'build');

@@ -1,12 +1,20 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
+import {
+  newExpertShape,
+  newMatrixNumbers,
+  newRouterNumbers,
+  writeExpertShape,
+  writeMatrixNumbers,
+  writeRouterNumbers,
+} from '../program/program';
 import type {
   CompiledProgram,
   Engine,
   ExpertRange,
   ExpertReader,
   Isa,
-  RouterNumbers,
+  MemoryBytes,
   TensorData,
 } from './engine';
 import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
@@ -96,9 +104,10 @@ class NativeProgram implements CompiledProgram {
     return { runs, opNanoseconds };
   }
 
-  get memoryBytes(): { weights: number; arena: number } {
-    const [weights, arena] = this.handle === undefined ? [0, 0] : this.addon.memory(this.handle);
-    return { weights, arena };
+  get memoryBytes(): MemoryBytes {
+    const held = this.handle === undefined ? [0, 0, 0] : this.addon.memory(this.handle);
+    const [weights, arena, withoutReuse] = held;
+    return { weights, arena, withoutReuse };
   }
 
   dispose(): void {
@@ -122,36 +131,10 @@ class NativeProgram implements CompiledProgram {
   }
 }
 
-/** A router as the addon takes it; routers are few and used for every token, with a bonus that changes. */
-const encodedRouters = new WeakMap<RouterNumbers, Float64Array>();
-
-/** Where `bonus` lies among the numbers. */
-const BONUS = 5;
-
-function encodeRouter(router: RouterNumbers): Float64Array {
-  let numbers = encodedRouters.get(router);
-  if (!numbers) {
-    const { experts, topK, sigmoid, normalize, weightScale, protect, groups, topGroups, groupTop } = router;
-    numbers = Float64Array.of(
-      experts,
-      topK,
-      Number(sigmoid),
-      Number(normalize),
-      weightScale,
-      0,
-      protect,
-      groups,
-      topGroups,
-      groupTop,
-    );
-    encodedRouters.set(router, numbers);
-  }
-  numbers[BONUS] = router.bonus;
-  return numbers;
-}
-
-/** A matrix as the addon takes it. Kept, as the memory of a small new array costs more than the call that reads it. */
-const matrixNumbers = new Float64Array(7);
+// Reused: allocating a small array costs more than the call that reads it.
+const routerNumbers = newRouterNumbers();
+const expertShape = newExpertShape();
+const matrixNumbers = newMatrixNumbers();
 
 function checkInt32(name: string, value: number): void {
   checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
@@ -189,7 +172,8 @@ class NativeExpertReader implements ExpertReader {
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
- * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that is not there
+ * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
+ *   lacks
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
   const addon = loadNativeAddon();
@@ -215,7 +199,8 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       checkInt32('depth', depth);
       checkInt32('group', group);
       checkInt32('zeroPoint', zeroPoint);
-      matrixNumbers.set([storage, rows, depth, group, unit, scale, zeroPoint]);
+      const numbers = { storage, rows, depth, group, unit, scale, zeroPoint };
+      writeMatrixNumbers(matrixNumbers, numbers);
       rethrow(() => addon.dequantize(matrixNumbers, levels, codes, scales, out, isa));
     },
     hadamard(values, { rows, depth, block, seed, inverse = false }) {
@@ -224,11 +209,12 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       rethrow(() => addon.hadamard(values, rows, depth, block, seed, Number(inverse), isa));
     },
     route(router, { logits, tokens, bias, resident, ids, weights, meanRange }) {
-      const numbers = encodeRouter(router);
-      rethrow(() => addon.route(numbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
+      writeRouterNumbers(routerNumbers, router);
+      rethrow(() => addon.route(routerNumbers, logits, tokens, bias, resident, isa, ids, weights, meanRange));
     },
     runExpert(shape, bytes, { x, rows, weights, outRows, out }) {
-      rethrow(() => addon.runExpert(shape, bytes, x, rows, weights, outRows, out, isa));
+      writeExpertShape(expertShape, shape);
+      rethrow(() => addon.runExpert(expertShape, bytes, x, rows, weights, outRows, out, isa));
     },
     allocatePages: (bytes) => rethrow(() => addon.allocatePages(bytes)),
     openExperts: (path, { direct }) => new NativeExpertReader(addon, path, direct),

@@ -13,7 +13,12 @@ import { createNodeWasmEngine } from './wasm-engine-node';
  */
 export function createNodeEngine(options: { isa?: Isa } = {}): Engine {
   const forced = process.env.LOWBIT_ENGINE;
-  checkArgument(!forced || forced === 'native' || forced === 'wasm', 'LOWBIT_ENGINE', 'native or wasm', forced);
+  checkArgument(
+    !forced || forced === 'native' || forced === 'wasm',
+    'LOWBIT_ENGINE',
+    'native or wasm',
+    forced,
+  );
   if (forced === 'wasm') return createNodeWasmEngine(options);
   try {
     return createNativeEngine(options);

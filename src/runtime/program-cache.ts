@@ -1,4 +1,4 @@
-/** Compiled programs by the tensor that holds their weights, or by their description where they have none. */
+/** The cache of compiled programs: by the tensor that holds their weights, or, without weights, by a key. */
 import type { CompiledProgram } from './engine';
 
 const MAX_WEIGHTLESS = 256;
@@ -10,8 +10,8 @@ const weightless = new Map<string, CompiledProgram>();
  * The program compiled for a weight tensor, compiled on its first use.
  *
  * @param dataId identity of the tensor's data, kept when TF.js moves it between backends
- * @param key what else the program depends on
- * @param onFirst called when the first program of the tensor is compiled, with what frees them all
+ * @param key distinguishes programs with the same weights
+ * @param onFirst called when the first program of the tensor is compiled; its argument frees all programs of the tensor
  */
 export function programOfTensor(
   dataId: object,

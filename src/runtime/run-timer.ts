@@ -1,4 +1,4 @@
-/** Lets a benchmark look at native runs: the time they take, the programs that run. */
+/** Hooks for benchmarks: which programs run and how long they take. */
 import type { CompiledProgram } from './engine';
 
 type Listener = (program: CompiledProgram, milliseconds: number) => void;
@@ -6,13 +6,13 @@ type Listener = (program: CompiledProgram, milliseconds: number) => void;
 let listener: Listener | undefined;
 let onStart: ((program: CompiledProgram) => void) | undefined;
 
-/** Reports every native run to `ended` with its duration, and to `started` before it, until called without any. */
+/** Calls `started` before every native run and `ended` after it, with its duration, until called without arguments. */
 export function onNativeRun(ended?: Listener, started?: (program: CompiledProgram) => void): void {
   listener = ended;
   onStart = started;
 }
 
-/** Runs native code, timed only while somebody listens. */
+/** Runs native code; measures it only while a listener is set. */
 export function timedRun(program: CompiledProgram, run: () => void): void {
   if (listener === undefined) {
     run();

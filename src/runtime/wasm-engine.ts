@@ -1,14 +1,15 @@
 /** The engine in WebAssembly: compiled programs run in a module that knows nothing of its host. */
 import { checkArgument, LowbitError } from '../base/errors';
-import type {
-  CompiledProgram,
-  Engine,
-  ExpertReader,
-  Isa,
-  PackedMatrix,
-  RouterNumbers,
-  TensorData,
-} from './engine';
+import {
+  newExpertShape,
+  newMatrixNumbers,
+  newRouterNumbers,
+  TensorType,
+  writeExpertShape,
+  writeMatrixNumbers,
+  writeRouterNumbers,
+} from '../program/program';
+import type { CompiledProgram, Engine, ExpertReader, Isa, MemoryBytes, TensorData } from './engine';
 import { decodeShapes, encodeShapes, type Shapes, sameShapes } from './shapes';
 import { alignUp, WasmInstance, type WasmModule } from './wasm-module';
 
@@ -123,13 +124,13 @@ class WasmProgram implements CompiledProgram {
     });
   }
 
-  get memoryBytes(): { weights: number; arena: number } {
+  get memoryBytes(): MemoryBytes {
     const { handle } = this.held;
-    if (handle === 0) return { weights: 0, arena: 0 };
-    const [out] = this.instance.place([8]);
-    this.instance.guard((exports) => exports.lowbit_memory(handle, out, out + 4));
-    const [weights, arena] = new Uint32Array(this.instance.u8.buffer, out, 2);
-    return { weights, arena };
+    if (handle === 0) return { weights: 0, arena: 0, withoutReuse: 0 };
+    const [out] = this.instance.place([3 * 4]);
+    this.instance.guard((exports) => exports.lowbit_memory(out, handle));
+    const [weights, arena, withoutReuse] = new Uint32Array(this.instance.u8.buffer, out, 3);
+    return { weights, arena, withoutReuse };
   }
 
   dispose(): void {
@@ -166,48 +167,14 @@ class WasmProgram implements CompiledProgram {
   }
 }
 
-/** `lowbit_router`. */
-function encodeRouter(router: RouterNumbers): Int32Array {
-  const { experts, topK, sigmoid, normalize, weightScale, bonus, protect, groups, topGroups, groupTop } =
-    router;
-  const words = Int32Array.of(
-    experts,
-    topK,
-    Number(sigmoid),
-    Number(normalize),
-    0,
-    0,
-    protect,
-    groups,
-    topGroups,
-    groupTop,
-  );
-  new Float32Array(words.buffer).set([weightScale, bonus], 4);
-  return words;
-}
+// Reused: allocating a small array costs more than the call that reads it.
+const routerNumbers = newRouterNumbers();
+const expertShape = newExpertShape();
+const matrixNumbers = newMatrixNumbers();
 
-/** `lowbit_matrix`. */
-function encodeMatrix(matrix: PackedMatrix, codes: number, scales: number): Int32Array {
-  const { storage, rows, depth, group, unit, levels } = matrix;
-  const words = Int32Array.of(
-    storage,
-    rows,
-    depth,
-    group,
-    ...[0, 0, 0, 0, 0],
-    codes,
-    matrix.codes.byteLength,
-    scales,
-    matrix.scales.byteLength,
-  );
-  new Float32Array(words.buffer)[4] = unit;
-  new Int8Array(words.buffer).set(levels, 20);
-  return words;
-}
-
-/** lowbit_type of an array. */
-function typeOf(out: Float32Array | Int8Array | Int32Array): number {
-  return out instanceof Float32Array ? 0 : out instanceof Int8Array ? 1 : 3;
+function typeOf(out: Float32Array | Int8Array | Int32Array): TensorType {
+  if (out instanceof Float32Array) return TensorType.Float32;
+  return out instanceof Int8Array ? TensorType.Int8 : TensorType.Int32;
 }
 
 function checkInt32(name: string, value: number): void {
@@ -244,20 +211,30 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
     },
     compile: (program, weights) => new WasmProgram(instance, program, weights),
     dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
-      checkInt32('storage', matrix.storage);
-      checkInt32('rows', matrix.rows);
-      checkInt32('depth', matrix.depth);
-      checkInt32('group', matrix.group);
+      const { storage, rows, depth, group, unit, levels } = matrix;
+      checkInt32('storage', storage);
+      checkInt32('rows', rows);
+      checkInt32('depth', depth);
+      checkInt32('group', group);
       checkInt32('zeroPoint', zeroPoint);
-      checkArgument(matrix.levels.length === 16, 'levels', '16 levels', matrix.levels.length);
-      const [codes, scales, to, args] = instance.place([matrix.codes, matrix.scales, out.byteLength, 64]);
-      instance.write(args, encodeMatrix(matrix, codes, scales));
+      checkArgument(levels.length === 16, 'levels', '16 levels', levels.length);
+      writeMatrixNumbers(matrixNumbers, { storage, rows, depth, group, unit, scale, zeroPoint });
+      const [numbers, levelsAt, codes, scales, to] = instance.place([
+        matrixNumbers,
+        levels,
+        matrix.codes,
+        matrix.scales,
+        out.byteLength,
+      ]);
       instance.call((exports, error) =>
-        exports.lowbit_dequantize(
-          args,
+        exports.dequantize(
+          numbers,
+          levelsAt,
+          codes,
+          matrix.codes.byteLength,
+          scales,
+          matrix.scales.byteLength,
           typeOf(out),
-          scale,
-          zeroPoint,
           to,
           out.byteLength,
           instance.isa,
@@ -271,16 +248,7 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
       const [at] = instance.place([values]);
       instance.call((exports, error) =>
-        exports.lowbit_hadamard(
-          at,
-          BigInt(rows),
-          BigInt(depth),
-          block,
-          seed,
-          Number(inverse),
-          instance.isa,
-          error,
-        ),
+        exports.hadamard(at, rows, depth, block, seed, Number(inverse), instance.isa, error),
       );
       instance.read(at, values);
     },
@@ -298,8 +266,9 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
           given?.length,
         );
       }
+      writeRouterNumbers(routerNumbers, router);
       const [args, from, biasAt, residentAt, idsAt, weightsAt, rangeAt] = instance.place([
-        encodeRouter(router),
+        routerNumbers,
         logits,
         bias ?? 0,
         resident ?? 0,
@@ -308,7 +277,7 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
         4,
       ]);
       instance.call((exports, error) =>
-        exports.lowbit_route(
+        exports.route(
           args,
           from,
           tokens,
@@ -326,11 +295,12 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       if (meanRange) instance.read(rangeAt, meanRange.subarray(0, 1));
     },
     runExpert(shape, bytes, { x, rows, weights, outRows, out }) {
-      const fits = shape.length === 4 && weights.length === rows.length && outRows.length === rows.length;
+      const fits = weights.length === rows.length && outRows.length === rows.length;
       checkArgument(fits, 'rows', 'an expert, and rows with a weight each', rows.length);
+      writeExpertShape(expertShape, shape);
       // Rows that are not written keep their values.
       const [args, expert, xAt, rowsAt, weightsAt, outRowsAt, outAt] = instance.place([
-        shape,
+        expertShape,
         bytes,
         x,
         rows,
@@ -339,7 +309,7 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
         out,
       ]);
       instance.call((exports, error) =>
-        exports.lowbit_run_expert(
+        exports.runExpert(
           args,
           expert,
           bytes.length,

@@ -54,32 +54,36 @@ interface Exports {
   lowbit_ops(program: Pointer): number;
   lowbit_start_profile(program: Pointer): void;
   lowbit_end_profile(program: Pointer, nanoseconds: Pointer): number;
-  lowbit_memory(program: Pointer, weights: Pointer, arena: Pointer): void;
+  /** Writes a lowbit_memory_bytes. */
+  lowbit_memory(out: Pointer, program: Pointer): void;
   lowbit_destroy(program: Pointer): void;
   lowbit_supports(isa: Pointer): number;
   lowbit_measure_limits(isa: Pointer, limits: Pointer, error: Pointer): number;
-  lowbit_dequantize(
-    matrix: Pointer,
+  dequantize(
+    numbers: Pointer,
+    levels: Pointer,
+    codes: Pointer,
+    codeBytes: number,
+    scales: Pointer,
+    scaleBytes: number,
     type: number,
-    scale: number,
-    zeroPoint: number,
     out: Pointer,
     outBytes: number,
     isa: Pointer,
     error: Pointer,
   ): number;
-  lowbit_hadamard(
+  hadamard(
     values: Pointer,
-    rows: bigint,
-    depth: bigint,
+    rows: number,
+    depth: number,
     block: number,
     seed: number,
     inverse: number,
     isa: Pointer,
     error: Pointer,
   ): number;
-  lowbit_route(
-    router: Pointer,
+  route(
+    numbers: Pointer,
     logits: Pointer,
     tokens: number,
     bias: Pointer,
@@ -90,8 +94,8 @@ interface Exports {
     meanRange: Pointer,
     error: Pointer,
   ): number;
-  lowbit_run_expert(
-    shape: Pointer,
+  runExpert(
+    numbers: Pointer,
     bytes: Pointer,
     size: number,
     x: Pointer,

@@ -38,7 +38,7 @@ export class LoadedGraph {
     );
   }
 
-  /** Runs one sample and hands every asked tensor to `visit`. */
+  /** Runs one sample and hands every requested tensor to `visit`. */
   async run(
     sample: Sample,
     refs: readonly TensorRef[],

@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
-import { bench, type CompareOptions, compare, convert, getThreads } from '../../src/index';
+import { bench, type CompareOptions, compare, convert } from '../../src/convert';
+import { getThreads } from '../../src/index.node';
 import { ModelSession } from '../../src/loading/session';
 import { TINY_CLASSES, TINY_SIZE, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 

@@ -1,7 +1,7 @@
 // @needs engine
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { convert, type DryRunOptions, dryRun } from '../../src/index';
+import { convert, type DryRunOptions, dryRun } from '../../src/convert';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 const input = writeTinyModel();
@@ -34,8 +34,10 @@ test('tells the size that convert writes, and writes nothing', async () => {
 });
 
 test('tells what int16 would be worth, and which layers would get it', async () => {
-  const { layers, real, macs } = await dryRun(options({ int16: 2 }));
-  expect(real).toEqual(Object.fromEntries(layers!.slice(0, 2).map(({ name }) => [name, 'int16'])));
+  const { layers, activationPrecisions, macs } = await dryRun(options({ int16: 2 }));
+  expect(activationPrecisions).toEqual(
+    Object.fromEntries(layers!.slice(0, 2).map(({ name }) => [name, 'int16'])),
+  );
   expect(macs.int16).toBeGreaterThan(0);
   const predicted = layers!.map(({ predictedWithInt16 }) => predictedWithInt16);
   expect(predicted).toEqual(predicted.toSorted((a, b) => a - b));

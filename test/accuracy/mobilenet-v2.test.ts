@@ -1,7 +1,7 @@
 // @needs engine
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import type { CompareReport, ConvertReport } from '../../src/index';
+import type { CompareReport, ConvertReport } from '../../src/convert';
 import { describeWithShared, shared } from '../support/shared';
 import { temporaryFolder } from '../support/tiny-model';
 

@@ -1,6 +1,6 @@
 // @needs engine
 /**
- * Real models on a few samples: what breaks their accuracy fails here. The bars lie below what they reach, since figures
+ * Real models on a few samples: what breaks their accuracy fails here. The targets lie below what they reach, since figures
  * of eight samples vary; `npm run bench:accuracy` judges on all of them.
  */
 import { execFileSync } from 'node:child_process';
@@ -22,7 +22,7 @@ function evaluate(name: string): Result {
 }
 
 /** [model, figure, 'most' or 'least', value, regions] */
-const BARS: [string, string, 'most' | 'least', number, number][] = [
+const TARGETS: [string, string, 'most' | 'least', number, number][] = [
   ['squeezenet1_1', 'agreement', 'least', 85, 1],
   ['resnet20_cifar10', 'agreement', 'least', 85, 1],
   ['facemesh', 'landmarkError', 'most', 0.5, 1],
@@ -32,14 +32,14 @@ const BARS: [string, string, 'most' | 'least', number, number][] = [
 ];
 
 describeWithShared('a real model on a few samples', () => {
-  test.each(BARS)(
+  test.each(TARGETS)(
     '%s: %s',
-    async (name, figure, sense, bar, regions) => {
+    async (name, figure, sense, target, regions) => {
       const result = evaluate(name);
       console.info(JSON.stringify({ name, figures: result.figures }));
       expect(result.regions).toBe(regions);
-      if (sense === 'most') expect(result.figures[figure]).toBeLessThanOrEqual(bar);
-      else expect(result.figures[figure]).toBeGreaterThanOrEqual(bar);
+      if (sense === 'most') expect(result.figures[figure]).toBeLessThanOrEqual(target);
+      else expect(result.figures[figure]).toBeGreaterThanOrEqual(target);
     },
     240_000,
   );

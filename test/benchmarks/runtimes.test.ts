@@ -6,7 +6,7 @@ import type { Output, RuntimeName } from '../../benchmarks/runtimes/runtime';
 import { RuntimeProcess } from '../../benchmarks/runtimes/runtime-process';
 import { batchOf } from '../../benchmarks/subjects';
 import type { Sample } from '../../src/graph/ir';
-import '../../src/index';
+import '../../src/index.node';
 import { cosineSimilarity } from '../../src/quantization/metrics';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';
-import { convert } from '../../src/index';
+import { convert } from '../../src/convert';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 const main = resolve(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');

@@ -64,7 +64,7 @@ describe('tfjs-lowbit', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toMatch(/nodes in INT8 +│ 4, in 1 region/);
-    expect(stdout).toMatch(/probabilities +│ Softmax +│ left in float as asked/);
+    expect(stdout).toMatch(/probabilities +│ Softmax +│ left in float by configuration/);
     expect(readdirSync(output)).toContain('model.json');
   });
 

@@ -1,13 +1,9 @@
 // @needs engine
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import {
-  type ConvertOptions,
-  type ConvertProgress,
-  convert,
-  convertGraph,
-  type QuantizationOptions,
-} from '../../src/conversion/convert';
+import { convert, convertGraph } from '../../src/conversion/convert';
+import type { ConvertOptions, QuantizationOptions } from '../../src/conversion/options/options';
+import type { ConvertProgress } from '../../src/conversion/progress';
 import { inspect } from '../../src/evaluation/inspect';
 import { readModel } from '../../src/graph/read-model';
 import { signalToNoise } from '../../src/quantization/metrics';
@@ -81,7 +77,7 @@ describe('a configuration', () => {
     expect(byConfig.float[0]).toEqual({
       name: 'depthwise',
       op: 'FusedDepthwiseConv2dNative',
-      reason: 'left in float as asked',
+      reason: 'left in float by configuration',
     });
     expect(byConfig.quantized.map(({ name }) => name)).toEqual(['conv', 'mean', 'logits', 'probabilities']);
     const bySkip = await convert(options({ output: join(folder, 'skip'), skip: ['depth*'] }));
@@ -166,7 +162,7 @@ test('refuses to convert its own output, and to write over its input', async () 
   );
 });
 
-test('warns when there are fewer samples than asked for', async () => {
+test('warns when there are fewer samples than requested', async () => {
   const report = await convert(options({ samples: 100 }));
   expect(report.warnings).toEqual([expect.stringContaining('8 samples, fewer than the 100')]);
 });
@@ -189,7 +185,7 @@ test('tells in the artefact what it was calibrated on', async () => {
   expect(random.sha256).not.toBe(calibration.sha256);
 });
 
-test('writes a node for every op when asked', async () => {
+test('writes a node for every op with regions: false', async () => {
   await convert(options({ regions: false }));
   const json = JSON.parse(readFileSync(join(folder, 'out', 'model.json'), 'utf8'));
   const ops = json.modelTopology.node
@@ -216,7 +212,7 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('meets a bar on signal-to-noise, and tells the layers with dynamic activations in the configuration', async () => {
+test('meets a target for signal-to-noise, and has the layers with dynamic activations in the configuration', async () => {
   const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
   expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
   const whole = report.accuracy!.quantized.signalToNoise;
@@ -230,7 +226,9 @@ test('meets a bar on signal-to-noise, and tells the layers with dynamic activati
     ?.filter(({ activations }) => activations === 'dynamic')
     .map(({ match }) => match);
   expect(atHand?.sort()).toEqual(kept.map(({ name }) => name).sort());
-  expect(refined.quantized.filter(({ real }) => real === 'dynamic')).not.toEqual([]);
+  expect(
+    refined.quantized.filter(({ activationPrecision }) => activationPrecision === 'dynamic'),
+  ).not.toEqual([]);
   const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
   expect(again.quantized).toEqual(refined.quantized);
   expect(files(again.output)).toEqual(files(refined.output));
@@ -245,7 +243,7 @@ describe('dynamic activations', () => {
     expect(report.float).toEqual([]);
     expect(report.macs).toMatchObject({ percent: 100, int16: 0 });
     expect(report.macs.int8).toBe(report.macs.total);
-    expect(report.quantized.map(({ name, real }) => [name, real])).toEqual([
+    expect(report.quantized.map(({ name, activationPrecision }) => [name, activationPrecision])).toEqual([
       ['conv', 'dynamic'],
       ['depthwise', 'dynamic'],
       ['mean', 'dynamic'],

@@ -10,19 +10,12 @@ import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { median } from '../../src/base/median';
+import { compare, convert, dryRun, inspect, inspectConverted, quantizeModel } from '../../src/convert';
 import { attr } from '../../src/graph/attrs';
 import { readModel } from '../../src/graph/read-model';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
-import {
-  compare,
-  convert,
-  dryRun,
-  expertsOf,
-  fileSystem,
-  inspect,
-  inspectConverted,
-  quantize,
-} from '../../src/index';
+import { fileSystem } from '../../src/index.node';
+import { expertsOf } from '../../src/moe';
 import { MoELayer } from '../../src/moe/moe-layer';
 import { writeLayersModel } from '../support/layers';
 import { Random } from '../support/random';
@@ -238,7 +231,7 @@ test('is looked into, compared and quantized in memory as other models are', asy
   const lowbit = join(output, 'model.json');
   const report = await compare({ float: input, lowbit, samples, latencyRuns: 2, memory: false });
   expect(report.outputs[0].signalToNoise).toBeGreaterThan(5);
-  const inMemory = await quantize(model, draw(8));
+  const inMemory = await quantizeModel(model, draw(8));
   const x = draw(1);
   expect(signalToNoise(model.predict(x) as tf.Tensor, inMemory.predict(x) as tf.Tensor)).toBeGreaterThan(25);
 });

@@ -2,7 +2,7 @@
 /** A layers model on disk, through everything that takes a float model. */
 import { join } from 'node:path';
 import { type LayersModel, layers, sequential } from '@tensorflow/tfjs-layers';
-import { bench, compare, convert, inspect } from '../../src/index';
+import { bench, compare, convert, inspect } from '../../src/convert';
 import { drawWeights, writeLayersModel } from '../support/layers';
 import { Random, TEST_SEED } from '../support/random';
 import { temporaryFolder } from '../support/tiny-model';

@@ -4,8 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { Settings } from '../../src/conversion/config/settings';
-import { convertGraph, prepare, type QuantizationOptions } from '../../src/conversion/convert';
+import { convertGraph, decideConversion } from '../../src/conversion/convert';
+import type { QuantizationOptions } from '../../src/conversion/options/options';
+import { settle } from '../../src/conversion/options/settle';
+import type { Int8Decision } from '../../src/conversion/stage-results';
 import { GraphEditor } from '../../src/graph/edit';
 import type { Graph, Sample } from '../../src/graph/ir';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
@@ -16,7 +18,7 @@ import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { FORMATS } from '../../src/quantization/formats/registry';
 import { rotateRowsBack } from '../../src/quantization/hadamard';
 import { signalToNoise } from '../../src/quantization/metrics';
-import '../../src/index';
+import '../../src/index.node';
 import { runReference } from '../kernels/reference/run-reference';
 import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { toSample } from '../support/quantize';
@@ -80,11 +82,15 @@ async function* source(): AsyncGenerator<Sample> {
 
 const convertWith = (options: Options) => convertGraph(graph, source, options);
 
+async function decide(options: Options) {
+  return (await decideConversion(graph, settle(options, source))) as Int8Decision;
+}
+
 /** What the one region of the network computes by the reference in plain TypeScript. */
 async function reference(options: Options): Promise<number[]> {
-  const { weightPlan, observations, lowBit } = await prepare(graph, source, new Settings(options), options);
-  const [region] = weightPlan.plan.regions;
-  const builder = lowerRegion(region, weightPlan.plan, observations, { lowBit });
+  const { model, observations, weights } = await decide(options);
+  const [region] = model.plan.regions;
+  const builder = lowerRegion(region, model.plan, observations, { lowBit: weights.lowBit });
   const program = builder.build();
   const { image } = feeds;
   const tensors = runReference(program, builder.weights.build(), [image.values], [image.shape]);
@@ -93,10 +99,10 @@ async function reference(options: Options): Promise<number[]> {
 
 /** The float network with the weights that the codes stand for. */
 async function withDecodedWeights(options: Options): Promise<Graph> {
-  const { weightPlan, lowBit } = await prepare(graph, source, new Settings(options), options);
-  const editor = new GraphEditor(weightPlan.graph);
-  for (const [name, { matrix, rotation }] of lowBit) {
-    const { op } = weightPlan.layers.get(name)!;
+  const { model, weights } = await decide(options);
+  const editor = new GraphEditor(model.graph);
+  for (const [name, { matrix, rotation }] of weights.lowBit) {
+    const { op } = model.layers.get(name)!;
     const decoded = decodeMatrix(matrix);
     const channels = op.kind === 'conv' ? op.filter.shape[2] : matrix.depth;
     const values = rotation
@@ -142,7 +148,7 @@ const storageOf = ({ quantized }: Awaited<ReturnType<typeof convertWith>>) =>
   Object.fromEntries(quantized.flatMap(({ name, weights }) => (weights ? [[name, weights]] : [])));
 
 describe('layers', () => {
-  test('first and last ones stay in INT8 unless a pattern names them, and it is told', async () => {
+  test('first and last ones stay in INT8 unless a pattern names them, and the report has it', async () => {
     const report = await convertWith({ weights: 'uniform2' });
     expect(storageOf(report)).toEqual({
       first: 'int8',
@@ -218,7 +224,7 @@ describe('rotations', () => {
   });
 });
 
-describe('a configuration as it is told afterwards', () => {
+describe('the configuration in the report', () => {
   test.each<[string, Options]>([
     ['a format with rotations', { weights: 'trellis2', rotate: 64, group: 64 }],
     ['a mix', { targetBits: 4, rotate: true }],
@@ -277,7 +283,7 @@ test.each([
   expect(await quality(true)).toBeGreaterThan((await quality(false)) + gain);
 });
 
-test('a mix has at most the bits asked for, wider where it costs more', async () => {
+test('a mix has at most the target bits, wider where it costs more', async () => {
   const report = await convertWith({ targetBits: 3.5 });
   const { allocation } = report;
   expect(report.bitsPerWeight).toBeLessThanOrEqual(3.5);
@@ -323,12 +329,14 @@ test.each(['first', 'wide', 'narrow', 'again'])(
   async (match) => {
     const config = { layers: [{ match, bits: 2 as const }] };
     const { quantized } = await convertWith({ int16: 1, config });
-    const wide = quantized.filter(({ real, op }) => real === 'int16' && op !== 'Relu');
+    const wide = quantized.filter(
+      ({ activationPrecision, op }) => activationPrecision === 'int16' && op !== 'Relu',
+    );
     expect(wide.map(({ name }) => name)).toContain(match);
   },
 );
 
-test('a bar on accuracy is held against the low-bit weights', async () => {
+test('an accuracy target is measured with the low-bit weights', async () => {
   const low = { config: { layers: [{ match: '**', bits: 2 as const }] } };
   const { graph: converted, accuracy } = await convertWith({ ...low, minSignalToNoise: 1 });
   expect(accuracy!.kept).toEqual([]);

@@ -11,7 +11,8 @@ import {
   type SymbolicTensor,
   sequential,
 } from '@tensorflow/tfjs-layers';
-import { fileSystem, type QuantizedModel, quantize } from '../../src/index';
+import { type QuantizedModel, quantizeModel } from '../../src/convert';
+import { fileSystem } from '../../src/index.node';
 import { signalToNoise } from '../../src/quantization/metrics';
 import { drawWeights } from '../support/layers';
 import { Random, TEST_SEED } from '../support/random';
@@ -81,7 +82,7 @@ let int8: QuantizedModel<LayersModel>;
 
 beforeAll(async () => {
   float = classifier();
-  int8 = await quantize(float, images(16));
+  int8 = await quantizeModel(float, images(16));
 });
 
 test('predicts as the layers model does, one sample or several', () => {
@@ -97,7 +98,7 @@ test('predicts as the layers model does, one sample or several', () => {
 
 test('predicts from tensors in order or by name, and gives one for each output', async () => {
   const model = twoByTwo();
-  const quantized = await quantize(model, [
+  const quantized = await quantizeModel(model, [
     [images(4), images(4, 1)],
     { left: images(4, 2), right: images(4, 3) },
   ]);
@@ -116,7 +117,7 @@ test('predicts from tensors in order or by name, and gives one for each output',
 test('quantizes a graph model', async () => {
   const model: GraphModel = await loadGraphModel(fileSystem(writeTinyModel()) as unknown as string);
   const shape = [TINY_SIZE, TINY_SIZE, 3];
-  const quantized = await quantize(model, images(8, 0, shape));
+  const quantized = await quantizeModel(model, images(8, 0, shape));
   const x = images(3, 0.2, shape);
   const [expected, received] = [model, quantized].map((m) => m.predict(x) as tf.Tensor[]);
   expect(fidelity(expected[1], received[1])).toBeGreaterThan(20);
@@ -131,7 +132,7 @@ test('names its outputs if the source does', async () => {
     tf.io.fromMemory({ ...source, userDefinedMetadata: keys }) as unknown as string,
   );
   const shape = [TINY_SIZE, TINY_SIZE, 3];
-  const quantized = await quantize(model, images(4, 0, shape));
+  const quantized = await quantizeModel(model, images(4, 0, shape));
   const x = images(2, 0.2, shape);
   const received = quantized.predict(x) as tf.NamedTensorMap;
   const again = (await quantized.predictAsync(x)) as tf.NamedTensorMap;
@@ -141,7 +142,7 @@ test('names its outputs if the source does', async () => {
   expect(fidelity(received.chances, again.chances)).toBe(Number.POSITIVE_INFINITY);
 });
 
-test.each<[string, () => Parameters<typeof quantize>[1]]>([
+test.each<[string, () => Parameters<typeof quantizeModel>[1]]>([
   ['an array of batches', () => [images(8), images(8, 8 * 192 * 0.37)]],
   ['an array of samples without the batch dimension', () => tf.unstack(images(16))],
   [
@@ -161,7 +162,7 @@ test.each<[string, () => Parameters<typeof quantize>[1]]>([
     },
   ],
 ])('calibrates alike on %s', async (_, data) => {
-  const again = await quantize(float, data() as tf.Tensor);
+  const again = await quantizeModel(float, data() as tf.Tensor);
   expect(again.report.calibration.samples).toBe(16);
   const x = images(2, 0.1);
   expect(fidelity(int8.predict(x) as tf.Tensor, again.predict(x) as tf.Tensor)).toBeGreaterThan(60);
@@ -171,7 +172,7 @@ test.each<[string, () => Parameters<typeof quantize>[1]]>([
 test('leaves the source and the data alone, and nothing behind when disposed', async () => {
   const data = images(4);
   const before = tf.memory().numTensors;
-  const quantized = await quantize(float, data);
+  const quantized = await quantizeModel(float, data);
   tf.dispose(quantized.predict(data));
   quantized.dispose();
   expect(tf.memory().numTensors).toBe(before);
@@ -180,7 +181,7 @@ test('leaves the source and the data alone, and nothing behind when disposed', a
 });
 
 test('takes a source of samples as convert does', async () => {
-  const quantized = await quantize(float, async function* ([{ name }]) {
+  const quantized = await quantizeModel(float, async function* ([{ name }]) {
     yield { [name]: { dtype: 'float32', shape: [1, ...SHAPE], values: new Float32Array(192).fill(0.5) } };
   });
   expect(quantized.report.calibration.samples).toBe(1);
@@ -188,33 +189,36 @@ test('takes a source of samples as convert does', async () => {
 });
 
 test('takes whole numbers for real ones as calibration data', async () => {
-  const quantized = await quantize(float, tf.cast(tf.mul(images(4), 3), 'int32'));
+  const quantized = await quantizeModel(float, tf.cast(tf.mul(images(4), 3), 'int32'));
   expect(quantized.report.calibration.samples).toBe(4);
   quantized.dispose();
-});
-
-test('still quantizes a tensor', () => {
-  const codes = quantize(tf.tensor1d([-1, 0, 0.5]), { scale: 0.5, zeroPoint: 1 });
-  expect(Array.from(codes.dataSync())).toEqual([-1, 1, 2]);
 });
 
 describe('refuses', () => {
   test.each<[string, () => unknown, RegExp]>([
     [
       'something that is no model',
-      () => quantize({} as LayersModel, images(1)),
+      () => quantizeModel({} as LayersModel, images(1)),
       /tf\.LayersModel or a tf\.GraphModel for model/,
     ],
-    ['data that is none', () => quantize(float, 3 as unknown as tf.Tensor), /for data but received 3/],
-    ['no data', () => quantize(float, []), /calibration data is empty/],
-    ['data of another shape', () => quantize(float, images(2, 0, [4, 4, 3])), /expected shape \[-1,8,8,3\]/],
+    ['data that is none', () => quantizeModel(float, 3 as unknown as tf.Tensor), /for data but received 3/],
+    ['no data', () => quantizeModel(float, []), /calibration data is empty/],
+    [
+      'data of another shape',
+      () => quantizeModel(float, images(2, 0, [4, 4, 3])),
+      /expected shape \[-1,8,8,3\]/,
+    ],
     [
       'one tensor for two inputs',
-      () => quantize(twoByTwo(), [images(1)]),
+      () => quantizeModel(twoByTwo(), [images(1)]),
       /'left', 'right' but received 'left'/,
     ],
-    ['a layer that cannot be read', () => quantize(recurrent(), tf.zeros([1, 3, 2])), /'memory' \(LSTM\)/],
-    ['a wrong option', () => quantize(float, images(1), { samples: 0 }), /positive integer for samples/],
+    [
+      'a layer that cannot be read',
+      () => quantizeModel(recurrent(), tf.zeros([1, 3, 2])),
+      /'memory' \(LSTM\)/,
+    ],
+    ['a wrong option', () => quantizeModel(float, images(1), { samples: 0 }), /positive integer for samples/],
   ])('%s', async (_, attempt, message) => {
     await expect(attempt()).rejects.toThrow(message);
   });

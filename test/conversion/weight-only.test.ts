@@ -1,6 +1,7 @@
 // @needs engine
 /** Models whose weights alone are quantized: what TF.js computes with them. */
-import { convertGraph, type QuantizationOptions } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert';
+import type { QuantizationOptions } from '../../src/conversion/options/options';
 import { attr } from '../../src/graph/attrs';
 import type { Graph, Sample } from '../../src/graph/ir';
 import { decodeMatrix } from '../../src/quantization/formats/decode';
@@ -8,7 +9,7 @@ import { encodeMatrix } from '../../src/quantization/formats/encode';
 import { FORMATS } from '../../src/quantization/formats/registry';
 import { signalToNoise } from '../../src/quantization/metrics';
 import { LoadedGraph } from '../../src/tfjs/loaded-graph';
-import '../../src/index';
+import '../../src/index.node';
 import { drawFeeds, execute, FloatGraph, ops } from '../support/float-graph';
 import { toSample } from '../support/quantize';
 import { type Random, randomOf } from '../support/random';
@@ -260,7 +261,7 @@ test('encoding weights goes on until all that are low-bit are encoded', async ()
   expect(done).toEqual([[1, 1]]);
 });
 
-test('a configuration as it is told afterwards gives the same model', async () => {
+test('the configuration in the report gives the same model', async () => {
   const graph = dense();
   const samples = Array.from({ length: 4 }, () => toSample(drawFeeds(graph, random)));
   const options: Options = {

@@ -1,6 +1,6 @@
 // @needs engine
 import '@tensorflow/tfjs-backend-cpu';
-import '../../src/index';
+import '../../src/index.node';
 import { join } from 'node:path';
 import { convert } from '../../src/conversion/convert';
 import { layerErrors } from '../../src/evaluation/layer-error';

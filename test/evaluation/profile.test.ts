@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { type ConvertOptions, type ConvertReport, convert } from '../../src/convert';
 import { type Profile, profilePredictions } from '../../src/evaluation/profile';
 import { syntheticSample } from '../../src/graph/samples';
-import { type ConvertOptions, type ConvertReport, convert } from '../../src/index';
 import { ModelSession } from '../../src/loading/session';
 import { currentEngine } from '../../src/runtime/current-engine';
 import { TINY_CLASSES, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
@@ -92,6 +92,12 @@ test('the layers are part of the native time, and that of the prediction', () =>
   expect(profile.layersMilliseconds).toBeGreaterThan(0);
   expect(profile.nativeMilliseconds).toBeGreaterThanOrEqual(profile.layersMilliseconds);
   expect(profile.milliseconds).toBeGreaterThanOrEqual(profile.nativeMilliseconds);
+});
+
+test('tells the memory of the programs, and what the arena would be without reuse', () => {
+  const { weights, arena, withoutReuse } = profile.memory;
+  expect(weights).toBeGreaterThan(0);
+  expect(withoutReuse).toBeGreaterThan(arena);
 });
 
 test('the engine measures the limits of the machine', () => {

@@ -162,6 +162,17 @@ function spaceToDepth(x: tf.Tensor4D, block: number): tf.Tensor {
   return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [n, h / block, w / block, block * block * c]);
 }
 
+function layerNormalized(
+  { channels, gammaOffset, betaOffset, epsilon }: Extract<Op, { kind: OpKind.LayerNormalization }>,
+  x: tf.Tensor,
+  { buffer }: Int32Array,
+): tf.Tensor {
+  const { mean, variance } = tf.moments(x, -1, true);
+  const numbers = (offset: number) => tf.tensor1d(new Float32Array(buffer, offset, channels));
+  const normalized = tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, epsilon)));
+  return tf.add(tf.mul(normalized, numbers(gammaOffset)), numbers(betaOffset));
+}
+
 /** The op in real numbers. */
 function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array): tf.Tensor {
   const [x, y] = inputs.map(real);
@@ -188,6 +199,8 @@ function runFloat(op: Op, inputs: readonly ReferenceTensor[], blob: Int32Array):
       return tf.concat(inputs.map(real), op.axis);
     case OpKind.Softmax:
       return tf.softmax(x!);
+    case OpKind.LayerNormalization:
+      return layerNormalized(op, x!, blob);
     case OpKind.TransposedConv2D:
       return transposed(op, x as tf.Tensor4D, inputScale, blob);
     case OpKind.BatchMatMul:

@@ -19,6 +19,7 @@ import type { Engine } from '../../src/runtime/engine';
 import { CaseBuilder, int8, type KernelCase, type OpDraft } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { DYNAMIC_SERIES } from '../support/dynamic-series';
+import { oldFormat } from '../support/old-format';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 import { ALL_SERIES } from '../support/series';
@@ -47,10 +48,18 @@ const CONV: OpOf<OpKind.Conv2D> = {
   activation: {},
 };
 
+const NORMALIZATION = {
+  kind: OpKind.LayerNormalization as const,
+  channels: 4,
+  gammaOffset: 0,
+  betaOffset: 0,
+  epsilon: 1e-3,
+};
+
 const ROTATION = { depth: 4, block: 64, seed: 1 };
 
 /** Where the first op begins in the words of the program below: header, ids, four tensors of rank 4. */
-const FIRST_OP = 8 + 2 + 4 * 8;
+const FIRST_OP = 8 + 2 + 4 * 9;
 
 interface Parts {
   program: Program;
@@ -116,8 +125,8 @@ test('the program that the others are made from is right', () => {
   compileParts().dispose();
 });
 
-test.each([1, 2, 3])('a program of format version %i, which knew fewer ops, is read', (version) => {
-  engine.compile(encodeProgram(makeParts().program).with(1, version), weightsOf(makeParts())).dispose();
+test.each([1, 2, 3, 4])('a program of format version %i, which knew fewer ops, is read', (version) => {
+  engine.compile(oldFormat(encodeProgram(makeParts().program), version), weightsOf(makeParts())).dispose();
 });
 
 describe('compile refuses', () => {
@@ -356,6 +365,24 @@ describe('compile refuses', () => {
       /'prelu': alpha 1 is -?nan/,
     ],
     [
+      'a layer normalization whose gamma is infinite',
+      (parts) => {
+        parts.scales.fill(1 / 0, 1);
+        replace(1, move({ ...NORMALIZATION, channels: 2, gammaOffset: 80 }))(parts);
+      },
+      /'move': gamma and beta of channel 1 are inf/,
+    ],
+    [
+      'a layer normalization past the weights',
+      replace(1, move({ ...NORMALIZATION, channels: 99 })),
+      /'move': gamma needs 396 bytes/,
+    ],
+    [
+      'a layer normalization without epsilon',
+      replace(1, move({ ...NORMALIZATION, epsilon: 0 })),
+      /'move': epsilon is 0, expected a positive number/,
+    ],
+    [
       'a pad by -1',
       replace(1, move({ kind: OpKind.Pad, mode: 0, code: 0, paddings: [[-1, 0]] })),
       /before is -1/,
@@ -522,11 +549,12 @@ describe('compile refuses, of dynamic codes,', () => {
   function dynamicParts(): DynamicParts {
     const parts = makeParts();
     const { program, conv } = parts;
-    const tensor = (type: TensorType, channels: number, zeroPoint = 0) => ({
+    const tensor = (type: TensorType, channels: number, granularity?: Granularity) => ({
       type,
       shape: [-1, 5, 5, channels],
       scale: 1,
-      zeroPoint,
+      zeroPoint: 0,
+      granularity,
     });
     program.tensors = [
       tensor(TensorType.Float32, 4),
@@ -549,7 +577,7 @@ describe('compile refuses, of dynamic codes,', () => {
   const granularity =
     (of: number) =>
     ({ program }: DynamicParts) => {
-      program.tensors[1]!.zeroPoint = of;
+      program.tensors[1]!.granularity = of;
     };
   const grid =
     (first: number, step: number) =>
@@ -719,6 +747,7 @@ describe('compile refuses, of dynamic codes,', () => {
       activation: {},
     },
     { kind: OpKind.Rotate, rotation: ROTATION },
+    NORMALIZATION,
     { kind: OpKind.LinearFloat, filter: FILTER, inFeatures: 4, outFeatures: 2, activation: {} },
     { kind: OpKind.Gather, filter: { ...FILTER, biasOffset: undefined }, rows: 2, depth: 4 },
     { kind: OpKind.QuantizeInt16 },
@@ -735,13 +764,15 @@ describe('compile refuses, of dynamic codes,', () => {
     TensorType.DynamicInt8,
   ];
 
+  const granularityOf = (type: TensorType) => (type === TensorType.DynamicInt8 ? Sample : undefined);
+
   /** The program with another op behind its own, so that a result of any type is no output. */
   const withReader = (draft: Move, input: TensorType, output: TensorType) => (parts: DynamicParts) => {
     const { program } = parts;
     const shape = [-1, -1, -1, -1];
     program.tensors.push(
-      { ...program.tensors[1]!, type: input },
-      { ...program.tensors[1]!, shape, type: output },
+      { ...program.tensors[1]!, granularity: granularityOf(input), type: input },
+      { ...program.tensors[1]!, granularity: granularityOf(output), shape, type: output },
     );
     const own = input === TensorType.DynamicInt8 ? OpKind.QuantizeDynamic : OpKind.Quantize;
     if (input !== TensorType.Float32) program.ops.push({ kind: own, name: 'own', inputs: [0], output: 3 });
@@ -887,6 +918,12 @@ describe('planning refuses shapes that an op cannot take', () => {
       [2, 5],
       /input has shape \[2, 5\], expected 4 elements along the last axis/,
     ],
+    [
+      'a layer normalization of other channels',
+      { ...NORMALIZATION, gammaOffset: 0 },
+      [2, 5],
+      /input has shape \[2, 5\], expected 4 elements along the last axis/,
+    ],
     ['a softmax of a scalar', { kind: OpKind.Softmax }, [], /a scalar has no last axis/],
     [
       'a prelu of other channels',
@@ -975,7 +1012,7 @@ describe('running refuses', () => {
     compiled.dispose();
     expectRefusal(() => compiled.run(shape, [input], [output]), 'invalid-argument', /disposed/);
     expectRefusal(() => compiled.outputShapes(shape), 'invalid-argument', /disposed/);
-    expect(compiled.memoryBytes).toEqual({ weights: 0, arena: 0 });
+    expect(compiled.memoryBytes).toEqual({ weights: 0, arena: 0, withoutReuse: 0 });
   });
 });
 
@@ -1020,6 +1057,13 @@ function withLength(words: Int32Array): Int32Array {
   return words.length > 2 ? words.with(2, words.length) : words;
 }
 
+/** Bits, but for NaN, whose sign is left open. */
+function textOf(words: Int32Array, type: TensorType): string {
+  if (type !== TensorType.Float32) return words.join();
+  const floats = new Float32Array(words.buffer);
+  return Array.from(words, (word, i) => (Number.isNaN(floats[i]) ? 'NaN' : word)).join();
+}
+
 /** The outputs of a program that may be damaged, or the error that refused it. */
 function attempt(
   { isa, compile }: Engine,
@@ -1033,7 +1077,7 @@ function attempt(
       if (shapes.some((shape) => sizeOf(shape) > 1e6)) return 'large';
       const outputs = shapes.map((shape) => new Int32Array(sizeOf(shape)));
       compiled.run(inputShapes, inputs, outputs);
-      return outputs.join('\n');
+      return outputs.map((words, i) => textOf(words, program.tensors[program.outputs[i]!]!.type)).join('\n');
     } finally {
       compiled.dispose();
     }

@@ -1,10 +1,10 @@
 // @needs engine
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
-import { moeRoute } from '../../src/index';
+import { moeRoute } from '../../src/kernels.node';
 import { Router, routerNumbers } from '../../src/moe/router';
-import type { Engine, RouterNumbers } from '../../src/runtime/engine';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import type { RouterNumbers } from '../../src/program/program';
+import type { Engine } from '../../src/runtime/engine';
 import { forEachCase, type Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 import { routeToken } from './reference/route';
@@ -133,11 +133,10 @@ test('a row of NaN and -infinity only is refused with its number', () => {
 });
 
 test('a bonus in units of the score range does not change with the size of the logits', () => {
-  const engine = createNativeEngine();
   const logits = Float32Array.from({ length: 200 * 16 }, (_, i) => Math.sin(i * i));
   const resident = Int32Array.from({ length: 16 }, (_, e) => e % 2);
   const idsAt = (size: number, bonus: number) => {
-    const router = new Router(engine, { experts: 16, topK: 2, bonus });
+    const router = new Router({ experts: 16, topK: 2, bonus });
     return [...router.route({ logits: logits.map((x) => x * size), resident }).ids];
   };
   expect(idsAt(64, 0.25)).toEqual(idsAt(1, 0.25));
@@ -147,7 +146,7 @@ test('a bonus in units of the score range does not change with the size of the l
 });
 
 test('the score range is a running average over the tokens', () => {
-  const router = new Router(createNativeEngine(), { experts: 4, topK: 1, bonus: 1 });
+  const router = new Router({ experts: 4, topK: 1, bonus: 1 });
   const resident = new Int32Array(4);
   const rangeAfter = (logits: number[]) => {
     router.route({ logits: Float32Array.from(logits), resident });

@@ -2,7 +2,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import * as lowbit from '../../kernels/functional';
+import * as lowbit from '../../kernels/functions';
 import type { QuantizedLinearAttrs } from '../../kernels/QuantizedLinear';
 import { install } from '../../kernels/register';
 import type { LowbitError } from '../../src/base/errors';
@@ -66,7 +66,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     const x = codes([2, 9, 8, 6], 1);
     const { weights, filter, bias } = makeFilter([5, 3, 3, 6], 5, 0);
     for (const pad of ['same', 'valid'] as const) {
-      const ours = lowbit.quantizedConv2d(x, weights, {
+      const ours = lowbit.quantizedConv2D(x, weights, {
         ...input,
         ...output,
         filterShape: [5, 3, 3, 6],
@@ -88,7 +88,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     const x = codes([1, 5, 5, 4], 2);
     const { weights, filter, bias } = makeFilter([3, 3, 3, 2], 3, 0);
     const grouped = () =>
-      lowbit.quantizedConv2d(x, weights, {
+      lowbit.quantizedConv2D(x, weights, {
         ...input,
         filterShape: [3, 3, 3, 2],
         strides: [1, 1],
@@ -96,7 +96,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
         groups: 2,
       });
     expect(grouped).toThrow(/2 groups do not divide 4 input and 3 output channels/);
-    const ours = lowbit.quantizedConv2d(tf.slice(x, [0, 0, 0, 0], [1, 5, 5, 2]), weights, {
+    const ours = lowbit.quantizedConv2D(tf.slice(x, [0, 0, 0, 0], [1, 5, 5, 2]), weights, {
       ...input,
       filterShape: [3, 3, 3, 2],
       strides: [1, 1],
@@ -290,6 +290,27 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     expect(await stepsApart(real(ours, 1 / 256, -128), expected, 1 / 256)).toBeLessThanOrEqual(0.501);
   });
 
+  test('layer normalization, of codes and of floats', async () => {
+    const x = codes([2, 3, 40], 13);
+    const floats = real(x, 0.02, 5);
+    const [gamma, beta] = [tf.linspace(-1, 2, 40), tf.linspace(0.5, -0.5, 40)];
+    const { mean, variance } = tf.moments(floats, -1, true);
+    const normalized = tf.div(tf.sub(floats, mean), tf.sqrt(tf.add(variance, 1e-3)));
+    const expected = tf.add(tf.mul(normalized, gamma), beta);
+    const attrs = { epsilon: 1e-3 };
+    const ours = lowbit.quantizedLayerNormalization(x, gamma, beta, { ...attrs, ...input });
+    expect(await stepsApart(ours, expected, 1)).toBeLessThan(1e-5);
+    const ofFloats = lowbit.quantizedLayerNormalization(floats, gamma, beta, attrs);
+    expect(await stepsApart(ofFloats, expected, 1)).toBeLessThan(1e-5);
+    const outputAttrs = { outputScale: 0.04, outputZeroPoint: 3 };
+    const asCodes = lowbit.quantizedLayerNormalization(x, gamma, beta, {
+      ...attrs,
+      ...input,
+      ...outputAttrs,
+    });
+    expect(await stepsApart(real(asCodes, 0.04, 3), expected, 0.04)).toBeLessThanOrEqual(0.501);
+  });
+
   test('an average pool and a table with a float32 output', async () => {
     const x = codes([2, 6, 5, 20], 12);
     const mean = lowbit.quantizedAvgPool(x, {
@@ -312,7 +333,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
   ] as const)('QuantizedConv2DTranspose, pad %s, output size %p', async (pad, size) => {
     const x = codes([2, 4, 5, 6], 17) as tf.Tensor4D;
     const { weights, filter, bias } = makeFilter([5, 3, 3, 6], 5, 0);
-    const ours = lowbit.quantizedConv2dTranspose(x, weights, {
+    const ours = lowbit.quantizedConv2DTranspose(x, weights, {
       ...input,
       ...output,
       filterShape: [5, 3, 3, 6],
@@ -396,6 +417,8 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     const x = tf.tensor1d([-1000, -0.75, -0.25, 0.25, 0.75, 1.25, 1000, Number.NaN]);
     const q = lowbit.quantize(x, { scale: 0.5, zeroPoint: 3 });
     expect(Array.from(await q.data())).toEqual([-128, 1, 3, 3, 5, 5, 127, -128]);
+    const few = lowbit.quantize(tf.tensor1d([-1, 0, 0.5]), { scale: 0.5, zeroPoint: 1 });
+    expect(Array.from(few.dataSync())).toEqual([-1, 1, 2]);
   });
 
   test('errors name the kernel and what is wrong', () => {
@@ -416,17 +439,17 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
       }
       throw new Error('expected an error');
     };
-    const channels = attempt(() => lowbit.quantizedConv2d(x, weights, attrs));
+    const channels = attempt(() => lowbit.quantizedConv2D(x, weights, attrs));
     expect(channels.code).toBe('invalid-shape');
     expect(channels.message).toMatch(/QuantizedConv2D.*6 input channels but the activation has 3/);
-    expect(attempt(() => lowbit.quantizedConv2d(tf.cast(x, 'float32'), weights, attrs)).message).toMatch(
+    expect(attempt(() => lowbit.quantizedConv2D(tf.cast(x, 'float32'), weights, attrs)).message).toMatch(
       /expected a int32 tensor for input 'x' but received float32/,
     );
     expect(
-      attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, filterShape: [500, 3, 3, 3] })).message,
+      attempt(() => lowbit.quantizedConv2D(x, weights, { ...attrs, filterShape: [500, 3, 3, 3] })).message,
     ).toMatch(/the filter has \d+ bytes, but filter shape .* needs/);
     expect(
-      attempt(() => lowbit.quantizedConv2d(x, weights, { ...attrs, activation: 'nope' as 'relu' })).message,
+      attempt(() => lowbit.quantizedConv2D(x, weights, { ...attrs, activation: 'nope' as 'relu' })).message,
     ).toMatch(/activation/);
   });
 
@@ -435,7 +458,7 @@ describe.each(['cpu', 'wasm'])('kernels on the %s backend', (backend) => {
     const { weights } = makeFilter([16, 1, 1, 16], 16, 0);
     const run = () =>
       lowbit
-        .quantizedConv2d(x, weights, {
+        .quantizedConv2D(x, weights, {
           ...input,
           ...output,
           filterShape: [16, 1, 1, 16],

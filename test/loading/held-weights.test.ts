@@ -5,7 +5,7 @@ import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { convertGraph } from '../../src/conversion/convert';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
-import { fileSystem } from '../../src/index';
+import { fileSystem } from '../../src/index.node';
 import { takeWeights } from '../../src/runtime/held-weights';
 import { drawFeeds, execute, FloatGraph } from '../support/float-graph';
 import { randomOf } from '../support/random';

@@ -10,7 +10,6 @@ import { Router } from '../../src/moe/router';
 import { writeContainer } from '../../src/moe/store/container';
 import { packExpert } from '../../src/moe/store/expert-bytes';
 import { fileSource } from '../../src/moe/store/file-source';
-import { currentEngine } from '../../src/runtime/current-engine';
 import { describeWithShared } from '../support/shared';
 
 const { CharModel, bitsPerCharacter, generate } = require('../../examples/moe-char-lm/model.js');
@@ -55,7 +54,7 @@ async function openMixture(share: number, options: Partial<MixtureOptions> = {})
 
 /** The mixtures in float, all experts in memory. */
 function floatMixture() {
-  const routers = Array.from({ length: layers }, () => new Router(currentEngine(), { experts, topK }));
+  const routers = Array.from({ length: layers }, () => new Router({ experts, topK }));
   const matrices = (layer: number) =>
     ['first', 'second'].map((which) => weights.tensors[`block${layer}/mixture/${which}`].dataSync());
   const blocks = Array.from({ length: layers }, (_, layer) => matrices(layer));
@@ -77,8 +76,7 @@ function floatMixture() {
   };
 }
 
-const plainly = (_layer: number, logits: Float32Array) =>
-  new Router(currentEngine(), { experts, topK }).route({ logits }).ids;
+const plainly = (_layer: number, logits: Float32Array) => new Router({ experts, topK }).route({ logits }).ids;
 
 async function logitsOf(model: { step(id: number): Promise<Float32Array> }, ids: Int32Array) {
   const rows: Float32Array[] = [];

@@ -1,3 +1,4 @@
+// @needs engine
 /** Experts are paged by whatever engine runs. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -6,7 +6,6 @@ import { MixtureOfExperts, type MixtureOptions } from '../../src/moe/mixture';
 import { Router } from '../../src/moe/router';
 import { writeContainer } from '../../src/moe/store/container';
 import {
-  activationNumber,
   type ExpertActivation,
   type ExpertFormat,
   type ExpertLayout,
@@ -109,15 +108,9 @@ test('an expert equals its definition on the stored weights, with every instruct
     const rows = random.ints(count, 0, tokens - 1);
     const gates = normals(random, count);
     const outRows = Int32Array.from({ length: count }, (_, i) => count - i);
-    const shape = Int32Array.of(
-      layout.width,
-      layout.hidden,
-      activationNumber(layout.activation),
-      Number(layout.gated),
-    );
     const results = everyIsa().map((engine) => {
       const out = new Float32Array((count + 1) * layout.width).fill(7);
-      engine.runExpert(shape, bytes, { x, rows, weights: gates, outRows, out });
+      engine.runExpert(layout, bytes, { x, rows, weights: gates, outRows, out });
       return out;
     });
     for (const result of results)
@@ -135,23 +128,24 @@ test('bytes that are no expert of the shape are refused', () => {
   const layout: ExpertLayout = { width: 8, hidden: 16, activation: 'relu', gated: false };
   const bytes = packExpert(layout, drawExpert(new Random(1), layout), { format: 'int8' });
   const engine = createNativeEngine();
-  const run = (shape: number[], given: Uint8Array, row = 0) =>
-    engine.runExpert(Int32Array.from(shape), given, {
+  const run = (change: Partial<ExpertLayout>, given: Uint8Array, row = 0) =>
+    engine.runExpert({ ...layout, ...change }, given, {
       x: new Float32Array(8),
       rows: Int32Array.of(row),
       weights: Float32Array.of(1),
       outRows: Int32Array.of(0),
       out: new Float32Array(8),
     });
-  run([8, 16, 1, 0], bytes);
-  expect(() => run([8, 16, 1, 1], bytes)).toThrow('Matrix gate of an expert is [8, 16]');
-  expect(() => run([8, 32, 1, 0], bytes)).toThrow(
+  run({}, bytes);
+  expect(() => run({ gated: true }, bytes)).toThrow('Matrix gate of an expert is [8, 16]');
+  expect(() => run({ hidden: 32 }, bytes)).toThrow(
     'Matrix up of an expert is [16, 8] of format 0, expected [32, 8]',
   );
-  expect(() => run([8, 16, 9, 0], bytes)).toThrow('activation 9');
-  expect(() => run([8, 16, 1, 0], bytes.subarray(0, 300))).toThrow('end before its matrices do');
-  expect(() => run([8, 16, 1, 0], bytes, 1)).toThrow('Row 1 is not one of 1');
-  expect(() => run([8, 16, 1, 0], bytes, -1)).toThrow('Row -1');
+  const other = { activation: 'other' as ExpertActivation };
+  expect(() => run(other, bytes)).toThrow('activation -1');
+  expect(() => run({}, bytes.subarray(0, 300))).toThrow('end before its matrices do');
+  expect(() => run({}, bytes, 1)).toThrow('Row 1 is not one of 1');
+  expect(() => run({}, bytes, -1)).toThrow('Row -1');
 });
 
 describe('a mixture', () => {
@@ -198,7 +192,7 @@ describe('a mixture', () => {
     const logits = Float32Array.from({ length: EXPERTS }, (_, e) =>
       row.reduce((sum, value, i) => sum + value * gates[1]!.kernel[i * EXPERTS + e]!, 0),
     );
-    const { ids, weights } = new Router(createNativeEngine(), { experts: EXPERTS, topK: 2 }).route({
+    const { ids, weights } = new Router({ experts: EXPERTS, topK: 2 }).route({
       logits,
     });
     const parts = [...ids].map((id) => reference(layout, experts[EXPERTS + id]!, format, row));

@@ -6,10 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { POLICIES, simulate } from '../../src/moe/simulate';
 import { type RoutingTrace, writeTrace } from '../../src/moe/trace';
-import { createNativeEngine } from '../../src/runtime/native-engine';
 import { Random } from '../support/random';
-
-const engine = createNativeEngine();
 
 /** Logits that drift: neighbouring tokens like the same experts. */
 function drawTrace(tokens: number, layers = 2, experts = 16): RoutingTrace {
@@ -29,7 +26,7 @@ const trace = drawTrace(500);
 
 test('counts every use, and a cache of all experts misses each of them once', () => {
   for (const policy of POLICIES) {
-    const { uses, misses, changed, massLost } = simulate(engine, trace, { policy, slots: 32 });
+    const { uses, misses, changed, massLost } = simulate(trace, { policy, slots: 32 });
     expect(uses).toBe(500 * 2 * 2);
     expect(misses).toBe(32);
     expect(changed).toBe(0);
@@ -38,9 +35,9 @@ test('counts every use, and a cache of all experts misses each of them once', ()
 });
 
 test('Belady’s policy misses least, and a bonus trades misses for gate mass', () => {
-  const misses = (policy: (typeof POLICIES)[number]) => simulate(engine, trace, { policy, slots: 8 }).misses;
+  const misses = (policy: (typeof POLICIES)[number]) => simulate(trace, { policy, slots: 8 }).misses;
   expect(misses('belady')).toBeLessThan(Math.min(misses('lru'), misses('lfu'), misses('affinity')));
-  const runs = [0.05, 0.2, 0.5].map((bonus) => simulate(engine, trace, { policy: 'lru', slots: 8, bonus }));
+  const runs = [0.05, 0.2, 0.5].map((bonus) => simulate(trace, { policy: 'lru', slots: 8, bonus }));
   expect(runs[0]!.misses).toBeLessThan(misses('lru'));
   expect(runs[1]!.misses).toBeLessThan(runs[0]!.misses);
   expect(runs[2]!.misses).toBeLessThan(runs[1]!.misses);
@@ -49,20 +46,20 @@ test('Belady’s policy misses least, and a bonus trades misses for gate mass', 
 });
 
 test('protected picks are those of plain routing', () => {
-  const { changed } = simulate(engine, trace, { policy: 'lru', slots: 8, bonus: 4, protect: 2 });
+  const { changed } = simulate(trace, { policy: 'lru', slots: 8, bonus: 4, protect: 2 });
   expect(changed).toBe(0);
 });
 
 test('a global cache below one token’s experts has no hits', () => {
   const logits = Float32Array.from({ length: 50 * 16 * 4 }, (_, i) => -(i % 4));
   const cycle = { tokens: 50, layers: 16, experts: 4, topK: 1, logits };
-  expect(simulate(engine, cycle, { policy: 'lru', slots: 15 }).hitRate).toBe(0);
-  expect(simulate(engine, cycle, { policy: 'lru', slots: 16 }).misses).toBe(16);
+  expect(simulate(cycle, { policy: 'lru', slots: 15 }).hitRate).toBe(0);
+  expect(simulate(cycle, { policy: 'lru', slots: 16 }).misses).toBe(16);
 });
 
 test('refuses what makes no sense', () => {
-  expect(() => simulate(engine, trace, { policy: 'lru', slots: 1 })).toThrow('does not hold the 2');
-  expect(() => simulate(engine, trace, { policy: 'belady', slots: 8, bonus: 1 })).toThrow('no bonus');
+  expect(() => simulate(trace, { policy: 'lru', slots: 1 })).toThrow('does not hold the 2');
+  expect(() => simulate(trace, { policy: 'belady', slots: 8, bonus: 1 })).toThrow('no bonus');
 });
 
 test('the command prints every policy at every size', async () => {
@@ -79,7 +76,7 @@ test('the command prints every policy at every size', async () => {
     expect(first.rows.map(({ policy, bonus }: { policy: string; bonus: number }) => [policy, bonus])).toEqual(
       [...POLICIES.map((policy) => [policy, 0]), ['lru', 0.2], ['lfu', 0.2], ['affinity', 0.2]],
     );
-    expect(first.rows[0].misses).toBe(simulate(engine, trace, { policy: 'lru', slots: 8 }).misses);
+    expect(first.rows[0].misses).toBe(simulate(trace, { policy: 'lru', slots: 8 }).misses);
     const { stdout } = await run('--cache', '12%');
     expect(stdout).toContain('one token uses 4, so every token starts anew');
     await expect(run('--cache', '0%')).rejects.toThrow('Expected percents');

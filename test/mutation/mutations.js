@@ -100,6 +100,24 @@ module.exports = [
     replace: '__m256i best = _mm256_setzero_si256(); (void)low;',
   },
   {
+    name: 'avxvnni gemm: codes and weights swapped in the signed-unsigned product',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: '_mm256_dpbusd_avx_epi32(sums[i][z], codes, w[z])',
+    replace: '_mm256_dpbusd_avx_epi32(sums[i][z], w[z], codes)',
+  },
+  {
+    name: 'avxvnni gemm: depth padded with weights of the next output',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: 'const bool inside = n < outputs && k < depth;',
+    replace: 'const bool inside = n < outputs;',
+  },
+  {
+    name: 'avxvnni gemm: last odd row skipped',
+    file: 'native/isa/avxvnni/kernels.cc',
+    find: 'if constexpr (MT > 1) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);',
+    replace: 'if constexpr (MT > 2) gemmRows<MT / 2, NZ, Direct>(args, store, m, panel, n0);',
+  },
+  {
     name: 'avx512vnni: rounds towards minus infinity',
     file: 'native/isa/avx512vnni/vectors.h',
     find: '_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC',
@@ -276,8 +294,8 @@ module.exports = [
   {
     name: 'sub: second operand added',
     file: 'native/ops/arithmetic.cc',
-    find: 'return makeScaled(reader, a, b, output, sum, -1);',
-    replace: 'return makeScaled(reader, a, b, output, sum, 1);',
+    find: 'return makeScaled(reader, params.activation, a, b, output, sum, -1);',
+    replace: 'return makeScaled(reader, params.activation, a, b, output, sum, 1);',
   },
   {
     name: 'store: halves rounded down',
@@ -473,9 +491,9 @@ module.exports = [
   },
   {
     name: 'program: a newer format is read all the same',
-    file: 'native/plan/program.cc',
-    find: 'if (data[1] > kVersion) {',
-    replace: 'if (data[1] > kVersion + 1) {',
+    file: 'native/plan/decode.cc',
+    find: 'if (data[1] > kProgramVersion) {',
+    replace: 'if (data[1] > kProgramVersion + 1) {',
   },
   {
     name: 'build: products and sums contracted',
@@ -625,6 +643,18 @@ module.exports = [
     name: 'avx512 low-bit product: fourfold sums not divided',
     file: 'native/isa/avx512vnni/low-bit-product.cc',
     find: 'if constexpr (Fourfold) odd = _mm512_srai_epi32(odd, 2);',
+    replace: '',
+  },
+  {
+    name: 'layer normalization: mean not subtracted for the variance',
+    file: 'native/ops/layer-normalization.cc',
+    find: 'const double distance = static_cast<double>(x[i]) - center;',
+    replace: 'const double distance = static_cast<double>(x[i]);',
+  },
+  {
+    name: 'layer normalization: last elements of a row dropped from the sums',
+    file: 'native/ops/layer-normalization.cc',
+    find: 'for (; i < count; ++i) lanes[i % kLanes] += term(i);',
     replace: '',
   },
 ];

@@ -34,6 +34,11 @@ test.each([
     'src/conversion/options/options.ts',
     'options are settled at the entry; what follows takes settings',
   ],
+  [
+    'kernels/kernel.ts',
+    'src/runtime/provide-node-engine.ts',
+    'only the entry of a program chooses its engine',
+  ],
   ['native/isa/rows.h', 'native/ops/ops.h', 'isa may not know ops'],
 ])('%s may not import %s', (from, to, why) => {
   expect(problemsOf((problems) => checkArrow(from, to, problems))).toEqual([`${from} -> ${to}: ${why}`]);

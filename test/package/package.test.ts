@@ -1,24 +1,47 @@
+// @needs engine
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { temporaryFolder } from '../support/tiny-model';
 
 const root = resolve(__dirname, '..', '..');
 
-/** A user's project, with this package (as it is published) and what it depends on installed. */
+/** This package as it is published, unpacked. */
+let published: string;
+
+beforeAll(() => {
+  const folder = temporaryFolder();
+  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', pack, { encoding: 'utf8', cwd: root, stdio: 'pipe' }),
+  );
+  execFileSync('tar', ['-xzf', join(folder, filename), '-C', folder]);
+  published = join(folder, 'package');
+  // Built when the package is installed.
+  symlinkSync(join(root, 'build'), join(published, 'build'));
+});
+
+/** A user's project, with this package and what it depends on installed. */
 function project(): string {
   const folder = temporaryFolder();
   const modules = join(folder, 'node_modules');
-  mkdirSync(join(modules, 'tfjs-lowbit'), { recursive: true });
+  mkdirSync(modules);
   for (const entry of readdirSync(join(root, 'node_modules'))) {
-    symlinkSync(join(root, 'node_modules', entry), join(modules, entry));
+    if (entry !== 'tfjs-lowbit') symlinkSync(join(root, 'node_modules', entry), join(modules, entry));
   }
-  for (const entry of ['package.json', 'dist', 'build']) {
-    symlinkSync(join(root, entry), join(modules, 'tfjs-lowbit', entry));
-  }
+  symlinkSync(published, join(modules, 'tfjs-lowbit'));
   writeFileSync(join(folder, 'package.json'), '{"name": "user", "private": true}');
   return folder;
 }
+
+/** Something of each entry. */
+const ENTRIES: readonly (readonly [entry: string, names: readonly string[]])[] = [
+  ['tfjs-lowbit', ['engineInfo', 'fileSystem', 'install', 'LowbitError', 'releaseArtifacts', 'setThreads']],
+  ['tfjs-lowbit/convert', ['compare', 'convert', 'imageFolder', 'inspect', 'quantizeModel', 'writeReport']],
+  ['tfjs-lowbit/moe', ['expertsOf', 'fileSource', 'moe', 'readTrace', 'Router', 'simulate']],
+  ['tfjs-lowbit/kernels', ['encodeProgram', 'quantize', 'quantizedConv2D', 'quantizedSoftmax']],
+  ['tfjs-lowbit/layers', ['attachExperts', 'MoELayer']],
+];
 
 function run(folder: string, file: string, env: NodeJS.ProcessEnv = {}): string {
   // The links stand for installed packages, so they are kept as they are.
@@ -27,35 +50,91 @@ function run(folder: string, file: string, env: NodeJS.ProcessEnv = {}): string 
   return execFileSync(process.execPath, [...flags, join(folder, file)], options).trim();
 }
 
-test('works from CommonJS', () => {
+test.each(ENTRIES)('%s works from CommonJS and from ES modules, with named imports', (entry, names) => {
   const folder = project();
   writeFileSync(
     join(folder, 'main.js'),
-    `const lowbit = require('tfjs-lowbit');
-     const tf = require('@tensorflow/tfjs-core');
-     console.log(typeof lowbit.convert, tf.getKernel('QuantizedRegion', 'cpu').backendName);`,
+    `const { ${names} } = require('${entry}');
+     console.log([${names}].map((value) => typeof value).join());`,
   );
-  expect(run(folder, 'main.js')).toBe('function cpu');
-});
-
-test('works from ES modules, with named imports', () => {
-  const folder = project();
   writeFileSync(
     join(folder, 'main.mjs'),
-    `import 'tfjs-lowbit';
-     import { convert, compare, inspect, imageFolder, setThreads, quantizedConv2d, LowbitError } from 'tfjs-lowbit';
-     import * as tf from '@tensorflow/tfjs-core';
-     const all = [convert, compare, inspect, imageFolder, setThreads, quantizedConv2d, LowbitError];
-     console.log(all.every((f) => typeof f === 'function'), tf.getKernel('QuantizedRegion', 'wasm').backendName);`,
+    `import { ${names} } from '${entry}';
+     console.log([${names}].map((value) => typeof value).join());`,
   );
-  expect(run(folder, 'main.mjs')).toBe('true wasm');
+  const expected = names.map(() => 'function').join();
+  expect([run(folder, 'main.js'), run(folder, 'main.mjs')]).toEqual([expected, expected]);
+});
+
+test.each(['tfjs-lowbit', 'tfjs-lowbit/convert', 'tfjs-lowbit/moe', 'tfjs-lowbit/kernels'])(
+  'importing %s registers the kernels and provides the native engine',
+  (entry) => {
+    const folder = project();
+    writeFileSync(
+      join(folder, 'main.mjs'),
+      `import '${entry}';
+       import { engineInfo } from 'tfjs-lowbit';
+       import * as tf from '@tensorflow/tfjs-core';
+       console.log(tf.getKernel('QuantizedRegion', 'wasm').backendName, engineInfo().kind);`,
+    );
+    expect(run(folder, 'main.mjs')).toBe('wasm native');
+  },
+);
+
+test('kernels are typed functions that run', () => {
+  const folder = project();
+  writeFileSync(
+    join(folder, 'main.js'),
+    `const tf = require('@tensorflow/tfjs-core');
+     require('@tensorflow/tfjs-backend-cpu');
+     const { quantize } = require('tfjs-lowbit/kernels');
+     console.log(quantize(tf.tensor1d([-1, 0, 0.5]), { scale: 0.5, zeroPoint: 1 }).dataSync().join());`,
+  );
+  expect(run(folder, 'main.js')).toBe('-1,1,2');
+});
+
+test('where modules are not those of Node.js, the default build says that it has no engine', () => {
+  const folder = project();
+  const { exports } = JSON.parse(readFileSync(join(published, 'package.json'), 'utf8'));
+  const target = (entry: string) =>
+    JSON.stringify(join(folder, 'node_modules', 'tfjs-lowbit', exports[entry].default));
+  writeFileSync(
+    join(folder, 'main.js'),
+    `const { engineInfo, ...others } = require(${target('.')});
+     require(${target('./kernels')});
+     try { engineInfo(); } catch (error) { console.log(error.code, Object.keys(others).join()); }`,
+  );
+  expect(run(folder, 'main.js')).toBe(
+    'engine-unavailable install,LowbitError,releaseArtifacts,getThreads,setThreads',
+  );
+});
+
+test('only the entries can be imported, and the command runs', () => {
+  const folder = project();
+  writeFileSync(
+    join(folder, 'main.js'),
+    `try { require('tfjs-lowbit/dist/src/index.js'); } catch (error) { console.log(error.code); }`,
+  );
+  expect(run(folder, 'main.js')).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
+  const { bin, version } = JSON.parse(readFileSync(join(published, 'package.json'), 'utf8'));
+  const main = join(folder, 'node_modules', 'tfjs-lowbit', bin['tfjs-lowbit']);
+  const flags = ['--preserve-symlinks', '--preserve-symlinks-main'];
+  expect(execFileSync(process.execPath, [...flags, main, '--version'], { encoding: 'utf8' }).trim()).toBe(
+    version,
+  );
 });
 
 test('works from TypeScript', () => {
   const folder = project();
   writeFileSync(
     join(folder, 'main.ts'),
-    `import { convert, imageFolder, type ConvertReport, type SampleSource } from 'tfjs-lowbit';
+    `import { fileSystem, LowbitError, setThreads } from 'tfjs-lowbit';
+     import { convert, imageFolder, quantizeModel, type ConvertReport, type SampleSource } from 'tfjs-lowbit/convert';
+     import { type QuantizedFilter, quantizedConv2D, type QuantizedConv2DAttrs } from 'tfjs-lowbit/kernels';
+     import { MoELayer } from 'tfjs-lowbit/layers';
+     import { expertsOf, moe, type MixtureOptions } from 'tfjs-lowbit/moe';
+     export const all = [fileSystem, LowbitError, setThreads, quantizeModel, quantizedConv2D, MoELayer, expertsOf, moe];
+     export type All = [QuantizedFilter, QuantizedConv2DAttrs, MixtureOptions];
      const calibration: SampleSource = imageFolder('photos', { imageSize: 224, color: 'bgr' });
      export async function main(): Promise<ConvertReport> {
        return convert({ input: 'a/model.json', output: 'b', calibration, samples: 64 });

@@ -2,8 +2,8 @@
 import '@tensorflow/tfjs-backend-cpu';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type CompareReport, compare, convert, makeReport, writeReport } from '../../src/convert';
 import type { Sample } from '../../src/graph/ir';
-import { type CompareReport, compare, convert, makeReport, writeReport } from '../../src/index';
 import { recoveryEffects } from '../../src/report/recovery';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 

@@ -5,7 +5,8 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { type ConvertOptions, convert, fileSystem, LowbitError, releaseArtifacts } from '../../src/index';
+import { type ConvertOptions, convert } from '../../src/convert';
+import { fileSystem, LowbitError, releaseArtifacts } from '../../src/index.node';
 import { currentEngine } from '../../src/runtime/current-engine';
 import type { CompiledProgram } from '../../src/runtime/engine';
 import { TINY_CLASSES, TINY_SIZE, temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
@@ -92,7 +93,7 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
     expect(program.memoryBytes.weights).toBeGreaterThan(0);
     expect(program.memoryBytes.arena).toBeGreaterThan(0);
     model.dispose();
-    expect(program.memoryBytes).toEqual({ weights: 0, arena: 0 });
+    expect(program.memoryBytes).toEqual({ weights: 0, arena: 0, withoutReuse: 0 });
     expect(() => program.outputShapes([[1, 8, 8, 3]])).toThrow(/disposed of/);
   });
 

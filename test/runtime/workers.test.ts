@@ -6,9 +6,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { NetworkBuilder } from '../../benchmarks/networks/builder';
 import { pictures } from '../../benchmarks/networks/pictures';
 import { Random } from '../../benchmarks/networks/random';
+import { convert } from '../../src/convert';
 import type { Graph } from '../../src/graph/ir';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
-import { convert } from '../../src/index';
 import { temporaryFolder, tinySamples, writeTinyModel } from '../support/tiny-model';
 
 const SIZE = 32;

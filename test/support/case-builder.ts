@@ -28,7 +28,7 @@ type WithoutNames<T> = T extends Op ? Omit<T, 'name' | 'output'> : never;
 /** An op before it has a name and an output tensor. */
 export type OpDraft = WithoutNames<Op>;
 
-export type OutputSpec = Pick<TensorSpec, 'type' | 'scale' | 'zeroPoint'>;
+export type OutputSpec = Pick<TensorSpec, 'type' | 'scale' | 'zeroPoint' | 'granularity'>;
 
 export const FLOAT32: OutputSpec = { type: TensorType.Float32, scale: 1, zeroPoint: 0 };
 const INT32: OutputSpec = { type: TensorType.Int32, scale: 1, zeroPoint: 0 };

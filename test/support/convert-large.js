@@ -1,7 +1,7 @@
 // Converts the model of argv[2] to argv[3], and prints how far the resident set of the process had grown at its highest by
 // the end of each stage, in bytes.
 
-const { convert } = require('../../dist/src/index.js');
+const { convert } = require('../../dist/src/convert.js');
 
 const peak = () => process.resourceUsage().maxRSS * 1024;
 

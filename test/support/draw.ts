@@ -483,7 +483,7 @@ export class Drawer {
     return this.requantized(() => draft, { float: true, activations: false });
   }
 
-  realLookup(input: number): number {
+  floatLookup(input: number): number {
     const table = Float32Array.from({ length: 256 }, () => this.random.real(-9, 9));
     const tableOffset = this.builder.weights.append(table);
     return this.builder.apply({ kind: OpKind.Lookup, inputs: [input], tableOffset }, FLOAT32);
@@ -493,6 +493,26 @@ export class Drawer {
   softmax(input: number): number {
     const spec = this.random.chance(0.5) ? FLOAT32 : int8({ scale: 1 / 256, zeroPoint: this.zeroPoint() });
     return this.builder.apply({ kind: OpKind.Softmax, inputs: [input] }, spec);
+  }
+
+  /** A layer normalization of codes or of floats, to codes or floats; now and then of equal elements. */
+  layerNormalization(input: number): number {
+    const { random, builder } = this;
+    const channels = builder.shape(input).at(-1)!;
+    const numbers = () =>
+      builder.weights.append(Float32Array.from({ length: channels }, () => random.real(-2, 2)));
+    const draft: OpDraft = {
+      kind: OpKind.LayerNormalization,
+      inputs: [input],
+      channels,
+      gammaOffset: numbers(),
+      betaOffset: numbers(),
+      epsilon: random.pick([1e-3, 1e-5, 1e-12, 1]),
+    };
+    const spec = random.chance(0.5)
+      ? FLOAT32
+      : int8({ scale: random.real(0.005, 0.05), zeroPoint: this.zeroPoint() });
+    return builder.apply(draft, spec);
   }
 
   /** A rotation of codes or of floats, to codes or floats. */

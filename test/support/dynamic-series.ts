@@ -17,10 +17,11 @@ import type { Series } from './series';
 
 const { Sample, Row, Channel } = Granularity;
 
-const dynamic = (zeroPoint: Granularity): OutputSpec => ({
+const dynamic = (granularity: Granularity): OutputSpec => ({
   type: TensorType.DynamicInt8,
   scale: 1,
-  zeroPoint,
+  zeroPoint: 0,
+  granularity,
 });
 
 /** Ordinary images, those of few channels, and channels around the widths of vectors. */

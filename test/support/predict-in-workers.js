@@ -6,7 +6,7 @@ const { isMainThread, Worker, workerData, parentPort } = require('node:worker_th
 require('@tensorflow/tfjs-backend-cpu');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
-require(path.join(__dirname, '..', '..', 'dist', 'src', 'index.js'));
+require(path.join(__dirname, '..', '..', 'dist', 'src', 'index.node.js'));
 
 const PREDICTIONS = 200;
 

@@ -8,7 +8,7 @@ import { type PlanOptions, planQuantization } from '../../src/passes/quantize/pl
 import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
 import { signalToNoise } from '../../src/quantization/metrics';
 import type { Observations } from '../../src/quantization/observations';
-import '../../src/index';
+import '../../src/index.node';
 import { runReference } from '../kernels/reference/run-reference';
 import { drawFeeds, execute } from './float-graph';
 import type { Random } from './random';

@@ -145,6 +145,10 @@ export const FLOAT_SERIES: readonly Series[] = [
     draw: (drawer, random) => drawer.resizeBilinear(drawer.codes(imageShape(random))),
   },
   { label: 'Softmax of codes', draw: (drawer, random) => drawer.softmax(drawer.codes(anyShape(random))) },
+  {
+    label: 'LayerNormalization of codes',
+    draw: (drawer, random) => drawer.layerNormalization(drawer.codes(rowsShape(random))),
+  },
 ];
 
 /** Mostly a few groups of scales, and a rest. */
@@ -177,7 +181,7 @@ export const ALL_SERIES: readonly Series[] = [
   },
   { label: 'Reshape', draw: drawReshape },
   { label: 'Lookup', draw: (drawer, random) => drawer.lookup(drawer.codes(anyShape(random))) },
-  { label: 'Lookup of floats', draw: (drawer, random) => drawer.realLookup(drawer.codes(anyShape(random))) },
+  { label: 'Lookup of floats', draw: (drawer, random) => drawer.floatLookup(drawer.codes(anyShape(random))) },
   {
     label: 'LinearFloat',
     draw: (drawer, random) =>
@@ -196,6 +200,11 @@ export const ALL_SERIES: readonly Series[] = [
   {
     label: 'Rotate of floats',
     draw: (drawer, random) => drawer.rotate(drawer.floats(rowsShape(random), { odd: random.chance(0.2) })),
+  },
+  {
+    label: 'LayerNormalization of floats',
+    draw: (drawer, random) =>
+      drawer.layerNormalization(drawer.floats(rowsShape(random), { odd: random.chance(0.2) })),
   },
   {
     label: 'Softmax of floats',

@@ -21,10 +21,6 @@ namespace {
 
 constexpr int kTileRows = 8;
 
-// The output of a pair of panels (or of a single last one) that lane `lane` of panel p holds: the saturating packs of
-// the store, which work within 128-bit lanes, then put them in order.
-inline int outputOf(int panels, int p, int lane) { return 4 * (panels * (lane / 4) + p) + lane % 4; }
-
 inline int panelsAt(int remaining) { return remaining > kLanes ? 2 : 1; }
 
 struct Panel {
@@ -182,13 +178,6 @@ inline void copyRow(const uint8_t* row, int depth, uint8_t* out) {
   for (int k = 0; k < depth; k += 16) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + k), load16(row + k));
 }
 
-// 4 codes, or 2 widened ones, in every 32-bit lane.
-inline __m256i broadcast4(const void* p) {
-  int32_t codes;
-  std::memcpy(&codes, p, sizeof codes);
-  return _mm256_set1_epi32(codes);
-}
-
 // Rows of codes of a tile, as bytes and widened, and their groups of 4 k.
 struct TileRows {
   const uint8_t* bytes;
@@ -286,36 +275,12 @@ void gemmTile(const GemmArgs& args, const Store& store, const TileRows& rows, co
   } else {
     sumWidened<MT, NP>(rows, panels, sums);
   }
-  const int count = std::min(NP * kLanes, args.outputs - n0);
   __m256 multiplier[NP];
   for (int p = 0; p < NP; ++p) {
     const Panel& panel = *reinterpret_cast<const Panel*>(panels + p * panelBytes(rows.groups));
     multiplier[p] = Avx2::load(panel.constants.multiplier);
   }
-  if (args.floatOut) {
-    for (int i = 0; i < MT; ++i) {
-      float values[NP * kLanes];
-      for (int p = 0; p < NP; ++p) {
-        const __m256 value = store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[p * MT + i]), multiplier[p]));
-        _mm_storeu_ps(values + outputOf(NP, p, 0), _mm256_castps256_ps128(value));
-        _mm_storeu_ps(values + outputOf(NP, p, 4), _mm256_extractf128_ps(value, 1));
-      }
-      std::memcpy(args.floatOut + (m0 + i) * args.outStride + n0, values, count * sizeof(float));
-    }
-    return;
-  }
-  constexpr int kRows = 4 / NP;  // to one vector of codes
-  uint8_t* out = args.out + m0 * args.outStride + n0;
-#pragma GCC unroll 4
-  for (int i = 0; i < MT; i += kRows, out += kRows * args.outStride) {
-    __m256i rounded[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      rounded[j] = store.round(sums[j % NP * MT + std::min(i + j / NP, MT - 1)], multiplier[j % NP]);
-    }
-    const __m256i codes = store.codes(rounded[0], rounded[1], rounded[2], rounded[3]);
-    putRows<NP * kLanes>(store, inOrder<NP>(codes), MT - i, count, out, args.outStride);
-  }
+  storeTile<MT, NP>(args, store, sums, multiplier, m0, n0);
 }
 
 // All rows from `m` on: as many tiles of MT rows as fit, then halves.

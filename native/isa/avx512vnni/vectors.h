@@ -51,7 +51,7 @@ struct Avx512 {
   static Float loadFirst(const float* p, int count, float rest) {
     return _mm512_mask_loadu_ps(set(rest), static_cast<__mmask16>((1 << count) - 1), p);
   }
-#ifdef LOWBIT_EMULATED_AVX512
+#ifdef LOWBIT_EMULATED
   static void hold(Float*) {}
 #else
   static void hold(Float* v) { asm("" : "+v"(*v)); }

@@ -21,6 +21,7 @@ struct SimdBytes {
 struct SimdProduct {
   using V = Simd;
   using Bytes = SimdBytes;
+  static constexpr int kMaxRows = 2;
   static constexpr int kMaxTableAdds = 1;
 
   static Bytes load(const uint8_t* p) {

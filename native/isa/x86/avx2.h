@@ -111,6 +111,13 @@ inline __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const 
 
 inline __m256i widenWeights(const int8_t* p) { return _mm256_cvtepi8_epi16(load16(p)); }
 
+// 4 codes, or 2 widened ones, in every 32-bit lane.
+inline __m256i broadcast4(const void* p) {
+  int32_t codes;
+  std::memcpy(&codes, p, sizeof codes);
+  return _mm256_set1_epi32(codes);
+}
+
 // Bias and multiplier as they lie at the start of a panel or a block of 8 outputs.
 struct Constants {
   int32_t bias[kLanes];
@@ -185,6 +192,41 @@ inline void putRows(const Store& store, __m256i codes, int rows, int count, uint
       const uint8_t code = bytes[i * N + c];
       out[i * stride + c] = store.table() ? store.table()[code] : code;
     }
+  }
+}
+
+// The output of a tile of one or two vectors of outputs that lane `lane` of vector p holds: the saturating packs of
+// the store, which work within 128-bit lanes, then put them in order.
+inline int outputOf(int vectors, int p, int lane) { return 4 * (vectors * (lane / 4) + p) + lane % 4; }
+
+// Stores MT rows by NP vectors of sums of a GEMM, sums[vector * MT + row], from row m0 and output n0 on.
+template <int MT, int NP>
+inline void storeTile(const GemmArgs& args, const Store& store, const __m256i* sums, const __m256 (&multiplier)[NP],
+                      int m0, int n0) {
+  const int count = std::min(NP * kLanes, args.outputs - n0);
+  if (args.floatOut) {
+    for (int i = 0; i < MT; ++i) {
+      float values[NP * kLanes];
+      for (int p = 0; p < NP; ++p) {
+        const __m256 value = store.clamp(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[p * MT + i]), multiplier[p]));
+        _mm_storeu_ps(values + outputOf(NP, p, 0), _mm256_castps256_ps128(value));
+        _mm_storeu_ps(values + outputOf(NP, p, 4), _mm256_extractf128_ps(value, 1));
+      }
+      std::memcpy(args.floatOut + (m0 + i) * args.outStride + n0, values, count * sizeof(float));
+    }
+    return;
+  }
+  constexpr int kRows = 4 / NP;  // to one vector of codes
+  uint8_t* out = args.out + m0 * args.outStride + n0;
+#pragma GCC unroll 4
+  for (int i = 0; i < MT; i += kRows, out += kRows * args.outStride) {
+    __m256i rounded[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      rounded[j] = store.round(sums[j % NP * MT + std::min(i + j / NP, MT - 1)], multiplier[j % NP]);
+    }
+    const __m256i codes = store.codes(rounded[0], rounded[1], rounded[2], rounded[3]);
+    putRows<NP * kLanes>(store, inOrder<NP>(codes), MT - i, count, out, args.outStride);
   }
 }
 

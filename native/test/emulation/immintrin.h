@@ -1,6 +1,7 @@
 // x86 intrinsics in portable C, in place of the compiler's header: SIMDe (Debian's libsimde-dev), and what its release
 // lacks. For tests of instruction sets on machines without them; as slow as it is exact.
 #pragma once
+#define LOWBIT_EMULATED
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
@@ -139,4 +140,8 @@ inline void _mm512_mask_storeu_ps(float* to, __mmask16 mask, __m512 v) {
   for (int i = 0; i < 16; ++i) {
     if (mask >> i & 1) to[i] = in.of[i];
   }
+}
+
+inline __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i codes, __m256i weights) {
+  return _mm256_dpbusd_epi32(sum, codes, weights);
 }

@@ -59,7 +59,7 @@ export function imageInput(
   checkArgument(
     Number.isInteger(height) && height > 0 && width > 0,
     'imageSize',
-    'a positive integer (the model does not tell the size of its input)',
+    'a positive integer (the model does not define the size of its input)',
     options.imageSize,
   );
   return { name: input.name, height, width };
@@ -126,7 +126,7 @@ export async function readImage(
 }
 
 /**
- * The images of a folder and its subfolders, in the order of their names, one a sample.
+ * The images of a folder and its subfolders, in the order of their names, one per sample.
  *
  * @param folder path of the folder
  * @returns a source for models with one input [batch, height, width, 3]

@@ -13,7 +13,7 @@ export interface LabelledImageOptions {
   labelOffset?: number;
 }
 
-/** Samples of which nobody knows the class. */
+/** Samples without their classes. */
 export function unlabelled(source: SampleSource): LabelledSource {
   return async function* (inputs) {
     for await (const sample of source(inputs)) yield { sample };

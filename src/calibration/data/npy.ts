@@ -6,7 +6,7 @@ import { readAt } from '../../base/read-at';
 import type { DenseTensor, DType } from '../../graph/ir';
 import type { InputSpec, SampleSource } from '../../graph/samples';
 
-/** What the header of a file tells, and the header itself. */
+/** The header of a file, and what it describes. */
 interface Layout {
   header: Uint8Array;
   /** Samples. */

@@ -63,7 +63,7 @@ async function unpack(path: string, folder: string): Promise<Map<string, string>
 
 /**
  * The samples of a `.npz` file: an array for every input, by the input's name; a model with one input also takes the only
- * array whatever its name. Arrays that no input asks for are passed over. They are unpacked into a temporary folder, and
+ * array whatever its name. Arrays that no input needs are ignored. They are unpacked into a temporary folder, and
  * read from there one sample at a time.
  *
  * @throws LowbitError (while iterating) 'io' for a file that is no complete archive, 'invalid-argument' where an input has

@@ -34,7 +34,7 @@ function split(text: string): string[] {
 }
 
 /**
- * The samples that a text tells of: a folder of images, a `.npy` or `.npz` file, a JavaScript module whose default export
+ * The samples that a text names: a folder of images, a `.npy` or `.npz` file, a JavaScript module whose default export
  * yields samples, or one of these for each input by name (`x=a.npy,y=b.npy`, or several texts).
  *
  * @param imageOptions how images are prepared

@@ -44,7 +44,7 @@ export interface RecordLayout {
   shape?: readonly number[];
   /** `hwc`: numbers lie as the model takes them; `chw`: one plane a channel (the last axis) after the other. Default `hwc`. */
   layout?: 'hwc' | 'chw';
-  /** Subtracted from the numbers, one or one a channel. Default 0. */
+  /** Subtracted from the numbers, one or one per channel. Default 0. */
   mean?: number | readonly number[];
   /** Divided by, after the mean. Default 1. */
   std?: number | readonly number[];

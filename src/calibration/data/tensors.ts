@@ -9,7 +9,7 @@ export type ModelInput = tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
 
 type Batches = Iterable<ModelInput | Sample> | AsyncIterable<ModelInput | Sample>;
 
-/** Samples, or batches of them; a function is told what the model's inputs are. */
+/** Samples, or batches of them; a function gets the model's inputs. */
 export type TensorData = tf.Tensor | Batches | ((inputs: readonly InputSpec[]) => Batches);
 
 function isSample(value: ModelInput | Sample): value is Sample {

@@ -31,8 +31,8 @@ class Divergences {
   }
 
   /**
-   * The divergence sum p log(p / q) of the histogram cut to bins [start, end); infinite where a code that stands for no
-   * value within would stand for values beyond.
+   * The divergence sum p log(p / q) of the histogram cut to bins [start, end); infinite where a code without values inside the
+   * range would represent values outside.
    *
    * p: the counts, those beyond added to the outermost bins. q: the counts within, averaged over the bins that share a
    * code and where p is not zero. Both are normalized. As q is one number for all bins of a code, the sum is

@@ -1,4 +1,4 @@
-/** Finds out whether all values of a tensor lie on a grid of 256, as those of pictures do. */
+/** Finds out whether all values of a tensor lie on a grid of 256, as pixels do. */
 import type { Grid } from '../../program/program';
 
 const GRID_VALUES = 256;

@@ -3,10 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LowbitError } from '../../base/errors';
 import { CALIBRATION_METHODS } from '../../calibration/observers/methods';
+import { BIAS_CORRECTIONS } from '../../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../../quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../../quantization/weight-range';
-import { BIAS_CORRECTIONS } from '../correction/bias-correction';
 
 /** Bits of a layer: a number is the width of its weights, in the format that serves it best. */
 const bits = z.literal([8, 4, 3, 2, 'float'], { error: "expected 8, 4, 3, 2 or 'float'" });
@@ -16,14 +16,14 @@ const weights = z.enum(WEIGHT_FORMATS, { error: `expected one of ${WEIGHT_FORMAT
 /** Inputs that share a scale; 0: the whole row. */
 const group = z.literal(GROUPS, { error: `expected one of ${GROUPS.join(', ')}` });
 
-/** Turns activations and weights by a Hadamard transform of blocks of this size; true: of the usual one. */
+/** Rotates activations and weights by a Hadamard transform of blocks of this size; true: of 128. */
 const rotate = z.literal([true, false, ...ROTATION_BLOCKS], {
   error: `expected true, false or one of ${ROTATION_BLOCKS.join(', ')}`,
 });
 
 /**
- * What a layer reads; int16: with int16 weights, and real values as its result; dynamic: int8 codes whose scales fit the
- * values at hand, and real values as its result.
+ * Precision of a layer's activations. int16: weights are int16 too, the result is float32; dynamic: int8 codes whose
+ * scales are computed when the model runs, the result is float32.
  */
 const layerActivations = z.enum(['int8', 'int16', 'dynamic'], { error: 'expected int8, int16 or dynamic' });
 
@@ -37,7 +37,7 @@ const layer = z.strictObject({
   /** Name of a node, or a glob pattern of names: `*` within a part between slashes, `**` across them. */
   match: pattern,
   bits: bits.optional(),
-  /** How its weights are stored: before `bits`, where both are said of a layer in one entry. */
+  /** How its weights are stored; overrides `bits` of the same entry. */
   weights: weights.optional(),
   group: group.optional(),
   rotate: rotate.optional(),
@@ -62,23 +62,23 @@ const config = z.strictObject({
   equalize: z.boolean().optional(),
   /** How the bounds of weights are chosen. */
   weightRange: z.enum(WEIGHT_RANGES, { error: `expected one of ${WEIGHT_RANGES.join(', ')}` }).optional(),
-  /** What makes up for the shift that quantization gives to means. */
+  /** Corrects biases for the shift that quantization causes in means. */
   biasCorrection: z
     .enum(BIAS_CORRECTIONS, { error: `expected one of ${BIAS_CORRECTIONS.join(', ')}` })
     .optional(),
-  /** How weights are stored where no layer says otherwise; first, last and depthwise layers then stay in INT8. */
+  /** How weights are stored where no layer sets it; first, last and depthwise layers then stay in INT8. */
   weights: weights.optional(),
   group: group.optional(),
   rotate: rotate.optional(),
   /** Spreads the error of rounded weights over those that are rounded later. */
   errorFeedback: z.boolean().optional(),
-  /** Average bits of a weight that layers of 8, 4, 3 and 2 bits are mixed for. */
+  /** Average bits of a weight for which layers of 8, 4, 3 and 2 bits are mixed. */
   targetBits: z.number().gt(2).lte(MAX_TARGET_BITS).optional(),
   /** int8; or float32: only weights are quantized, of matrix products and of tables. */
   activations: z.enum(ACTIVATIONS, { error: `expected one of ${ACTIVATIONS.join(', ')}` }).optional(),
   /** One native program for every region of quantized nodes, or a kernel for every node. */
   regions: z.boolean().optional(),
-  /** Patterns of what stays float: short for layers with bits `float`. */
+  /** Patterns of nodes that stay float: short for layers with bits `float`. */
   skip: z.array(pattern).optional(),
   /** The last entry that matches decides, each field on its own. */
   layers: z.array(layer).optional(),
@@ -96,8 +96,8 @@ function describe({ path, message }: z.core.$ZodIssue): string {
 /**
  * Checks a configuration.
  *
- * @param source what messages call it, a path for example
- * @throws LowbitError 'invalid-argument' telling every field that is wrong, and what was expected there
+ * @param source its name in messages, a path for example
+ * @throws LowbitError 'invalid-argument' listing every field that is wrong, and what was expected there
  */
 export function checkConfig(value: unknown, source: string): Config {
   const result = config.safeParse(value);

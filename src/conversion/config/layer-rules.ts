@@ -13,7 +13,7 @@ function compile(layer: LayerConfig): Rule {
   return { ...layer, matches: (name) => name === layer.match || glob(name) };
 }
 
-/** What a configuration says of single layers, by the names of nodes. */
+/** Settings of single layers, by the names of nodes. */
 export class LayerRules {
   private readonly rules: readonly Rule[];
 
@@ -22,14 +22,19 @@ export class LayerRules {
     this.rules = [...skipped, ...layers].map(compile);
   }
 
+  /** Whether any rule sets int16 or dynamic activations. */
+  get hasActivationRules(): boolean {
+    return this.rules.some(({ activations = 'int8' }) => activations !== 'int8');
+  }
+
   private field<Key extends keyof LayerConfig>(name: string, key: Key): LayerConfig[Key] | undefined {
     return this.rules.findLast((rule) => rule[key] !== undefined && rule.matches(name))?.[key];
   }
 
   /** How a node's weights are stored, or `float` for one that is not quantized. */
   weightsOf(name: string): WeightsName | 'float' | undefined {
-    const says = ({ bits, weights }: LayerConfig) => bits !== undefined || weights !== undefined;
-    const rule = this.rules.findLast((each) => says(each) && each.matches(name));
+    const decides = ({ bits, weights }: LayerConfig) => bits !== undefined || weights !== undefined;
+    const rule = this.rules.findLast((each) => decides(each) && each.matches(name));
     if (rule?.bits === 'float') return 'float';
     return rule?.weights ?? (rule && FORMAT_OF_BITS[rule.bits as WeightBits]);
   }

@@ -63,12 +63,12 @@ const centerCrop: LayerReader = (call) => {
   return call.result(call.op('StridedSlice', [x, ...refs], masks));
 };
 
-/** A number, or one a channel. */
+/** A number, or one per channel. */
 function factor(call: LayerCall, key: string, byDefault?: number): Constant {
   const value = call.config.get(key) ?? byDefault;
   const list = [value].flat();
   if (!list.every((v) => typeof v === 'number' && Number.isFinite(v))) {
-    throw call.config.expected('a number, or one a channel,', key, value);
+    throw call.config.expected('a number, or one per channel,', key, value);
   }
   const values = Float32Array.from(list as number[]);
   return { dtype: 'float32', shape: Array.isArray(value) ? [values.length] : [], values };

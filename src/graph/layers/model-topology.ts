@@ -95,7 +95,7 @@ export function parseLayers(value: unknown, model: string): LayerEntry[] {
 
 /**
  * The number of a nested model's first call: its own inputs and outputs count as call 0 for most writers, in which
- * case nobody refers to that one.
+ * case nothing refers to that one.
  */
 export function firstCall(layer: LayerEntry, refs: readonly CallRef[]): number {
   const used = refs.filter((ref) => ref.layer === layer.name);

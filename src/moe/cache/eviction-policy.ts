@@ -1,11 +1,11 @@
-/** Which expert leaves the cache: the one with the least worth. Experts of all layers have keys: layer * experts + id. */
+/** Eviction policies: the resident expert of lowest worth is evicted. Keys of experts: layer * experts + id. */
 import { checkArgument } from '../../base/errors';
 import type { ExpertAffinity } from '../affinity';
 
 export interface EvictionPolicy {
-  /** Said of every use of an expert, in order. */
+  /** Called for every use of an expert, in order. */
   used(key: number): void;
-  /** The resident expert with the least worth is evicted, of equal ones that with the lowest key. */
+  /** The resident expert of lowest worth is evicted; of equal ones, the lowest key. */
   worth(key: number): number;
 }
 
@@ -42,14 +42,14 @@ export class LeastFrequentlyUsed implements EvictionPolicy {
 }
 
 /**
- * Affinity, and how recently the expert was used: both are rates of use, the first over the memory of the average, the
- * second over the time since the last use. worth = (1 - weight) / uses since the last one + weight * affinity.
+ * Combines affinity and recency. Both are rates of use: affinity over the window of its average, recency over the time
+ * since the last use. worth = (1 - weight) / uses since the last one + weight * affinity.
  */
 export class AffinityWeighted implements EvictionPolicy {
   private tick = 0;
   private readonly last = new Map<number, number>();
 
-  /** @param affinity updated by whoever routes */
+  /** @param affinity updated by the caller, who routes */
   constructor(
     private readonly affinity: ExpertAffinity,
     private readonly weight = 0.5,
@@ -61,7 +61,7 @@ export class AffinityWeighted implements EvictionPolicy {
 
   worth(key: number): number {
     const { experts, layers } = this.affinity;
-    // A layer is used once in `layers` uses or so.
+    // Each layer is used about once in `layers` uses.
     const age = (this.tick - (this.last.get(key) ?? Number.NEGATIVE_INFINITY)) / layers + 1;
     const affinity = this.affinity.of(Math.floor(key / experts), key % experts);
     return (1 - this.weight) / age + this.weight * affinity;
@@ -69,7 +69,7 @@ export class AffinityWeighted implements EvictionPolicy {
 }
 
 /**
- * The offline limit of what any policy can reach on a known sequence: evicts what is used again the latest.
+ * The optimal offline policy for a known sequence: evicts the expert whose next use is furthest away.
  *
  * @see Belady 1966, "A study of replacement algorithms for virtual-storage computer"
  */
@@ -94,7 +94,7 @@ export class Belady implements EvictionPolicy {
   }
 }
 
-/** Policies that know what was used so far. */
+/** Policies that need no knowledge of future uses. */
 export const ONLINE_POLICIES = ['lru', 'lfu', 'affinity'] as const;
 export type OnlinePolicy = (typeof ONLINE_POLICIES)[number];
 
@@ -103,7 +103,7 @@ const AGEING_TOKENS = 64;
 /**
  * Makes a policy by its name.
  *
- * @param affinity of the experts, updated by whoever routes
+ * @param affinity of the experts, updated by the caller, who routes
  * @param topK experts that one token uses in a layer
  * @throws LowbitError 'invalid-argument' for another name
  */

@@ -1,6 +1,6 @@
 import type { EvictionPolicy } from './eviction-policy';
 
-/** Which experts are in memory, within a budget of bytes; holds no weights. */
+/** The set of experts in memory, within a budget of bytes; holds no weights. */
 export class ResidentSet {
   private readonly residents = new Set<number>();
   private bytes = 0;
@@ -27,16 +27,16 @@ export class ResidentSet {
     return this.residents;
   }
 
-  /** A use of an expert. */
+  /** Records a use of an expert. */
   touch(key: number): void {
     this.policy.used(key);
   }
 
   /**
-   * Takes an expert in and evicts what has to go for it.
+   * Admits an expert and evicts others to make room.
    *
    * @param isPinned experts that stay
-   * @returns what was evicted, or undefined if there is no room beside the pinned ones; then nothing was evicted
+   * @returns the evicted experts, or undefined if the pinned ones leave no room; then none is evicted
    */
   tryAdmit(key: number, isPinned: (key: number) => boolean): number[] | undefined {
     const evicted: number[] = [];

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { LowbitError } from '../../base/errors';
 import type { ExpertRecord } from './container';
 
-/** The error of an expert that could not be read, or was read and is not what was written. */
+/** The error of an expert that could not be read or is damaged. */
 export function expertError(
   source: string,
   { layer, expert }: ExpertRecord,
@@ -15,7 +15,7 @@ export function expertError(
   return new LowbitError(code, message, { cause });
 }
 
-/** Copies an expert that came over a network, once its length and checksum are right. */
+/** Copies an expert received over a network after checking its length and checksum. */
 export function copyChecked(source: string, record: ExpertRecord, bytes: Uint8Array, into: Uint8Array): void {
   if (bytes.length !== record.bytes) {
     const reason = `${bytes.length} bytes came instead of ${record.bytes}`;

@@ -7,7 +7,7 @@
  * index    JSON: layers, experts, precisions, entries [layer, expert, precision, offset, bytes, CRC-32]
  * ```
  * A page has 4096 bytes, so that any expert can be read past the page cache. The index comes last: experts are written
- * as they come, and a file that was cut has none.
+ * as they come, and a truncated file has none.
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
@@ -26,12 +26,12 @@ const natural = z.int().nonnegative();
 const index = z.object({
   layers: z.int().positive(),
   experts: z.int().positive(),
-  /** What the bytes of an expert mean, by precision: for whoever computes with them. */
+  /** The layout of an expert's bytes, by precision; opaque to the container. */
   precisions: z.array(z.object({ name: z.string(), layout: z.unknown() })).min(1),
   entries: z.array(z.tuple([natural, natural, natural, natural, natural, natural])),
 });
 
-/** Where an expert lies and how to know it. */
+/** Where an expert lies in the container, and its checksum. */
 export interface ExpertRecord {
   readonly layer: number;
   readonly expert: number;
@@ -65,7 +65,7 @@ export function pageAligned(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
-/** A write takes what there is room for and tells no error: only the next one does. */
+/** On a full disk a write is short without an error; only the next one fails. */
 async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let written = 0; written < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
@@ -74,7 +74,7 @@ async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): P
 }
 
 /**
- * Writes a container beside its path, then renames it; of the experts one at a time is held.
+ * Writes a container beside its path, then renames it; holds one expert at a time.
  *
  * @throws LowbitError 'io' if it cannot be written; nothing is left then
  */
@@ -116,7 +116,7 @@ export async function writeContainer(
   }
 }
 
-/** Reads so many bytes from an offset of a container on. */
+/** Reads a range of a container. */
 export type RangeReader = (offset: number, bytes: number) => Promise<Uint8Array>;
 
 /**
@@ -124,7 +124,7 @@ export type RangeReader = (offset: number, bytes: number) => Promise<Uint8Array>
  *
  * @param name what messages call it
  * @param bytes of the whole container
- * @throws LowbitError 'invalid-weights' telling what is wrong, 'unsupported-version' if a later version wrote it
+ * @throws LowbitError 'invalid-weights' naming what is wrong, 'unsupported-version' if a later version wrote it
  */
 export async function readIndex(name: string, bytes: number, read: RangeReader): Promise<ExpertIndex> {
   const refuse = (what: string): never => {

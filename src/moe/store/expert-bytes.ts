@@ -11,22 +11,13 @@
  * little-endian, each part from a multiple of 64 bytes on.
  */
 import { checkArgument } from '../../base/errors';
-import { WeightFormat } from '../../program/program';
+import { type ExpertShape, WeightFormat } from '../../program/program';
 import { encodeMatrix } from '../../quantization/formats/encode';
 import type { WeightsName } from '../../quantization/layer-weights';
 
-export const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu'] as const;
+export { EXPERT_ACTIVATIONS, type ExpertActivation } from '../../program/program';
 
-export type ExpertActivation = (typeof ACTIVATIONS)[number];
-
-/** y = down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)). */
-export interface ExpertLayout {
-  readonly width: number;
-  readonly hidden: number;
-  /** `gelu`: by its tanh approximation. */
-  readonly activation: ExpertActivation;
-  readonly gated: boolean;
-}
+export type ExpertLayout = ExpertShape;
 
 export interface ExpertMatrix {
   /** [outputs, inputs], row-major. */
@@ -135,11 +126,4 @@ export function packExpert(layout: ExpertLayout, weights: ExpertWeights, format:
     at += aligned(part.length);
   }
   return all;
-}
-
-/** The number that native code knows an activation by. */
-export function activationNumber(activation: ExpertActivation): number {
-  const number = ACTIVATIONS.indexOf(activation);
-  checkArgument(number >= 0, 'activation', `one of ${ACTIVATIONS.join(', ')}`, activation);
-  return number;
 }

@@ -1,8 +1,8 @@
 /**
  * Experts in memory, within a budget of bytes: slots of one size, reserved once, that experts are read into.
  *
- * An expert is there whole or not at all: it counts as resident once its checksum was found right. What is in use is
- * pinned, and pinned experts are not evicted.
+ * An expert counts as resident once it was read whole and its checksum is right. Experts in use are pinned, and pinned
+ * experts are not evicted.
  */
 import { checkArgument, LowbitError } from '../../base/errors';
 import { currentEngine } from '../../runtime/current-engine';
@@ -15,7 +15,7 @@ import type { ExpertSource } from './source';
 
 export interface ExpertCacheOptions {
   readonly source: ExpertSource;
-  /** Most bytes that experts take in memory. */
+  /** Limit of the bytes of experts in memory. */
   readonly budgetBytes: number;
   /** Experts that one token uses in a layer. */
   readonly topK: number;
@@ -23,19 +23,19 @@ export interface ExpertCacheOptions {
   readonly precision?: string;
   /** What is evicted. Default `lru`. */
   readonly policy?: OnlinePolicy;
-  /** Most bytes that are read ahead and wait for their layer. Default: a token's experts of one layer. */
+  /** Limit of the bytes prefetched for layers that have not run yet. Default: a token's experts of one layer. */
   readonly speculativeBytes?: number;
   /** Default: one of its own. */
   readonly affinity?: ExpertAffinity;
   /** Default: of its own. */
   readonly metrics?: CacheMetrics;
-  /** The budget only has to hold a token's experts of one layer, as others come from another cache. Default false. */
+  /** The budget need only hold a token's experts of one layer: the others come from another cache. Default false. */
   readonly partial?: boolean;
 }
 
 /** Experts in use; their bytes stay until `release` is called. */
 export interface ExpertLease {
-  /** By the ids that were asked for. */
+  /** In the order of the requested ids. */
   readonly bytes: readonly Uint8Array[];
   release(): void;
 }
@@ -48,7 +48,7 @@ interface Entry {
   pins: number;
   /** It was read whole and its checksum is right. */
   present: boolean;
-  /** Settles when nobody writes the slot any more; fails if the expert could not be read. */
+  /** Settles when the slot is no longer written; rejects if the expert could not be read. */
   reading?: Promise<void>;
   /** Read ahead and not used yet. */
   speculative: boolean;
@@ -135,7 +135,7 @@ export class ExpertCache {
   }
 
   /**
-   * Takes experts into use, waiting for those that are read.
+   * Pins experts, and waits for those that have to be read.
    *
    * @param ids of the layer, each once, no more than there are slots
    * @throws LowbitError as the source does; then none is in use
@@ -145,7 +145,7 @@ export class ExpertCache {
     checkArgument(keys.length <= this.slotCount, 'ids', `at most ${this.slotCount} experts`, keys.length);
     const pinned: Entry[] = [];
     const start = performance.now();
-    // One call at a time collects its slots: of two that wait for each other's, neither would ever get all.
+    // One call at a time collects its slots: two calls could deadlock waiting for each other's.
     const before = this.turn;
     let endTurn = () => {};
     this.turn = new Promise((end) => {
@@ -214,8 +214,8 @@ export class ExpertCache {
   }
 
   /**
-   * Reads experts ahead, as far as that evicts nothing in use and stays within the bytes allowed for it. Until their layer
-   * is computed they are evicted last, then first.
+   * Reads experts ahead, as far as that evicts nothing in use and stays within the bytes allowed for it. Until their
+   * layer is computed they are evicted last, then first.
    */
   prefetch(layer: number, ids: ArrayLike<number>): void {
     for (const key of this.keysOf(layer, ids)) {
@@ -226,7 +226,7 @@ export class ExpertCache {
       entry.speculative = true;
       this.ahead.add(entry);
       this.metrics.prefetched();
-      // A failed prefetch is forgotten: whoever needs the expert reads it anew and is told.
+      // A failed prefetch is dropped: a later use reads the expert again and gets the error.
       this.read(entry).catch(() => {});
     }
   }
@@ -329,7 +329,7 @@ export class ExpertCache {
           entry.reading = undefined;
           return;
         }
-        // The promise stays, failed: whoever has the entry pinned may wait for it only later.
+        // The rejected promise stays: callers that have pinned the entry may await it later.
         this.failed(entry);
         throw error;
       },
@@ -347,7 +347,7 @@ export class ExpertCache {
     this.wake();
   }
 
-  /** Nobody gets the entry any more; who has it pinned is told by its promise. */
+  /** Removes the entry; callers that have pinned it get the error from its promise. */
   private failed(entry: Entry): void {
     if (this.entries.get(entry.key) !== entry) return;
     this.set.remove(entry.key);

@@ -5,7 +5,10 @@ import { readIndex } from './container';
 import type { ExpertSource } from './source';
 
 export interface HttpSourceOptions {
-  /** Tries of a request before it counts as failed. Default 3; the second comes after `retryDelay`, each later one after twice as long. */
+  /**
+   * Tries of a request before it counts as failed. Default 3; the second comes after `retryDelay`, each later one after
+   * twice as long.
+   */
   readonly tries?: number;
   /** In milliseconds. Default 100. */
   readonly retryDelay?: number;
@@ -13,7 +16,7 @@ export interface HttpSourceOptions {
   readonly timeout?: number;
 }
 
-/** A status that another try will not change. */
+/** A status that retrying will not change. */
 class Refused extends Error {}
 
 /**

@@ -67,7 +67,7 @@ function clientOf({ url, timeout }: Required<Omit<RedisSourceOptions, 'prefix'>>
 
 async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
   const client = clientOf({ url, timeout });
-  // Errors reach whoever waits for a command; without a listener they would end the process.
+  // Errors reject the pending commands; without a listener they would also end the process.
   client.on('error', () => {});
   const cancel = setTimeout(() => client.destroy(), timeout);
   try {
@@ -87,9 +87,10 @@ async function connect({ url, timeout = DEFAULT_TIMEOUT }: RedisSourceOptions) {
 }
 
 /**
- * Copies experts into Redis; the index comes last, so that a copy that was cut is not taken for a whole one.
+ * Copies experts into Redis; the index comes last, so that a partial copy has none.
  *
- * @throws LowbitError 'io' if Redis cannot be written, 'invalid-argument' for a malformed address, or as the source does
+ * @throws LowbitError 'io' if Redis cannot be written, 'invalid-argument' for a malformed address, or as the source
+ *   does
  */
 export async function copyToRedis(source: ExpertSource, options: RedisSourceOptions): Promise<void> {
   const { prefix, url } = options;
@@ -121,8 +122,8 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
 /**
  * Opens experts that `copyToRedis` wrote.
  *
- * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-argument' for a malformed address, 'invalid-weights' if the experts are not there,
- *   'unsupported-version' if a later version wrote them
+ * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-argument' for a malformed address, 'invalid-weights' if
+ *   the experts are not there, 'unsupported-version' if a later version wrote them
  */
 export async function redisSource(options: RedisSourceOptions): Promise<ExpertSource> {
   const { url, prefix } = options;

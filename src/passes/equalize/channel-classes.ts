@@ -48,12 +48,12 @@ export class ChannelClasses {
     if (this.pinned.delete(rootA)) this.pinned.add(rootB);
   }
 
-  /** Keeps a tensor as it is. */
+  /** Gives all channels of a tensor the scale 1. */
   pin(ref: TensorRef): void {
     for (let c = 0; c < this.channels(ref); c++) this.pinned.add(this.id(ref, c));
   }
 
-  /** The class of a channel; undefined for a tensor that no rule spoke of. */
+  /** The class of a channel; undefined for a tensor that no node tied, added or pinned. */
   find(key: string, channel: number): number | undefined {
     const first = this.first.get(key);
     return first === undefined ? undefined : this.root(first + channel);

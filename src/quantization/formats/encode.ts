@@ -19,7 +19,7 @@ export interface EncodeOptions {
   /** [depth]: what the squared error of each input counts, its mean square in calibration data. Default: all alike. */
   importance?: Float32Array | Float64Array;
   /**
-   * [depth][depth]: the mean of x x^T over calibration data, for codes that make up for the errors of those before them.
+   * [depth][depth]: the mean of x x^T over calibration data, for error feedback.
    * Takes the place of `importance`, which is its diagonal.
    */
   hessian?: Float64Array;
@@ -81,7 +81,7 @@ function emptyMatrix(format: Format, rows: number, depth: number, group: number,
 }
 
 /**
- * Stores a matrix in 2, 3 or 4 bits a weight, with the least squared error that the format allows.
+ * Stores a matrix in 2, 3 or 4 bits per weight, with the least squared error that the format allows.
  *
  * @param name the format
  * @param values [rows][depth], finite

@@ -1,10 +1,10 @@
 /**
- * Codes that make up for the errors of those before them.
+ * Error feedback: codes that compensate for the errors of earlier codes.
  *
  * With H the mean of x x^T over calibration data, a row of weights w and its coding q have an output error of
  * (w - q) H (w - q)^T. For H = V D V^T, V unit upper triangular and D diagonal, that is exactly the sum over inputs k of
- * D_k (t_k - q_k)^2 with t_k = w_k + sum over j < k of (w_j - q_j) V_jk: going from left to right, a weight is moved by
- * what its predecessors got wrong, and D_k is what its own error then counts.
+ * D_k (t_k - q_k)^2 with t_k = w_k + sum over j < k of (w_j - q_j) V_jk: from left to right, the errors of earlier
+ * weights move the target t_k of a weight, and D_k is the importance of its own error.
  *
  * Frantar et al. 2022, GPTQ; Chee et al. 2023, QuIP, section 3 (LDLQ).
  */
@@ -80,11 +80,11 @@ export function factorise(hessian: Float64Array, depth: number, share = DAMPING)
   return { unit, diagonal };
 }
 
-/** A run of inputs, in the order in which they are coded; their codes are chosen before errors go on to the others. */
+/** A run of inputs, in coding order. Their codes are chosen before their errors are passed on to the others. */
 export interface Block {
   /** Places in the row. */
   inputs: Int32Array;
-  /** V of the block, transposed: [k][j] tells what the error of j < k moves k by. */
+  /** V of the block, transposed: [k][j]: how far the error of j < k moves k. */
   coupling: Float64Array;
   /** D of the block. */
   diagonal: Float64Array;
@@ -99,7 +99,7 @@ export interface BlockOfRow {
   steps: Float64Array;
   /** Of the whole row; those of the block are filled. */
   codes: Uint8Array;
-  /** Filled: weight less what its code stands for. */
+  /** Filled: weight less its decoded value. */
   errors: Float64Array;
 }
 

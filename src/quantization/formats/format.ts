@@ -11,7 +11,7 @@ export type FormatName =
   | 'lloyd2'
   | 'trellis2';
 
-/** A format: the codes it stores and what they stand for. */
+/** A format: the codes it stores and the levels they select. */
 export interface Format {
   readonly name: FormatName;
   readonly storage: WeightFormat;
@@ -48,7 +48,7 @@ export const LEVELS = 16;
 /** The largest level: 2 * 255 * 63 < 2^15, so that adding two products with unsigned bytes cannot saturate int16. */
 export const MAX_LEVEL = 63;
 
-/** Sequences that are interleaved in a row of a trellis: the code that counts beside a weight's own is so many before. */
+/** Interleaved sequences in a row of a trellis: a level depends on a code and the one this many places earlier. */
 export const TRELLIS_STRIDE = 4;
 
 /** Groups are whole vectors of every instruction set. */

@@ -1,7 +1,7 @@
 /** Scales as they are stored: float16 numbers, times one unit of the matrix. */
 import { fromFloat16Bits, MAX_FLOAT16, toFloat16Bits } from '../float16';
 
-/** The largest weight is so many units at most: 2^15 at level 1 is in float16's range, and small scales keep its digits. */
+/** The largest weight is at most 2^15 units: a scale of that size fits float16, and small scales keep its precision. */
 const MAX_EXPONENT = 15;
 
 /** Keeps the unit, and what is multiplied by it, a normal float32. */

@@ -73,7 +73,7 @@ function factorsOf(
  * Changes the scales of a matrix to those with the least error of the outputs. A row that would need a scale that is not
  * positive keeps its own.
  *
- * @param values that it stands for, [rows][depth]
+ * @param values the weights that it encodes, [rows][depth]
  * @param hessian as `encodeWithFeedback` takes it
  */
 export function refitScales(

@@ -1,9 +1,9 @@
 /**
- * Codes of one sequence of a trellis that make up for the errors of those before them.
+ * Codes of one sequence of a trellis with error feedback.
  *
- * What a weight is to become depends on all errors made before it, so sequences that end in the same code still differ,
- * and the Viterbi algorithm is no longer exact. It is near enough: for each last code the best sequence survives, with
- * errors of its own. More survivors hardly gain.
+ * The target of a weight depends on all earlier errors, so sequences that end in the same code still differ, and the
+ * Viterbi algorithm is no longer exact. It is close enough: for each last code the best sequence survives, with its own
+ * errors. More survivors gain little.
  *
  * Raheli, Polydoros and Tzou 1995, Per-survivor processing.
  */

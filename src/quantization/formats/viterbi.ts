@@ -3,7 +3,7 @@
  *
  * What a weight becomes depends on its own code c and on the code p four before it (`TRELLIS_STRIDE`): a row is four
  * interleaved sequences. In each, the least error of a sequence that ends in c is the least over p of the error of one
- * that ends in p, plus h (w - s l)^2 with l = levels[p | c << 2]: 16 branches a weight.
+ * that ends in p, plus h (w - s l)^2 with l = levels[p | c << 2]: 16 branches per weight.
  *
  * Forney 1973, The Viterbi algorithm; Marcellin and Fischer 1990, Trellis coded quantization.
  */

@@ -77,7 +77,7 @@ export function beforeAndAfter(canvas, { value, title, show }) {
   }));
 }
 
-/** One bar a layer, coloured by its level. */
+/** One bar per layer, coloured by its level. */
 export function levels(canvas, { shown, value, title, pick }) {
   const data = shown.map((layer) => Math.max(0, Math.min(MAX_DECIBELS, value(layer))));
   draw(canvas, () => ({

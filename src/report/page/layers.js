@@ -75,7 +75,7 @@ function factsOf(layer) {
 }
 
 function storageText({ format, bitsPerWeight, group, rotation, reason }) {
-  const parts = [format, `${bitsPerWeight.toFixed(2)} bits a weight`];
+  const parts = [format, `${bitsPerWeight.toFixed(2)} bits per weight`];
   if (group !== undefined) parts.push(group === 0 ? 'a scale a row' : `a scale for ${group} inputs`);
   if (rotation) parts.push(`rotated, ${rotation}`);
   if (reason) parts.push(reason);

@@ -2,10 +2,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, checkConfig, readConfig } from '../../../src/conversion/config/config';
 import { LayerRules } from '../../../src/conversion/config/layer-rules';
-import { Settings } from '../../../src/conversion/config/settings';
-import { planQuantization } from '../../../src/passes/quantize/plan/plan';
-import { FloatGraph, windowAttrs } from '../../support/float-graph';
-import { randomOf } from '../../support/random';
 import { temporaryFolder } from '../../support/tiny-model';
 
 describe('checkConfig', () => {
@@ -112,65 +108,5 @@ describe('layer rules', () => {
   test('tells the patterns that match nothing', () => {
     const rules = new LayerRules({ skip: ['a', 'b*'], layers: [{ match: 'c/**' }] });
     expect(rules.unmatched(['a', 'c/d'])).toEqual(['b*']);
-  });
-});
-
-describe('activations by the values at hand', () => {
-  const graph = new FloatGraph(randomOf('settings', 0))
-    .input('image', [1, 4, 4, 3])
-    .weights('w', [1, 1, 3, 3])
-    .node('a', 'Conv2D', ['image', 'w'], windowAttrs())
-    .node('b', 'Conv2D', ['a', 'w'], windowAttrs())
-    .node('c', 'Conv2D', ['b', 'w'], windowAttrs())
-    .build('c');
-  const real = (options: ConstructorParameters<typeof Settings>[0]) => {
-    const settings = new Settings(options);
-    return [...settings.floatInOutLayers(graph, planQuantization(graph, { float: settings.float(graph) }))];
-  };
-
-  test('are those of the layers that are named, and int16 goes before', () => {
-    expect(real({})).toEqual([]);
-    expect(real({ dynamic: ['a', 'c'] })).toEqual([
-      ['a', 'dynamic'],
-      ['c', 'dynamic'],
-    ]);
-    expect(real({ dynamic: ['**'], int16: ['b'], skip: ['c'] })).toEqual([
-      ['a', 'dynamic'],
-      ['b', 'int16'],
-    ]);
-  });
-
-  test('as a configuration says, unless an option says otherwise', () => {
-    const config: Config = {
-      layers: [
-        { match: '**', activations: 'dynamic' },
-        { match: 'b', activations: 'int8' },
-      ],
-    };
-    expect(real({ config })).toEqual([
-      ['a', 'dynamic'],
-      ['c', 'dynamic'],
-    ]);
-    expect(real({ config, int16: ['a'], dynamic: ['b'] })).toEqual([
-      ['a', 'int16'],
-      ['b', 'dynamic'],
-      ['c', 'dynamic'],
-    ]);
-  });
-
-  test('are asked for where any layer has them', () => {
-    const asks = (options: ConstructorParameters<typeof Settings>[0]) =>
-      new Settings(options).requestsPrecision;
-    expect(asks({})).toBe(false);
-    expect(asks({ config: { layers: [{ match: 'a', activations: 'int8' }] } })).toBe(false);
-    expect(asks({ dynamic: ['a'] })).toBe(true);
-    expect(asks({ int16: 1 })).toBe(true);
-  });
-
-  test('have one name each', () => {
-    expect(() => checkConfig({ layers: [{ match: 'a', activations: 'int4' }] }, 'config')).toThrow(
-      /layers\[0\].activations: expected int8, int16 or dynamic/,
-    );
-    expect(() => new Settings({ dynamic: [''] })).toThrow(/dynamic .*expected the name of a node/);
   });
 });

@@ -10,7 +10,7 @@ import {
 } from '@tensorflow/tfjs-layers';
 import { LAYER_TYPES } from '../../../src/graph/layers/layer-types';
 import { readModelArtifacts } from '../../../src/graph/read-model';
-import '../../../src/index';
+import '../../../src/index.node';
 import { MoELayer } from '../../../src/moe/moe-layer';
 import { execute } from '../../support/float-graph';
 import { expectSamePrediction, savedModel } from '../../support/layers';

@@ -38,7 +38,7 @@ function sampleSize(shape: readonly number[]): number {
 }
 
 /** The group of an element of a tensor, or of an output that is made of one with this granularity. */
-function groupOf({ zeroPoint: granularity }: TensorSpec, shape: readonly number[], index: number): number {
+function groupOf({ granularity }: TensorSpec, shape: readonly number[], index: number): number {
   const channels = shape.at(-1) ?? 1;
   const sample = Math.floor(index / sampleSize(shape));
   if (granularity === Granularity.Sample) return sample;

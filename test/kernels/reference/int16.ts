@@ -161,7 +161,7 @@ const COMBINE: Readonly<Record<BinaryKind, (a: number, b: number) => number>> = 
   [OpKind.Minimum]: (a, b) => (a < b ? a : b),
 };
 
-export function realBinary(
+export function floatBinary(
   op: { kind: BinaryKind; activation: Activation },
   a: ReferenceTensor,
   b: ReferenceTensor,
@@ -202,7 +202,7 @@ export function floatAffine(
 }
 
 /** max(x, 0) + min(x, 0) * alpha[c] */
-export function realPrelu(
+export function floatPrelu(
   op: OpOf<OpKind.Prelu>,
   input: ReferenceTensor,
   spec: TensorSpec,
@@ -240,7 +240,7 @@ export function floatFunction(
 }
 
 /** The largest of the real elements of every window, or their sum, row by row, times float32(1 / count). */
-export function realPool(
+export function floatPool(
   op: OpOf<OpKind.MaxPool | OpKind.AvgPool>,
   input: ReferenceTensor,
   spec: TensorSpec,

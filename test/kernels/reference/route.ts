@@ -1,5 +1,5 @@
 /** Expert routing by sorting: the plain definition that the engine is judged by. */
-import type { RouterNumbers } from '../../../src/runtime/engine';
+import type { RouterNumbers } from '../../../src/program/program';
 import { expOfNonPositive } from './softmax';
 
 export interface RouteReference {

@@ -10,15 +10,16 @@ import { binary, dequantize, lookup, prelu, quantizeReals } from './elementwise'
 import { conv2d, depthwiseConv2d, linear, transposedConv2d } from './filters';
 import {
   floatAffine,
+  floatBinary,
   floatFunction,
+  floatPool,
+  floatPrelu,
   int16Conv2d,
   int16Depthwise,
   int16Linear,
   quantizeInt16,
-  realBinary,
-  realPool,
-  realPrelu,
 } from './int16';
+import { layerNormalization } from './layer-normalization';
 import { cast, concat, reshape } from './layout';
 import { batchMatMul, constant } from './matmul';
 import { avgPool, maxPool } from './pooling';
@@ -30,7 +31,7 @@ import { softmax } from './softmax';
 import { isFloat, makeTensor, type ReferenceTensor } from './tensor';
 
 /** Runs one op on int16 codes or real values; undefined for an op that has no form of its own for them. */
-function runWideOp(
+function runFloatOrInt16Op(
   op: Op,
   inputs: readonly ReferenceTensor[],
   spec: TensorSpec,
@@ -49,12 +50,12 @@ function runWideOp(
     case OpKind.Sub:
     case OpKind.Maximum:
     case OpKind.Minimum:
-      return realBinary(op, input, inputs[1]!, spec);
+      return floatBinary(op, input, inputs[1]!, spec);
     case OpKind.Prelu:
-      return realPrelu(op, input, spec, weights);
+      return floatPrelu(op, input, spec, weights);
     case OpKind.MaxPool:
     case OpKind.AvgPool:
-      return realPool(op, input, spec);
+      return floatPool(op, input, spec);
     default:
       return undefined;
   }
@@ -84,7 +85,7 @@ export function runOp(
   const input = inputs[0]!;
   if (input?.spec.type === TensorType.DynamicInt8) return runDynamicOp(op, input, spec, weights);
   const wide = input && (isFloat(input.spec) || input.spec.type === TensorType.Int16);
-  const result = wide ? runWideOp(op, inputs, spec, weights) : undefined;
+  const result = wide ? runFloatOrInt16Op(op, inputs, spec, weights) : undefined;
   if (result) return result;
   switch (op.kind) {
     case OpKind.Quantize:
@@ -117,6 +118,8 @@ export function runOp(
       return lookup(op, input, spec, weights);
     case OpKind.Softmax:
       return softmax(input, spec);
+    case OpKind.LayerNormalization:
+      return layerNormalization(op, input, spec, weights);
     case OpKind.Prelu:
       return prelu(op, input, spec, weights);
     case OpKind.Pad:

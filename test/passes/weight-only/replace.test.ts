@@ -1,5 +1,5 @@
 // @needs engine
-import '../../../src/index';
+import '../../../src/index.node';
 import { inferShapes } from '../../../src/graph/infer-shapes';
 import type { Graph } from '../../../src/graph/ir';
 import { encodeLayer } from '../../../src/passes/quantize/lower/encode-layer';

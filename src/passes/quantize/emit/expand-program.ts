@@ -154,6 +154,15 @@ function emitOp(emitter: NodeEmitter, op: Op, operands: Operands): TensorRef {
         ...affineAttrs('output', result),
       });
     }
+    case OpKind.LayerNormalization: {
+      const gamma = emitter.constant(`${op.name}/gamma`, emitter.floats(op.gammaOffset, op.channels));
+      const beta = emitter.constant(`${op.name}/beta`, emitter.floats(op.betaOffset, op.channels));
+      return emitter.node(op.name, 'QuantizedLayerNormalization', [inputs[0], gamma, beta], {
+        epsilon: attr.float(op.epsilon),
+        ...affineAttrsOfCodes('input', input),
+        ...affineAttrsOfCodes('output', result),
+      });
+    }
     case OpKind.ResizeNearestNeighbor:
     case OpKind.ResizeBilinear:
       return emitter.node(op.name, `Quantized${OpKind[op.kind]}`, inputs, {

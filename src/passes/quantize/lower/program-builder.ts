@@ -134,7 +134,7 @@ export class ProgramBuilder {
     const codes = this.tensor({
       ...this.tensors[float],
       type: TensorType.DynamicInt8,
-      zeroPoint: granularity,
+      granularity,
     });
     this.dynamic.set(key, codes);
     const grid = granularity === Granularity.Sample ? this.calibrated.grid(ref) : undefined;

@@ -6,7 +6,7 @@ import type { Matcher } from './quantizable';
 /** Ops that keep their data as it is. */
 export const RENAMES: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'ExpandDims']);
 
-/** Whether the first dimension stays what it is, of whatever size. */
+/** Whether the first dimension, known or not, keeps its size. */
 function keepsBatch(from: readonly number[], to: readonly number[]): boolean {
   const size = (shape: readonly number[]) => shape.slice(1).reduce((p, d) => p * d, 1);
   return (

@@ -45,7 +45,7 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   };
 }
 
-/** Why nodes stay float whatever gets float32 input: those that were left out of a region may then be part of one. */
+/** Why nodes stay float in every plan of the graph: a node outside of regions may be in one when precisions change. */
 export function floatAnyway({ float, outside }: QuantizationPlan): Map<string, string> {
   return new Map([...float].filter(([name]) => !outside.has(name)));
 }

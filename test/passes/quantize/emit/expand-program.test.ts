@@ -8,9 +8,9 @@ import { attr } from '../../../../src/graph/attrs';
 import { GraphEditor } from '../../../../src/graph/edit';
 import type { Graph, GraphNode } from '../../../../src/graph/ir';
 import { toModelArtifacts } from '../../../../src/graph/write-graph-model';
-import '../../../../src/index';
-import { expandProgram } from '../../../../src/passes/quantize/emit/expand-program';
-import { TensorType } from '../../../../src/program/program';
+import '../../../../src/index.node';
+import { canExpand, expandProgram } from '../../../../src/passes/quantize/emit/expand-program';
+import { OpKind, TensorType } from '../../../../src/program/program';
 import { CaseBuilder, type KernelCase } from '../../../support/case-builder';
 import { Drawer } from '../../../support/draw';
 import { forEachCase } from '../../../support/random';
@@ -74,3 +74,12 @@ test.each(ALL_SERIES.flatMap((series) => ['cpu', 'wasm'].map((backend) => ({ ...
     });
   },
 );
+
+test.each([
+  [OpKind.QuantizeInt16, false],
+  [OpKind.QuantizeDynamic, false],
+  [OpKind.Quantize, true],
+] as const)('a program with %p can be expanded: %p', (kind, expected) => {
+  const op = { kind, name: 'op', inputs: [0], output: 1 };
+  expect(canExpand({ tensors: [], ops: [op], inputs: [0], outputs: [1] })).toBe(expected);
+});

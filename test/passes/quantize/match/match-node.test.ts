@@ -1,5 +1,8 @@
 // @needs engine
 import { attr } from '../../../../src/graph/attrs';
+import { inferShapes } from '../../../../src/graph/infer-shapes';
+import type { DType } from '../../../../src/graph/ir';
+import { matchNode } from '../../../../src/passes/quantize/match/match-node';
 import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../../src/passes/quantize/plan/layers';
 import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
@@ -92,6 +95,11 @@ const CASES: [string, Build][] = [
     `${op} with a constant of its own shape`,
     (g) => g.weights('c', [1, 8, 8, 4]).node('op', op, ['a', 'c']),
   ]),
+  ['MaxPool', (g) => g.node('op', 'MaxPool', ['a'], windowAttrs({ ksize: 3 }))],
+  ['AvgPool', (g) => g.node('op', 'AvgPool', ['a'], windowAttrs({ ksize: 2, strides: 2 }))],
+  ['Mean', (g) => ints('axes', [1, 2])(g).node('op', 'Mean', ['a', 'axes'], { keep_dims: attr.bool(true) })],
+  ['ConcatV2', (g) => ints('axis', [-1], [])(g).node('op', 'ConcatV2', ['a', 'b0', 'axis'])],
+  ['Reshape', (g) => ints('shape', [-1, 4, 16, 4])(g).node('op', 'Reshape', ['a', 'shape'])],
   ['Sub from a constant', (g) => g.weights('c', [8, 1, 4]).node('op', 'Sub', ['c', 'a'])],
 ];
 
@@ -206,6 +214,16 @@ test.each([
 ])('what %s stays float, with the reason', (_, build, reason) => {
   const graph = around(build).weights('w', [1, 1, 4, 3]).node('after', 'Conv2D', ['op', 'w'], windowAttrs());
   expect(planQuantization(graph.build('after')).float.get('op')).toContain(reason);
+});
+
+test.each<[string, Build, DType, string]>([
+  ['the name of an output', (g) => g.node('op', 'Identity', ['a']), 'float32', 'it only names an output'],
+  ['integers', (g) => g.node('op', 'Relu', ['a']), 'int32', 'its data is int32'],
+  ['an op of no matcher', (g) => g.node('op', 'Round', ['a']), 'float32', 'Round has no quantized form'],
+])('%s cannot be quantized', (_, build, type, reason) => {
+  const graph = around(build).build('op');
+  const facts = { graph, shapes: inferShapes(graph) };
+  expect(matchNode(graph.nodes.get('op')!, facts, type)).toBe(reason);
 });
 
 test('a mean at the end is stored as real values', async () => {

@@ -1,5 +1,5 @@
 // @needs engine
-/** Transposed convolutions whose windows overlap, with what follows them taken in. */
+/** Transposed convolutions whose windows overlap, with the scale and shift that follow them fused. */
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';
 import { lowerRegion } from '../../../../src/passes/quantize/lower-region';

@@ -56,7 +56,7 @@ function quantizers(observations: Observations) {
   const { tensors, ops } = lowerRegion(plan.regions[0], plan, observations).build();
   return ops
     .filter(({ output }) => tensors[output].type === TensorType.DynamicInt8)
-    .map((op) => ({ of: op.name, kind: op.kind, granularity: tensors[op.output].zeroPoint, op }));
+    .map((op) => ({ of: op.name, kind: op.kind, granularity: tensors[op.output].granularity, op }));
 }
 
 test('every layer reads codes as fine as it can, and layers share them', async () => {

@@ -1,0 +1,12 @@
+import { type LinearOp, weightsPerChannel } from '../passes/linear-op';
+import { bitsPerWeight } from '../quantization/formats/bits-per-weight';
+import type { WeightsName } from '../quantization/layer-weights';
+
+/** Stored bits of a weight of a layer, in a format or in INT8, scales counted. */
+export function bitsOfLayer(
+  op: Pick<LinearOp, 'filter' | 'channels'>,
+  { format, group }: { format: WeightsName; group: number } = { format: 'int8', group: 0 },
+): number {
+  const depth = weightsPerChannel(op);
+  return format === 'int8' ? 8 + 32 / depth : bitsPerWeight({ format, rows: op.channels, depth, group });
+}

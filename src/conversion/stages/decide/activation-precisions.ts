@@ -1,0 +1,56 @@
+/** Which layers get int16 or dynamic activations: those configured, and those that the accuracy target needs. */
+import { measureSensitivity } from '../../../evaluation/sensitivity';
+import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
+import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
+import { floatAnyway, planQuantization } from '../../../passes/quantize/plan/plan';
+import type { Observations } from '../../../quantization/observations';
+import { configuredPrecisions, type Settings } from '../../settings';
+import type { Int8Decision, WeightPlan } from '../../stage-results';
+import { meetAccuracyTarget } from './accuracy-target';
+
+/** The layers that rules name, and the number of those that cost the most accuracy which the settings give. */
+async function requestedPrecisions(
+  { graph, plan }: WeightPlan,
+  observations: Observations,
+  weights: WeightOptions,
+  settings: Settings,
+): Promise<ReadonlyMap<string, ActivationPrecision>> {
+  const precisions = configuredPrecisions(settings, graph, plan);
+  const { costliestInt16, validation, report, signal } = settings;
+  if (costliestInt16 === 0) return precisions;
+  const { layers } = await measureSensitivity(graph, plan, observations, validation!, {
+    weights,
+    signal,
+    onProgress: (done, total) => report('measure layers', done, total),
+  });
+  for (const { name } of layers.slice(0, costliestInt16)) precisions.set(name, 'int16');
+  return precisions;
+}
+
+/** @param model everything in INT8 that can be */
+export async function decidePrecisions(
+  model: WeightPlan,
+  observations: Observations,
+  { regions: _, ...weights }: Int8Decision['weights'],
+  settings: Settings,
+): Promise<Pick<Int8Decision, 'plan' | 'precisions' | 'accuracy'>> {
+  const { graph, plan } = model;
+  const { accuracyTarget, validation, validationSamples, report, signal } = settings;
+  const precisions = await requestedPrecisions(model, observations, weights, settings);
+  if (!accuracyTarget) {
+    if (precisions.size === 0) return { plan, precisions };
+    const nodes = floatInOutNodes(graph, plan, precisions);
+    return { plan: planQuantization(graph, { float: floatAnyway(plan), precisions: nodes }), precisions };
+  }
+  const found = await meetAccuracyTarget(graph, plan, observations, validation!, accuracyTarget, {
+    ...weights,
+    precisions,
+    samples: validationSamples,
+    signal,
+    onTrial: (trials) => report('refine', trials, trials),
+  });
+  const { precision, kept } = found.accuracy;
+  const chosen = precision === 'float' ? [] : kept.map(({ name }) => [name, precision] as const);
+  return { ...found, precisions: new Map([...precisions, ...chosen]) };
+}

@@ -1,0 +1,21 @@
+/** Stage 4: decides how everything is quantized, by the strategies that the settings select. */
+import type { Settings } from '../../settings';
+import type { Decision, ObservedModel, Prepare } from '../../stage-results';
+import { decideInt8 } from './int8';
+import { tune } from './tune';
+import { decideWeightOnly } from './weight-only';
+
+/**
+ * @param prepare the stages before this one, for strategies that compare settings which these depend on
+ * @throws LowbitError 'accuracy' or 'invalid-argument' for a target that cannot be met; 'cancelled' on abort
+ */
+export async function decide(
+  observed: ObservedModel,
+  settings: Settings,
+  prepare: Prepare,
+): Promise<Decision> {
+  if (observed.activations === 'float32') return decideWeightOnly(observed, settings);
+  if (!settings.tune) return decideInt8(observed, settings);
+  const tuned = await tune(observed, settings, settings.tune, prepare);
+  return { ...(await decideInt8(tuned.observed, tuned.settings)), tuning: tuned.tuning };
+}

@@ -1,0 +1,42 @@
+/** INT8 weights with error feedback: which layers get it, and their codes. */
+import { MAX_INPUTS, measureHessians } from '../../../calibration/hessians';
+import { refKey } from '../../../graph/edit';
+import { type LinearOp, weightsPerChannel } from '../../../passes/linear-op';
+import { programChannel, reorder } from '../../../passes/quantize/lower/filter-order';
+import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
+import { chooseAffine, type FilterCodes, quantizeFilter } from '../../../quantization/affine';
+import type { Observations } from '../../../quantization/observations';
+import { roundWithFeedback } from '../../../quantization/round-with-feedback';
+import type { Settings } from '../../settings';
+import type { WeightPlan } from '../../stage-results';
+import { layerInput } from './encode-weights';
+
+/** Depthwise windows are too small for one weight to compensate another; very deep rows need too large a matrix. */
+function suitsFeedback(op: LinearOp): boolean {
+  return op.kind !== 'depthwise' && weightsPerChannel(op) <= MAX_INPUTS;
+}
+
+/**
+ * Rounds the weights of the INT8 layers of a plan so that each compensates the errors of those before it.
+ *
+ * @returns by node, in the program's order; layers without feedback are absent
+ */
+export async function roundWeights(
+  { graph, plan, layers }: WeightPlan,
+  { ranges }: Observations,
+  { data, samples, weightRange, report, signal }: Settings,
+): Promise<ReadonlyMap<string, FilterCodes>> {
+  const ops = weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && suitsFeedback(op));
+  const byName = new Map(ops.map((op) => [op.node.name, op]));
+  const rounded = new Map<string, FilterCodes>();
+  const inputs = ops.map((op) => layerInput(op, undefined));
+  const onProgress = (done: number, total: number) => report('encode weights', done, total);
+  await measureHessians(graph, inputs, data!, { samples, signal, onProgress }, (name, hessian) => {
+    const op = byName.get(name)!;
+    const values = reorder(op);
+    const { scale } = chooseAffine(ranges.get(refKey(op.input))!);
+    const { scales } = quantizeFilter(values, programChannel(op), op.channels, op.bias, scale, weightRange);
+    rounded.set(name, roundWithFeedback(values, scales, hessian));
+  });
+  return rounded;
+}

@@ -1,0 +1,35 @@
+/** Figures of a quantized model. */
+import { countMacs } from '../../../graph/count-macs';
+import type { Graph } from '../../../graph/ir';
+import { weightCount } from '../../../passes/linear-op';
+import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
+import type { QuantizationPlan } from '../../../passes/quantize/plan/plan';
+import { bitsOfLayer } from '../../layer-bits';
+import type { MacCounts } from '../../report-types';
+import type { Int8Decision } from '../../stage-results';
+
+export function macsOf(graph: Graph, plan: QuantizationPlan): MacCounts {
+  const sum = (nodes: Iterable<Parameters<typeof countMacs>[2]>) =>
+    [...nodes].reduce((total, node) => total + countMacs(graph, plan.shapes, node), 0);
+  const total = sum(graph.nodes.values());
+  const int16Nodes = [...plan.precisions].filter(([, precision]) => precision === 'int16');
+  const int16 = sum(int16Nodes.map(([name]) => graph.nodes.get(name)!));
+  const int8 = sum(plan.regions.flatMap((r) => r.nodes)) - int16;
+  const percent = (part: number) => (total === 0 ? 0 : (100 * part) / total);
+  return { total, int8, int16, percent: percent(int8), integerPercent: percent(int8 + int16) };
+}
+
+/** Stored bits of a weight on average over all weighted layers. */
+export function averageBits({
+  model,
+  plan,
+  weights,
+}: Pick<Int8Decision, 'model' | 'plan' | 'weights'>): number {
+  let [stored, count] = [0, 0];
+  for (const op of weightedOps(model.graph, plan)) {
+    const own = weightCount(op.filter);
+    stored += own * bitsOfLayer(op, weights.lowBit.get(op.node.name)?.matrix);
+    count += own;
+  }
+  return stored / Math.max(count, 1);
+}

@@ -1,0 +1,66 @@
+/** Lowering of a model with INT8 activations. */
+import { observedTensors } from '../../../passes/quantize/plan/observed-tensors';
+import { quantizeGraph } from '../../../passes/quantize/quantize-graph';
+import { patternWarnings, weightsOf } from '../../settings';
+import type { ConvertedModel, Int8Decision } from '../../stage-results';
+import { effectiveConfig } from './effective-config';
+import { averageBits, macsOf } from './figures';
+import { withMetadata } from './metadata';
+import { nodeRecords } from './node-records';
+
+const SCHEME = 'int8: activations per tensor, affine; weights per output channel, symmetric';
+
+/** Layers that a pattern names and that cannot be stored as it configures. */
+function weightWarnings({ model, settings }: Int8Decision): string[] {
+  return [...model.kept].flatMap(([name, reason]) =>
+    weightsOf(settings, name).byPattern ? [`The weights of '${name}' stay in INT8: ${reason}.`] : [],
+  );
+}
+
+function calibrationWarnings({ settings, provenance }: Int8Decision): string[] {
+  const { samples, samplesRequested, randomData } = settings;
+  const warnings: string[] = [];
+  if (randomData) {
+    warnings.push(
+      'Calibrated on random data: the ranges are guesses. Convert again with data that the model will see.',
+    );
+  }
+  if (samplesRequested && provenance.samples < samples) {
+    warnings.push(
+      `The calibration data has ${provenance.samples} samples, fewer than the ${samples} requested.`,
+    );
+  }
+  return warnings;
+}
+
+export function lowerInt8(decision: Int8Decision): ConvertedModel {
+  const { settings, model, observations, provenance, weights, plan, ...decided } = decision;
+  const { accuracy, allocation, tuning } = decided;
+  const quantized = quantizeGraph(model.graph, plan, observations, weights);
+  const records = nodeRecords(decision, quantized.weightFidelity);
+  return {
+    graph: withMetadata(quantized.graph, records, provenance, {
+      scheme: SCHEME,
+      precision: 'int8',
+      equalized: settings.equalize,
+    }),
+    ...records,
+    regions: plan.regions.length,
+    changes: model.changes,
+    macs: macsOf(model.graph, plan),
+    calibration: provenance,
+    ...(accuracy && { accuracy }),
+    bitsPerWeight: averageBits(decision),
+    ...(allocation && { allocation }),
+    ...(tuning && { tuning }),
+    config: effectiveConfig(
+      decision,
+      observedTensors(plan).map(({ ref }) => ref.node),
+    ),
+    warnings: [
+      ...patternWarnings(settings, model.graph),
+      ...weightWarnings(decision),
+      ...calibrationWarnings(decision),
+    ],
+  };
+}

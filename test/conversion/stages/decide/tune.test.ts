@@ -1,0 +1,94 @@
+// @needs engine
+import { convertGraph } from '../../../../src/conversion/convert';
+import { settle } from '../../../../src/conversion/options/settle';
+import type { Settings } from '../../../../src/conversion/settings';
+import { decide } from '../../../../src/conversion/stages/decide/decide';
+import { observe } from '../../../../src/conversion/stages/observe';
+import { optimize } from '../../../../src/conversion/stages/optimize/optimize';
+import type { Graph } from '../../../../src/graph/ir';
+import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
+import { toSample } from '../../../support/quantize';
+import { randomOf } from '../../../support/random';
+
+const random = randomOf('tune', 0);
+
+/** A depthwise layer whose channels differ a hundredfold, and a product that brings them back to one size. */
+function uneven(): Graph {
+  const channels = 8;
+  const size = (c: number) => 100 ** (c / (channels - 1));
+  const scaled = (count: number, scale: (c: number) => number) =>
+    Array.from({ length: count }, (_, i) => random.real(0.2, 1) * scale(i));
+  return new FloatGraph(random)
+    .input('image', [1, 6, 6, channels])
+    .constant('d/w', [1, 1, channels, 1], scaled(channels, size))
+    .constant('d/b', [channels], new Array(channels).fill(0))
+    .constant(
+      'p/w',
+      [1, 1, channels, channels],
+      scaled(channels * channels, (i) => 1 / size(Math.floor(i / channels))),
+    )
+    .node('d', 'FusedDepthwiseConv2dNative', ['image', 'd/w', 'd/b'], {
+      ...windowAttrs(),
+      ...fusedAttrs(['BiasAdd']),
+    })
+    .node('p', 'Conv2D', ['d', 'p/w'], windowAttrs())
+    .build('p');
+}
+
+const graph = uneven();
+const samples = Array.from({ length: 6 }, () => toSample(drawFeeds(graph, random)));
+const data = async function* () {
+  yield* samples;
+};
+
+test('keeps what leaves less noise in the outputs, and says what was tried', async () => {
+  const { tuning, config } = await convertGraph(graph, data, { tune: true });
+  const { trials } = tuning!;
+  expect(tuning!.samples).toBe(samples.length);
+  expect(trials.map(({ options }) => Object.keys(options)[0])).toEqual([
+    undefined,
+    'calibrationMethod',
+    'equalize',
+    'errorFeedback',
+  ]);
+  const equalized = trials[2];
+  expect(equalized).toMatchObject({ options: { equalize: true }, kept: true });
+  expect(equalized.signalToNoise).toBeGreaterThan(trials[0].signalToNoise + 3);
+  expect(config.equalize).toBe(true);
+  const kept = trials.filter((trial) => trial.kept).map((trial) => trial.signalToNoise);
+  expect(kept).toEqual(kept.toSorted((a, b) => a - b));
+});
+
+test.each([
+  ['as many samples as trials use', 6, ['percentile', 'equalized']],
+  ['more samples than trials use', 65, ['', 'percentile', 'equalized', 'equalized']],
+])('prepares the model only for settings that change it: %s', async (_, samples, expected) => {
+  const settings = settle({ tune: true, samples }, data);
+  const prepared: string[] = [];
+  const prepare = async (each: Settings) => observe(await optimize(graph, each), each);
+  const decision = await decide(await prepare(settings), settings, async (each) => {
+    prepared.push(each.equalize ? 'equalized' : each.calibrationMethod === 'percentile' ? 'percentile' : '');
+    return prepare(each);
+  });
+  expect(decision.settings.equalize).toBe(true);
+  expect(prepared).toEqual(expected);
+});
+
+test('leaves alone what the options or the configuration say', async () => {
+  const { tuning, config } = await convertGraph(graph, data, {
+    tune: true,
+    equalize: false,
+    config: { calibration: { method: 'minmax' } },
+  });
+  expect(tuning!.trials.map(({ options }) => options)).toEqual([{}, { errorFeedback: true }]);
+  expect(config).toMatchObject({ equalize: false, calibration: { method: 'minmax' } });
+});
+
+test('needs data, and INT8 activations', async () => {
+  await expect(convertGraph(graph, 'random', { tune: true })).rejects.toMatchObject({
+    code: 'invalid-argument',
+  });
+  await expect(convertGraph(graph, data, { tune: true, activations: 'float32' })).rejects.toMatchObject({
+    code: 'invalid-argument',
+  });
+});
