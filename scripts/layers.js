@@ -142,6 +142,7 @@ const NATIVE = [
     knows: 'include base isa ops moe plan',
   },
   { room: 'native/node', holds: 'Node-API', knows: 'include' },
+  { room: 'native/web', holds: 'WebAssembly: exports, and what a system would give', knows: 'base include' },
 ];
 
 /** Imports that the table alone does not forbid. `from` and `to` match a file's path, or the name of a package. */

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "../include/lowbit.h"
-#include "../node/records.h"
+#include "../include/records.h"
 
 #define LOWBIT_EXPORT(name) __attribute__((export_name(name)))
 

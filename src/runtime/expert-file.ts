@@ -73,7 +73,10 @@ function check({ offset, bytes, crc }: ExpertRange, into: Uint8Array, bytesRead:
  */
 export function openExpertFile(path: string, { direct }: { direct: boolean }): ExpertReader {
   if (direct) {
-    throw new LowbitError('io', 'the WebAssembly engine does not read past the page cache; leave out `direct`');
+    throw new LowbitError(
+      'io',
+      'the WebAssembly engine does not read past the page cache; leave out `direct`',
+    );
   }
   return new ExpertFile(path);
 }
