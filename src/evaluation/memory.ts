@@ -34,7 +34,7 @@ export interface MemoryOptions {
 }
 
 /** Resident sets grow by pages that have nothing to do with the model: less than this is not seen. */
-const LEAST_UNCERTAINTY = 2 ** 19;
+const MIN_UNCERTAINTY = 2 ** 19;
 
 async function measureOnce(args: readonly string[], location: string, signal: AbortSignal | undefined) {
   const script = join(__dirname, 'memory-child.js');
@@ -58,7 +58,7 @@ export function summarize(measured: readonly MemoryGrowth[]): MemoryUse {
   return {
     resident,
     peak: median(measured.map(({ peak }) => peak)),
-    uncertainty: Math.max(farthest, LEAST_UNCERTAINTY),
+    uncertainty: Math.max(farthest, MIN_UNCERTAINTY),
   };
 }
 

@@ -13,7 +13,7 @@ export type { Shape } from './shapes/known';
 export type Shapes = ReadonlyMap<string, Shape | undefined>;
 
 /** Turns of a loop after which nothing more is presumed of what it carries. */
-const MOST_TURNS = 8;
+const MAX_TURNS = 8;
 
 function outputShapes(node: GraphNode, known: Known): readonly (Shape | undefined)[] {
   const constant = known.graph.constants.get(node.name);
@@ -90,7 +90,7 @@ export function inferShapes(graph: Graph): Shapes {
   const ends = [...graph.nodes.values()].filter(({ op }) => op === 'NextIteration');
   let inference = inferOnce(graph, ends);
   if (ends.length === 0) return inference.shapes;
-  for (let turn = 1; turn < MOST_TURNS; turn++) {
+  for (let turn = 1; turn < MAX_TURNS; turn++) {
     const next = inferOnce(graph, ends, inference);
     if (next.agrees(inference, ends)) return next.shapes;
     inference = next;

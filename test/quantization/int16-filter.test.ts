@@ -1,7 +1,7 @@
 import { fitsInt16, quantizeInt16Filter } from '../../src/quantization/int16-filter';
 import { Random } from '../support/random';
 
-const LARGEST_ACTIVATION = 32767;
+const MAX_ACTIVATION = 32767;
 
 /** The largest sum of |weight| of a channel. */
 function largestSum(codes: Int16Array, channel: (i: number) => number, channels: number): number {
@@ -19,7 +19,7 @@ test.each([1, 16, 1000, 16384])('sums of channels of %i weights fit an int32 acc
   for (const draw of [() => 1, () => random.real(-1, 1), () => random.real(-1, 1) ** 9]) {
     const values = Float32Array.from({ length: depth * channels }, draw);
     const { codes, scales } = quantizeInt16Filter(values, channel, channels);
-    expect(largestSum(codes, channel, channels) * (LARGEST_ACTIVATION + 1)).toBeLessThanOrEqual(2 ** 31);
+    expect(largestSum(codes, channel, channels) * (MAX_ACTIVATION + 1)).toBeLessThanOrEqual(2 ** 31);
     values.forEach((value, i) => {
       const step = scales[channel(i)];
       if (Math.abs(codes[i] * step - value) > 0.5001 * step)

@@ -4,10 +4,10 @@ import type { Graph } from '../../graph/ir';
 import type { ConvertedModel, Decision } from '../stage-results';
 
 /** Below this, in dB, people see the difference: the noise has a tenth of the signal's amplitude. */
-const LEAST_SIGNAL_TO_NOISE = 20;
+const MIN_SIGNAL_TO_NOISE = 20;
 
 /** The same for what depends on the input, which is estimated from few samples. */
-const LEAST_VARYING = 10;
+const MIN_VARYING = 10;
 
 const ADVICE = "Try dynamic activations ('**'), minSignalToNoise, tune, or more calibration data.";
 
@@ -17,12 +17,12 @@ function warningOf({ name, signalToNoise, varyingSignalToNoise, constant, parts 
   if (constant)
     return `Output '${name}' does not depend on the input: it is the same for every sample, that of the float model is not. ${ADVICE}`;
   if (signalToNoise === undefined) return undefined;
-  if (signalToNoise < LEAST_SIGNAL_TO_NOISE)
+  if (signalToNoise < MIN_SIGNAL_TO_NOISE)
     return `Output '${name}' is only ${shown(signalToNoise)} above its noise (20 dB or more are usual). ${ADVICE}`;
-  const part = parts.find((each) => each.signalToNoise < LEAST_SIGNAL_TO_NOISE);
+  const part = parts.find((each) => each.signalToNoise < MIN_SIGNAL_TO_NOISE);
   if (part)
     return `The part '${part.name}' of output '${name}' is only ${shown(part.signalToNoise)} above its noise. ${ADVICE}`;
-  if (varyingSignalToNoise !== undefined && varyingSignalToNoise < LEAST_VARYING)
+  if (varyingSignalToNoise !== undefined && varyingSignalToNoise < MIN_VARYING)
     return (
       `Output '${name}' is ${shown(signalToNoise)} above its noise, but what depends on the input only ` +
       `${shown(varyingSignalToNoise)}: its mean hides the noise. ${ADVICE}`

@@ -162,15 +162,15 @@ function gruStep(call: LayerCall, units: number, weights: Weights, resetAfter: b
 }
 
 /** Longer sequences make graphs that take minutes to convert. */
-const MOST_STEPS = 1024;
+const MAX_STEPS = 1024;
 
 /** The number of steps, which must be known: each becomes nodes of its own. */
 function stepsOf(call: LayerCall): number {
   const steps = call.inputOfRank(3).shape[1];
-  if (steps > 0 && steps <= MOST_STEPS) return steps;
+  if (steps > 0 && steps <= MAX_STEPS) return steps;
   const found = steps > 0 ? `has ${steps} steps` : 'leaves the number of steps open';
   throw call.config.error(
-    `its input ${found}, and each step is written out; give the model an input of at most ${MOST_STEPS} steps, or make a ` +
+    `its input ${found}, and each step is written out; give the model an input of at most ${MAX_STEPS} steps, or make a ` +
       'graph model of it with tensorflowjs_converter --output_format=tfjs_graph_model.',
   );
 }

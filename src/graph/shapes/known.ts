@@ -31,7 +31,7 @@ export type Rule = (node: GraphNode, known: Known) => Shape | undefined;
 export type ManyRule = (node: GraphNode, known: Known) => readonly (Shape | undefined)[];
 
 /** Larger tensors are data, not shapes. */
-const MOST_VALUES = 1024;
+export const MAX_VALUES = 1024;
 
 export function invalid(node: GraphNode, message: string): LowbitError {
   return new LowbitError('invalid-model', `${node.op} '${node.name}': ${message}`);
@@ -46,7 +46,7 @@ export function valuesOf(known: Known, ref: TensorRef | undefined): readonly num
   const constant = constantOf(known.graph, ref);
   if (!constant) return ref && known.values.get(refKey(ref));
   const numbers = constant.dtype === 'int32' || constant.dtype === 'float32';
-  return numbers && elements(constant.shape) <= MOST_VALUES ? Array.from(constant.values) : undefined;
+  return numbers && elements(constant.shape) <= MAX_VALUES ? Array.from(constant.values) : undefined;
 }
 
 /** Values of which none is left to run time. */

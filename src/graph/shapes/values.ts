@@ -5,13 +5,10 @@
 import { dtypeAttr, numberAttr } from '../attrs';
 import type { GraphNode } from '../ir';
 import { resolveStridedSlice } from '../strided-slice';
-import { axisOf, constantsOf, elements, type Known, shapeOf, valuesOf } from './known';
+import { axisOf, constantsOf, elements, type Known, MAX_VALUES, shapeOf, valuesOf } from './known';
 
 type Values = readonly number[];
 type ValueRule = (node: GraphNode, known: Known) => Values | undefined;
-
-/** Longer ones are data. */
-const MOST_VALUES = 1024;
 
 const first: ValueRule = (node, known) => valuesOf(known, node.inputs[0]);
 
@@ -115,13 +112,13 @@ const gatherNd: ValueRule = (node, known) =>
 const range: ValueRule = (node, known) => {
   const [start, limit, delta] = node.inputs.map((i) => constantsOf(known, i)?.[0] ?? Number.NaN);
   const count = Math.max(0, Math.ceil((limit - start) / delta));
-  return count <= MOST_VALUES ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
+  return count <= MAX_VALUES ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
 };
 
 const fill: ValueRule = (node, known) => {
   const shape = constantsOf(known, node.inputs[0]);
   const value = valuesOf(known, node.inputs[1])?.[0];
-  if (!shape || value === undefined || elements(shape) > MOST_VALUES) return undefined;
+  if (!shape || value === undefined || elements(shape) > MAX_VALUES) return undefined;
   return new Array<number>(elements(shape)).fill(value);
 };
 

@@ -24,7 +24,7 @@ export interface RedisSourceOptions {
 const DEFAULT_TIMEOUT = 5000;
 /** In milliseconds, before connecting again. */
 const FIRST_DELAY = 20;
-const MOST_DELAY = 1000;
+const MAX_DELAY = 1000;
 const VERSION = 1;
 
 const natural = z.int().nonnegative();
@@ -99,7 +99,7 @@ class Connection {
   /** @throws Error telling why there is no answer, at the latest after the timeout; LowbitError for a malformed address */
   async run<Result>(command: (client: Client) => Promise<Result>): Promise<Result> {
     const end = performance.now() + this.timeout;
-    for (let wait = FIRST_DELAY; ; wait = Math.min(2 * wait, MOST_DELAY)) {
+    for (let wait = FIRST_DELAY; ; wait = Math.min(2 * wait, MAX_DELAY)) {
       const opening = this.open();
       try {
         const client = await this.inTime(end, opening);

@@ -10,7 +10,7 @@ import { consumers } from '../../../graph/edit';
 import type { Constant, Graph, GraphNode } from '../../../graph/ir';
 
 /** No data of a network is as large; masks are: -1e4 (BERT), -65504, -1e9, the lowest float32, -infinity. */
-const LEAST_MASK = 9999;
+const MIN_MASK = 9999;
 
 /** Ops whose result holds a mask value where a constant operand is one: the positions of such operands. */
 const SOURCES: Readonly<Record<string, readonly number[]>> = {
@@ -63,7 +63,7 @@ const MAXIMA = new Set(['MaxPool', 'Max']);
 const SUMS = new Set(['Add', 'AddV2', 'Sub']);
 
 export function isMaskValue(value: number): boolean {
-  return Math.abs(value) >= LEAST_MASK;
+  return Math.abs(value) >= MIN_MASK;
 }
 
 function holdsMask({ dtype, values }: Constant): boolean {
