@@ -9,10 +9,10 @@ import { storedElementBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
 
 /** Bytes of weights of a segment, unless a single node reads more. */
-const SEGMENT_BYTES = 2 ** 24;
+const SEGMENT_BYTES = 2 ** 23;
 
 /** Up to this many bytes of weights a graph is run as a whole. */
-const WHOLE_BYTES = 2 * SEGMENT_BYTES;
+const WHOLE_BYTES = 2 ** 25;
 
 /** Ops whose results are not all that their inputs determine, or that decide what is computed at all. */
 const STATEFUL =
