@@ -18,6 +18,7 @@ import { type Observations, type ObservedTensor, observedKey } from '../quantiza
 import { importBackend, withBackend } from '../tfjs/backends';
 import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
+import { boundsOf } from './observers/bounds';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
@@ -135,7 +136,10 @@ class TensorWatch {
   }
 
   observe(tensor: tf.Tensor): void {
-    const values = withoutInfinities(this.valuesOf(tensor));
+    const found = this.valuesOf(tensor);
+    const foundBounds = boundsOf(found);
+    const values = withoutInfinities(found, foundBounds);
+    const bounds = values === found ? foundBounds : boundsOf(values);
     const wrong = firstNaN(values);
     if (wrong >= 0) {
       throw new LowbitError(
@@ -143,7 +147,7 @@ class TensorWatch {
         `${this.node.op} '${this.node.name}' computes NaN (element ${wrong}) on the calibration data; check the model and the data.`,
       );
     }
-    this.range.observe(values);
+    this.range.observe(values, bounds);
     this.mean?.observe(values);
     this.grid?.observe(values);
   }
