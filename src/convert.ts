@@ -37,6 +37,12 @@ export {
 } from './evaluation/formats';
 export { type InspectReport, inspect } from './evaluation/inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './evaluation/inspect-converted';
+export {
+  inspectRegion,
+  type RegionOp,
+  type RegionReport,
+  type RegionTensor,
+} from './evaluation/inspect-region';
 export { type RecordOptions, type RecordReport, recordTrace } from './evaluation/record-trace';
 export type { DenseTensor, Sample } from './graph/ir';
 export type {
@@ -47,5 +53,6 @@ export type {
   SampleSource,
 } from './graph/samples';
 export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
+export { writeNodeData } from './report/node-data';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
 export { writeReport } from './report/write-report';

@@ -24,7 +24,14 @@ import {
 } from './command';
 import { layersTable } from './layers-table';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
-import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
+import {
+  makeReportWithProgress,
+  type ReportCliOptions,
+  type SavedReport,
+  savedRows,
+  saveReport,
+  withReportOption,
+} from './report-option';
 
 interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, ReportCliOptions {
   float: string;
@@ -38,7 +45,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   layers?: boolean;
 }
 
-type Result = CompareReport & ReportCliOptions & { layers?: readonly ReportLayer[] };
+type Result = CompareReport & SavedReport & { layers?: readonly ReportLayer[] };
 
 /** The data of any of the options, without its labels. */
 async function openData(options: Options): Promise<SampleSource> {
@@ -91,7 +98,7 @@ function print(report: Result): string {
     ),
     `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on the ${latency.engine} engine, ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
     ...(report.layers ? [layersTable(report.layers)] : []),
-    ...(report.report === undefined ? [] : [`report: ${report.report}`]),
+    ...savedRows(report).map((row) => row.join(': ')),
   ].join('\n');
 }
 

@@ -22,6 +22,8 @@ export interface ConvertedReport extends Pick<ArtefactMetadata, 'toolVersion' | 
   outputs: { name: string; dtype: string; shape?: readonly number[] }[];
   /** How many programs it has. */
   regions: number;
+  /** Names of their nodes, for `inspectRegion`. */
+  regionNames: string[];
   layers: ConvertedLayer[];
   fileBytes: number;
   /** What runs it on this machine. */
@@ -44,6 +46,7 @@ function resultsOf(graph: Graph): Map<string, NonNullable<ConvertedLayer['result
 async function inspectArtefact(location: string): Promise<ConvertedReport> {
   const graph = await readModel(location, { converted: true });
   const { toolVersion, scheme, calibration, layers } = artefactMetadata(graph, location);
+  const regions = regionsOf(graph);
   const records = layers.map((layer): ConvertedLayer => ({ ...layer }));
   const results = new Map<ConvertedLayer, ConvertedLayer['result']>();
   for (const [name, result] of resultsOf(graph)) {
@@ -56,7 +59,8 @@ async function inspectArtefact(location: string): Promise<ConvertedReport> {
     toolVersion,
     scheme,
     calibration,
-    regions: regionsOf(graph).length,
+    regions: regions.length,
+    regionNames: regions.map(({ name }) => name),
     layers: records.map((record) => {
       const result = results.get(record);
       return result ? { ...record, result } : record;
