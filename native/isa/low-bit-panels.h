@@ -26,6 +26,7 @@
 //   be added in
 //                      int16 (of one where Adds is 8: so many units as fit, with flush(step) after them);
 //                      total(step): the int32 sums times the step
+//   kMaxRows          of a tile: 4, or 2 where there are registers for no more
 //   kMaxTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
 //   halves             V::lanes float16 numbers as float32
 //   clampFloat          to [low, high]; a zero keeps its sign
@@ -339,7 +340,9 @@ class LowBitProducts : public LowBitPanels {
   template <class Decoder, int Adds>
   static void rows(const Call& call) {
     int m = 0;
-    for (; m + 4 <= call.args.rowCount; m += 4) tile<Decoder, Adds, 4>(call, m);
+    if constexpr (P::kMaxRows == 4) {
+      for (; m + 4 <= call.args.rowCount; m += 4) tile<Decoder, Adds, 4>(call, m);
+    }
     for (; m + 2 <= call.args.rowCount; m += 2) tile<Decoder, Adds, 2>(call, m);
     // With few accumulators there are registers for more of them, which saves shifts.
     constexpr bool kEven2 = std::is_same<Decoder, LowBitCodes<P, 2>>::value;
