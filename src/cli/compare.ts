@@ -96,7 +96,7 @@ function print(report: Result): string {
     ...report.outputs.map(
       ({ name, signalToNoise }) => `signal-to-noise of '${name}': ${signalToNoise.toFixed(2)} dB`,
     ),
-    `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
+    `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on the ${latency.engine} engine, ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
     ...(report.layers ? [layersTable(report.layers)] : []),
     ...savedRows(report).map((row) => row.join(': ')),
   ].join('\n');

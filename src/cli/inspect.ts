@@ -61,6 +61,7 @@ function printConverted(report: ConvertedReport): string {
           typeof value === 'object' ? JSON.stringify(value) : String(value),
         ]),
         ['converted by', `tfjs-lowbit ${report.toolVersion}`],
+        ['runs here on', `the ${report.engine} engine, ${report.isa}`],
       ],
     ),
     table(
