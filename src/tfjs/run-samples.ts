@@ -11,7 +11,7 @@ import { nameOf, type Segment, segmentsOf } from './segments';
 type Visit = (tensor: tf.Tensor, index: number) => void;
 
 /** Samples that a segment is loaded for at a time. What segments hand on is kept for all of them. */
-const SAMPLES_AT_A_TIME = 8;
+const SAMPLES_AT_A_TIME = 4;
 
 /** What is known of one sample so far, by `node:index`. */
 type Tensors = Map<string, tf.Tensor>;

@@ -4,11 +4,12 @@
  */
 import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
+import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { storedElementBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
 
-/** Bytes of weights of a segment, unless a single node reads more. */
+/** Bytes of a segment, unless a single node has more: of the weights, and of what is asked for, which is held together. */
 const SEGMENT_BYTES = 2 ** 23;
 
 /** Up to this many bytes of weights a graph is run as a whole. */
@@ -46,6 +47,21 @@ function computedNodes(graph: Graph, refs: readonly TensorRef[]): GraphNode[] {
   return [...graph.nodes.values()].filter(
     ({ name, op }) => names.has(name) && op !== 'Const' && !given.has(name),
   );
+}
+
+/** Bytes of tensors, those of one sample. */
+function resultBytes(graph: Graph, refs: readonly TensorRef[]): (node: GraphNode) => number {
+  const shapes = inferShapes(graph);
+  const bytes = new Map<string, number>();
+  for (const ref of refs) {
+    const shape = shapes.get(refKey(ref)) ?? [];
+    const own = shape.reduce(
+      (product, d) => product * Math.max(d, 1),
+      storedElementBytes({ dtype: 'float32' }),
+    );
+    bytes.set(ref.node, (bytes.get(ref.node) ?? 0) + own);
+  }
+  return ({ name }) => bytes.get(name) ?? 0;
 }
 
 /** Bytes of the weights that a node is the first to read. */
@@ -105,7 +121,8 @@ export function segmentsOf(graph: Graph, refs: readonly TensorRef[]): Segment[] 
     nodes.some(({ op }) => STATEFUL.test(op)) ||
     nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) <= WHOLE_BYTES;
   if (whole) return undefined;
-  const groups = inGroups(nodes, SEGMENT_BYTES, weightBytes(graph));
+  const [weights, results] = [weightBytes(graph), resultBytes(graph, refs)];
+  const groups = inGroups(nodes, SEGMENT_BYTES, (node) => weights(node) + results(node));
   const parts = groups.map((group) => partOf(graph, group));
   const wanted = new Map([...parts.flatMap(({ reads }) => reads), ...refs].map((ref) => [refKey(ref), ref]));
   return parts.map((part, i) => {

@@ -189,7 +189,7 @@ describe('refuses', () => {
     ['a negative group', { group: -32 }, /shared by -32 inputs/],
     ['a scale of NaN', { scales: Uint16Array.of(0x3c00, 0x7e00) }, /filter scale 1 is nan/],
     ['an infinite scale', { scales: Uint16Array.of(0x7c00, 0x3c00) }, /filter scale 0 is inf/],
-    ['a negative scale', { scales: Uint16Array.of(0xbc00, 0x3c00) }, /filter scale 0 is -1/],
+    ['a scale of negative zero', { scales: Uint16Array.of(0x8000, 0x3c00) }, /filter scale 0 is -0/],
     ['a unit of 0', { unit: 0 }, /unit of the filter scales is 0/],
     ['a unit of NaN', { unit: Number.NaN }, /unit of the filter scales is -?nan/],
     ['three levels', { levels: Int8Array.of(1, 2, 3) }, /16 levels/],
