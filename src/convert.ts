@@ -8,7 +8,7 @@ export { imageFolder } from './calibration/data/image-folder';
 export { type LabelledImageOptions, labelledImages } from './calibration/data/labelled';
 export { namedSamples } from './calibration/data/named-samples';
 export { npyFile } from './calibration/data/npy';
-export { npzFile } from './calibration/data/npz';
+export { type NpzOptions, npzFile } from './calibration/data/npz';
 export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
 export type { ModelInput, TensorData } from './calibration/data/tensors';

@@ -41,6 +41,7 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   labels?: string;
   labelOffset: number;
   limit?: number;
+  latencyRuns?: number;
   memory: boolean;
   layers?: boolean;
 }
@@ -112,6 +113,7 @@ export function compareCommand(): Command {
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option('--limit <number>', 'maximum number of samples', positiveInteger)
+    .option('--latency-runs <number>', 'timed predictions of each model (default: 50)', positiveInteger)
     .option('--no-memory', 'do not measure memory')
     .option('--layers', 'compare layer by layer, worst first');
   return withCommonOptions(

@@ -78,7 +78,7 @@ async function sampleFor(model: ModelSession, { samples, batch = 1 }: BenchOptio
 }
 
 function batchOf({ inputs }: ModelSession, sample: Sample): number {
-  const batched = inputs.find(({ shape }) => shape?.[0] === -1);
+  const batched = inputs.find(({ name, shape }) => shape?.[0] === -1 && sample[name]);
   return batched ? sample[batched.name].shape[0] : 1;
 }
 

@@ -15,8 +15,10 @@ import type { Graph, GraphNode, SignatureEntry, TensorRef } from '../graph/ir';
 import type { LabelledSource, Output } from '../graph/samples';
 import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import { lowerRegion } from '../passes/quantize/lower-region';
+import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { type Layer, layersOf } from '../passes/quantize/plan/layers';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
+import type { Region } from '../passes/quantize/plan/region';
 import { encodeProgram } from '../program/program';
 import { SignalToNoise } from '../quantization/metrics';
 import type { Observations } from '../quantization/observations';
@@ -35,6 +37,8 @@ export interface SensitivityOptions {
   weights?: WeightOptions;
   /** Names of the layers to measure. Default: all. */
   only?: ReadonlySet<string>;
+  /** The precision of their activations, where they have such a form; those without are not measured. Default: INT8. */
+  precision?: ActivationPrecision;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
 }
@@ -121,12 +125,18 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
 }
 
 /** The plan of one layer with all others in float. */
-function planAlone(graph: Graph, layer: Layer, shapes: Shapes): QuantizationPlan {
+function planAlone(
+  graph: Graph,
+  layer: Layer,
+  shapes: Shapes,
+  precision: ActivationPrecision | undefined,
+): QuantizationPlan {
+  const precisions = precision && new Map([...layer.nodes].map((name) => [name, precision] as const));
   const alone = cutOut(graph, layer, shapes);
-  if (alone) return planQuantization(alone, { weightless: true });
+  if (alone) return planQuantization(alone, { weightless: true, precisions });
   const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
   const float = new Map(others.map((name) => [name, 'not measured now']));
-  return planQuantization(graph, { float, weightless: true });
+  return planQuantization(graph, { float, weightless: true, precisions });
 }
 
 type Values = ReadonlyMap<string, tf.Tensor>;
@@ -141,21 +151,34 @@ class LoneLayer {
   private readonly own = new SignalToNoise();
   private readonly tally = new Tally();
 
-  constructor(
+  private constructor(
     private readonly graph: Graph,
     private readonly layer: Layer,
-    shapes: Shapes,
+    plan: QuantizationPlan,
+    region: Region,
     observations: Observations,
     weights: WeightOptions | undefined,
   ) {
-    const plan = planAlone(graph, layer, shapes);
-    const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
-    if (!region) throw new Error(`Layer '${layer.name}' has no region of its own.`);
     const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
     this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
     this.after = downstream(graph, layer.result.node);
+  }
+
+  /** @returns undefined for a layer without a form in the precision */
+  static of(
+    graph: Graph,
+    layer: Layer,
+    shapes: Shapes,
+    observations: Observations,
+    { weights, precision }: SensitivityOptions,
+  ): LoneLayer | undefined {
+    const plan = planAlone(graph, layer, shapes, precision);
+    const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
+    if (region) return new LoneLayer(graph, layer, plan, region, observations, weights);
+    if (precision) return undefined;
+    throw new Error(`Layer '${layer.name}' has no region of its own.`);
   }
 
   /** What `measure` needs of the float model beside its ends. */
@@ -275,10 +298,10 @@ export async function measureSensitivity(
   source: LabelledSource,
   options: SensitivityOptions = {},
 ): Promise<Sensitivity> {
-  const { only, weights } = options;
+  const { only } = options;
   const layers = layersOf(graph, plan)
     .filter(({ name }) => only?.has(name) ?? true)
-    .map((layer) => new LoneLayer(graph, layer, plan.shapes, observations, weights));
+    .flatMap((layer) => LoneLayer.of(graph, layer, plan.shapes, observations, options) ?? []);
   try {
     const samples = await withBackend(await importBackend(), () =>
       measureAll(graph, layers, source, options),
