@@ -16,7 +16,9 @@ import type { LabelledSource, Output } from '../graph/samples';
 import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import { lowerRegion } from '../passes/quantize/lower-region';
 import { type Layer, layersOf } from '../passes/quantize/plan/layers';
+import { findMasks } from '../passes/quantize/plan/masks';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
+import type { Region } from '../passes/quantize/plan/region';
 import { encodeProgram } from '../program/program';
 import { SignalToNoise } from '../quantization/metrics';
 import type { Observations } from '../quantization/observations';
@@ -78,9 +80,12 @@ function downstream(graph: Graph, node: string): Set<string> {
  * A layer cut out of a graph: what it reads are inputs, what anything else reads of it are outputs. Planning it takes the
  * time of its own nodes, not that of the graph's.
  *
- * @returns undefined where it reads what cannot be an input: other outputs than a node's first, or no float32 numbers
+ * @returns undefined where it reads what cannot be an input: other outputs than a node's first, no float32 numbers, or what
+ *   is padded with a mask
  */
 function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
+  const { pads } = findMasks(graph);
+  if (layer.activations.some(({ node }) => pads.has(node))) return undefined;
   const own = [...layer.nodes].map((name) => graph.nodes.get(name)!);
   const reads = own.flatMap(({ inputs }) => inputs.filter(({ node }) => !layer.nodes.has(node)));
   const tensors = reads.filter(({ node }) => !graph.constants.has(node));
@@ -120,13 +125,24 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
   };
 }
 
-/** The plan of one layer with all others in float. */
-function planAlone(graph: Graph, layer: Layer, shapes: Shapes): QuantizationPlan {
-  const alone = cutOut(graph, layer, shapes);
-  if (alone) return planQuantization(alone, { weightless: true });
+/** The plan of one layer with all others in float, and the region that computes its result. */
+function planAlone(
+  graph: Graph,
+  layer: Layer,
+  shapes: Shapes,
+): { plan: QuantizationPlan; region: Region } | undefined {
+  const planned = (plan: QuantizationPlan) => {
+    const key = refKey(layer.result);
+    const region = plan.regions.find(({ outputs }) => outputs.some((ref) => refKey(ref) === key));
+    return region && { plan, region };
+  };
+  const cut = cutOut(graph, layer, shapes);
+  const alone = cut && planned(planQuantization(cut, { weightless: true }));
+  if (alone) return alone;
+  // What reads it may be why it has a form in the program, as the maximum behind a pad with the lowest value.
   const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
   const float = new Map(others.map((name) => [name, 'not measured now']));
-  return planQuantization(graph, { float, weightless: true });
+  return planned(planQuantization(graph, { float, weightless: true }));
 }
 
 type Values = ReadonlyMap<string, tf.Tensor>;
@@ -148,9 +164,9 @@ class LoneLayer {
     observations: Observations,
     weights: WeightOptions | undefined,
   ) {
-    const plan = planAlone(graph, layer, shapes);
-    const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
-    if (!region) throw new Error(`Layer '${layer.name}' has no region of its own.`);
+    const alone = planAlone(graph, layer, shapes);
+    if (!alone) throw new Error(`Layer '${layer.name}' has no region of its own.`);
+    const { plan, region } = alone;
     const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
