@@ -147,6 +147,12 @@ function planAlone(
 
 type Values = ReadonlyMap<string, tf.Tensor>;
 
+/** TF.js keeps the bytes of a bool that it casts. */
+function realNumbers(tensor: tf.Tensor): Float32Array {
+  const values = tensor.dataSync();
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
+
 /** One layer quantized, the rest of the model in float. */
 class LoneLayer {
   private readonly inputs: readonly TensorRef[];
@@ -184,11 +190,7 @@ class LoneLayer {
     const shapes = inputs.map((t) => t.shape);
     const results = this.program.outputShapes(shapes);
     const arrays = results.map((shape) => new Float32Array(shape.reduce((p, d) => p * d, 1)));
-    this.program.run(
-      shapes,
-      inputs.map((t) => t.dataSync() as Float32Array),
-      arrays,
-    );
+    this.program.run(shapes, inputs.map(realNumbers), arrays);
     return tf.tensor(arrays[this.index], results[this.index]);
   }
 
@@ -197,8 +199,13 @@ class LoneLayer {
     const key = refKey(this.layer.result);
     const refs = this.graph.outputs.map((o) => o.ref);
     const changed = refs.filter((ref) => this.after.has(ref.node));
+    const given = new Set(this.graph.inputs.map(({ ref }) => refKey(ref)));
     const feeds = Object.fromEntries(
-      [...values].filter(([k]) => !this.after.has(k.slice(0, k.lastIndexOf(':')))),
+      [...values].filter(([k, { dtype }]) => {
+        // TF.js takes a node's type `T` for that of its result, which Equal and ArgMax have another of.
+        const fits = dtype === 'float32' || given.has(k);
+        return fits && !this.after.has(k.slice(0, k.lastIndexOf(':')));
+      }),
     );
     const computed = changed.length > 0 ? await model.execute({ ...feeds, [key]: result }, changed) : [];
     const fresh = new Map(changed.map((ref, i) => [refKey(ref), computed[i]]));

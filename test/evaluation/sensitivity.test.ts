@@ -1,6 +1,7 @@
 // @needs engine
 import { calibrate } from '../../src/calibration/runner';
 import { measureSensitivity } from '../../src/evaluation/sensitivity';
+import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';
 import type { LabelledSample, LabelledSource } from '../../src/graph/samples';
 import { layersOf } from '../../src/passes/quantize/plan/layers';
@@ -188,4 +189,25 @@ test('a pad with the lowest value, which only a maximum reads, is measured', asy
   const { layers } = await sensitivityOf(padded);
   expect(layers.map(({ name }) => name)).toContain('pad');
   for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(30);
+});
+
+test('layers beside truth values: one that reads them as numbers, and an output of them', async () => {
+  const T = { T: attr.dtype('float32') };
+  const truths = new FloatGraph(random)
+    .input('x', [2, 3, 8])
+    .constant('zero', [], [0])
+    .node('positive', 'Greater', ['x', 'zero'], T)
+    .node('real', 'Cast', ['positive'], { SrcT: attr.dtype('bool'), DstT: attr.dtype('float32') })
+    .weights('w', [8, 4])
+    .node('y', 'BatchMatMulV2', ['real', 'w'], T)
+    .weights('v', [4, 3])
+    .node('z', 'BatchMatMulV2', ['y', 'v'], T)
+    .build('z');
+  const outputs = [
+    ...truths.outputs,
+    { name: 'positive', ref: { node: 'positive', index: 0 }, dtype: 'bool' as const },
+  ];
+  const { layers } = await sensitivityOf({ ...truths, outputs });
+  expect(layers.map(({ name }) => name).sort()).toEqual(['y', 'z']);
+  for (const { outputs } of layers) expect(outputs[0].signalToNoise).toBeGreaterThan(30);
 });

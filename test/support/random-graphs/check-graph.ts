@@ -18,7 +18,7 @@ const CALIBRATED = 3;
 
 type Outputs = Awaited<ReturnType<typeof runGraph>>;
 
-export type Fault = 'uncoded' | 'refused' | 'shape' | 'dtype' | 'value' | 'rewrite' | 'noise';
+export type Fault = 'uncoded' | 'refused' | 'shape' | 'dtype' | 'value' | 'rewrite' | 'bias' | 'noise';
 
 export interface Outcome {
   readonly mode: string;
@@ -195,7 +195,9 @@ export async function checkMode(
     if (rewritten) return { mode, kind: 'rewrite', judged: 0, message: rewritten };
     const simulation = simulate(decision);
     if (!simulation) return { mode, kind: 'converted', judged: 0 };
-    const { message, ...noise } = await judgeNoise(drawn, converted.graph, simulation, {
+    const [bias] = simulation.wrongBiases;
+    if (bias) return { mode, kind: 'bias', judged: 0, message: bias };
+    const { message, ...noise } = await judgeNoise(drawn, converted.graph, simulation.graph, {
       expected,
       received,
     });

@@ -13,12 +13,14 @@ import { lowerRegion } from '../../../src/passes/quantize/lower-region';
 import type { Region } from '../../../src/passes/quantize/plan/region';
 import type { FloatInOutStep, OpStep, Step } from '../../../src/passes/quantize/plan/steps';
 import {
+  type FilterRef,
   Granularity,
   type Op,
   OpKind,
   type Program,
   type TensorSpec,
   TensorType,
+  WeightFormat,
 } from '../../../src/program/program';
 import { decodeMatrix } from '../../../src/quantization/formats/decode';
 
@@ -102,7 +104,7 @@ const roundings: Rounding[] = [];
 const ROUNDING_OP = 'SimulatedRounding';
 
 tfc.registerOp(ROUNDING_OP, ({ inputs: [x], attrs }) => {
-  const rounded = roundings[Number(attrs.rounding)](x.dataSync() as Float32Array, x.shape);
+  const rounded = roundings[Number(attrs.rounding)](Float32Array.from(x.dataSync()), x.shape);
   return tf.tensor(rounded, x.shape);
 });
 
@@ -169,6 +171,34 @@ function weightLayout({ op, attrs }: GraphNode, { shape }: Constant): WeightLayo
 
 const LAYER = /^(_?Fused)?(Conv2D|DepthwiseConv2d|MatMul|BatchMatMul)/;
 
+interface Bias {
+  readonly values: Float32Array;
+  /** What a channel's bias is rounded to. */
+  step(channel: number): number;
+}
+
+/** The bias of an op in real units. */
+function readBias(op: Op & { filter: FilterRef }, program: Program, bytes: DataView): Bias | undefined {
+  const { filter } = op;
+  const channels =
+    'outFeatures' in op
+      ? op.outFeatures
+      : 'outChannels' in op
+        ? op.outChannels
+        : 'multiplier' in op
+          ? op.channels * op.multiplier
+          : 0;
+  const { type, scale } = program.tensors[op.inputs[0]];
+  const whole = filter.format === WeightFormat.Int8 && type === TensorType.Int8;
+  const step = (c: number) => (whole ? scale * bytes.getFloat32(filter.scaleOffset + 4 * c, true) : 0);
+  const { biasOffset } = filter;
+  if (biasOffset === undefined) return { values: new Float32Array(channels), step };
+  const values = Float32Array.from({ length: channels }, (_, c) =>
+    whole ? bytes.getInt32(biasOffset + 4 * c, true) * step(c) : bytes.getFloat32(biasOffset + 4 * c, true),
+  );
+  return { values, step };
+}
+
 // The graph
 
 class Simulation {
@@ -176,6 +206,8 @@ class Simulation {
   private readonly constants: Map<string, Constant>;
   /** Where the values of a tensor are in the simulation, by its key in the graph. */
   private readonly moved = new Map<string, TensorRef>();
+  /** Biases that no correction explains. */
+  readonly wrongBiases: string[] = [];
   private count = 0;
 
   constructor(private readonly graph: Graph) {
@@ -232,7 +264,13 @@ class Simulation {
     return after(node, { ...this.add(node.op, inputs, node.attrs), index: ref.index });
   }
 
-  region(region: Region, program: Program, weights: Int32Array, { weights: encoded }: Int8Decision): void {
+  region(region: Region, program: Program, weights: Int32Array, decision: Int8Decision): void {
+    const { weights: encoded, observations } = decision;
+    // Sequential correction also counts what the layers before do.
+    const meansOf = (ref: TensorRef) =>
+      observations.quantizedMeans
+        ? Number.POSITIVE_INFINITY
+        : Math.max(0, ...(observations.means.get(refKey(ref)) ?? []).map(Math.abs));
     const inside = new Set(region.nodes.map(({ name }) => name));
     /** Tensors of the program by what they hold. */
     const held = new Map<number, string>();
@@ -242,6 +280,8 @@ class Simulation {
     const constants = new Map<number, TensorSpec>();
     const steps = [...region.steps];
     const queue = [...program.ops];
+    const bytes = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
+    const biasOf = (op: Op): Bias | undefined => ('filter' in op ? readBias(op, program, bytes) : undefined);
     const grids = new Map<number, Rounding>();
     const floatAt = (op: Op) => (op.kind === OpKind.FloatAffine ? floats[op.bOffset / 4] : 0);
     const roundingOf = (id: number): Rounding | undefined => {
@@ -293,7 +333,7 @@ class Simulation {
       // Several ops may do what one step does: windows cut out before a product, a reshape behind a slice.
       const own = [op];
       while (queue[0]?.name === op.name && !carries(queue[0])) own.push(queue.shift()!);
-      this.step(step, own, { inside, held, constants, offsets, roundingOf, encoded });
+      this.step(step, own, { inside, held, constants, offsets, roundingOf, biasOf, encoded, meansOf });
       held.set(own.at(-1)!.output, refKey(resultOf(step)));
     }
   }
@@ -307,15 +347,17 @@ class Simulation {
       constants: ReadonlyMap<number, TensorSpec>;
       offsets: ReadonlyMap<number, number>;
       roundingOf(id: number): Rounding | undefined;
+      biasOf(op: Op): Bias | undefined;
       encoded: Int8Decision['weights'];
+      meansOf(ref: TensorRef): number;
     },
   ): void {
-    const { inside, held, constants, offsets, roundingOf, encoded } = context;
+    const { inside, held, constants, offsets, roundingOf, biasOf, encoded, meansOf } = context;
     const [first] = ops;
     const last = ops.at(-1)!;
     const activations = step.kind === 'lookup' ? [step.from] : step.quantizable.activations;
-    // What lies around an image is the code of zero, which stands for the offset: a layer sums codes without it, and adds it
-    // to all of its sums.
+    // What lies around an image is the code of zero, which stands for the offset: a layer sums codes without it, and its bias
+    // adds it to all of its sums.
     const weighted = step.kind !== 'lookup' && step.quantizable.kind === 'weighted';
     const shift = weighted ? (offsets.get(first.inputs[0]) ?? 0) : 0;
     const reads = new Map(
@@ -334,10 +376,7 @@ class Simulation {
         return { ...constant, values: staticRounding(scale, zeroPoint)(constant.values as Float32Array, []) };
       }
       if (step.kind === 'lookup' || !weighted || !LAYER.test(node.op)) return undefined;
-      if (index === 2 && shift !== 0) {
-        const sums = shiftOf(node);
-        return { ...constant, values: Float32Array.from(constant.values, (bias, c) => bias + sums[c]) };
-      }
+      if (index === 2) return { ...constant, values: biasBeside(node, constant.values as Float32Array) };
       return index === 1 ? roundedFilter(step, node, constant) : undefined;
     };
     const roundedFilter = (step: OpStep | FloatInOutStep, node: GraphNode, constant: Constant): Constant => {
@@ -366,24 +405,40 @@ class Simulation {
       }
       return roundedWeights(constant, layout.channelOf, int8Scale);
     };
-    /** What the offset is in each channel's sums. */
-    const shiftOf = (node: GraphNode): number[] => {
+    /** The bias of the program, which corrects for the mean error of the weights. */
+    const biasBeside = (node: GraphNode, float: Float32Array): Float32Array => {
+      const bias = biasOf(last);
+      if (!bias || node.op === 'Conv2DBackpropInput') return float;
       const constant = this.graph.constants.get(node.inputs[1].node)!;
       const { values } = roundedFilter(step as OpStep, node, constant);
       const { channelOf } = weightLayout(node, constant);
-      const sums: number[] = [];
+      const [offset, allowed] = [new Float64Array(bias.values.length), new Float64Array(bias.values.length)];
+      const most = meansOf(node.inputs[0]);
       values.forEach((w, i) => {
-        sums[channelOf(i)] = (sums[channelOf(i)] ?? 0) + shift * w;
+        offset[channelOf(i)] += shift * w;
+        allowed[channelOf(i)] += Math.abs(w - constant.values[i]) * most;
       });
-      return sums;
+      for (const [c, value] of bias.values.entries()) {
+        const correction = Math.abs(value - (float[c] ?? 0) - offset[c]);
+        const room = 1.01 * allowed[c] + bias.step(c) + 1e-5 * (1 + Math.abs(value));
+        if (correction > room)
+          this.wrongBiases.push(`${node.name}: channel ${c} is off by ${correction}, ${room} allowed`);
+      }
+      return bias.values;
     };
     const after = (node: GraphNode, copied: TensorRef): TensorRef => {
-      if (shift === 0 || !LAYER.test(node.op) || node.inputs.length > 2) return copied;
-      const sums = shiftOf(node);
-      const values = Float32Array.from(sums);
-      return this.add('AddV2', [copied, this.constant({ dtype: 'float32', shape: [sums.length], values })], {
-        T: attr.dtype('float32'),
-      });
+      const fused = node.inputs.length > 2 || node.op === 'Conv2DBackpropInput';
+      if (!weighted || !LAYER.test(node.op) || fused) return copied;
+      const { filter } = last as Op & { filter?: FilterRef };
+      if (filter?.biasOffset === undefined) return copied;
+      const values = biasBeside(node, new Float32Array());
+      return this.add(
+        'AddV2',
+        [copied, this.constant({ dtype: 'float32', shape: [values.length], values })],
+        {
+          T: attr.dtype('float32'),
+        },
+      );
     };
     const store = roundingOf(last.output);
     if (step.kind === 'op' && step.store.fused) {
@@ -437,17 +492,23 @@ class Simulation {
   }
 }
 
-function simulateInt8(decision: Int8Decision): Graph {
+interface Simulated {
+  readonly graph: Graph;
+  /** Biases of the program that the mean error of their weights does not explain. */
+  readonly wrongBiases: readonly string[];
+}
+
+function simulateInt8(decision: Int8Decision): Simulated {
   const { model, plan, observations, weights } = decision;
   const simulation = new Simulation(model.graph);
   for (const region of plan.regions) {
     const builder = lowerRegion(region, plan, observations, weights);
     simulation.region(region, builder.build(), builder.weights.build(), decision);
   }
-  return simulation.finish();
+  return { graph: simulation.finish(), wrongBiases: simulation.wrongBiases };
 }
 
-function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Graph {
+function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Simulated {
   const simulation = new Simulation(model.graph);
   for (const [name, { weighted }] of model.layers) {
     const { node } = weighted;
@@ -470,7 +531,7 @@ function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Graph {
       weighted.kind === 'table' ? 0 : 1,
     );
   }
-  return simulation.finish();
+  return { graph: simulation.finish(), wrongBiases: [] };
 }
 
 function isRotated(decision: Decision): boolean {
@@ -480,7 +541,7 @@ function isRotated(decision: Decision): boolean {
 }
 
 /** @returns undefined where inputs are rotated, which is not simulated */
-export function simulate(decision: Decision): Graph | undefined {
+export function simulate(decision: Decision): Simulated | undefined {
   roundings.length = 0;
   if (isRotated(decision)) return undefined;
   return decision.activations === 'int8' ? simulateInt8(decision) : simulateWeightOnly(decision);

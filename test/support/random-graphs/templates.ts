@@ -914,15 +914,31 @@ const ARRANGING: Table = {
   ...each('RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt', (op) => async (d) => {
     const from = d.any(({ shapes }) => shapes[0].length >= 1);
     const shape = await shapeVector(d, from);
+    const [noise, real, magnitude, nothing] = [d.name(), d.name(), d.name(), d.name()];
     const whole = op === 'RandomUniformInt';
-    const noise = await d.one(op, [shape], {
+    const drawn = {
       dtype: attr.dtype('float32'),
       seed: attr.int(7),
       ...(whole && { minval: attr.int(0), maxval: attr.int(3) }),
-    });
-    const real = noise.dtype === 'float32' ? noise : await asFloat(d, noise);
-    // Without its values: every run draws others.
-    return d.add('AddV2', [from, await d.one('Minimum', [await d.one('Abs', [real]), d.scalar(0)])]);
+    };
+    // Every run draws other values: nothing of them is left.
+    const [zeros] = await d.group(
+      [
+        { name: noise, op, inputs: [shape.name], attrs: drawn },
+        whole
+          ? {
+              name: real,
+              op: 'Cast',
+              inputs: [noise],
+              attrs: { SrcT: attr.dtype('int32'), DstT: attr.dtype('float32') },
+            }
+          : { name: real, op: 'Identity', inputs: [noise], attrs: T },
+        { name: magnitude, op: 'Abs', inputs: [real], attrs: T },
+        { name: nothing, op: 'Minimum', inputs: [magnitude, d.scalar(0)], attrs: T },
+      ],
+      [nothing],
+    );
+    return d.add('AddV2', [from, zeros]);
   }),
   ReverseV2: (d) => {
     const from = d.any(({ shapes }) => shapes[0].length >= 1);
