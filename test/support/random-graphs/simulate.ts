@@ -407,11 +407,13 @@ class Simulation {
     };
     /** The bias of the program, which corrects for the mean error of the weights. */
     const biasBeside = (node: GraphNode, float: Float32Array): Float32Array => {
-      const bias = biasOf(last);
-      if (!bias || node.op === 'Conv2DBackpropInput') return float;
+      const bias = biasOf(last) ?? { values: Float32Array.from(float), step: () => 0 };
+      if (node.op === 'Conv2DBackpropInput') return float;
       const constant = this.graph.constants.get(node.inputs[1].node)!;
       const { values } = roundedFilter(step as OpStep, node, constant);
       const { channelOf } = weightLayout(node, constant);
+      // Codes whose scale is found at run time stand for exact values: only what lies around them is off.
+      const exact = step.kind === 'floatInOut';
       const [offset, allowed] = [new Float64Array(bias.values.length), new Float64Array(bias.values.length)];
       const most = meansOf(node.inputs[0]);
       values.forEach((w, i) => {
@@ -419,18 +421,18 @@ class Simulation {
         allowed[channelOf(i)] += Math.abs(w - constant.values[i]) * most;
       });
       for (const [c, value] of bias.values.entries()) {
-        const correction = Math.abs(value - (float[c] ?? 0) - offset[c]);
+        const correction = Math.abs(value - (float[c] ?? 0) - (exact ? 0 : offset[c]));
         const room = 1.01 * allowed[c] + bias.step(c) + 1e-5 * (1 + Math.abs(value));
         if (correction > room)
           this.wrongBiases.push(`${node.name}: channel ${c} is off by ${correction}, ${room} allowed`);
       }
-      return bias.values;
+      return exact ? bias.values.map((value, c) => value + offset[c]) : bias.values;
     };
     const after = (node: GraphNode, copied: TensorRef): TensorRef => {
       const fused = node.inputs.length > 2 || node.op === 'Conv2DBackpropInput';
       if (!weighted || !LAYER.test(node.op) || fused) return copied;
       const { filter } = last as Op & { filter?: FilterRef };
-      if (filter?.biasOffset === undefined) return copied;
+      if (filter?.biasOffset === undefined && shift === 0) return copied;
       const values = biasBeside(node, new Float32Array());
       return this.add(
         'AddV2',
