@@ -7,24 +7,27 @@ import { engineInfo } from '../src/runtime/current-engine';
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
-  /** Of our engine; `LOWBIT_ISA` forces one. */
+  /** Ours; `LOWBIT_ENGINE` and `LOWBIT_ISA` force one. */
+  readonly engine: string;
   readonly isa: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 
 export function machine(versions: Readonly<Record<string, string>> = {}): Machine {
+  const { kind: engine, isa } = engineInfo();
   return {
     cpu: cpus()[0].model.trim(),
     cores: cpus().length,
-    isa: engineInfo().isa,
+    engine,
+    isa,
     versions: { 'tfjs-lowbit': VERSION, 'TF.js': tf.version_core, 'Node.js': process.version, ...versions },
   };
 }
 
-function machineLines({ cpu, cores, isa, versions }: Machine): string[] {
+function machineLines({ cpu, cores, engine, isa, versions }: Machine): string[] {
   const forced = process.env.LOWBIT_ISA ? ' (forced by LOWBIT_ISA)' : '';
   return [
-    `${cpu}, ${cores} cores; instruction set of tfjs-lowbit: ${isa}${forced}`,
+    `${cpu}, ${cores} cores; tfjs-lowbit: ${engine} engine, ${isa}${forced}`,
     Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),

@@ -1,6 +1,7 @@
 /** Registers every kernel with TF.js, for all backends we have a host for, and as graph ops. */
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
+import { codedError } from '../src/base/coded-errors';
 import { LowbitError } from '../src/base/errors';
 import { hadamardKernel } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
@@ -165,6 +166,32 @@ async function executeAsync(
   return [outputs].flat().map((info) => engine.makeTensorFromTensorInfo(info));
 }
 
+/** What failed in a node of a graph, by the node's name, which TF.js's executor has beside what it declares. */
+function nodeError(error: unknown, kernelName: string, graphNode: converter.GraphNode): LowbitError {
+  const { node } = graphNode as { node?: { name?: string } };
+  const where = node?.name === undefined ? kernelName : `${kernelName} '${node.name}'`;
+  const coded = codedError(error, where);
+  if (coded !== error || node?.name === undefined) return coded;
+  // The program of a single op calls it by the kernel's name.
+  const own = [`${kernelName}: `, `${kernelName} '${kernelName}': `];
+  const prefix = own.find((text) => coded.message.startsWith(text)) ?? '';
+  return new LowbitError(coded.code, `${where}: ${coded.message.slice(prefix.length)}`, { cause: error });
+}
+
+/** The op of a graph that runs a kernel. */
+function graphOp(kernel: LowbitKernel, tf: TfInstance, node: converter.GraphNode) {
+  const inputs = node.inputs as core.Tensor[];
+  const engine = tf.engine();
+  const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
+  if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
+  const named = nameInputs(kernel.inputNames, inputs);
+  const host = hosts.get(engine.backendName);
+  if (host === undefined || !isAsync(host)) return engine.runKernel(kernel.name, named, attrs);
+  // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
+  if (engine.state.activeScope != null) throw needsExecuteAsync(kernel.name, host.backendName);
+  return executeAsync(kernel, engine, named, attrs, host);
+}
+
 /**
  * Registers kernels and graph ops with a TF.js instance. Importing the package does it for the instance that the
  * package itself resolves; call it for any other one (a bundler's second copy, a global `tf` of a script tag).
@@ -173,16 +200,15 @@ export function install(tf: TfInstance = { ...core, ...converter }): void {
   for (const kernel of KERNELS) {
     registerKernelOn(tf, kernel);
     tf.registerOp(kernel.name, (node) => {
-      const inputs = node.inputs as core.Tensor[];
-      const engine = tf.engine();
-      const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
-      if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
-      const named = nameInputs(kernel.inputNames, inputs);
-      const host = hosts.get(engine.backendName);
-      if (host === undefined || !isAsync(host)) return engine.runKernel(kernel.name, named, attrs);
-      // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
-      if (engine.state.activeScope != null) throw needsExecuteAsync(kernel.name, host.backendName);
-      return executeAsync(kernel, engine, named, attrs, host);
+      const failed = (error: unknown): never => {
+        throw nodeError(error, kernel.name, node);
+      };
+      try {
+        const result = graphOp(kernel, tf, node);
+        return result instanceof Promise ? result.catch(failed) : result;
+      } catch (error) {
+        return failed(error);
+      }
     });
   }
 }

@@ -55,7 +55,9 @@ int guarded(lowbit_error* error, Body&& body) {
     std::snprintf(error->message, sizeof error->message, "%s", e.message.c_str());
   } catch (const std::exception& e) {  // bad_alloc, length_error
     error->code = LOWBIT_OUT_OF_MEMORY;
-    std::snprintf(error->message, sizeof error->message, "Not enough memory (%s).", e.what());
+    std::snprintf(error->message, sizeof error->message,
+                  "Not enough memory (%s). Use smaller inputs or batches, or dispose of models that are not used.",
+                  e.what());
   }
   return error->code;
 }

@@ -67,7 +67,7 @@ const files = {
   'native/ops/factories.h': factories(schema),
   'native/ops/make-operator.cc': dispatch(schema),
   'native/include/lowbit-records.h': cRecords(schema),
-  'native/node/records.h': nodeRecords(schema),
+  'native/include/records.h': nodeRecords(schema),
 };
 
 const isFresh = ([file, text]) => {

@@ -46,7 +46,8 @@ const TYPESCRIPT = [
   },
   {
     room: 'src/runtime',
-    holds: 'the engine interface, the native engine, cached programs, weights held by the engine',
+    holds:
+      'the engine interface, the native and the WebAssembly engine, cached programs, weights held by the engine',
     knows: 'base program',
     why: 'The only room that knows which engine runs.',
   },
@@ -142,6 +143,7 @@ const NATIVE = [
     knows: 'include base isa ops moe plan',
   },
   { room: 'native/node', holds: 'Node-API', knows: 'include' },
+  { room: 'native/web', holds: 'WebAssembly: exports, and what a system would give', knows: 'base include' },
 ];
 
 /** Imports that the table alone does not forbid. `from` and `to` match a file's path, or the name of a package. */

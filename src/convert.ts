@@ -8,7 +8,7 @@ export { imageFolder } from './calibration/data/image-folder';
 export { type LabelledImageOptions, labelledImages } from './calibration/data/labelled';
 export { namedSamples } from './calibration/data/named-samples';
 export { npyFile } from './calibration/data/npy';
-export { npzFile } from './calibration/data/npz';
+export { type NpzOptions, npzFile } from './calibration/data/npz';
 export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
 export type { ModelInput, TensorData } from './calibration/data/tensors';
@@ -37,6 +37,12 @@ export {
 } from './evaluation/formats';
 export { type InspectReport, inspect } from './evaluation/inspect';
 export { type ConvertedLayer, type ConvertedReport, inspectConverted } from './evaluation/inspect-converted';
+export {
+  inspectRegion,
+  type RegionOp,
+  type RegionReport,
+  type RegionTensor,
+} from './evaluation/inspect-region';
 export { type RecordOptions, type RecordReport, recordTrace } from './evaluation/record-trace';
 export type { DenseTensor, Sample } from './graph/ir';
 export type {
@@ -47,5 +53,6 @@ export type {
   SampleSource,
 } from './graph/samples';
 export type { Group, RotateOption, WeightsName } from './quantization/layer-weights';
+export { writeNodeData } from './report/node-data';
 export { makeReport, type Report, type ReportLayer, type ReportOptions } from './report/report';
 export { writeReport } from './report/write-report';

@@ -3,7 +3,7 @@
  * `tf.loadGraphModel`. A model whose experts lie in a file of their own needs `tfjs-lowbit/moe` as well.
  */
 import { registerFileSystemRouter } from './loading/file-system';
-import './runtime/provide-native-engine';
+import './runtime/provide-node-engine';
 
 registerFileSystemRouter();
 

@@ -13,4 +13,5 @@ install();
 export { install, type TfInstance } from '../kernels/register';
 export { LowbitError, type LowbitErrorCode } from './base/errors';
 export { releaseArtifacts } from './loading/release-artifacts';
-export { engineInfo, getThreads, setMaxMemory, setThreads } from './runtime/current-engine';
+export { engineInfo, getThreads, setIsa, setMaxMemory, setThreads } from './runtime/current-engine';
+export { setWasmPaths } from './runtime/wasm-files';

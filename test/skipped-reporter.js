@@ -1,6 +1,6 @@
-/** Says at the end of a run what was left out and why: suites without the engine, and tests whose name says "(needs ...)". */
+/** Says at the end of a run what was left out and why: suites without an engine, and tests whose name says "(needs ...)". */
 const path = require('node:path');
-const { missingEngine, suitesThatNeedEngine } = require('./needs-engine');
+const { missingAddon } = require('./needs-engine');
 
 const NEEDS = /\(needs (.+)\)$/;
 
@@ -27,18 +27,16 @@ function byNeed(results) {
 module.exports = class SkippedReporter {
   onRunComplete(_contexts, { testResults }) {
     const lines = [...byNeed(testResults)].map(([need, count]) => `SKIPPED ${count} tests: need ${need}`);
-    const reason = this.suitesLeftOut && missingEngine();
-    if (this.suitesLeftOut) {
-      const suites = suitesThatNeedEngine();
+    if (this.leftOut.length > 0) {
       lines.unshift(
-        `SKIPPED ${suites.length} suites: need the native engine. ${reason}`,
-        `  ${byFolder(suites)}`,
+        `SKIPPED ${this.leftOut.length} suites: need the native engine. ${missingAddon()}`,
+        `  ${byFolder(this.leftOut)}`,
       );
     }
     if (lines.length > 0) console.log(`\n${lines.join('\n')}`);
   }
 
-  constructor(_config, { suitesLeftOut }) {
-    this.suitesLeftOut = suitesLeftOut;
+  constructor(_config, { leftOut }) {
+    this.leftOut = leftOut;
   }
 };

@@ -84,7 +84,7 @@ const DATA = {
   gear: pictures('face_crops', UNIT),
   guesslang: sources,
   'handlandmark-full': pictures('hands', UNIT),
-  handtrack: pictures('hands', { ...PIXELS, imageSize: 300 }),
+  handtrack: pictures('hands', PIXELS),
   meet: pictures('people', UNIT),
   mobileface: pictures('face_crops', PIXELS),
   'mobilenet_v1_0.25_224': pictures('calib', SIGNED, 'center'),

@@ -294,11 +294,10 @@ class GraphWriter {
   bytes = [];
 
   constant(name, shape, values, dtype = 'float32') {
-    this.nodes.push({
-      name,
-      op: 'Const',
-      attr: { dtype: { type: dtype === 'int32' ? 'DT_INT32' : 'DT_FLOAT' } },
-    });
+    const type = dtype === 'int32' ? 'DT_INT32' : 'DT_FLOAT';
+    // Viewers of models read dtype and shape of a constant here; its values lie in the shards.
+    const value = { tensor: { dtype: type, tensorShape: tensorShape(...shape) } };
+    this.nodes.push({ name, op: 'Const', attr: { dtype: { type }, value } });
     this.weights.push({ name, shape, dtype });
     this.bytes.push(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
     return name;

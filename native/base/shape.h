@@ -10,7 +10,8 @@
 namespace lowbit {
 
 constexpr int kMaxRank = 8;
-constexpr int64_t kMaxElements = INT32_MAX;
+// A tensor of any type fits the addresses of the machine.
+constexpr int64_t kMaxElements = sizeof(size_t) == 4 ? INT32_MAX / 8 : INT32_MAX;
 
 struct Shape {
   int rank = 0;

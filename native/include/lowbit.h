@@ -104,7 +104,7 @@ typedef struct {
   int8_t levels[16];
   const uint8_t* codes;
   size_t code_bytes;
-  const uint16_t* scales;  // bits of float16
+  const uint16_t* scales;  // bits of scales: float16, one with its sign set 2^-30 times its magnitude
   size_t scale_bytes;
 } lowbit_matrix;
 

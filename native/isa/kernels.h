@@ -91,8 +91,9 @@ struct LowBitConstants {
 
 // The product with a low-bit matrix. For every row m, output n and group g of neighbouring k:
 //   sum_g = sum over k in g of (row(m)[k] - 128) * level(n, k)                 exact
-//   f     = (float)sum_0 * scale(n, 0) + (float)sum_1 * scale(n, 1) + ...      from left to right; scale: float16 *
-//   unit out[m][n] = stage(f)
+//   f     = (float)sum_0 * scale(n, 0) + (float)sum_1 * scale(n, 1) + ...      from left to right; scale: that of
+//   the group (scaleOfBits) * unit
+//   out[m][n] = stage(f)
 // row(m) = rows ? rows[m] : base + m * rowStride. Every |sum_g| fits int32.
 struct LowBitArgs {
   const uint8_t* const* rows;

@@ -21,6 +21,16 @@ LOWBIT_INLINE float fromHalf(uint16_t half) {
   return half & 0x8000 ? -magnitude : magnitude;
 }
 
+// What a negative scale is multiplied by: -2^-30. A scale is the greater of this product and of itself, in this order:
+// of the zeros of two signs x86 takes the second.
+constexpr float kSmallScale = -9.31322574615478515625e-10f;
+
+// The exact value of the bits of a scale: a float16; one with its sign set stands for its magnitude times 2^-30.
+LOWBIT_INLINE float scaleOfBits(uint16_t bits) {
+  const float half = fromHalf(bits);
+  return bits & 0x8000 ? half * kSmallScale : half;
+}
+
 struct LowBitFormat {
   int bits;           // 2, 3 or 4
   bool trellis;       // of 2 bits
@@ -37,7 +47,7 @@ struct LowBitMatrix {
   int rows;                // outputs
   int depth;               // inputs
   const uint8_t* codes;    // row-major, rows rowBytes() apart
-  const uint16_t* scales;  // float16 [rows][groups]
+  const uint16_t* scales;  // bits of scales, [rows][groups]
 
   LOWBIT_INLINE size_t rowBytes() const { return static_cast<size_t>(weightRowBytes(format.bits, depth)); }
   LOWBIT_INLINE int groups() const { return (depth - 1) / format.group + 1; }
@@ -68,7 +78,7 @@ struct LowBitMatrix {
 
   // The real value of one step of a level.
   LOWBIT_INLINE float scale(int row, int group) const {
-    return fromHalf(scales[static_cast<size_t>(row) * groups() + group]) * format.unit;
+    return scaleOfBits(scales[static_cast<size_t>(row) * groups() + group]) * format.unit;
   }
 };
 

@@ -9,7 +9,7 @@
 //   3 bits   vector q / 2, from bit 3 (q % 2), for q < 6; two bits of q = 6 and 7 above them in vectors 0 and 1, their
 //            third bits in vector 2
 //   4 bits   vector q / 2, from bit 4 (q % 2)
-//   packed:  panel | zero of 16 | bias of 16 | group: float16 scale of 16 | padding to 64 | unit | vector | 16 x 4
+//   packed:  panel | zero of 16 | bias of 16 | group: bits of the scale of 16 | padding to 64 | unit | vector | 16 x 4
 //   bytes scratch: row of the tile | signed code of k, 0 past the last;  row | group: offset
 //
 // Bytes are multiplied as unsigned weight by signed code. A weight is its level less the lowest one or, where levels
@@ -26,6 +26,7 @@
 //   be added in
 //                      int16 (of one where Adds is 8: so many units as fit, with flush(step) after them);
 //                      total(step): the int32 sums times the step
+//   kMaxRows          of a tile: 4, or 2 where there are registers for no more
 //   kMaxTableAdds     the greatest `Adds` that is of use for weights out of a table: 1 or 2
 //   halves             V::lanes float16 numbers as float32
 //   clampFloat          to [low, high]; a zero keeps its sign
@@ -339,7 +340,9 @@ class LowBitProducts : public LowBitPanels {
   template <class Decoder, int Adds>
   static void rows(const Call& call) {
     int m = 0;
-    for (; m + 4 <= call.args.rowCount; m += 4) tile<Decoder, Adds, 4>(call, m);
+    if constexpr (P::kMaxRows == 4) {
+      for (; m + 4 <= call.args.rowCount; m += 4) tile<Decoder, Adds, 4>(call, m);
+    }
     for (; m + 2 <= call.args.rowCount; m += 2) tile<Decoder, Adds, 2>(call, m);
     // With few accumulators there are registers for more of them, which saves shifts.
     constexpr bool kEven2 = std::is_same<Decoder, LowBitCodes<P, 2>>::value;
@@ -451,9 +454,11 @@ class LowBitProducts : public LowBitPanels {
         }
       }
       const Float floatUnit = V::set(call.args.format->unit);
+      const Float small = V::set(kSmallScale);
 #pragma GCC unroll 2
       for (int s = 0; s < kSlices; ++s) {
-        const Float scale = V::mul(P::halves(scales + s * kLanes), floatUnit);
+        const Float halves = P::halves(scales + s * kLanes);
+        const Float scale = V::mul(V::max(V::mul(halves, small), halves), floatUnit);
 #pragma GCC unroll 4
         for (int i = 0; i < MT; ++i) {
           const Int steps = V::add(sums[i][s].total(step), V::set(rows.offsets[i * extent.groups + g]));

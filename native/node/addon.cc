@@ -11,7 +11,7 @@
 
 #include "../include/lowbit.h"
 #include "expert-reader.h"
-#include "records.h"
+#include "../include/records.h"
 
 namespace {
 

@@ -35,15 +35,15 @@ LowBitFormat checkedFormat(const MatrixParts& parts) {
 }
 
 void checkScales(const MatrixParts& parts, const uint16_t* scales, int64_t count) {
-  constexpr uint16_t kInfinity = 0x7c00;  // what is not finite, or negative, has at least these bits
-  uint16_t greatest = 0;
-  for (int64_t i = 0; i < count; ++i) greatest = std::max(greatest, scales[i]);
-  if (greatest < kInfinity) return;
-  const int64_t i = std::find_if(scales, scales + count, [](uint16_t bits) { return bits >= kInfinity; }) - scales;
-  double value = scales[i] & 0x3ff ? NAN : INFINITY;
-  if ((scales[i] & kInfinity) != kInfinity) value = static_cast<double>(fromHalf(scales[i]));
+  constexpr uint16_t kInfinity = 0x7c00, kSign = 0x8000;
+  const auto wrong = [](uint16_t bits) { return (bits & ~kSign) >= kInfinity || bits == kSign; };
+  const uint16_t* const first = std::find_if(scales, scales + count, wrong);
+  if (first == scales + count) return;
   fail(parts.code, "%s: filter scale %lld is %g, expected a finite number of at least 0.", parts.label,
-       static_cast<long long>(i), value);
+       static_cast<long long>(first - scales),
+       *first == kSign  ? -0.0
+       : *first & 0x3ff ? NAN
+                        : INFINITY);
 }
 
 }  // namespace

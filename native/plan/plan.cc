@@ -12,13 +12,14 @@ namespace {
 
 constexpr size_t kGuard = 128;  // kernels read past the end of rows
 
-size_t tensorBytes(const Tensor& tensor, const Shape& shape) {
+// Sums of sizes are 64-bit, so that they are right where addresses have 32 bits (WebAssembly).
+uint64_t tensorBytes(const Tensor& tensor, const Shape& shape) {
   switch (tensor.type) {
-    case TensorType::kInt8: return static_cast<size_t>(shape.rows()) * rowPitch(shape.channels());
+    case TensorType::kInt8: return static_cast<uint64_t>(shape.rows()) * rowPitch(shape.channels());
     case TensorType::kInt16: return int16TensorBytes(shape);
     case TensorType::kDynamicInt8: return dynamicTensorBytes(shape, tensor.granularity);
     case TensorType::kFloat32:
-    case TensorType::kInt32: return static_cast<size_t>(shape.elements()) * 4;
+    case TensorType::kInt32: return static_cast<uint64_t>(shape.elements()) * 4;
   }
   return 0;
 }
@@ -35,17 +36,19 @@ void checkDeclared(const Tensor& tensor, const Shape& shape, const std::string& 
 }
 
 struct Block {
-  size_t offset, bytes;
+  uint64_t offset, bytes;
   size_t first, last;  // the steps that write it and read it last
 };
 
+size_t mebibytes(uint64_t bytes) { return static_cast<size_t>(bytes >> 20); }
+
 // Places each tensor at the lowest offset that is free for its whole life: largest tensors first.
-size_t planArena(std::vector<Block*> blocks) {
+uint64_t planArena(std::vector<Block*> blocks) {
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->bytes > b->bytes; });
   std::vector<Block*> placed;  // by offset
-  size_t total = 0;
+  uint64_t total = 0;
   for (Block* block : blocks) {
-    size_t offset = 0;
+    uint64_t offset = 0;
     for (const Block* other : placed) {
       const bool alive = other->first <= block->last && block->first <= other->last;
       if (alive && offset + block->bytes > other->offset && offset < other->offset + other->bytes) {
@@ -159,14 +162,15 @@ void Plan::planMemory(const Program& program) {
     for (int id : program.steps[action.step].inputs) blocks[id].last = a;
     for (int id : program.steps[action.epilogue].inputs) blocks[id].last = a;
     const int id = action.output;
-    blocks[id] = Block{0, alignUp(tensorBytes(program.tensors[id], shapes_[id]) + kGuard), a, a};
+    blocks[id] = Block{
+        0, (tensorBytes(program.tensors[id], shapes_[id]) + kGuard + kAlignment - 1) / kAlignment * kAlignment, a, a};
     if (outside[id]) continue;
     inside.push_back(&blocks[id]);
     tensorBytes_ += blocks[id].bytes;
   }
-  const size_t total = planArena(inside);
+  const uint64_t total = planArena(inside);
   checkMemory(program, total);
-  arena_ = PackedBytes(total);
+  arena_ = PackedBytes(static_cast<size_t>(total));
   views_.resize(program.tensors.size());
   for (size_t id = 0; id < views_.size(); ++id) {
     views_[id].shape = &shapes_[id];
@@ -180,17 +184,18 @@ void Plan::planMemory(const Program& program) {
 }
 
 // Sums of sizes that each fit many times over into 64 bits: tensors have less than 2^31 elements.
-void Plan::checkMemory(const Program& program, size_t arena) const {
+void Plan::checkMemory(const Program& program, uint64_t arena) const {
   const auto threads = static_cast<size_t>(ThreadPool::shared().threads());
-  const size_t scratch = scratchPerThread_ * threads;
-  size_t outputs = 0;
+  const uint64_t scratch = uint64_t{scratchPerThread_} * threads;
+  uint64_t outputs = 0;
   for (int id : program.outputs) outputs += tensorBytes(program.tensors[id], shapes_[id]);
   if (arena + scratch + outputs <= maxMemory()) return;
   fail(LOWBIT_OUT_OF_MEMORY,
        "These input shapes need %zu MiB (%zu for intermediate tensors, %zu for scratch of %zu threads, %zu for "
        "outputs), "
        "but only %zu MiB are allowed; use smaller inputs, or raise maxMemory.",
-       (arena + scratch + outputs) >> 20, arena >> 20, scratch >> 20, threads, outputs >> 20, maxMemory() >> 20);
+       mebibytes(arena + scratch + outputs), mebibytes(arena), mebibytes(scratch), threads, mebibytes(outputs),
+       mebibytes(maxMemory()));
 }
 
 bool Plan::fits(const int32_t* shapeWords, size_t count) const {

@@ -41,7 +41,7 @@ class Plan {
   void planActions(const Program& program);
   void planMemory(const Program& program);
   // Throws unless the program may take so much memory beside an arena of these bytes.
-  void checkMemory(const Program& program, size_t arena) const;
+  void checkMemory(const Program& program, uint64_t arena) const;
 
   std::vector<int32_t> inputWords_;
   std::vector<Shape> shapes_;  // by tensor

@@ -60,7 +60,7 @@ function nodeRecords({ RECORDS }) {
 #include <cstddef>
 #include <cstdint>
 
-#include "../include/lowbit-records.h"
+#include "lowbit-records.h"
 
 ${Object.entries(RECORDS)
   .map(([name, each]) => reader(name, each))

@@ -11,6 +11,8 @@ export type LowbitErrorCode =
   | 'already-converted'
   | 'engine-unavailable'
   | 'out-of-memory'
+  /** Data that take more than they claim, or than is allowed. */
+  | 'limit'
   | 'accuracy'
   | 'io'
   /** Something else that failed, in TF.js or here: the message names the node. */

@@ -1,10 +1,10 @@
 /** The largest |x| of every channel (last axis) of some tensors over calibration data. */
-import { throwIfCancelled } from '../base/cancelled';
+import type * as tf from '@tensorflow/tfjs-core';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
-import type { SampleSource } from '../graph/samples';
+import { firstSamples, type SampleSource } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { LoadedGraph } from '../tfjs/loaded-graph';
+import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
 
 function enlarge(maxima: Float64Array, values: Float32Array): void {
@@ -27,23 +27,14 @@ export async function measureChannelMaxima(
   { samples, signal }: { samples: number; signal?: AbortSignal },
 ): Promise<ReadonlyMap<string, Float64Array>> {
   const maxima = new Map<string, Float64Array>();
-  await withBackend(await importBackend(), async () => {
-    const model = await LoadedGraph.load(graph);
-    let seen = 0;
-    try {
-      for await (const sample of source(graph.inputs)) {
-        throwIfCancelled(signal);
-        await model.run(sample, tensors, (tensor, i) => {
-          const key = refKey(tensors[i]);
-          const known = maxima.get(key) ?? new Float64Array(tensor.shape.at(-1) ?? 1);
-          maxima.set(key, known);
-          enlarge(known, withoutInfinities(tensor.dataSync() as Float32Array));
-        });
-        if (++seen === samples) break;
-      }
-    } finally {
-      model.dispose();
-    }
-  });
+  const enlarged = (tensor: tf.Tensor, i: number) => {
+    const key = refKey(tensors[i]);
+    const known = maxima.get(key) ?? new Float64Array(tensor.shape.at(-1) ?? 1);
+    maxima.set(key, known);
+    enlarge(known, withoutInfinities(tensor.dataSync() as Float32Array));
+  };
+  await withBackend(await importBackend(), () =>
+    runSamples(graph, firstSamples(source(graph.inputs), samples), tensors, enlarged, signal),
+  );
   return maxima;
 }

@@ -6,17 +6,16 @@
  * each group.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { yieldToCancel } from '../base/cancelled';
 import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
-import type { SampleSource } from '../graph/samples';
+import { firstSamples, type SampleSource } from '../graph/samples';
 import type { Window } from '../program/program';
 import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
 import { observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { LoadedGraph } from '../tfjs/loaded-graph';
+import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
 
 /** What a layer multiplies its weights by. */
@@ -134,7 +133,6 @@ function alike(layers: readonly LayerInput[]): LayerInput[][] {
 }
 
 async function measureGroup(
-  model: LoadedGraph,
   graph: Graph,
   group: readonly LayerInput[],
   source: SampleSource,
@@ -142,17 +140,13 @@ async function measureGroup(
 ): Promise<Moments[]> {
   const moments = group.map((layer) => new Moments(layer));
   const refs = [...new Map(group.map(({ ref }) => [refKey(ref), ref])).values()];
-  let seen = 0;
-  for await (const sample of source(graph.inputs)) {
-    await yieldToCancel(signal);
-    await model.run(sample, refs, (tensor, i) => {
-      const key = refKey(refs[i]);
-      group.forEach(({ ref }, g) => {
-        if (refKey(ref) === key) moments[g].add(tensor);
-      });
+  const add = (tensor: tf.Tensor, i: number) => {
+    const key = refKey(refs[i]);
+    group.forEach(({ ref }, g) => {
+      if (refKey(ref) === key) moments[g].add(tensor);
     });
-    if (++seen === samples) break;
-  }
+  };
+  await runSamples(graph, firstSamples(source(graph.inputs), samples), refs, add, signal);
   return moments;
 }
 
@@ -179,18 +173,13 @@ export async function measureHessians(
   for (const { name, depth } of layers) if (depth > MAX_INPUTS) give(name, undefined);
   if (measured.length === 0) return;
   await withBackend(await importBackend(), async () => {
-    const model = await LoadedGraph.load(graph);
-    try {
-      for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
-        const inputs = group.map(([first]) => first);
-        const moments = await measureGroup(model, graph, inputs, source, options);
-        for (const [i, same] of group.entries()) {
-          const hessian = moments[i].means();
-          for (const { name } of same) give(name, hessian);
-        }
+    for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
+      const inputs = group.map(([first]) => first);
+      const moments = await measureGroup(graph, inputs, source, options);
+      for (const [i, same] of group.entries()) {
+        const hessian = moments[i].means();
+        for (const { name } of same) give(name, hessian);
       }
-    } finally {
-      model.dispose();
     }
   });
 }

@@ -1,6 +1,7 @@
 /** Calibration: runs the float graph on sample data in TF.js and observes the range of tensors. */
 import { createHash, type Hash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
+import { throwIfCancelled } from '../base/cancelled';
 import { LowbitError } from '../base/errors';
 import { refKey } from '../graph/edit';
 import {
@@ -15,8 +16,9 @@ import type { SampleSource } from '../graph/samples';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { LoadedGraph } from '../tfjs/loaded-graph';
+import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
+import { boundsOf } from './observers/bounds';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
 import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
@@ -134,7 +136,10 @@ class TensorWatch {
   }
 
   observe(tensor: tf.Tensor): void {
-    const values = withoutInfinities(this.valuesOf(tensor));
+    const found = this.valuesOf(tensor);
+    const foundBounds = boundsOf(found);
+    const values = withoutInfinities(found, foundBounds);
+    const bounds = values === found ? foundBounds : boundsOf(values);
     const wrong = firstNaN(values);
     if (wrong >= 0) {
       throw new LowbitError(
@@ -142,7 +147,7 @@ class TensorWatch {
         `${this.node.op} '${this.node.name}' computes NaN (element ${wrong}) on the calibration data; check the model and the data.`,
       );
     }
-    this.range.observe(values);
+    this.range.observe(values, bounds);
     this.mean?.observe(values);
     this.grid?.observe(values);
   }
@@ -169,24 +174,22 @@ async function observeAll(
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
   const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
   const hash = createHash('sha256');
-  const model = await LoadedGraph.load(graph);
   let seen = 0;
-  try {
+  const checked = async function* () {
     for await (const sample of source(graph.inputs)) {
-      if (options.signal?.aborted) throw new LowbitError('cancelled', 'Calibration was cancelled.');
       checkSample(sample, graph.inputs, seen);
       for (const { name } of graph.inputs) if (sample[name]) addToHash(hash, name, sample[name]);
-      if (refs.length > 0)
-        await model.run(sample, refs, (tensor, i) => {
-          for (const watch of watching[i]) watch.observe(tensor);
-        });
+      yield sample;
       seen += samplesIn(sample, graph.inputs);
       options.onProgress?.(Math.min(seen, options.samples), options.samples);
       if (seen >= options.samples) break;
     }
-  } finally {
-    model.dispose();
-  }
+  };
+  const observe = (tensor: tf.Tensor, i: number) => {
+    for (const watch of watching[i]) watch.observe(tensor);
+  };
+  if (refs.length > 0) await runSamples(graph, checked(), refs, observe, options.signal);
+  else for await (const _ of checked()) throwIfCancelled(options.signal);
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
   const ranges = new Map(watches.map(({ key, range }) => [key, range.range()!]));

@@ -26,10 +26,10 @@ function print({ results, ...report }: BenchReport): string {
     float ? milliseconds(float.median) : '-',
     speedup ? `${speedup.toFixed(2)}x` : '-',
   ]);
-  const head = ['threads', 'median', 'min', 'outside native code', 'float (1 thread)', 'speedup'];
+  const head = ['threads', 'median', 'min', 'outside the engine', 'float (1 thread)', 'speedup'];
   return [
     table(head, rows),
-    `${report.isa}, ${report.runs} runs, batch ${report.batch}, float on ${report.backend}, Node.js ${report.versions.node}`,
+    `${report.engine} engine, ${report.isa}, ${report.runs} runs, batch ${report.batch}, float on ${report.backend}, Node.js ${report.versions.node}`,
     ...results.flatMap(({ threads, profile }) =>
       profile ? [`\nprofile, threads: ${threads}`, profileText(profile)] : [],
     ),

@@ -25,9 +25,11 @@ export function withCommonOptions(command: Command, example: string): Command {
 export interface ImageCliOptions {
   imageSize?: number;
   crop?: 'center' | 'none';
+  cropFraction?: number;
   mean?: number[];
   std?: number[];
   color?: 'rgb' | 'bgr';
+  layout?: 'nhwc' | 'nchw';
 }
 
 export function withImageOptions(command: Command): Command {
@@ -39,26 +41,38 @@ export function withImageOptions(command: Command): Command {
         .default('center'),
     )
     .option(
+      '--crop-fraction <share>',
+      'share of the resized short side that the crop keeps (default: 0.875, 224 of 256)',
+      real,
+    )
+    .option(
       '--mean <numbers>',
-      'subtracted from the data, one number or one per channel (default: 127.5)',
+      'subtracted from the pixels, 0 to 255, one number or one per channel (default: 127.5; 0 for inputs of whole numbers)',
       numbers,
     )
     .option(
       '--std <numbers>',
-      'divides the data after the mean is subtracted, one number or one per channel (default: 127.5)',
+      'divides what is left, one number or one per channel (default: 127.5; 1 for inputs of whole numbers)',
       numbers,
     )
-    .addOption(new Option('--color <order>', 'order of the channels').choices(['rgb', 'bgr']).default('rgb'));
+    .addOption(new Option('--color <order>', 'order of the channels').choices(['rgb', 'bgr']).default('rgb'))
+    .addOption(
+      new Option(
+        '--layout <layout>',
+        'channels last or first (default: where the model has one or three)',
+      ).choices(['nhwc', 'nchw']),
+    );
 }
 
-export function imageOptions({ imageSize, crop, mean, std, color }: ImageCliOptions): ImageOptions {
-  return { imageSize, crop, mean, std, color };
+export function imageOptions(options: ImageCliOptions): ImageOptions {
+  const { imageSize, crop, cropFraction, mean, std, color, layout } = options;
+  return { imageSize, crop, cropFraction, mean, std, color, layout };
 }
 
 /** What `openSamples` reads, for the help of an option. */
 export const DATA_HELP =
   'a folder of images, a .npy or .npz file, a .mjs module that yields samples, or input=file for each input (repeated or ' +
-  'separated by commas)';
+  'separated by commas); a number instead of a file, ratio=0.25 or state=0@1x16x16x8, is the same tensor in every sample';
 
 /** For an option that may be repeated. */
 export function collect(text: string, before: string[] = []): string[] {

@@ -24,7 +24,14 @@ import {
 } from './command';
 import { layersTable } from './layers-table';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
-import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
+import {
+  makeReportWithProgress,
+  type ReportCliOptions,
+  type SavedReport,
+  savedRows,
+  saveReport,
+  withReportOption,
+} from './report-option';
 
 interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, ReportCliOptions {
   float: string;
@@ -34,11 +41,12 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   labels?: string;
   labelOffset: number;
   limit?: number;
+  latencyRuns?: number;
   memory: boolean;
   layers?: boolean;
 }
 
-type Result = CompareReport & ReportCliOptions & { layers?: readonly ReportLayer[] };
+type Result = CompareReport & SavedReport & { layers?: readonly ReportLayer[] };
 
 /** The data of any of the options, without its labels. */
 async function openData(options: Options): Promise<SampleSource> {
@@ -89,9 +97,9 @@ function print(report: Result): string {
     ...report.outputs.map(
       ({ name, signalToNoise }) => `signal-to-noise of '${name}': ${signalToNoise.toFixed(2)} dB`,
     ),
-    `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
+    `speedup: ${latency.speedup.toFixed(2)}x (float on ${latency.backend}; lowbit on the ${latency.engine} engine, ${latency.isa}, threads: ${latency.threads}; ${latency.runs} interleaved runs)`,
     ...(report.layers ? [layersTable(report.layers)] : []),
-    ...(report.report === undefined ? [] : [`report: ${report.report}`]),
+    ...savedRows(report).map((row) => row.join(': ')),
   ].join('\n');
 }
 
@@ -105,6 +113,7 @@ export function compareCommand(): Command {
     .option('--labels <labels.json>', 'classes of the images: {"file": index or {"index": ...}}')
     .option('--label-offset <number>', "added to a label's index: 1 for a background class", integer, 0)
     .option('--limit <number>', 'maximum number of samples', positiveInteger)
+    .option('--latency-runs <number>', 'timed predictions of each model (default: 50)', positiveInteger)
     .option('--no-memory', 'do not measure memory')
     .option('--layers', 'compare layer by layer, worst first');
   return withCommonOptions(

@@ -52,7 +52,14 @@ import {
 import { printDryRun } from './dry-run';
 import { floatTable, sizeAfter, workShare } from './figures';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
-import { makeReportWithProgress, type ReportCliOptions, saveReport, withReportOption } from './report-option';
+import {
+  makeReportWithProgress,
+  type ReportCliOptions,
+  type SavedReport,
+  savedRows,
+  saveReport,
+  withReportOption,
+} from './report-option';
 
 interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, ReportCliOptions {
   input: string;
@@ -246,7 +253,7 @@ function expertRows({ experts: packed }: ConvertReport): string[][] {
   return [['experts', `${layers} layer(s) of ${experts}, top-${topK}: ${sizes}; in memory: ${budget}`]];
 }
 
-function print(report: ConvertReport & ReportCliOptions): string {
+function print(report: ConvertReport & SavedReport): string {
   const { quantized, float, bytes, macs, calibration } = report;
   const summary = table(
     ['', ''],
@@ -268,7 +275,7 @@ function print(report: ConvertReport & ReportCliOptions): string {
       ['calibration', `${calibration.samples} samples, ${calibration.method}`],
       ...expertRows(report),
       ['written to', report.output],
-      ...(report.report === undefined ? [] : [['report', report.report]]),
+      ...savedRows(report),
     ],
   );
   return [

@@ -47,7 +47,7 @@ export function printDryRun({
     ]);
   return [
     summary,
-    `float on ${latency.backend}; INT8 on ${latency.isa}, threads: ${latency.threads}; medians of ${latency.runs} interleaved runs`,
+    `float on ${latency.backend}; INT8 on the ${latency.engine} engine, ${latency.isa}, threads: ${latency.threads}; medians of ${latency.runs} interleaved runs`,
     ...(accuracy ? [accuracyTable(accuracy)] : []),
     ...(worst.length > 0
       ? [

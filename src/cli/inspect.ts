@@ -3,11 +3,16 @@ import { throwIfCancelled } from '../base/cancelled';
 import { LowbitError } from '../base/errors';
 import { type InspectReport, inspect } from '../evaluation/inspect';
 import { type ConvertedReport, inspectConverted } from '../evaluation/inspect-converted';
+import { inspectRegion, type RegionReport, type RegionTensor } from '../evaluation/inspect-region';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
 import { floatTable, workShare } from './figures';
 
+function dims(shape: readonly number[] | undefined): string {
+  return `[${shape?.map((dim) => (dim < 0 ? '?' : dim)).join(', ') ?? 'unknown'}]`;
+}
+
 function tensor({ name, dtype, shape }: InspectReport['inputs'][number]): string {
-  return `${name} ${dtype} [${shape?.map((dim) => (dim < 0 ? '?' : dim)).join(', ') ?? 'unknown'}]`;
+  return `${name} ${dtype} ${dims(shape)}`;
 }
 
 function layerRow({
@@ -49,12 +54,14 @@ function printConverted(report: ConvertedReport): string {
           'nodes',
           `${quantized} in INT8 in ${report.regions} region(s), ${layers.length - quantized} in float`,
         ],
+        ...(report.regions > 0 ? [['seen inside by --region', report.regionNames.join(', ')]] : []),
         ['scheme', report.scheme],
         ...Object.entries(calibration).map(([name, value]) => [
           `calibration: ${name}`,
           typeof value === 'object' ? JSON.stringify(value) : String(value),
         ]),
         ['converted by', `tfjs-lowbit ${report.toolVersion}`],
+        ['runs here on', `the ${report.engine} engine, ${report.isa}`],
       ],
     ),
     table(
@@ -73,7 +80,34 @@ async function inspectAny(location: string): Promise<InspectReport | ConvertedRe
   }
 }
 
-function print(report: InspectReport | ConvertedReport): string {
+function codes({ scale, zeroPoint }: RegionTensor): string {
+  return scale === undefined ? '' : `${scale.toPrecision(4)}, ${zeroPoint}`;
+}
+
+function printRegion({ region, inputs, ops, outputs }: RegionReport): string {
+  const refer = (source: number | string) => (typeof source === 'number' ? `#${source}` : source);
+  return [
+    `region:  ${region}`,
+    `inputs:  ${inputs.map(({ name, precision, shape }) => `${name} ${precision} ${dims(shape)}`).join('; ')}`,
+    table(
+      ['', 'node', 'op', 'reads', 'precision', 'shape', 'scale, zero point', 'bits of weights'],
+      ops.map(({ name, op, inputs: read, output, bitsOfWeights }, i) => [
+        `#${i}`,
+        name,
+        op,
+        read.map(refer).join(', '),
+        output.precision,
+        dims(output.shape),
+        codes(output),
+        bitsOfWeights === undefined ? '' : String(bitsOfWeights),
+      ]),
+    ),
+    `outputs: ${outputs.map(refer).join(', ')}`,
+  ].join('\n');
+}
+
+function print(report: InspectReport | ConvertedReport | RegionReport): string {
+  if ('region' in report) return printRegion(report);
   return 'layers' in report ? printConverted(report) : printFloat(report);
 }
 
@@ -99,13 +133,20 @@ export function inspectCommand(): Command {
     .description(
       'show what a model consists of: how much of a float model can be quantized, how a converted model was quantized',
     )
-    .argument('<model.json>', 'a float model or a converted model');
+    .argument('<model.json>', 'a float model or a converted model')
+    .option(
+      '--region <name>',
+      'list what is inside a region of a converted model: ops, shapes, scales, precisions',
+    );
   return withCommonOptions(command, 'tfjs-lowbit inspect mobilenet/model.json').action(
-    (location: string, options: CommonOptions) =>
+    (location: string, options: CommonOptions & { region?: string }) =>
       runCommand(
         options,
         async ({ signal }) => {
-          const report = await inspectAny(location);
+          const { region } = options;
+          const report = await (region === undefined
+            ? inspectAny(location)
+            : inspectRegion(location, region));
           throwIfCancelled(signal);
           return report;
         },

@@ -9,6 +9,7 @@ import type { Graph, Sample } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
 import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { engineInfo } from '../runtime/current-engine';
+import type { Engine } from '../runtime/engine';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { LoadedGraph } from '../tfjs/loaded-graph';
 import { decideConversion } from './convert';
@@ -45,6 +46,7 @@ export interface DryRunReport {
     readonly speedup: number;
     readonly runs: number;
     readonly backend: string;
+    readonly engine: Engine['kind'];
     readonly isa: string;
     readonly threads: number;
   };
@@ -116,12 +118,13 @@ async function timeGraphs(
       lowbit.dispose();
     }
     const medians = { float: median(times.float), lowbit: median(times.lowbit) };
-    const { isa, threads } = engineInfo();
+    const { kind: engine, isa, threads } = engineInfo();
     return {
       ...medians,
       speedup: medians.float / medians.lowbit,
       runs: RUNS,
       backend: `${backend} ${tf.version_core}`,
+      engine,
       isa,
       threads,
     };

@@ -8,6 +8,7 @@ import type { Sample } from '../graph/ir';
 import { type SampleSource, syntheticSample } from '../graph/samples';
 import { ModelSession } from '../loading/session';
 import { currentEngine, engineInfo, getThreads, setThreads } from '../runtime/current-engine';
+import type { Engine } from '../runtime/engine';
 import { onNativeRun } from '../runtime/run-timer';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { type Profile, profilePredictions } from './profile';
@@ -51,6 +52,7 @@ export interface BenchReport {
   }[];
   runs: number;
   batch: number;
+  engine: Engine['kind'];
   isa: string;
   backend: string;
   versions: { node: string; tfjs: string };
@@ -76,7 +78,7 @@ async function sampleFor(model: ModelSession, { samples, batch = 1 }: BenchOptio
 }
 
 function batchOf({ inputs }: ModelSession, sample: Sample): number {
-  const batched = inputs.find(({ shape }) => shape?.[0] === -1);
+  const batched = inputs.find(({ name, shape }) => shape?.[0] === -1 && sample[name]);
   return batched ? sample[batched.name].shape[0] : 1;
 }
 
@@ -162,6 +164,12 @@ async function timeModels(options: BenchOptions): Promise<BenchReport> {
       if (float !== undefined) await warmUp(float, feeds, options);
       for (const threads of options.threads ?? [userThreads]) {
         setThreads(threads);
+        checkArgument(
+          getThreads() === threads,
+          'threads',
+          `at most ${getThreads()} with this engine`,
+          threads,
+        );
         const times = await timeInterleaved({ model, float }, feeds, runs, options);
         results.push({
           threads,
@@ -182,11 +190,13 @@ async function timeModels(options: BenchOptions): Promise<BenchReport> {
       model.dispose();
       float?.dispose();
     }
+    const { kind, isa } = engineInfo();
     return {
       results,
       runs,
       batch: samplesInBatch,
-      isa: engineInfo().isa,
+      engine: kind,
+      isa,
       backend: `${backend} ${tf.version_core}`,
       versions: { node: process.version, tfjs: tf.version_core },
     };

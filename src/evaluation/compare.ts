@@ -18,6 +18,7 @@ import type {
 } from '../graph/samples';
 import { ModelSession } from '../loading/session';
 import { engineInfo } from '../runtime/current-engine';
+import type { Engine } from '../runtime/engine';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { type MemoryUse, measureMemory } from './memory';
 import { Tally, type TallyReport } from './tally';
@@ -55,6 +56,7 @@ export interface CompareReport extends TallyReport {
     speedup: number;
     runs: number;
     backend: string;
+    engine: Engine['kind'];
     isa: string;
     threads: number;
   };
@@ -155,12 +157,12 @@ async function compareModels(options: CompareOptions): Promise<CompareReport> {
     try {
       const { tally, first } = await runItems({ float, lowbit }, options);
       const latency = await timeInterleaved({ float, lowbit }, first, latencyRuns, signal);
-      const { isa, threads } = engineInfo();
+      const { kind: engine, isa, threads } = engineInfo();
       return {
         first,
         figures: {
           ...tally.report(),
-          latency: { ...latency, backend: `${backend} ${tf.version_core}`, isa, threads },
+          latency: { ...latency, backend: `${backend} ${tf.version_core}`, engine, isa, threads },
         },
       };
     } finally {

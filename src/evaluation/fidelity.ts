@@ -1,13 +1,13 @@
 /** How near the outputs of a converted model are to those of the float model, and whether they say anything at all. */
 import { install } from '../../kernels/register';
-import { yieldToCancel } from '../base/cancelled';
 import { refKey } from '../graph/edit';
 import { inferShapes, type Shapes } from '../graph/infer-shapes';
 import type { Graph, SignatureEntry } from '../graph/ir';
 import type { Output } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { LoadedGraph } from '../tfjs/loaded-graph';
+import { runSamples } from '../tfjs/run-samples';
 import type { CheckSamples } from './held-back';
+import { withHeldRegions } from './held-regions';
 
 export interface PartFidelity {
   /** The node that computes the part. */
@@ -126,17 +126,20 @@ async function outputsOf(
   { samples }: CheckSamples,
   signal: AbortSignal | undefined,
 ): Promise<Output[][]> {
-  const model = await LoadedGraph.load(graph);
-  const outputs: Output[][] = [];
-  try {
-    for (const sample of samples) {
-      await yieldToCancel(signal);
-      outputs.push(await model.predict(sample));
-    }
-  } finally {
-    model.dispose();
-  }
-  return outputs;
+  const found = graph.outputs.map((): Output[] => []);
+  const refs = graph.outputs.map(({ ref }) => ref);
+  await runSamples(
+    graph,
+    samples,
+    refs,
+    (tensor, i) => {
+      if (tensor.dtype === 'string') return;
+      const values = tensor.dataSync() as Float32Array;
+      found[i].push({ name: graph.outputs[i].name, shape: tensor.shape, values });
+    },
+    signal,
+  );
+  return samples.map((_, index) => found.flatMap((outputs) => outputs[index] ?? []));
 }
 
 /**
@@ -152,7 +155,7 @@ export async function measureFidelity(
   install();
   const results = await withBackend(await importBackend(), async () => ({
     float: await outputsOf(graphs.float, check, signal),
-    lowbit: await outputsOf(graphs.lowbit, check, signal),
+    lowbit: await withHeldRegions(graphs.lowbit, (lowbit) => outputsOf(lowbit, check, signal)),
   }));
   const shapes = inferShapes(graphs.float);
   const outputs = (results.float[0] ?? []).map(({ name, shape }, k): OutputFidelity => {

@@ -7,6 +7,8 @@ import { modelBytes } from '../graph/read-graph-model';
 import { readModel } from '../graph/read-model';
 import { TensorType } from '../program/program';
 import { tapProgram } from '../program/tap-program';
+import { engineInfo } from '../runtime/current-engine';
+import type { Engine } from '../runtime/engine';
 import { tensorsOf } from './inspect';
 import { findByName, regionProgram, regionsOf } from './layer-tensors';
 
@@ -18,10 +20,15 @@ export interface ConvertedLayer extends LayerRecord {
 export interface ConvertedReport extends Pick<ArtefactMetadata, 'toolVersion' | 'scheme' | 'calibration'> {
   inputs: { name: string; dtype: string; shape?: readonly number[] }[];
   outputs: { name: string; dtype: string; shape?: readonly number[] }[];
-  /** How many native programs it has. */
+  /** How many programs it has. */
   regions: number;
+  /** Names of their nodes, for `inspectRegion`. */
+  regionNames: string[];
   layers: ConvertedLayer[];
   fileBytes: number;
+  /** What runs it on this machine. */
+  engine: Engine['kind'];
+  isa: string;
 }
 
 /** How the programs of a graph store the result of each op, by its name; the last of a name counts. */
@@ -39,23 +46,28 @@ function resultsOf(graph: Graph): Map<string, NonNullable<ConvertedLayer['result
 async function inspectArtefact(location: string): Promise<ConvertedReport> {
   const graph = await readModel(location, { converted: true });
   const { toolVersion, scheme, calibration, layers } = artefactMetadata(graph, location);
+  const regions = regionsOf(graph);
   const records = layers.map((layer): ConvertedLayer => ({ ...layer }));
   const results = new Map<ConvertedLayer, ConvertedLayer['result']>();
   for (const [name, result] of resultsOf(graph)) {
     const record = findByName(records, name);
     if (record) results.set(record, result);
   }
+  const { kind: engine, isa } = engineInfo();
   return {
     ...tensorsOf(graph),
     toolVersion,
     scheme,
     calibration,
-    regions: regionsOf(graph).length,
+    regions: regions.length,
+    regionNames: regions.map(({ name }) => name),
     layers: records.map((record) => {
       const result = results.get(record);
       return result ? { ...record, result } : record;
     }),
     fileBytes: await modelBytes(location),
+    engine,
+    isa,
   };
 }
 

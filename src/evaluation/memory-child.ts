@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
 import { install } from '../../kernels/register';
-import '../runtime/provide-native-engine';
+import '../runtime/provide-node-engine';
 import * as tf from '@tensorflow/tfjs-core';
 import { attr, shapeToJson } from '../graph/attrs';
 import { output } from '../graph/edit';

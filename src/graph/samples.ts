@@ -21,6 +21,15 @@ export interface LabelledSample {
   readonly label?: number;
 }
 
+/** @param count more than 0 */
+export async function* firstSamples(samples: AsyncIterable<Sample>, count: number): AsyncGenerator<Sample> {
+  let seen = 0;
+  for await (const sample of samples) {
+    yield sample;
+    if (++seen === count) return;
+  }
+}
+
 /** Evaluation data whose right answers are known. */
 export type LabelledSource = (inputs: readonly InputSpec[]) => AsyncIterable<LabelledSample>;
 

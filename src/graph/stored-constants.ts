@@ -69,6 +69,7 @@ class Recent {
 
   get(key: object, load: () => Constant['values']): Constant['values'] {
     const values = this.entries.get(key) ?? load();
+    if (values.byteLength > KEPT_BYTES) return values;
     if (this.entries.delete(key)) this.bytes -= values.byteLength;
     for (const [oldest, { byteLength }] of this.entries) {
       if (this.bytes + values.byteLength <= KEPT_BYTES) break;

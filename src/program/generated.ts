@@ -169,8 +169,8 @@ export type LowBitFormat =
 
 /**
  * A filter of 2, 3 or 4 bits a weight, of Linear and of a Conv2D with 1x1 kernel, no dilation and one group.
- * `filterOffset` is 4-aligned. Bias float32, in real units. Scales float16, not negative, one a group of every row:
- * [outputs][groups].
+ * `filterOffset` is 4-aligned. Bias float32, in real units. Scales [outputs][groups]: float16, one with its sign set
+ * stands for 2^-30 times its magnitude.
  */
 export interface LowBitFilterRef extends FilterPlace {
   format: LowBitFormat;

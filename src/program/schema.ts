@@ -145,8 +145,8 @@ export const FILTERS: Readonly<Record<string, FilterKind>> = {
   },
   LowBitFilterRef: {
     doc: `A filter of 2, 3 or 4 bits a weight, of Linear and of a Conv2D with 1x1 kernel, no dilation and one group.
-\`filterOffset\` is 4-aligned. Bias float32, in real units. Scales float16, not negative, one a group of every row:
-[outputs][groups].`,
+\`filterOffset\` is 4-aligned. Bias float32, in real units. Scales [outputs][groups]: float16, one with
+its sign set stands for 2^-30 times its magnitude.`,
     formats: ['Codebook2', 'Codebook3', 'Codebook4', 'Trellis2'],
     formatType: 'LowBitFormat',
     fields: {

@@ -1,16 +1,20 @@
 /** The engine of this thread, created when it is first needed. */
 import { LowbitError } from '../base/errors';
-import type { Engine } from './engine';
+import type { Engine, Isa } from './engine';
 
-let createEngine: (() => Engine) | undefined;
+/** @param isa default: what the environment says, or the fastest instruction set there is */
+export type CreateEngine = (options?: { isa?: Isa }) => Engine;
+
+let createEngine: CreateEngine | undefined;
 let engine: Engine | undefined;
 
 /**
- * Sets which engine is used from now on. The entries of the package do so: that for Node.js provides the native addon.
+ * Sets which engine is used from now on. The entries of the package do so: that for Node.js provides the native addon,
+ * or WebAssembly where there is none.
  *
  * @param create called when the engine is first needed
  */
-export function provideEngine(create: () => Engine): void {
+export function provideEngine(create: CreateEngine): void {
   createEngine = create;
   engine = undefined;
 }
@@ -21,7 +25,11 @@ export function provideEngine(create: () => Engine): void {
  * @throws LowbitError 'engine-unavailable'
  */
 export function currentEngine(): Engine {
-  if (engine !== undefined) return engine;
+  engine ??= newEngine();
+  return engine;
+}
+
+function newEngine(options?: { isa?: Isa }): Engine {
   if (createEngine === undefined) {
     throw new LowbitError(
       'engine-unavailable',
@@ -29,8 +37,19 @@ export function currentEngine(): Engine {
         "the package's exports condition 'node' selects the build with the native engine.",
     );
   }
-  engine = createEngine();
-  return engine;
+  return createEngine(options);
+}
+
+/**
+ * Chooses the instruction set, and with it the engine, of the programs that are compiled from now on: call it before the
+ * first prediction. Those of WebAssembly are wasm and wasmsimd.
+ *
+ * @throws LowbitError 'invalid-argument' naming those that there are
+ */
+export function setIsa(isa: Isa): void {
+  const next = newEngine({ isa });
+  if (engine?.kind === next.kind) next.maxMemory = engine.maxMemory;
+  engine = next;
 }
 
 /** Sets the number of threads that every prediction of this process uses, including the calling one. */

@@ -1,5 +1,5 @@
 /**
- * The interface of every engine (native addon now, WebAssembly later) to the kernels and to the paging of experts.
+ * The interface of both engines, native and WebAssembly, to the kernels and to the paging of experts.
  * Nothing outside src/runtime and the entries knows which engine runs.
  */
 import type { AffineParams } from '../program/affine-params';

@@ -19,8 +19,7 @@ import type {
   WeightReader,
 } from './engine';
 import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
-
-type Shapes = readonly (readonly number[])[];
+import { decodeShapes, encodeShapes, type Shapes, sameShapes } from './shapes';
 
 /** Errors of the addon carry one of our codes. */
 function lowbitError(error: unknown): unknown {
@@ -35,33 +34,6 @@ function rethrow<T>(call: () => T): T {
   } catch (error) {
     throw lowbitError(error);
   }
-}
-
-function sameShapes(a: Shapes, b: Shapes): boolean {
-  return (
-    a.length === b.length &&
-    a.every((shape, i) => shape.length === b[i].length && shape.every((dim, j) => dim === b[i][j]))
-  );
-}
-
-function encodeShapes(shapes: Shapes): Int32Array {
-  for (const shape of shapes) {
-    for (const dim of shape) {
-      if (!Number.isInteger(dim) || dim < 0 || dim > 0x7fffffff) {
-        throw new LowbitError(
-          'invalid-shape',
-          `Dimension ${dim} of input shape [${shape}] does not fit int32.`,
-        );
-      }
-    }
-  }
-  return Int32Array.from(shapes.flatMap((shape) => [shape.length, ...shape]));
-}
-
-function decodeShapes(words: readonly number[]): number[][] {
-  const shapes: number[][] = [];
-  for (let i = 0; i < words.length; i += words[i] + 1) shapes.push(words.slice(i + 1, i + 1 + words[i]));
-  return shapes;
 }
 
 const CHUNK_BYTES = 2 ** 20;
@@ -184,21 +156,14 @@ class NativeExpertReader implements ExpertReader {
   }
 }
 
-/** The addon would ignore what is no number. */
-function checkThreadsVariable(): void {
-  const { LOWBIT_NUM_THREADS: text = '' } = process.env;
-  checkArgument(text === '' || /^[1-9]\d*$/.test(text), 'LOWBIT_NUM_THREADS', 'a positive integer', text);
-}
-
 /**
  * Creates the engine on the native addon.
  *
  * @param options.isa instruction set of the programs it compiles; default: `LOWBIT_ISA`, or the fastest there is
  * @throws LowbitError 'engine-unavailable' if the addon was not built, 'invalid-argument' for an ISA that this machine
- *   lacks, or a `LOWBIT_NUM_THREADS` that is no positive integer
+ *   lacks
  */
 export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
-  checkThreadsVariable();
   const addon = loadNativeAddon();
   const supportedIsas = addon.instructionSets().filter((name) => addon.supports(name));
   const isa = options.isa ?? rethrow(() => addon.isa());

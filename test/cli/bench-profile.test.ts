@@ -1,4 +1,4 @@
-// @needs engine
+// @needs addon
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';

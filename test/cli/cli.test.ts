@@ -1,4 +1,4 @@
-// @needs engine
+// @needs addon
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -89,7 +89,8 @@ describe('tfjs-lowbit', () => {
     expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>/);
     const { status, stdout } = cli(...convertArgs(output, '--report', data, '--json'));
     expect(status).toBe(0);
-    expect(JSON.parse(stdout).report).toBe(data);
+    expect(JSON.parse(stdout)).toMatchObject({ report: data, nodeData: join(folder, 'report-node-data') });
+    expect(readdirSync(join(folder, 'report-node-data'))).toContain('signal-to-noise.json');
     const report = JSON.parse(readFileSync(data, 'utf8'));
     expect(report.layers.map(({ name }: { name: string }) => name)).toContain('depthwise');
   });
@@ -156,6 +157,9 @@ describe('tfjs-lowbit', () => {
     expect(conv.result.scale).toBeCloseTo(6 / 255, 1);
     expect(cli('inspect', model).stdout).toMatch(
       /│ conv +│ _FusedConv2D +│ int8 +│ int8 +│ 9\.19 +│ 0\.\d+, -128 +│/,
+    );
+    expect(cli('inspect', model, '--region', report.regionNames[0]).stdout).toMatch(
+      /│ #0 +│ image +│ Quantize +│ image:0 +│ int8 +│ \[\?, \d+, \d+, 3\] +│ 0\.\d+, -?\d+ +│/,
     );
   });
 

@@ -9,7 +9,7 @@ import {
   TensorType,
   type Window,
 } from '../../src/program/program';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 
 const SIDE = 2903;
 const WINDOW: Window = { kernel: [0, 0], strides: [1, 1], padding: { mode: PaddingMode.Valid } };
@@ -39,7 +39,7 @@ function mean(x: Int32Array | Float32Array, input: TensorSpec, output: TensorSpe
     inputs: [0],
     outputs: [codesOut ? 3 : 2],
   });
-  const compiled = createNativeEngine().compile(words, new Int32Array(0));
+  const compiled = createNodeEngine().compile(words, new Int32Array(0));
   const out = codesOut ? new Int32Array(1) : new Float32Array(1);
   compiled.run([[1, SIDE, SIDE, 1]], [x], [out]);
   compiled.dispose();

@@ -14,7 +14,7 @@
 
 import { OpKind } from '../../src/program/program';
 import { activationFunction, lookupTable } from '../../src/quantization/activation';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder, int8 } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { runOnnx } from '../support/onnx';
@@ -26,7 +26,7 @@ import type { ReferenceTensor } from './reference/tensor';
 const CASES = 300;
 
 /** Without VNNI, onnxruntime adds two products in 16 bits and saturates; ours are exact everywhere. */
-const MAX_WEIGHT = createNativeEngine().supportedIsas.includes('avx512vnni') ? 127 : 64;
+const MAX_WEIGHT = createNodeEngine().supportedIsas.includes('avx512vnni') ? 127 : 64;
 
 /** How near to the middle between two codes a difference is allowed: four float32 steps of the largest value, 255. */
 const TIE = 2 ** -14;

@@ -226,7 +226,7 @@ describe('compile refuses', () => {
     ['a fifth level of 2 bits', { levels: [1, 2, 3, 4, 5] }, new RegExp(`${named}: filter level 4 is 5`)],
     ['a scale of NaN', { scales: [ONE, 0x7e00] }, new RegExp(`${named}: filter scale 1 is nan`)],
     ['an infinite scale', { scales: [0x7c00, ONE] }, new RegExp(`${named}: filter scale 0 is inf`)],
-    ['a negative scale', { scales: [ONE, 0xbc00] }, new RegExp(`${named}: filter scale 1 is -1,`)],
+    ['a scale of negative zero', { scales: [ONE, 0x8000] }, new RegExp(`${named}: filter scale 1 is -0,`)],
     ['a bias of NaN', { bias: [0, Number.NaN] }, new RegExp(`${named}: bias 1 is nan`)],
     ['an infinite bias', { bias: [-Infinity, 0] }, new RegExp(`${named}: bias 0 is -inf`)],
     [

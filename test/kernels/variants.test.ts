@@ -1,4 +1,4 @@
-// @needs engine
+// @needs addon
 /** The kernels below the ops: each variant of this machine equals the scalar one bit for bit. */
 import { createNativeEngine } from '../../src/runtime/native-engine';
 import { buildCompareKernels, compareKernels } from '../support/compare-kernels';

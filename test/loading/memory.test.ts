@@ -1,4 +1,4 @@
-// @needs engine
+// @needs addon
 /** Memory of loading a converted model, measured in a process of its own, and files that go away meanwhile. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';

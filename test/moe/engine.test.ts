@@ -10,7 +10,7 @@ import { type ExpertLayout, packExpert } from '../../src/moe/store/expert-bytes'
 import { fileSource } from '../../src/moe/store/file-source';
 import { currentEngine, provideEngine } from '../../src/runtime/current-engine';
 import type { Engine, ExpertRange, ExpertReader } from '../../src/runtime/engine';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { randomOf } from '../support/random';
 
 const LAYERS = 2;
@@ -36,7 +36,7 @@ beforeAll(async () => {
   await writeContainer(path, { layers: LAYERS, experts: EXPERTS, precisions }, experts);
 });
 
-afterEach(() => provideEngine(createNativeEngine));
+afterEach(() => provideEngine(createNodeEngine));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Computes as the native engine does; experts come from memory, and none can be read while the caller waits. */
@@ -61,7 +61,7 @@ function memoryEngine(): { engine: Engine; calls: string[] } {
     }
   }
   const engine: Engine = {
-    ...createNativeEngine(),
+    ...createNodeEngine(),
     kind: 'wasm',
     allocatePages(bytes) {
       calls.push('allocate');
@@ -125,5 +125,5 @@ test('without an engine, the first use says what to do', () => {
       require('../../src/runtime/current-engine') as typeof import('../../src/runtime/current-engine');
     expect(() => fresh.currentEngine()).toThrow(/no engine yet.*condition 'node'/s);
   });
-  expect(currentEngine().kind).toBe('native');
+  expect(currentEngine().kind).toBe(createNodeEngine().kind);
 });

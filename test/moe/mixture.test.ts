@@ -17,7 +17,7 @@ import { fileSource } from '../../src/moe/store/file-source';
 import { decodeMatrix } from '../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../src/quantization/formats/encode';
 import { currentEngine } from '../../src/runtime/current-engine';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { forEachCase, Random } from '../support/random';
 import { everyIsa } from '../support/run-engine';
 
@@ -127,7 +127,7 @@ test('an expert equals its definition on the stored weights, with every instruct
 test('bytes that are no expert of the shape are refused', () => {
   const layout: ExpertLayout = { width: 8, hidden: 16, activation: 'relu', gated: false };
   const bytes = packExpert(layout, drawExpert(new Random(1), layout), { format: 'int8' });
-  const engine = createNativeEngine();
+  const engine = createNodeEngine();
   const run = (change: Partial<ExpertLayout>, given: Uint8Array, row = 0) =>
     engine.runExpert({ ...layout, ...change }, given, {
       x: new Float32Array(8),

@@ -1,4 +1,4 @@
-// @needs engine
+// @needs addon
 /** The build leaves out an instruction set whose flags the compiler does not know, and reports it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -36,7 +36,7 @@ test.each([
   ],
   [
     'kernels/kernel.ts',
-    'src/runtime/provide-native-engine.ts',
+    'src/runtime/provide-node-engine.ts',
     'only the entry of a program chooses its engine',
   ],
   ['native/isa/rows.h', 'native/ops/ops.h', 'isa may not know ops'],

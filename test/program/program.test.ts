@@ -11,7 +11,7 @@ import {
   WEIGHT_BITS,
   WeightFormat,
 } from '../../src/program/program';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { DYNAMIC_SERIES } from '../support/dynamic-series';
@@ -150,7 +150,7 @@ describe('programs that format version 4 stored', () => {
 test('an op that is newer than the version of its program is refused', () => {
   const { program, weights } = stored.find(({ name }) => name === 'Rotate')!;
   const compile = () =>
-    createNativeEngine().compile(Int32Array.from(program).with(1, 1), Int32Array.from(weights));
+    createNodeEngine().compile(Int32Array.from(program).with(1, 1), Int32Array.from(weights));
   expect(compile).toThrow(/format version 1 and a Rotate, which came with version 2/);
 });
 
@@ -158,7 +158,7 @@ test('a tensor whose codes are not dynamic has no granularity', () => {
   const [program] = programs();
   const tensors = program!.tensors.map((tensor) => ({ ...tensor, granularity: 1 }));
   const words = encodeProgram({ ...program!, tensors });
-  expect(() => createNativeEngine().compile(words, new Int32Array(1))).toThrow(
+  expect(() => createNodeEngine().compile(words, new Int32Array(1))).toThrow(
     /granularity 1, expected 0 to 0/,
   );
 });

@@ -1,7 +1,7 @@
 // @needs engine
 import { encodeProgram, type Op, OpKind, TensorType } from '../../src/program/program';
 import { tapProgram } from '../../src/program/tap-program';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { Random } from '../support/random';
@@ -22,7 +22,7 @@ test('every op of a tapped program has an output with the real values that it st
   expect(ops.map(({ kind }) => kind)).toEqual(program.ops.map(({ kind }) => kind));
 
   const run = (code: Int32Array) => {
-    const compiled = createNativeEngine().compile(code, weights);
+    const compiled = createNodeEngine().compile(code, weights);
     const outputs = compiled
       .outputShapes(inputShapes)
       .map((shape) => new Int32Array(shape.reduce((p, d) => p * d, 1)));

@@ -50,7 +50,16 @@ const REPORT: Report = {
     samples: 4,
     top1: { labelled: 4, float: 75, lowbit: 50 },
     outputs: [{ name: HOSTILE[0], signalToNoise: 25 }],
-    latency: { float: 30, lowbit: 5, speedup: 6, runs: 10, backend: 'wasm', isa: 'avx2', threads: 1 },
+    latency: {
+      float: 30,
+      lowbit: 5,
+      speedup: 6,
+      runs: 10,
+      backend: 'wasm',
+      engine: 'native',
+      isa: 'avx2',
+      threads: 1,
+    },
     bytes: { float: 4_000_000, lowbit: 1_000_000 },
   },
   macs: {

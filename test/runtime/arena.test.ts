@@ -1,7 +1,7 @@
 // @needs engine
 /** The arena planner: tensors that are not alive together share memory. */
 import { encodeProgram } from '../../src/program/program';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { Random } from '../support/random';
@@ -20,11 +20,11 @@ function chain(pools: number, kept = false) {
 }
 
 function memoryOf(kernelCase: ReturnType<typeof chain>) {
-  const compiled = createNativeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
+  const compiled = createNodeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
   compiled.outputShapes(kernelCase.inputShapes);
   const { arena, withoutReuse } = compiled.memoryBytes;
   compiled.dispose();
-  expectReference(kernelCase, [createNativeEngine()]);
+  expectReference(kernelCase, [createNodeEngine()]);
   return { arena, withoutReuse };
 }
 
@@ -47,7 +47,7 @@ test('a tensor that is read again at the end keeps its place', () => {
 
 test('scratch of threads counts on both sides', () => {
   const kernelCase = chain(3);
-  const compiled = createNativeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
+  const compiled = createNodeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
   compiled.outputShapes(kernelCase.inputShapes);
   const before = compiled.memoryBytes;
   runCompiled(compiled, kernelCase);

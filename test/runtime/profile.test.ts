@@ -1,6 +1,6 @@
 // @needs engine
 import { encodeProgram } from '../../src/program/program';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { Random } from '../support/random';
@@ -12,7 +12,7 @@ test('a profile counts runs and the time of each op', () => {
   const drawer = new Drawer(builder, random);
   builder.output(drawer.conv2d(drawer.codes([1, 32, 32, 16])));
   const kernelCase = builder.build();
-  const compiled = createNativeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
+  const compiled = createNodeEngine().compile(encodeProgram(kernelCase.program), kernelCase.weights);
   runCompiled(compiled, kernelCase);
   expect(compiled.endProfile()).toEqual({ runs: 0, opNanoseconds: kernelCase.program.ops.map(() => 0) });
   compiled.startProfile();

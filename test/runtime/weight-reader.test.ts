@@ -3,13 +3,13 @@
 import { LowbitError } from '../../src/base/errors';
 import { encodeProgram } from '../../src/program/program';
 import type { WeightReader } from '../../src/runtime/engine';
-import { createNativeEngine } from '../../src/runtime/native-engine';
+import { createNodeEngine } from '../../src/runtime/node-engine';
 import { CaseBuilder } from '../support/case-builder';
 import { Drawer } from '../support/draw';
 import { forEachCase, type Random } from '../support/random';
 import { runCompiled } from '../support/run-engine';
 
-const engine = createNativeEngine();
+const engine = createNodeEngine();
 
 function readerOf(words: Int32Array): WeightReader & { reads: number; largest: number } {
   const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);

@@ -44,9 +44,9 @@ function drawCodes({ random, style }: Drawer, bits: number, rows: number, depth:
   return codes;
 }
 
-/** Float16 bits: ordinary numbers within a few powers of two, 0, numbers without a leading 1, or the greatest. */
+/** Bits of a scale: ordinary numbers within a few powers of two, 0, numbers without a leading 1, the greatest; or small. */
 function drawScale({ random, style }: Drawer): number {
-  if (random.chance(0.1)) return random.pick([0, 1, 0x3ff, 0x400, 0x7bff]);
+  if (random.chance(0.1)) return random.pick([0, 1, 0x3ff, 0x400, 0x7bff, 0x8001, 0x83ff, 0xfbff]);
   const exponent = random.int(8, 16);
   return (exponent << 10) | (style === 'small' ? 0 : random.int(0, 0x3ff));
 }

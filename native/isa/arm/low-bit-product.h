@@ -26,6 +26,7 @@ template <class Sums>
 struct NeonProduct {
   using V = Neon;
   using Bytes = NeonBytes;
+  static constexpr int kMaxRows = 4;
   static constexpr int kMaxTableAdds = 1;
 
   static Bytes load(const uint8_t* p) {

@@ -16,6 +16,7 @@ inline void inTurn(__m256i& sums) { __asm__("" : "+x"(sums)); }
 struct Product {
   using V = Avx2;
   using Bytes = __m256i;
+  static constexpr int kMaxRows = 4;
   static constexpr int kMaxTableAdds = 2;  // 4 would run out of registers
 
   static Bytes load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }

@@ -10,6 +10,7 @@ namespace {
 struct Product {
   using V = Avx512;
   using Bytes = __m512i;
+  static constexpr int kMaxRows = 4;
   static constexpr int kMaxTableAdds = 1;
 
   static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }

@@ -211,8 +211,9 @@ constexpr int kScales = 1024;
 void convertScales(const uint16_t* halves, int count, float unit, float* out) {
   for (int i = 0; i < count; i += kLanes) {
     const __mmask16 some = static_cast<__mmask16>(count - i < kLanes ? (1 << (count - i)) - 1 : 0xffff);
-    const __m512 real = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, halves + i));
-    _mm512_storeu_ps(out + i, _mm512_mul_ps(real, _mm512_set1_ps(unit)));
+    const __m512 half = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, halves + i));
+    const __m512 small = _mm512_mul_ps(half, _mm512_set1_ps(kSmallScale));
+    _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_max_ps(small, half), _mm512_set1_ps(unit)));
   }
 }
 

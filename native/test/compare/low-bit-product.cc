@@ -26,8 +26,8 @@ struct LowBitCase {
     codes = random.codes(rows * matrix.rowBytes());
     for (int i = 0; i < rows * matrix.groups(); ++i) {
       const int ordinary = random.between(8, 16) << 10 | random.between(0, 1023);
-      scales.push_back(
-          static_cast<uint16_t>(random.chance(0.1) ? random.pick({0, 1, 0x3ff, 0x400, 0x7bff}) : ordinary));
+      scales.push_back(static_cast<uint16_t>(
+          random.chance(0.1) ? random.pick({0, 1, 0x3ff, 0x400, 0x7bff, 0x8001, 0x83ff, 0x8400, 0xfbff}) : ordinary));
     }
     for (int n = 0; n < rows; ++n) {
       zero.push_back(random.chance(0.3) ? 0 : random.real(-1000, 1000));

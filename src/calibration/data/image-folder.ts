@@ -98,6 +98,27 @@ function perChannel(name: string, value: number | readonly number[], channels: n
   return values;
 }
 
+/** How sharp refuses an image of more pixels than it decodes. */
+const PIXEL_LIMIT = /exceeds pixel limit/;
+
+/** Of an image that is resized before it is cropped; as many as sharp decodes at most. */
+const MAX_PIXELS = 0x3fff ** 2;
+
+/** One of a few rows, or columns, becomes large where its short side is resized. */
+function checkEnlarged(
+  { width, height }: { width: number; height: number },
+  to: { width: number; height?: never } | { height: number; width?: never },
+): void {
+  const pixels =
+    to.width === undefined ? (width / height) * to.height ** 2 : (height / width) * to.width ** 2;
+  if (pixels <= MAX_PIXELS) return;
+  throw new LowbitError(
+    'limit',
+    `it has ${width} x ${height} pixels, which would become ${Math.round(pixels)} with its short side resized; ` +
+      `expected at most ${MAX_PIXELS}; stretch it (crop: 'none'), or leave it out`,
+  );
+}
+
 /** Decodes and resizes an image file: pixels [height, width, channels], of as many channels as are decoded. */
 async function readPixels(
   file: string,
@@ -114,9 +135,11 @@ async function readPixels(
     if (crop === 'center') {
       const { autoOrient } = await sharp(file).metadata();
       const wider = autoOrient.width * height >= autoOrient.height * width;
-      image = image.resize(
-        wider ? { height: Math.round(height / cropFraction) } : { width: Math.round(width / cropFraction) },
-      );
+      const to = wider
+        ? { height: Math.round(height / cropFraction) }
+        : { width: Math.round(width / cropFraction) };
+      checkEnlarged(autoOrient, to);
+      image = image.resize(to);
       // The crop is a step of its own: sharp folds two resizes of one pipeline into one.
       const resized = await image.raw().toBuffer({ resolveWithObject: true });
       const { info } = resized;
@@ -130,7 +153,8 @@ async function readPixels(
     }
     return await image.raw().toBuffer();
   } catch (cause) {
-    throw new LowbitError('io', `Cannot decode the image ${file}: ${(cause as Error).message}`, { cause });
+    const code = cause instanceof LowbitError || PIXEL_LIMIT.test((cause as Error).message) ? 'limit' : 'io';
+    throw new LowbitError(code, `Cannot decode the image ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -19,20 +19,41 @@ interface Layout {
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
 
+/** What tells the length of the header. */
+const START_BYTES = 12;
+
+/** Bytes of the header of an array, by its first 12 bytes. */
+function headerLength(start: Uint8Array): number {
+  if (Buffer.from(start.subarray(0, 6)).toString('latin1') !== '\x93NUMPY')
+    throw new Error('it has no NumPy magic');
+  const view = new DataView(start.buffer, start.byteOffset);
+  return start[6] === 1 ? 10 + view.getUint16(8, true) : 12 + view.getUint32(8, true);
+}
+
+/**
+ * Bytes that an array has by its header, with it.
+ *
+ * @param beginning at least its first 12 bytes
+ * @returns undefined where the header is longer than the beginning
+ */
+export function claimedBytes(beginning: Uint8Array): number | undefined {
+  if (beginning.length < START_BYTES) return undefined;
+  const length = headerLength(beginning);
+  if (beginning.length < length) return undefined;
+  const { dtype, shape } = decode(beginning.slice(0, length), new Uint8Array(0));
+  return shape.reduce((product, dim) => product * dim, bytesOf(dtype)) + length;
+}
+
 /**
  * Reads magic, version (2 bytes), length of the text (2 bytes in version 1, 4 later; little-endian) and the text.
  *
  * @see NEP 1, A Simple File Format for NumPy Arrays
  */
 async function readHeader(file: FileHandle): Promise<Uint8Array> {
-  const start = await readAt(file, 0, 12);
-  if (Buffer.from(start.buffer, 0, 6).toString('latin1') !== '\x93NUMPY')
-    throw new Error('it has no NumPy magic');
-  const view = new DataView(start.buffer);
-  const [begin, length] = start[6] === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)];
+  const length = headerLength(await readAt(file, 0, START_BYTES));
   const { size } = await file.stat();
-  if (begin + length > size) throw new Error(`its header needs ${begin + length} bytes but it has ${size}`);
-  return readAt(file, 0, begin + length);
+  if (length > size) throw new Error(`its header needs ${length} bytes but it has ${size}`);
+  return readAt(file, 0, length);
 }
 
 /** A header with as much data as there is after it; npyjs does not compare that with the shape. */
@@ -41,6 +62,11 @@ function decode(header: Uint8Array, data: Uint8Array): NpyArray {
   whole.set(header);
   whole.set(data, header.length);
   return parse(whole.buffer);
+}
+
+/** Of an element, as its dtype says: `f4`. */
+function bytesOf(dtype: string): number {
+  return Number(dtype.slice(1));
 }
 
 async function readLayout(path: string, file: FileHandle): Promise<Layout> {
@@ -64,7 +90,7 @@ async function readLayout(path: string, file: FileHandle): Promise<Layout> {
     );
   }
   const [count, ...shape] = array.shape;
-  const stride = shape.reduce((product, dim) => product * dim, Number(dtype.slice(1)));
+  const stride = shape.reduce((product, dim) => product * dim, bytesOf(dtype));
   const expected = header.length + count * stride;
   const { size } = await file.stat();
   if (size < expected) {

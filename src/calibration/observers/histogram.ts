@@ -1,4 +1,5 @@
 import type { Range } from '../../quantization/affine';
+import { boundsOf } from './bounds';
 
 const BINS = 8192;
 
@@ -23,17 +24,11 @@ export class Histogram {
   private min = Number.POSITIVE_INFINITY;
   private max = Number.NEGATIVE_INFINITY;
 
-  /** @param values finite numbers */
-  add(values: Float32Array): void {
-    let { min, max } = this;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i];
-      if (value < min) min = value;
-      if (value > max) max = value;
-    }
-    this.min = min;
-    this.max = max;
+  /** @param values finite numbers, between these bounds */
+  add(values: Float32Array, { min, max }: Range = boundsOf(values)): void {
     if (values.length === 0) return;
+    this.min = Math.min(this.min, min);
+    this.max = Math.max(this.max, max);
     this.cover();
     const { bins, origin } = this;
     const perUnit = this.binWidth === 0 ? 0 : 1 / this.binWidth;

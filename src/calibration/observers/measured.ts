@@ -1,5 +1,6 @@
 import { quantizeValue } from '../../quantization/activation';
 import { chooseAffine, type Range } from '../../quantization/affine';
+import { boundsOf } from './bounds';
 import { MinMaxObserver } from './min-max';
 import type { Observer } from './observer';
 
@@ -19,8 +20,8 @@ class ValueSample {
   private gap = 0;
   private state = 1;
 
-  add(values: Float32Array): void {
-    this.bounds.observe(values);
+  add(values: Float32Array, bounds: Range): void {
+    this.bounds.observe(values, bounds);
     let i = this.gap;
     for (; i < values.length; i += 1 + this.below(2 * this.stride - 1)) {
       this.values.push(values[i]);
@@ -70,9 +71,9 @@ export class MeasuredObserver implements Observer {
     private readonly tolerance: number,
   ) {}
 
-  observe(values: Float32Array): void {
-    for (const observer of [this.own, ...this.others]) observer.observe(values);
-    this.sample.add(values);
+  observe(values: Float32Array, bounds: Range = boundsOf(values)): void {
+    for (const observer of [this.own, ...this.others]) observer.observe(values, bounds);
+    this.sample.add(values, bounds);
   }
 
   range(): Range | undefined {

@@ -1,3 +1,5 @@
+import type { Range } from '../../quantization/affine';
+import { boundsOf } from './bounds';
 import type { Observer } from './observer';
 
 /** The bounds of all values seen. */
@@ -5,11 +7,9 @@ export class MinMaxObserver implements Observer {
   private min = Number.POSITIVE_INFINITY;
   private max = Number.NEGATIVE_INFINITY;
 
-  observe(values: Float32Array): void {
-    for (const value of values) {
-      if (value < this.min) this.min = value;
-      if (value > this.max) this.max = value;
-    }
+  observe(values: Float32Array, { min, max }: Range = boundsOf(values)): void {
+    if (min < this.min) this.min = min;
+    if (max > this.max) this.max = max;
   }
 
   range() {

@@ -1,3 +1,5 @@
+import type { Range } from '../../quantization/affine';
+import { boundsOf } from './bounds';
 import type { Observer } from './observer';
 
 /** The least weight of a new sample. */
@@ -16,14 +18,8 @@ export class MovingAverageObserver implements Observer {
   private max = 0;
   private samples = 0;
 
-  observe(values: Float32Array): void {
+  observe(values: Float32Array, { min, max }: Range = boundsOf(values)): void {
     if (values.length === 0) return;
-    let min = Number.POSITIVE_INFINITY;
-    let max = Number.NEGATIVE_INFINITY;
-    for (const value of values) {
-      if (value < min) min = value;
-      if (value > max) max = value;
-    }
     this.samples++;
     const rate = Math.max(1 / this.samples, RATE);
     this.min += rate * (min - this.min);

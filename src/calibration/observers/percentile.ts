@@ -1,3 +1,4 @@
+import type { Range } from '../../quantization/affine';
 import { Histogram } from './histogram';
 import type { Observer } from './observer';
 
@@ -12,8 +13,8 @@ export class PercentileObserver implements Observer {
   /** @param percentile share of the values that either bound keeps, in percent, for example 99.99 */
   constructor(private readonly percentile: number) {}
 
-  observe(values: Float32Array): void {
-    this.histogram.add(values);
+  observe(values: Float32Array, bounds?: Range): void {
+    this.histogram.add(values, bounds);
   }
 
   range() {

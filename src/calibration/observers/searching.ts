@@ -11,8 +11,8 @@ export class SearchingObserver implements Observer {
 
   constructor(private readonly search: (bins: Bins) => Range) {}
 
-  observe(values: Float32Array): void {
-    this.histogram.add(values);
+  observe(values: Float32Array, bounds?: Range): void {
+    this.histogram.add(values, bounds);
   }
 
   range() {

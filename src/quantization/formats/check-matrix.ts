@@ -1,8 +1,8 @@
 /** What must hold of a low-bit matrix before it is read: it may come from a file. */
 import { LowbitError } from '../../base/errors';
 import { filterRowBytes } from '../../program/program';
-import { fromFloat16Bits } from '../float16';
 import { type Format, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix, MAX_LEVEL } from './format';
+import { scaleOfBits } from './group-scale';
 import { formatNamed } from './registry';
 
 function check({ format }: LowBitMatrix, ok: boolean, message: () => string): void {
@@ -65,10 +65,10 @@ export function checkLayout(matrix: LowBitMatrix): Format {
 /**
  * Checks one scale.
  *
- * @throws LowbitError 'invalid-weights' naming row and group of a scale that is NaN, infinite or negative
+ * @throws LowbitError 'invalid-weights' naming row and group of a scale that is NaN or infinite
  */
 export function checkScale(matrix: LowBitMatrix, index: number): void {
-  const scale = fromFloat16Bits(matrix.scales[index]);
+  const scale = scaleOfBits(matrix.scales[index]);
   const groups = groupsOf(matrix);
   check(
     matrix,

@@ -1,14 +1,14 @@
 /** From a low-bit matrix to float32. */
 import { checkArgument } from '../../base/errors';
 import { filterRowBytes, WeightFormat } from '../../program/program';
-import { fromFloat16Bits } from '../float16';
 import { checkLayout, checkScale } from './check-matrix';
 import { type Format, groupEnd, groupsOf, type LowBitMatrix, TRELLIS_STRIDE } from './format';
+import { scaleOfBits } from './group-scale';
 import { readCode, unpackRow } from './packing';
 
 /** Real units per level of a group: the first of the two multiplications. */
 function stepOf({ scales, unit }: LowBitMatrix, index: number): number {
-  return Math.fround(fromFloat16Bits(scales[index]) * unit);
+  return Math.fround(scaleOfBits(scales[index]) * unit);
 }
 
 /** Turns codes into indices of the table of levels, in place. */

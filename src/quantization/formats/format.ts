@@ -22,7 +22,7 @@ export interface Format {
 
 /**
  * A matrix of `rows` output channels by `depth` inputs in 2, 3 or 4 bits, as it lies in the weights of a program:
- * value(r, k) = level * (float16(scales[r][k / group]) * unit), two float32 multiplications. The level is
+ * value(r, k) = level * (scale(r, k / group) * unit), two float32 multiplications. The level is
  * levels[code[k]] or, of a trellis, levels[code[k-4] | code[k] << 2] with code[k] = 0 for k < 0.
  */
 export interface LowBitMatrix {
@@ -38,7 +38,7 @@ export interface LowBitMatrix {
   levels: Int8Array;
   /** Row after row, each from a byte on; see `packRow`. */
   codes: Uint8Array;
-  /** Bits of float16, [rows][groups]. */
+  /** Bits of float16, [rows][groups]; see group-scale.ts. */
   scales: Uint16Array;
 }
 

@@ -69,7 +69,7 @@ export function outputsNote() {
     'p',
     { class: 'quiet' },
     `Signal-to-noise of the outputs: ${all.join(', ')}. Times: float on ${latency.backend}, one thread; converted on ` +
-      `${latency.isa}, ${latency.threads} thread(s); medians of ${latency.runs} turns.`,
+      `the ${latency.engine} engine, ${latency.isa}, ${latency.threads} thread(s); medians of ${latency.runs} turns.`,
   );
 }
 

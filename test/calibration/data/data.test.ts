@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { dump } from 'npyjs';
 import sharp from 'sharp';
 import { imageFolder } from '../../../src/calibration/data/image-folder';
@@ -63,6 +64,27 @@ describe('imageFolder', () => {
     await solid({ r: 7, g: 7, b: 7 }, 3).grayscale().toFile(join(folder, 'a.jpg'));
     const samples = await all(imageFolder(folder, { mean: 0, std: 1 }));
     expect(samples.map(({ image }) => Math.round(image.values[0]))).toEqual([7, 255]);
+  });
+
+  test('refuses what would take far more memory than the file', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, 'a.png');
+    const large: InputSpec[] = [{ name: 'image', dtype: 'float32', shape: [1, 224, 224, 3] }];
+    // One row, 256 once its short side is resized.
+    await writeGradient(file, 30000, 1);
+    await expect(all(imageFolder(folder), large)).rejects.toMatchObject({
+      code: 'limit',
+      message: expect.stringMatching(/a\.png: it has 30000 x 1 pixels, which would become 1966080000 with/),
+    });
+    expect(await all(imageFolder(folder, { crop: 'none' }), large)).toHaveLength(1);
+    // A few hundred bytes that claim 3.6e9 pixels.
+    await writeGradient(file, 2, 2);
+    const png = readFileSync(file);
+    png.writeUInt32BE(60000, 16);
+    png.writeUInt32BE(60000, 20);
+    png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
+    writeFileSync(file, png);
+    await expect(all(imageFolder(folder), large)).rejects.toMatchObject({ code: 'limit' });
   });
 
   test('gives pixels as they are to models that take whole numbers', async () => {

@@ -155,6 +155,54 @@ describe('npzFile', () => {
     expect(folders()).toEqual(before);
   });
 
+  /** What taking the first sample ends with, and how many bytes lay in the temporary folder then. */
+  async function limited(file: string, options: { maxBytes?: number } = {}) {
+    const folders = () => readdirSync(tmpdir()).filter((name) => /^tfjs-lowbit-[^t]/.test(name));
+    const before = folders();
+    const taking = all(npzFile(file, options), [inputs[0]]);
+    await expect(taking).rejects.toMatchObject({ code: 'limit' });
+    expect(folders()).toEqual(before);
+    return taking.catch(({ message }: Error) => message);
+  }
+
+  test('an array that inflates to more than its header tells is refused', async () => {
+    const [bomb, header] = [new Uint8Array(200 * 2 ** 20), npy([1, 2, 3, 4], [2, 2])];
+    bomb.set(header);
+    expect(await limited(write({ 'x.npy': bomb }))).toMatch(
+      new RegExp(`data\\.npz: The array 'x' has ${header.length} bytes by its header, but inflates to more`),
+    );
+    // One that no input needs is not looked at.
+    expect(await all(npzFile(write({ ...arrays, 'z.npy': bomb })))).toEqual(TWO_SAMPLES);
+  });
+
+  test('an array that claims more than the budget is refused before it is unpacked', async () => {
+    const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999, 2), }\n";
+    const wide = Buffer.from(`\x93NUMPY\x01\x00${String.fromCharCode(header.length)}\x00${header}`, 'latin1');
+    expect(await limited(write({ 'x.npy': wide }), { maxBytes: 2 ** 20 })).toMatch(
+      /The array 'x' takes more than is left of 1 MiB for unpacked arrays; free some space/,
+    );
+    // Each alone would fit.
+    const half = npy(Array.from({ length: 2 ** 17 }, Math.random), [2 ** 16, 2]);
+    const both = write({ 'x.npy': half, 'y.npy': half });
+    await expect(all(npzFile(both, { maxBytes: 1.5 * half.length }))).rejects.toMatchObject({
+      code: 'limit',
+    });
+    await expect(all(npzFile(both, { maxBytes: -1 }))).rejects.toMatchObject({ code: 'invalid-argument' });
+  });
+
+  test('refuses an array without a header, however long', async () => {
+    await expect(all(npzFile(write({ 'x.npy': new Uint8Array(2 ** 22) })))).rejects.toMatchObject({
+      code: 'io',
+      message: expect.stringContaining('it has no NumPy magic'),
+    });
+    const long = new Uint8Array(2 ** 22).fill(32);
+    long.set(Buffer.from('\x93NUMPY\x02\x00\xff\xff\xff\x7f', 'latin1'));
+    await expect(all(npzFile(write({ 'x.npy': long })))).rejects.toMatchObject({
+      code: 'io',
+      message: expect.stringContaining("the header of the array 'x' is longer than"),
+    });
+  });
+
   test('refuses what is no archive, a part of one, and one without the array asked for', async () => {
     const other = join(temporaryFolder(), 'a.npz');
     writeFileSync(other, 'neither');

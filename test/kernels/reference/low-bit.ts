@@ -67,7 +67,9 @@ export class LowBitFilter {
 
   private scale(row: number, group: number): number {
     const half = this.view.getUint16(this.ref.scaleOffset + 2 * (row * this.groups + group), true);
-    return fround(halfToNumber(half) * fround(this.ref.unit));
+    // A set sign marks a small one.
+    const scale = half < 0x8000 ? halfToNumber(half) : halfToNumber(half - 0x8000) / 2 ** 30;
+    return fround(scale * fround(this.ref.unit));
   }
 
   /** The real value of a weight. */

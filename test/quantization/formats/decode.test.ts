@@ -71,7 +71,12 @@ describe('refuses a matrix', () => {
     ['of another group', { group: 65 }, 'expected group 0 or a multiple of 32 but found 65.'],
     ['of a scale that is NaN', { scales: scales(0x7e00) }, 'the scale of row 1, group 1 is NaN; expected'],
     ['of an infinite scale', { scales: scales(0x7c00) }, 'the scale of row 1, group 1 is Infinity; expected'],
-    ['of a negative alpha', { scales: scales(0xbc00) }, 'the scale of row 1, group 1 is -1; expected'],
+    [
+      'of a negative infinity',
+      { scales: scales(0xfc00) },
+      'the scale of row 1, group 1 is Infinity; expected',
+    ],
+    ['of a negative zero', { scales: scales(0x8000) }, 'the scale of row 1, group 1 is NaN; expected'],
     ['of 5 bits', { storage: 5 as never }, 'expected storage 1 (2 bits) but found 5.'],
     ['without a unit', { unit: 0 }, 'expected a positive finite unit but found 0.'],
     [

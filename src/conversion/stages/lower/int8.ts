@@ -38,6 +38,8 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
   const { settings, model, observations, provenance, weights, plan, ...decided } = decision;
   const { accuracy, allocation, tuning } = decided;
   const quantized = quantizeGraph(model.graph, plan, observations, weights);
+  // The programs hold these weights now.
+  weights.filters?.clear();
   const records = nodeRecords(decision, quantized.weightFidelity);
   return {
     graph: withMetadata(quantized.graph, records, provenance, {

@@ -1,6 +1,14 @@
+import { attr } from '../../../graph/attrs';
 import { type GraphEditor, output } from '../../../graph/edit';
 import type { TensorRef } from '../../../graph/ir';
-import { encodeProgram, type Program } from '../../../program/program';
+import { encodeProgram, OpKind, type Program } from '../../../program/program';
+
+/** What viewers of models show of a region: how often it has each op, as `35 Conv2D`. */
+function opCounts({ ops }: Program): string[] {
+  const counts = new Map<OpKind, number>();
+  for (const { kind } of ops) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return [...counts].map(([kind, count]) => `${count} ${OpKind[kind]}`);
+}
 
 /** Makes a node of a whole program, reading two constants beside the inputs: the program's words and its weights. */
 export function setRegionNode(
@@ -13,7 +21,8 @@ export function setRegionNode(
   const constant = (what: string, values: Int32Array) =>
     editor.addConstant(`${name}/${what}`, { dtype: 'int32', shape: [values.length], values });
   const constants = [constant('program', encodeProgram(program)), constant('weights', weights)];
-  editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs: {} });
+  const attrs = { ops: attr.strings(opCounts(program)) };
+  editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs });
 }
 
 /** Adds such a node. */

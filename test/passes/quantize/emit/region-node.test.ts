@@ -1,3 +1,4 @@
+import { stringsAttr } from '../../../../src/graph/attrs';
 import { GraphEditor } from '../../../../src/graph/edit';
 import { regionNode } from '../../../../src/passes/quantize/emit/region-node';
 import { encodeProgram, OpKind, type Program, TensorType } from '../../../../src/program/program';
@@ -30,6 +31,7 @@ test('a region is one node that reads its inputs, the words of its program, and 
   ]);
   const node = editor.nodes.get('region')!;
   expect(node).toMatchObject({ op: 'QuantizedRegion', inputs: [x, {}, {}] });
+  expect(stringsAttr(node, 'ops')).toEqual(['1 Quantize', '2 Dequantize']);
   const [words, weights] = node.inputs.slice(1).map((ref) => editor.constants.get(ref.node)!.values);
   expect(words).toEqual(encodeProgram(program));
   expect(weights).toEqual(Int32Array.of(1, 2));

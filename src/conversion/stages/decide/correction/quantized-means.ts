@@ -10,7 +10,7 @@ import { yieldToCancel } from '../../../../base/cancelled';
 import { ChannelMeanObserver } from '../../../../calibration/observers/channel-mean';
 import { refKey } from '../../../../graph/edit';
 import type { Graph, Sample, TensorRef } from '../../../../graph/ir';
-import type { SampleSource } from '../../../../graph/samples';
+import { firstSamples, type SampleSource } from '../../../../graph/samples';
 import type { WeightOptions } from '../../../../passes/quantize/lower/weight-options';
 import { planQuantization, type QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Step } from '../../../../passes/quantize/plan/steps';
@@ -18,7 +18,7 @@ import { quantizeGraph } from '../../../../passes/quantize/quantize-graph';
 import { removeDeadNodes } from '../../../../passes/remove-dead-nodes';
 import type { Observations } from '../../../../quantization/observations';
 import { importBackend, withBackend } from '../../../../tfjs/backends';
-import { LoadedGraph } from '../../../../tfjs/loaded-graph';
+import { runSamples } from '../../../../tfjs/run-samples';
 
 /** They are kept in memory, as they are run once a layer. */
 const MAX_SAMPLES = 64;
@@ -28,15 +28,6 @@ export interface QuantizedMeansOptions extends WeightOptions {
   samples?: number;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
-}
-
-async function firstSamples(source: SampleSource, graph: Graph, count: number): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  for await (const sample of source(graph.inputs)) {
-    samples.push(sample);
-    if (samples.length === count) break;
-  }
-  return samples;
 }
 
 /** Inputs of weighted layers by the number of weighted layers on the longest path to them; not those of the first ones. */
@@ -95,18 +86,11 @@ async function channelMeans(
   samples: readonly Sample[],
 ): Promise<Map<string, SampleMeans>> {
   const means = new Map(keys.map((key): [string, Float64Array[]] => [key, []]));
-  const model = await LoadedGraph.load(graph);
-  try {
-    for (const sample of samples) {
-      await model.run(sample, refs, (tensor, i) => {
-        const observer = new ChannelMeanObserver(shapes.get(keys[i])!.at(-1)!);
-        observer.observe(tensor.dataSync() as Float32Array);
-        means.get(keys[i])!.push(observer.means());
-      });
-    }
-  } finally {
-    model.dispose();
-  }
+  await runSamples(graph, samples, refs, (tensor, i) => {
+    const observer = new ChannelMeanObserver(shapes.get(keys[i])!.at(-1)!);
+    observer.observe(tensor.dataSync() as Float32Array);
+    means.get(keys[i])!.push(observer.means());
+  });
   return means;
 }
 
@@ -146,7 +130,9 @@ export async function measureQuantizedMeans(
   { samples: limit = MAX_SAMPLES, onProgress, signal, ...options }: QuantizedMeansOptions = {},
 ): Promise<ReadonlyMap<string, Float64Array>> {
   install();
-  const samples = await firstSamples(source, graph, Math.min(limit, MAX_SAMPLES));
+  const samples: Sample[] = [];
+  for await (const sample of firstSamples(source(graph.inputs), Math.min(limit, MAX_SAMPLES)))
+    samples.push(sample);
   const groups = inputsByDepth(graph, plan);
   const inputs = groups.flat();
   const quantizedMeans = new Map<string, Float64Array>();

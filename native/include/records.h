@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../include/lowbit-records.h"
+#include "lowbit-records.h"
 
 // RouterNumbers of src/program/generated.ts.
 constexpr size_t kRouterNumbersCount = 10;

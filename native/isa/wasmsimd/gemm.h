@@ -1,0 +1,206 @@
+// i32x4.dot_i16x8_s multiplies 8 int16 numbers and adds pairs into 4 int32 lanes, exactly: codes and weights are
+// widened to int16.
+//
+// A panel is 8 outputs: two vectors of weights a pair of k, each widened as it is loaded. A tile is 4 rows by a panel,
+// 8 accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and
+// 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened and interleaved
+// once, into scratch, for all panels: one pointer serves the rows and one the weights, and taps follow each other
+// without padding.
+//   scratch: pair of k | row of 4 | k of 2 as int16, then, for more than one tap, a row of codes with the taps one
+//   after
+//            the other                                                        (k past the last: any code)
+//   packed:  panel p | bias of 8 | multiplier of 8 | pair of k | output of 8 | k of 2     (k past the last: weight 0)
+#pragma once
+#include "vector.h"
+
+namespace lowbit {
+namespace {
+
+struct Gemm {
+  static void set(Kernels& table) {
+    table.packedGemmBytes = packedBytes;
+    table.packGemm = pack;
+    table.gemmScratchBytes = scratchBytes;
+    table.gemm = run;
+  }
+
+  static constexpr int kPanel = 8;
+  static constexpr int kTileRows = 4;
+
+  struct Constants {
+    int32_t bias[kPanel];
+    float multiplier[kPanel];
+  };
+
+  static size_t products(int taps, int depth) { return static_cast<size_t>(taps) * depth; }
+  static size_t padded(int taps, int depth) { return (products(taps, depth) + 1) / 2 * 2; }
+  static size_t panelBytes(int taps, int depth) { return sizeof(Constants) + padded(taps, depth) * kPanel; }
+
+  static size_t packedBytes(int outputs, int taps, int depth) {
+    return static_cast<size_t>(ceilDiv(outputs, kPanel)) * panelBytes(taps, depth);
+  }
+
+  static void pack(const int8_t* filter, int outputs, int taps, int depth, const ChannelConstants& constants,
+                   void* packed) {
+    const size_t perOutput = products(taps, depth);
+    uint8_t* panel = static_cast<uint8_t*>(packed);
+    for (int n0 = 0; n0 < outputs; n0 += kPanel, panel += panelBytes(taps, depth)) {
+      Constants& own = *reinterpret_cast<Constants*>(panel);
+      int8_t* weights = reinterpret_cast<int8_t*>(&own + 1);
+      std::memset(panel, 0, panelBytes(taps, depth));
+      for (int i = 0; i < kPanel && n0 + i < outputs; ++i) {
+        const int n = n0 + i;
+        own.bias[i] = constants.bias[n];
+        own.multiplier[i] = constants.multiplier[n];
+        const int8_t* row = filter + n * perOutput;
+        for (size_t k = 0; k < perOutput; ++k) weights[k / 2 * 2 * kPanel + 2 * i + k % 2] = row[k];
+      }
+    }
+  }
+
+  static constexpr int kBlock = 8;  // codes of a row that are interleaved at a time
+
+  static size_t blocks(int taps, int depth) { return (products(taps, depth) + kBlock - 1) / kBlock; }
+
+  static size_t interleavedBytes(int taps, int depth) {
+    return blocks(taps, depth) * kBlock * kTileRows * sizeof(int16_t);
+  }
+
+  // Bytes from one row of joined taps to the next. Taps are copied by 16 codes, past their ends.
+  static size_t joinedStride(int taps, int depth) { return blocks(taps, depth) * kBlock + 16; }
+
+  static size_t scratchBytes(int taps, int depth) {
+    return interleavedBytes(taps, depth) + (taps > 1 ? kTileRows * joinedStride(taps, depth) : 0);
+  }
+
+  static void joinTaps(const GemmArgs& args, int m, uint8_t* out) {
+    for (int t = 0; t < args.taps; ++t, out += args.depth) {
+      const uint8_t* row = args.rows[static_cast<size_t>(t) * args.rowCount + m];
+      if (args.depth <= 4) {
+        std::memcpy(out, row, 4);
+        continue;
+      }
+      for (int k = 0; k < args.depth; k += 16) wasm_v128_store(out + k, wasm_v128_load(row + k));
+    }
+  }
+
+  // Four pairs of k of MT rows, from pairs by row to rows by pair.
+  static void interleave(const v128_t (&rows)[1], int16_t* out) { wasm_v128_store(out, rows[0]); }
+  static void interleave(const v128_t (&rows)[2], int16_t* out) {
+    wasm_v128_store(out, wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5));
+    wasm_v128_store(out + 8, wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7));
+  }
+  static void interleave(const v128_t (&rows)[4], int16_t* out) {
+    for (int half = 0; half < 2; ++half, out += 16) {
+      const v128_t a =
+          half ? wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5);
+      const v128_t b =
+          half ? wasm_i32x4_shuffle(rows[2], rows[3], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[2], rows[3], 0, 4, 1, 5);
+      wasm_v128_store(out, wasm_i64x2_shuffle(a, b, 0, 2));
+      wasm_v128_store(out + 8, wasm_i64x2_shuffle(a, b, 1, 3));
+    }
+  }
+
+  template <int MT>
+  static void widenRows(const GemmArgs& args, int m0) {
+    uint8_t* joined = static_cast<uint8_t*>(args.scratch) + interleavedBytes(args.taps, args.depth);
+    const uint8_t* rows[MT];
+    for (int i = 0; i < MT; ++i) {
+      if (args.taps > 1) {
+        rows[i] = joined + i * joinedStride(args.taps, args.depth);
+        joinTaps(args, m0 + i, joined + i * joinedStride(args.taps, args.depth));
+      } else {
+        rows[i] = args.rows ? args.rows[m0 + i] : args.base + static_cast<size_t>(m0 + i) * args.rowStride;
+      }
+    }
+    int16_t* out = static_cast<int16_t*>(args.scratch);
+    for (size_t b = 0; b < blocks(args.taps, args.depth); ++b, out += kBlock * MT) {
+      v128_t codes[MT];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < MT; ++i) codes[i] = wasm_u16x8_load8x8(rows[i] + b * kBlock);
+      interleave(codes, out);
+    }
+  }
+
+  // MT rows of scratch by all panels. The product loop takes one pair of k a turn, as some browsers load all that a
+  // block of straight code needs at its start, and more than the registers hold goes through memory.
+  template <int MT>
+  static void tiles(const GemmArgs& args, const Store& store, int m0) {
+    const size_t length = padded(args.taps, args.depth);
+    const int16_t* const first = static_cast<const int16_t*>(args.scratch);
+    const uint8_t* next = static_cast<const uint8_t*>(args.packed);
+    for (int n0 = 0; n0 < args.outputs; n0 += kPanel, next += length * kPanel) {
+      const Constants& constants = *reinterpret_cast<const Constants*>(next);
+      next += sizeof constants;
+      const int8_t* weights = reinterpret_cast<const int8_t*>(next);
+      v128_t sums[MT][2];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < MT; ++i) {
+        sums[i][0] = wasm_v128_load(constants.bias);
+        sums[i][1] = wasm_v128_load(constants.bias + 4);
+      }
+#pragma clang loop unroll(disable)
+      for (const int16_t* codes = first; codes != first + length * MT; codes += 2 * MT, weights += 2 * kPanel) {
+        const v128_t w0 = wasm_i16x8_load8x8(weights), w1 = wasm_i16x8_load8x8(weights + 8);
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < MT; ++i) {
+          const v128_t pair = wasm_v128_load32_splat(codes + 2 * i);
+          sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(pair, w0));
+          sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(pair, w1));
+        }
+      }
+      args.floatOut ? storeFloats<MT>(args, store, constants, sums, m0, n0)
+                    : storeCodes<MT>(args, store, constants, sums, m0, n0);
+    }
+  }
+
+  template <int MT>
+  static void storeCodes(const GemmArgs& args, const Store& store, const Constants& constants,
+                         const v128_t (&sums)[MT][2], int m0, int n0) {
+    const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
+    const int count = std::min(kPanel, args.outputs - n0);
+    uint8_t* out = args.out + m0 * args.outStride + n0;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < MT; i += 2, out += 2 * args.outStride) {
+      const int j = std::min(i + 1, MT - 1);
+      const v128_t codes = store.codes(store.round(sums[i][0], multiplier[0]), store.round(sums[i][1], multiplier[1]),
+                                       store.round(sums[j][0], multiplier[0]), store.round(sums[j][1], multiplier[1]));
+      if (count == kPanel && !store.table()) {
+        wasm_v128_store64_lane(out, codes, 0);
+        if (i + 1 < MT) wasm_v128_store64_lane(out + args.outStride, codes, 1);
+        continue;
+      }
+      store.put(out, codes, count);
+      if (i + 1 < MT) store.put(out + args.outStride, wasm_i64x2_shuffle(codes, codes, 1, 0), count);
+    }
+  }
+
+  template <int MT>
+  static void storeFloats(const GemmArgs& args, const Store& store, const Constants& constants,
+                          const v128_t (&sums)[MT][2], int m0, int n0) {
+    const v128_t multiplier[2] = {wasm_v128_load(constants.multiplier), wasm_v128_load(constants.multiplier + 4)};
+    const int count = std::min(kPanel, args.outputs - n0);
+    float* out = args.floatOut + m0 * args.outStride + n0;
+    for (int i = 0; i < MT; ++i, out += args.outStride) {
+      float values[kPanel];
+      wasm_v128_store(values, store.value(sums[i][0], multiplier[0]));
+      wasm_v128_store(values + 4, store.value(sums[i][1], multiplier[1]));
+      std::memcpy(out, values, count * sizeof(float));
+    }
+  }
+
+  // All rows from `m` on: as many tiles of MT rows as fit, then halves.
+  template <int MT>
+  static void rows(const GemmArgs& args, const Store& store, int m) {
+    for (; m + MT <= args.rowCount; m += MT) {
+      widenRows<MT>(args, m);
+      tiles<MT>(args, store, m);
+    }
+    if constexpr (MT > 1) rows<MT / 2>(args, store, m);
+  }
+
+  static void run(const GemmArgs& args) { rows<kTileRows>(args, Store(*args.stage), 0); }
+};
+
+}  // namespace
+}  // namespace lowbit

@@ -1,0 +1,264 @@
+// Builds the engine as WebAssembly modules, native/web/modules/*.wasm, with the C++ compiler of Zig. The same sources
+// and version give the same bytes on every machine.
+//
+//   pip install ziglang==0.17.1          (or $ZIG names a zig of this version)
+//   node scripts/build-wasm.js           all modules
+//   node scripts/build-wasm.js simd      some of them: plain, simd
+//   node scripts/build-wasm.js --check   fails where the modules there are differ from what is built
+//
+// Nothing of a C library is linked: native/web has the little that the engine calls. The runtime of C++ comes from LLVM's
+// sources that lie in Zig's folder. Exceptions are WebAssembly's own and never leave a module. Only what changed is
+// compiled again.
+
+const { execFile, execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { promisify } = require('node:util');
+
+const ZIG_VERSION = '0.17.1';
+
+const root = path.resolve(__dirname, '..');
+const nativeDir = path.join(root, 'native');
+const objectRoot = path.join(root, 'build', 'wasm-objects');
+const moduleDir = path.join(nativeDir, 'web', 'modules');
+
+/** Of a module: compiler flags, and the instruction sets (folders of native/isa), whose build.json has more. */
+const MODULES = {
+  plain: { flags: [], sets: ['scalar'] },
+  simd: { flags: ['-msimd128'], sets: ['scalar', 'wasmsimd'] },
+};
+
+/** Functions of native/include/lowbit.h that hosts call; native/web/exports.cc adds those of its own. */
+const EXPORTS = [
+  'compile',
+  'output_shapes',
+  'run',
+  'ops',
+  'start_profile',
+  'end_profile',
+  'memory',
+  'destroy',
+  'isa',
+  'supports',
+  'measure_limits',
+].map((name) => `lowbit_${name}`);
+
+const FLAGS = [
+  '--target=wasm32-wasip1',
+  ...'-ffp-contract=off -fno-math-errno -fvisibility=hidden -ffunction-sections -fdata-sections'.split(' '),
+  ...'-fwasm-exceptions -fno-threadsafe-statics -Wall -Wextra -Wno-unused-private-field -nostdinc'.split(' '),
+];
+
+/** As Zig compiles its libc++ for wasm32-wasi. */
+const LIBCXX_DEFINES = [
+  'NDEBUG',
+  '_LIBCPP_ABI_VERSION=1',
+  '_LIBCPP_ABI_NAMESPACE=__1',
+  '_LIBCPP_HAS_THREADS=0',
+  '_LIBCPP_HAS_MONOTONIC_CLOCK',
+  '_LIBCPP_HAS_MUSL_LIBC=1',
+  '_LIBCPP_HAS_FILESYSTEM=0',
+  '_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS=0',
+  '_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS',
+  '_LIBCXXABI_DISABLE_VISIBILITY_ANNOTATIONS',
+  '_LIBCPP_PSTL_BACKEND_SERIAL',
+  '_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_NONE',
+  '_LIBCPP_ASSERTION_SEMANTIC_DEFAULT=_LIBCPP_ASSERTION_SEMANTIC_IGNORE',
+  // packed-bytes.h maps memory; native/web/heap.cc has that much of it.
+  '_WASI_EMULATED_MMAN',
+].map((name) => `-D${name}`);
+
+/** Sources of LLVM: exceptions, type information, strings. */
+const RUNTIME = {
+  libcxxabi:
+    'cxa_aux_runtime cxa_exception cxa_exception_storage cxa_handlers cxa_default_handlers cxa_personality cxa_virtual fallback_malloc private_typeinfo stdlib_exception stdlib_stdexcept stdlib_typeinfo'.split(
+      ' ',
+    ),
+  libcxx: ['new_helpers', 'stdexcept', 'string'],
+};
+
+function findZig() {
+  const candidates = process.env.ZIG ? [[process.env.ZIG]] : [['python3', '-m', 'ziglang'], ['zig']];
+  for (const [program, ...args] of candidates) {
+    try {
+      const version = execFileSync(program, [...args, 'version'], { encoding: 'utf8', stdio: 'pipe' }).trim();
+      if (version !== ZIG_VERSION) continue;
+      const env = execFileSync(program, [...args, 'env'], { encoding: 'utf8', stdio: 'pipe' });
+      return { program, args, lib: /lib_dir\W+"([^"]+)"/.exec(env)[1] };
+    } catch {
+      // The next one, then.
+    }
+  }
+  throw new Error(
+    `Zig ${ZIG_VERSION} was not found. Run \`pip install ziglang==${ZIG_VERSION}\`, or name one by $ZIG.`,
+  );
+}
+
+const includeFlags = (lib) =>
+  [
+    'libcxx/include',
+    'libcxxabi/include',
+    'include',
+    'libc/include/wasm-wasi-musl',
+    'libc/include/generic-musl',
+  ].flatMap((folder) => ['-isystem', path.join(lib, folder)]);
+
+/** Flags of single files. */
+const FILE_FLAGS = {
+  // The bulk instructions, and no recognition of loops as calls of these very functions.
+  'web/strings.cc': ['-mbulk-memory', '-fno-builtin'],
+};
+
+const setFlags = (set) =>
+  JSON.parse(fs.readFileSync(path.join(nativeDir, 'isa', set, 'build.json'), 'utf8')).flags;
+
+/** The sources of a module, with the flags each needs. */
+function listSources(name, lib) {
+  const { sets } = MODULES[name];
+  const engine = fs
+    .readdirSync(nativeDir, { recursive: true })
+    .map((file) => file.split(path.sep).join('/'))
+    .filter((file) => file.endsWith('.cc') && !/^(node|test)\/|^base\/(threads|memory)\.cc$/.test(file))
+    .map((file) => ({ file, set: /^isa\/(\w+)\//.exec(file)?.[1] }))
+    .filter(({ set }) => set === undefined || sets.includes(set))
+    .map(({ file, set }) => ({
+      object: file,
+      source: path.join(nativeDir, file),
+      flags: [
+        '-std=c++17',
+        // Kernels are where time goes; a page has to fetch the rest as well.
+        set === undefined ? '-Os' : '-O3',
+        ...(set === undefined ? [] : setFlags(set)),
+        ...(FILE_FLAGS[file] ?? []),
+      ],
+    }));
+  const runtime = Object.entries(RUNTIME).flatMap(([library, files]) =>
+    files.map((file) => ({
+      object: `${library}/${file}`,
+      source: path.join(lib, library, 'src', `${file}.cpp`),
+      flags: [
+        '-std=c++23',
+        '-Os',
+        '-w',
+        '-D_LIBCPP_BUILDING_LIBRARY',
+        '-D_LIBCXXABI_BUILDING_LIBRARY',
+        '-D_LIBCXXABI_HAS_NO_THREADS',
+        '-DLIBCXX_BUILDING_LIBCXXABI',
+        '-DLIBCXXABI_NON_DEMANGLING_TERMINATE',
+        `-I${path.join(lib, 'libcxx', 'src')}`,
+        `-I${path.join(lib, 'libunwind', 'include')}`,
+      ],
+    })),
+  );
+  const unwind = {
+    object: 'libunwind/Unwind-wasm',
+    source: path.join(lib, 'libunwind', 'src', 'Unwind-wasm.c'),
+    flags: [
+      '-x',
+      'c',
+      '-std=c17',
+      '-Os',
+      '-w',
+      '-D_LIBUNWIND_HIDE_SYMBOLS',
+      `-I${path.join(lib, 'libunwind', 'include')}`,
+    ],
+  };
+  return [...engine, ...runtime, unwind];
+}
+
+/** The newest change of what any object depends on. */
+function newestHeader() {
+  const headers = fs.readdirSync(nativeDir, { recursive: true }).filter((file) => file.endsWith('.h'));
+  return Math.max(
+    ...[...headers.map((file) => path.join(nativeDir, file)), __filename].map(
+      (file) => fs.statSync(file).mtimeMs,
+    ),
+  );
+}
+
+const run = promisify(execFile);
+
+async function compile(zig, name) {
+  const objectDir = path.join(objectRoot, name);
+  // The list that native/isa/registry.cc includes.
+  const list = MODULES[name].sets.map((set) => `LOWBIT_BUILT(${set}, false)\n`).join('');
+  fs.mkdirSync(objectDir, { recursive: true });
+  fs.writeFileSync(path.join(objectDir, 'instruction-sets.inc'), list);
+  const headersTime = newestHeader();
+  const objects = [];
+  const stale = [];
+  for (const source of listSources(name, zig.lib)) {
+    const object = path.join(objectDir, `${source.object}.o`);
+    objects.push(object);
+    fs.mkdirSync(path.dirname(object), { recursive: true });
+    const time = fs.existsSync(object) ? fs.statSync(object).mtimeMs : 0;
+    if (time < headersTime || time < fs.statSync(source.source).mtimeMs) stale.push({ ...source, object });
+  }
+  const flags = [
+    ...FLAGS,
+    ...MODULES[name].flags,
+    ...LIBCXX_DEFINES,
+    ...includeFlags(zig.lib),
+    `-I${objectDir}`,
+  ];
+  const workers = Array.from({ length: os.availableParallelism() }, async () => {
+    for (let job = stale.shift(); job; job = stale.shift()) {
+      const { stderr } = await run(zig.program, [
+        ...zig.args,
+        'clang',
+        ...flags,
+        ...job.flags,
+        '-c',
+        job.source,
+        '-o',
+        job.object,
+      ]);
+      if (stderr) console.error(stderr);
+    }
+  });
+  await Promise.all(workers);
+  return objects;
+}
+
+async function link(zig, objects, out) {
+  await run(zig.program, [
+    ...zig.args,
+    'wasm-ld',
+    '--no-entry',
+    '--gc-sections',
+    '--strip-all',
+    '-O2',
+    '--stack-first',
+    '-z',
+    'stack-size=1048576',
+    ...EXPORTS.map((symbol) => `--export=${symbol}`),
+    ...objects,
+    '-o',
+    out,
+  ]);
+}
+
+async function main() {
+  const check = process.argv.includes('--check');
+  const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+  const zig = findZig();
+  fs.mkdirSync(moduleDir, { recursive: true });
+  for (const name of named.length > 0 ? named : Object.keys(MODULES)) {
+    const objects = await compile(zig, name);
+    const built = path.join(objectRoot, `${name}.wasm`);
+    await link(zig, objects, built);
+    const target = path.join(moduleDir, `lowbit-${name}.wasm`);
+    const same = fs.existsSync(target) && fs.readFileSync(target).equals(fs.readFileSync(built));
+    if (check && !same) throw new Error(`${path.relative(root, target)} is not what its sources give.`);
+    if (!same) fs.copyFileSync(built, target);
+    console.log(
+      `${path.relative(root, target)}: ${fs.statSync(built).size} bytes${same ? ', unchanged' : ''}`,
+    );
+  }
+}
+
+main().catch((error) => {
+  console.error(String(error.stderr || error.message).trim());
+  process.exit(1);
+});

@@ -1,0 +1,35 @@
+/** Which engine runs in Node.js: the native addon where it is there, else WebAssembly. */
+import { checkArgument, LowbitError } from '../base/errors';
+import type { Engine, Isa } from './engine';
+import { createNativeEngine } from './native-engine';
+import { createNodeWasmEngine } from './wasm-engine-node';
+import { isWasmIsa } from './wasm-files';
+
+/** The addon would ignore what is no number. */
+function checkThreadsVariable(): void {
+  const { LOWBIT_NUM_THREADS: text = '' } = process.env;
+  checkArgument(text === '' || /^[1-9]\d*$/.test(text), 'LOWBIT_NUM_THREADS', 'a positive integer', text);
+}
+
+/**
+ * Creates an engine of this process.
+ *
+ * @param options.isa instruction set; default: `LOWBIT_ISA`, or the fastest there is. One of WebAssembly's chooses that
+ *   engine; `LOWBIT_ENGINE` (native or wasm) forces one
+ * @throws LowbitError 'engine-unavailable', 'invalid-argument' for an ISA or an engine that is not there, or a
+ *   `LOWBIT_NUM_THREADS` that is no positive integer
+ */
+export function createNodeEngine(options: { isa?: Isa } = {}): Engine {
+  checkThreadsVariable();
+  const { LOWBIT_ENGINE: forced = '', LOWBIT_ISA: isa = '' } = process.env;
+  checkArgument(['', 'native', 'wasm'].includes(forced), 'LOWBIT_ENGINE', 'native or wasm', forced);
+  if (forced === 'wasm' || (forced === '' && isWasmIsa(options.isa ?? isa)))
+    return createNodeWasmEngine(options);
+  try {
+    return createNativeEngine(options);
+  } catch (error) {
+    const missing = error instanceof LowbitError && error.code === 'engine-unavailable';
+    if (!missing || forced === 'native') throw error;
+    return createNodeWasmEngine(options);
+  }
+}

@@ -1,0 +1,32 @@
+/** Shapes as engines take them: for each tensor its rank, then its dims. */
+import { LowbitError } from '../base/errors';
+
+export type Shapes = readonly (readonly number[])[];
+
+export function sameShapes(a: Shapes, b: Shapes): boolean {
+  return (
+    a.length === b.length &&
+    a.every((shape, i) => shape.length === b[i].length && shape.every((dim, j) => dim === b[i][j]))
+  );
+}
+
+/** @throws LowbitError 'invalid-shape' for a dimension that is no int32 */
+export function encodeShapes(shapes: Shapes): Int32Array {
+  for (const shape of shapes) {
+    for (const dim of shape) {
+      if (!Number.isInteger(dim) || dim < 0 || dim > 0x7fffffff) {
+        throw new LowbitError(
+          'invalid-shape',
+          `Dimension ${dim} of input shape [${shape}] does not fit int32.`,
+        );
+      }
+    }
+  }
+  return Int32Array.from(shapes.flatMap((shape) => [shape.length, ...shape]));
+}
+
+export function decodeShapes(words: readonly number[]): number[][] {
+  const shapes: number[][] = [];
+  for (let i = 0; i < words.length; i += words[i] + 1) shapes.push(words.slice(i + 1, i + 1 + words[i]));
+  return shapes;
+}

@@ -1,0 +1,304 @@
+/** A WebAssembly module of the engine and its memory: calls of the C ABI (native/include/lowbit.h). */
+import { LowbitError, type LowbitErrorCode } from '../base/errors';
+
+/** As much of the host's `WebAssembly` as is used here; TypeScript has it only together with all of the DOM. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => WasmModule;
+  Instance: new (module: WasmModule, imports: object) => { exports: unknown };
+  RuntimeError: new () => Error;
+  validate(bytes: Uint8Array): boolean;
+};
+
+/** A compiled `WebAssembly.Module`. */
+export type WasmModule = object;
+
+/** Addresses and handles are int32 numbers: `>>> 0` makes those beyond 2 GiB positive. */
+type Pointer = number;
+
+/** What scripts/build-wasm.js exports. */
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  initialize(): void;
+  allocate(bytes: number): Pointer;
+  release(memory: Pointer): void;
+  maxMemory(): number;
+  setMaxMemory(bytes: number): void;
+  lowbit_compile(
+    program: Pointer,
+    words: number,
+    weights: Pointer,
+    bytes: number,
+    isa: Pointer,
+    out: Pointer,
+    error: Pointer,
+  ): number;
+  lowbit_output_shapes(
+    program: Pointer,
+    shapes: Pointer,
+    words: number,
+    out: Pointer,
+    capacity: number,
+    outWords: Pointer,
+    error: Pointer,
+  ): number;
+  lowbit_run(
+    program: Pointer,
+    shapes: Pointer,
+    words: number,
+    inputs: Pointer,
+    inputBytes: Pointer,
+    inputCount: number,
+    outputs: Pointer,
+    outputBytes: Pointer,
+    outputCount: number,
+    error: Pointer,
+  ): number;
+  lowbit_ops(program: Pointer): number;
+  lowbit_start_profile(program: Pointer): void;
+  lowbit_end_profile(program: Pointer, nanoseconds: Pointer): number;
+  /** Writes a lowbit_memory_bytes. */
+  lowbit_memory(out: Pointer, program: Pointer): void;
+  lowbit_destroy(program: Pointer): void;
+  lowbit_supports(isa: Pointer): number;
+  lowbit_measure_limits(isa: Pointer, limits: Pointer, error: Pointer): number;
+  dequantize(
+    numbers: Pointer,
+    levels: Pointer,
+    codes: Pointer,
+    codeBytes: number,
+    scales: Pointer,
+    scaleBytes: number,
+    type: number,
+    out: Pointer,
+    outBytes: number,
+    isa: Pointer,
+    error: Pointer,
+  ): number;
+  hadamard(
+    values: Pointer,
+    rows: number,
+    depth: number,
+    block: number,
+    seed: number,
+    inverse: number,
+    isa: Pointer,
+    error: Pointer,
+  ): number;
+  route(
+    numbers: Pointer,
+    logits: Pointer,
+    tokens: number,
+    bias: Pointer,
+    resident: Pointer,
+    isa: Pointer,
+    ids: Pointer,
+    weights: Pointer,
+    meanRange: Pointer,
+    error: Pointer,
+  ): number;
+  runExpert(
+    numbers: Pointer,
+    bytes: Pointer,
+    size: number,
+    x: Pointer,
+    elements: number,
+    rows: Pointer,
+    weights: Pointer,
+    count: number,
+    outRows: Pointer,
+    isa: Pointer,
+    out: Pointer,
+    outElements: number,
+    error: Pointer,
+  ): number;
+}
+
+/** By lowbit_code. */
+const CODES: readonly LowbitErrorCode[] = [
+  'engine-unavailable',
+  'invalid-program',
+  'unsupported-version',
+  'invalid-shape',
+  'invalid-argument',
+  'out-of-memory',
+];
+
+/** Of lowbit_error: the code, then the message. */
+const MESSAGE_BYTES = 1024;
+
+const LESS_MEMORY = 'Use smaller inputs or batches, or dispose of models that are not used.';
+
+const ALIGNMENT = 64;
+
+export const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+/** An array, or how many bytes to leave for one. */
+type Part = ArrayBufferView | number;
+
+const bytesOf = (part: Part): number => (typeof part === 'number' ? part : part.byteLength);
+
+/**
+ * Compiles a module.
+ *
+ * @param from where its bytes come from
+ * @throws LowbitError 'engine-unavailable' if they are no module, or one that this host does not know all of
+ */
+export function compileModule(bytes: Uint8Array, from: string): WasmModule {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw new LowbitError(
+      'engine-unavailable',
+      `The WebAssembly engine of tfjs-lowbit cannot be compiled from ${from}: ${(cause as Error).message}\n` +
+        'See that this is the file of the installed version.',
+      { cause },
+    );
+  }
+}
+
+/** Whether the host takes a module of these bytes. */
+export function validates(bytes: Uint8Array): boolean {
+  return WebAssembly.validate(bytes);
+}
+
+function instantiate(module: WasmModule, imports: object) {
+  try {
+    return new WebAssembly.Instance(module, imports);
+  } catch (cause) {
+    // The module has all that it asks for but its memory.
+    throw new LowbitError(
+      'out-of-memory',
+      `The WebAssembly engine cannot be started: ${(cause as Error).message}. ${LESS_MEMORY}`,
+      { cause },
+    );
+  }
+}
+
+/** An instance with its own memory. */
+export class WasmInstance {
+  readonly exports: Exports;
+  /** Address of the name of the instruction set. */
+  readonly isa: Pointer;
+  private readonly error: Pointer;
+  private bytes = new Uint8Array(0);
+  /** Where the arguments of a call are laid out, reused by the next. */
+  private frame: Pointer = 0;
+  private frameBytes = 0;
+  /** A trap left the instance in a state of its own. */
+  private broken: Error | undefined;
+
+  /** @param isa a C ABI name of the instruction set that the module's programs are compiled for */
+  constructor(
+    readonly module: WasmModule,
+    isa: string,
+  ) {
+    const imports = { lowbit: { now: () => performance.now() } };
+    this.exports = instantiate(module, imports).exports as Exports;
+    this.exports.initialize();
+    this.error = this.allocate(4 + MESSAGE_BYTES);
+    this.isa = this.allocate(isa.length + 1);
+    this.u8.set([...isa].map((letter) => letter.charCodeAt(0)).concat(0), this.isa);
+  }
+
+  /** All memory; to be had anew after every call, as it moves when it grows. */
+  get u8(): Uint8Array {
+    const { buffer } = this.exports.memory;
+    if (this.bytes.buffer !== buffer) this.bytes = new Uint8Array(buffer);
+    return this.bytes;
+  }
+
+  i32(address: Pointer, length: number): Int32Array {
+    return new Int32Array(this.exports.memory.buffer, address, length);
+  }
+
+  /** @throws LowbitError 'out-of-memory' */
+  allocate(bytes: number): Pointer {
+    const address = bytes > 0xfff00000 ? 0 : this.exports.allocate(bytes) >>> 0;
+    if (address === 0) {
+      throw new LowbitError(
+        'out-of-memory',
+        `The WebAssembly engine has no ${bytes} bytes left: its memory holds ${this.u8.length} bytes and cannot grow so far. ${LESS_MEMORY}`,
+      );
+    }
+    return address;
+  }
+
+  release(address: Pointer): void {
+    if (this.broken === undefined) this.exports.release(address);
+  }
+
+  /**
+   * Copies arrays into memory that is valid until the next call of this function.
+   *
+   * @returns where each of them lies, 64-aligned
+   */
+  place(parts: readonly Part[]): Pointer[] {
+    const total = parts.reduce<number>((sum, part) => sum + alignUp(bytesOf(part)), 0);
+    if (total > this.frameBytes) {
+      this.release(this.frame);
+      this.frame = 0;
+      this.frameBytes = 0;
+      this.frame = this.allocate(total);
+      this.frameBytes = total;
+    }
+    return this.layOut(this.frame, parts);
+  }
+
+  /** Frees the memory of `place`: what a large call left. */
+  shrink(): void {
+    if (this.frameBytes === 0) return;
+    this.release(this.frame);
+    this.frame = 0;
+    this.frameBytes = 0;
+  }
+
+  /** Copies arrays one after the other to an address. */
+  layOut(start: Pointer, parts: readonly Part[]): Pointer[] {
+    let address = start;
+    return parts.map((part) => {
+      const own = address;
+      if (typeof part !== 'number') this.write(own, part);
+      address += alignUp(bytesOf(part));
+      return own;
+    });
+  }
+
+  write(address: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
+    this.u8.set(new Uint8Array(buffer, byteOffset, byteLength), address);
+  }
+
+  read(address: Pointer, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
+    new Uint8Array(buffer, byteOffset, byteLength).set(this.u8.subarray(address, address + byteLength));
+  }
+
+  /**
+   * Calls a function that fills a `lowbit_error`.
+   *
+   * @throws LowbitError of its code; 'engine-unavailable' after a trap, from then on for every call
+   */
+  call(body: (exports: Exports, error: Pointer) => number): void {
+    this.guard(() => {
+      if (body(this.exports, this.error) === 0) return;
+      const code = CODES[this.i32(this.error, 1)[0]];
+      const start = this.error + 4;
+      const message = this.u8.slice(start, this.u8.indexOf(0, start));
+      throw new LowbitError(code, new TextDecoder().decode(message));
+    });
+  }
+
+  /** Calls what reports no errors. */
+  guard<T>(body: (exports: Exports) => T): T {
+    if (this.broken !== undefined) throw this.broken;
+    try {
+      return body(this.exports);
+    } catch (error) {
+      if (error instanceof LowbitError) throw error;
+      this.broken = new LowbitError(
+        'engine-unavailable',
+        `The WebAssembly engine stopped: ${(error as Error).message}. Load the model again, in a new page or process.`,
+        { cause: error },
+      );
+      throw this.broken;
+    }
+  }
+}
