@@ -112,7 +112,8 @@ function checkEntries(imports, problems) {
   const exported = JSON.stringify([entries, bin]);
   for (const file of imports.keys()) {
     if (!roomOf(file)) problems.push(`${file}: lies in no room`);
-    if (roomOf(file)?.room === 'src' && !exported.includes(`/dist/${file.replace(/\.ts$/, '.js')}"`))
+    const built = ['.js', '.d.ts'].map((extension) => `/dist/${file.replace(/\.ts$/, extension)}"`);
+    if (roomOf(file)?.room === 'src' && !built.some((name) => exported.includes(name)))
       problems.push(`${file}: lies directly in src, and package.json exports it nowhere`);
   }
 }

@@ -2,9 +2,8 @@
  * The default entry: runs converted models. Importing it registers the quantized kernels with TF.js, so that
  * `tf.loadGraphModel` and `model.predict` run a converted model.
  *
- * It needs nothing of Node.js. Its engine will be WebAssembly; until there is one, kernels throw 'engine-unavailable'. In
- * Node.js the exports condition `node` selects index.node.ts instead. A model whose experts lie in a file of their own
- * needs `tfjs-lowbit/moe`.
+ * It needs nothing of Node.js, and brings no engine: index.node.ts, which the exports condition `node` selects, and
+ * index.web.mjs add one. A model whose experts lie in a file of their own needs `tfjs-lowbit/moe`.
  */
 import { install } from '../kernels/register';
 
@@ -13,5 +12,5 @@ install();
 export { install, type TfInstance } from '../kernels/register';
 export { LowbitError, type LowbitErrorCode } from './base/errors';
 export { releaseArtifacts } from './loading/release-artifacts';
-export { engineInfo, getThreads, setIsa, setMaxMemory, setThreads } from './runtime/current-engine';
+export { engineInfo, getThreads, ready, setIsa, setMaxMemory, setThreads } from './runtime/current-engine';
 export { setWasmPaths } from './runtime/wasm-files';

@@ -6,8 +6,7 @@ const path = require('node:path');
 module.exports = () => {
   const root = path.resolve(__dirname, '..');
   const tsc = require.resolve('typescript/package.json', { paths: [root] });
-  execFileSync(process.execPath, [path.join(path.dirname(tsc), 'bin', 'tsc'), '-p', 'tsconfig.build.json'], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+  const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  run(path.join(path.dirname(tsc), 'bin', 'tsc'), '-p', 'tsconfig.build.json');
+  run(path.join('scripts', 'build-web.js'));
 };

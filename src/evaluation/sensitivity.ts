@@ -15,6 +15,7 @@ import type { Graph, GraphNode, SignatureEntry, TensorRef } from '../graph/ir';
 import type { LabelledSource, Output } from '../graph/samples';
 import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import { lowerRegion } from '../passes/quantize/lower-region';
+import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { type Layer, layersOf } from '../passes/quantize/plan/layers';
 import { findMasks } from '../passes/quantize/plan/masks';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
@@ -37,6 +38,8 @@ export interface SensitivityOptions {
   weights?: WeightOptions;
   /** Names of the layers to measure. Default: all. */
   only?: ReadonlySet<string>;
+  /** The precision of their activations, where they have such a form; those without are not measured. Default: INT8. */
+  precision?: ActivationPrecision;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
 }
@@ -130,19 +133,21 @@ function planAlone(
   graph: Graph,
   layer: Layer,
   shapes: Shapes,
+  precision: ActivationPrecision | undefined,
 ): { plan: QuantizationPlan; region: Region } | undefined {
+  const precisions = precision && new Map([...layer.nodes].map((name) => [name, precision] as const));
   const planned = (plan: QuantizationPlan) => {
     const key = refKey(layer.result);
     const region = plan.regions.find(({ outputs }) => outputs.some((ref) => refKey(ref) === key));
     return region && { plan, region };
   };
   const cut = cutOut(graph, layer, shapes);
-  const alone = cut && planned(planQuantization(cut, { weightless: true }));
+  const alone = cut && planned(planQuantization(cut, { weightless: true, precisions }));
   if (alone) return alone;
   // What reads it may be why it has a form in the program, as the maximum behind a pad with the lowest value.
   const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
   const float = new Map(others.map((name) => [name, 'not measured now']));
-  return planned(planQuantization(graph, { float, weightless: true }));
+  return planned(planQuantization(graph, { float, weightless: true, precisions }));
 }
 
 type Values = ReadonlyMap<string, tf.Tensor>;
@@ -163,21 +168,33 @@ class LoneLayer {
   private readonly own = new SignalToNoise();
   private readonly tally = new Tally();
 
-  constructor(
+  private constructor(
     private readonly graph: Graph,
     private readonly layer: Layer,
-    shapes: Shapes,
+    plan: QuantizationPlan,
+    region: Region,
     observations: Observations,
     weights: WeightOptions | undefined,
   ) {
-    const alone = planAlone(graph, layer, shapes);
-    if (!alone) throw new Error(`Layer '${layer.name}' has no region of its own.`);
-    const { plan, region } = alone;
     const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
     this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
     this.after = downstream(graph, layer.result.node);
+  }
+
+  /** @returns undefined for a layer without a form in the precision */
+  static of(
+    graph: Graph,
+    layer: Layer,
+    shapes: Shapes,
+    observations: Observations,
+    { weights, precision }: SensitivityOptions,
+  ): LoneLayer | undefined {
+    const alone = planAlone(graph, layer, shapes, precision);
+    if (alone) return new LoneLayer(graph, layer, alone.plan, alone.region, observations, weights);
+    if (precision) return undefined;
+    throw new Error(`Layer '${layer.name}' has no region of its own.`);
   }
 
   /** What `measure` needs of the float model beside its ends. */
@@ -298,10 +315,10 @@ export async function measureSensitivity(
   source: LabelledSource,
   options: SensitivityOptions = {},
 ): Promise<Sensitivity> {
-  const { only, weights } = options;
+  const { only } = options;
   const layers = layersOf(graph, plan)
     .filter(({ name }) => only?.has(name) ?? true)
-    .map((layer) => new LoneLayer(graph, layer, plan.shapes, observations, weights));
+    .flatMap((layer) => LoneLayer.of(graph, layer, plan.shapes, observations, options) ?? []);
   try {
     const samples = await withBackend(await importBackend(), () =>
       measureAll(graph, layers, source, options),

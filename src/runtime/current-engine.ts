@@ -6,6 +6,7 @@ import type { Engine, Isa } from './engine';
 export type CreateEngine = (options?: { isa?: Isa }) => Engine;
 
 let createEngine: CreateEngine | undefined;
+let prepareEngine: (() => Promise<void>) | undefined;
 let engine: Engine | undefined;
 
 /**
@@ -13,9 +14,11 @@ let engine: Engine | undefined;
  * or WebAssembly where there is none.
  *
  * @param create called when the engine is first needed
+ * @param prepare loads what `create` would have to wait for
  */
-export function provideEngine(create: CreateEngine): void {
+export function provideEngine(create: CreateEngine, prepare?: () => Promise<void>): void {
   createEngine = create;
+  prepareEngine = prepare;
   engine = undefined;
 }
 
@@ -33,11 +36,23 @@ function newEngine(options?: { isa?: Isa }): Engine {
   if (createEngine === undefined) {
     throw new LowbitError(
       'engine-unavailable',
-      'tfjs-lowbit was loaded in its default build, which has no engine yet: quantized kernels run in Node.js only, where ' +
-        "the package's exports condition 'node' selects the build with the native engine.",
+      'This build of tfjs-lowbit brings no engine. Import the package by its name: its exports conditions choose the build ' +
+        'for Node.js, or that for browsers.',
     );
   }
   return createEngine(options);
+}
+
+/**
+ * Loads the engine. In a browser its module has to be fetched, which starts when a model is loaded by its URL; a
+ * prediction that comes before it is there fetches it again while the page waits.
+ *
+ * @throws LowbitError 'engine-unavailable' with what to do
+ */
+export async function ready(): Promise<void> {
+  if (engine !== undefined) return;
+  await prepareEngine?.();
+  currentEngine();
 }
 
 /**

@@ -34,7 +34,7 @@ function loadModule(path: string): WasmModule {
       { cause },
     );
   }
-  const module = compileModule(bytes, path);
+  const module = compileModule(bytes, path, 'See that this is the file of the installed version.');
   modules.set(path, module);
   return module;
 }

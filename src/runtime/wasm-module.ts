@@ -4,6 +4,8 @@ import { LowbitError, type LowbitErrorCode } from '../base/errors';
 /** As much of the host's `WebAssembly` as is used here; TypeScript has it only together with all of the DOM. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => WasmModule;
+  compile(bytes: ArrayBuffer): Promise<WasmModule>;
+  compileStreaming(response: Response): Promise<WasmModule>;
   Instance: new (module: WasmModule, imports: object) => { exports: unknown };
   RuntimeError: new () => Error;
   validate(bytes: Uint8Array): boolean;
@@ -137,27 +139,56 @@ type Part = ArrayBufferView | number;
 
 const bytesOf = (part: Part): number => (typeof part === 'number' ? part : part.byteLength);
 
+function notCompiled(from: string, advice: string, cause: unknown): LowbitError {
+  return new LowbitError(
+    'engine-unavailable',
+    `The WebAssembly engine of tfjs-lowbit cannot be compiled from ${from}: ${(cause as Error).message}\n${advice}`,
+    { cause },
+  );
+}
+
 /**
  * Compiles a module.
  *
  * @param from where its bytes come from
+ * @param advice what to do if the host refuses them
  * @throws LowbitError 'engine-unavailable' if they are no module, or one that this host does not know all of
  */
-export function compileModule(bytes: Uint8Array, from: string): WasmModule {
+export function compileModule(bytes: Uint8Array, from: string, advice: string): WasmModule {
   try {
     return new WebAssembly.Module(bytes);
   } catch (cause) {
-    throw new LowbitError(
-      'engine-unavailable',
-      `The WebAssembly engine of tfjs-lowbit cannot be compiled from ${from}: ${(cause as Error).message}\n` +
-        'See that this is the file of the installed version.',
-      { cause },
-    );
+    throw notCompiled(from, advice, cause);
   }
 }
 
-/** Whether the host takes a module of these bytes. */
+/** The same with bytes that arrive: they are compiled meanwhile, where the server gives them the right type. */
+export async function compileModuleLater(
+  response: Response,
+  from: string,
+  advice: string,
+): Promise<WasmModule> {
+  const streams = response.headers.get('content-type')?.startsWith('application/wasm');
+  try {
+    if (streams) return await WebAssembly.compileStreaming(response);
+    return await WebAssembly.compile(await response.arrayBuffer());
+  } catch (cause) {
+    throw notCompiled(from, advice, cause);
+  }
+}
+
+/**
+ * Whether the host takes a module of these bytes.
+ *
+ * @throws LowbitError 'engine-unavailable' if it takes none
+ */
 export function validates(bytes: Uint8Array): boolean {
+  if (typeof WebAssembly === 'undefined') {
+    throw new LowbitError(
+      'engine-unavailable',
+      'This host has no WebAssembly, which tfjs-lowbit needs; a browser may have turned it off (Lockdown Mode of iOS).',
+    );
+  }
   return WebAssembly.validate(bytes);
 }
 

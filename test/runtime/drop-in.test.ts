@@ -101,7 +101,6 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
     const model = await loadGraphModel(`file://${converted}`);
     const attempt = (shape: number[]) => () => model.execute(tf.zeros(shape));
     expect(attempt([1, TINY_SIZE, TINY_SIZE, 4])).toThrow(/shape/);
-    expect(attempt([0, TINY_SIZE, TINY_SIZE, 3])).toThrow(/dimension 0 is 0, expected at least 1/);
     model.dispose();
   });
 });

@@ -1,0 +1,197 @@
+// @needs engine
+/** The build for browsers in Chromium: it gives what Node.js gives, and says what to do where it cannot be loaded. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'puppeteer-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { loadGraphModel } from '@tensorflow/tfjs-converter';
+import * as tf from '@tensorflow/tfjs-core';
+import { fileSystem } from '../../src/index.node';
+import { describeWithBrowser, openBrowser } from '../support/browser';
+import { temporaryFolder } from '../support/tiny-model';
+import { serveApp, type WebServer } from '../support/web-page';
+
+const root = resolve(__dirname, '..', '..');
+
+test("the runtime's JavaScript is small", () => {
+  const folder = join(root, 'dist', 'web');
+  const index = readFileSync(join(folder, 'index.mjs'), 'utf8');
+  const parts = readdirSync(folder).filter((file) => file === 'index.mjs' || index.includes(`./${file}`));
+  const compressed = parts.reduce(
+    (sum, file) => sum + gzipSync(readFileSync(join(folder, file)), { level: 9 }).length,
+    0,
+  );
+  console.log(`dist/web/index.mjs: ${compressed} bytes compressed`);
+  expect(compressed).toBeLessThanOrEqual(40_000);
+});
+
+/** Both load the engine, the latter while the page waits. */
+const CALLS = ['ready', 'engineInfo'];
+
+/** In the page. */
+declare const app: {
+  tf: typeof tf;
+  loadGraphModel: typeof loadGraphModel;
+  lowbit: typeof import('../../src/index');
+};
+
+interface Predicted {
+  readonly isa: string;
+  readonly values: number[][];
+}
+
+/** Runs in the page: predicts with a model on a backend, twice. */
+async function predictInPage(backend: string, isa: string | undefined, shape: number[]): Promise<Predicted> {
+  const { tf, loadGraphModel, lowbit } = app;
+  await tf.setBackend(backend);
+  if (isa) lowbit.setIsa(isa);
+  const model = await loadGraphModel('/model/model.json');
+  const values: number[][] = [];
+  for (const phase of [0, 1]) {
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    const input = tf.tensor(
+      Float32Array.from({ length: size }, (_, i) => ((i * 37 + phase * 11) % 256) / 255),
+      shape,
+    );
+    const output = model.predict(input) as tf.Tensor;
+    values.push([...(await output.data())]);
+    tf.dispose([input, output]);
+  }
+  model.dispose();
+  return { isa: lowbit.engineInfo().isa, values };
+}
+
+/** Runs in the page: the code and the message of what a call throws. */
+async function failureInPage(call: string, paths: string | undefined): Promise<string> {
+  const { lowbit } = app;
+  if (paths !== undefined) lowbit.setWasmPaths(paths);
+  try {
+    await lowbit[call as 'ready' | 'engineInfo']();
+    return 'nothing failed';
+  } catch (error) {
+    const { code, message } = error as InstanceType<typeof lowbit.LowbitError>;
+    return `${code}: ${message}`;
+  }
+}
+
+describeWithBrowser('in Chromium', () => {
+  let browser: Browser;
+  let closeBrowser: () => Promise<void>;
+  let server: WebServer;
+  let expected: number[][];
+  let shape: number[];
+
+  beforeAll(async () => {
+    const folder = join(temporaryFolder(), 'int8');
+    const main = join(root, 'dist', 'src', 'cli', 'main.js');
+    const model = join(root, 'examples', 'demo', 'model', 'model.json');
+    execFileSync(
+      process.execPath,
+      [main, 'convert', '--input', model, '--output', folder, '--calibration', 'random'],
+      {
+        stdio: 'ignore',
+      },
+    );
+    await tf.setBackend('cpu');
+    const loaded = await loadGraphModel(fileSystem(join(folder, 'model.json')));
+    shape = loaded.inputs[0].shape!.map((dim) => Math.max(dim, 1));
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    expected = [0, 1].map((phase) => {
+      const values = Float32Array.from({ length: size }, (_, i) => ((i * 37 + phase * 11) % 256) / 255);
+      return [...(loaded.predict(tf.tensor(values, shape)) as tf.Tensor).dataSync()];
+    });
+    server = await serveApp({ '/model/': folder });
+    ({ browser, close: closeBrowser } = await openBrowser());
+  }, 120_000);
+
+  afterAll(async () => {
+    await closeBrowser?.();
+    server?.close();
+  });
+
+  async function withPage<Result>(path: string, body: (page: Page) => Promise<Result>): Promise<Result> {
+    server.requests.length = 0;
+    const page = await browser.newPage();
+    try {
+      await page.goto(server.url + path, { waitUntil: 'load' });
+      await page.waitForFunction('globalThis.app !== undefined');
+      return await body(page);
+    } finally {
+      await page.close();
+    }
+  }
+
+  const modulesLoaded = () => server.requests.filter((path) => path.includes('lowbit-'));
+
+  test.each([
+    ['cpu', undefined],
+    ['wasm', undefined],
+    ['cpu', 'wasm'],
+    ['wasm', 'wasm'],
+  ])(
+    'a converted model on the backend %s, instruction set %s, gives what it gives in Node.js',
+    async (backend, isa) => {
+      const found = await withPage('/index.html', (page) =>
+        page.evaluate(predictInPage, backend, isa, shape),
+      );
+      expect(found.isa).toBe(isa ?? 'wasmsimd');
+      expect(found.values).toEqual(expected);
+    },
+  );
+
+  test('a strict Content-Security-Policy that allows WebAssembly is enough', async () => {
+    const found = await withPage('/strict.html', (page) =>
+      page.evaluate(predictInPage, 'cpu', undefined, shape),
+    );
+    expect(found.values).toEqual(expected);
+  });
+
+  test('ready() fetches the module, once', async () => {
+    await withPage('/index.html', async (page) => {
+      expect(modulesLoaded()).toEqual([]);
+      expect(await page.evaluate(failureInPage, 'ready', undefined)).toBe('nothing failed');
+      const { values } = await page.evaluate(predictInPage, 'cpu', undefined, shape);
+      expect(values).toEqual(expected);
+      expect(modulesLoaded()).toEqual(['/native/web/modules/lowbit-simd.wasm']);
+    });
+  });
+
+  test.each(CALLS)('a module without its type is taken by %s', async (call) => {
+    const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, '/octets/'));
+    expect(found).toBe('nothing failed');
+    expect(modulesLoaded()).toEqual(['/octets/lowbit-simd.wasm']);
+  });
+
+  describe.each(CALLS)('%s says what to do', (call) => {
+    test('where the file is not there, and works once it is', async () => {
+      await withPage('/index.html', async (page) => {
+        expect(await page.evaluate(failureInPage, call, '/absent/')).toMatch(
+          /^engine-unavailable: .* from \/absent\/lowbit-simd\.wasm: HTTP status 404\n.*setWasmPaths/,
+        );
+        expect(await page.evaluate(failureInPage, call, '/octets/')).toBe('nothing failed');
+      });
+    });
+
+    test('where something else is there', async () => {
+      const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, '/any/'));
+      expect(found).toMatch(/^engine-unavailable: .* cannot be compiled from \/any\/lowbit-simd\.wasm: /);
+    });
+
+    test('where the server is not there', async () => {
+      const nowhere = 'http://127.0.0.1:9/';
+      const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, nowhere));
+      expect(found).toMatch(
+        /^engine-unavailable: .* from http:\/\/127\.0\.0\.1:9\/lowbit-simd\.wasm: .*\n.*setWasmPaths/,
+      );
+    });
+
+    test('where the page forbids WebAssembly', async () => {
+      const found = await withPage('/without-wasm.html', (page) =>
+        page.evaluate(failureInPage, call, undefined),
+      );
+      expect(found).toMatch(/^engine-unavailable: .*'wasm-unsafe-eval'/s);
+    });
+  });
+});
