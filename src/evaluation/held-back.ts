@@ -1,6 +1,6 @@
 /** Samples to check a conversion on that its calibration has not seen, as far as the data has any more. */
 import type { DenseTensor, Sample } from '../graph/ir';
-import type { SampleSource } from '../graph/samples';
+import type { InputSpec, SampleSource } from '../graph/samples';
 
 const COUNT = 8;
 
@@ -14,6 +14,13 @@ export interface CheckSamples {
 function copyOf(sample: Sample): Sample {
   const copy = (tensor: DenseTensor): DenseTensor => ({ ...tensor, values: tensor.values.slice() });
   return Object.fromEntries(Object.entries(sample).map(([name, tensor]) => [name, copy(tensor)]));
+}
+
+/** All samples of a source. */
+export async function copiesOf(source: SampleSource, inputs: readonly InputSpec[]): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for await (const sample of source(inputs)) samples.push(copyOf(sample));
+  return samples;
 }
 
 /**

@@ -29,10 +29,10 @@ async function withEqualParts(
   const { regions, shapes } = planQuantization(graph, { float });
   const nodes = regions.flatMap((r) => r.nodes);
   const concats = channelConcats(graph, shapes, nodes);
-  if (concats.length === 0) return rewritten;
-  const { signal } = settings;
+  const { data, signal } = settings;
+  if (concats.length === 0 || !data) return rewritten;
   const samples = Math.min(settings.samples, SAMPLES_OF_PARTS);
-  const maxima = await measureChannelMaxima(graph, concats, settings.data!, { samples, signal });
+  const maxima = await measureChannelMaxima(graph, concats, data, { samples, signal });
   const result = equalizeParts(graph, shapes, nodes, maxima);
   return { graph: result.graph, changes: [...changes, ...result.changes] };
 }

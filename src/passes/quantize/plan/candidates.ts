@@ -80,7 +80,7 @@ export function findCandidates(
   graph: Graph,
   shapes: Shapes,
   requested: ReadonlyMap<string, string> = new Map(),
-  { onFloat32, pads }: Masks = findMasks(graph),
+  { onFloat32, pads }: Masks = findMasks(graph, requested),
 ): { candidates: Map<string, Quantizable>; float: Map<string, string> } {
   const types = resultTypes(graph);
   const reasons = [
