@@ -16,7 +16,7 @@ const path = require('node:path');
 
 const ROOT = path.resolve(__dirname, '..');
 const RESULTS = path.join(ROOT, 'build', 'random-graphs');
-const CHUNK = 200;
+const CHUNK = 500;
 
 function readOptions(args) {
   const jobs = args.indexOf('--jobs');
