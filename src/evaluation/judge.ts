@@ -152,6 +152,23 @@ function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly
   return { output, whole: none, choices };
 }
 
+/** By sample: what the float model gives, and the converted one. */
+export function realNumbers(
+  output: string,
+  float: readonly Output[],
+  lowbit: readonly Output[],
+  part?: Part,
+): OutputFigures {
+  const mean = meanOf(float);
+  const all = float.map((each, i) => powers(each, lowbit[i], mean, part?.holds));
+  return {
+    output,
+    ...(part && { part: part.name }),
+    ...spreads(all, float[0].values.length),
+    ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
+  };
+}
+
 export class Judge {
   private constructor(
     private readonly graph: Graph,
@@ -187,16 +204,8 @@ export class Judge {
   private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
     const entry = this.graph.outputs.find((output) => output.name === name)!;
     const [{ shape, values }] = float;
-    const mean = meanOf(float);
-    const parts: (Part | undefined)[] = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
-    return (parts.length > 0 ? parts : [undefined]).map((part) => {
-      const all = float.map((output, i) => powers(output, lowbit[i], mean, part?.holds));
-      return {
-        output: name,
-        ...(part && { part: part.name }),
-        ...spreads(all, values.length),
-        ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
-      };
-    });
+    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    if (parts.length === 0) return [realNumbers(name, float, lowbit)];
+    return parts.map((part) => realNumbers(name, float, lowbit, part));
   }
 }
