@@ -68,7 +68,7 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
     macs: macsOf(model.graph, plan),
     calibration: provenance,
     ...(accuracy && { accuracy }),
-    bitsPerWeight: averageBits(decision),
+    bitsPerWeight: averageBits(decision, quantized.offsetInt8),
     ...(allocation && { allocation }),
     ...(tuning && { tuning }),
     ...(recipe && { recipe }),
