@@ -9,6 +9,7 @@ import type { Decision, Int8Decision, WeightOnlyDecision } from '../../../src/co
 import { attr } from '../../../src/graph/attrs';
 import { refKey, topologicalOrder } from '../../../src/graph/edit';
 import type { Constant, Graph, GraphNode, RawAttr, TensorRef } from '../../../src/graph/ir';
+import type { EncodedLayer } from '../../../src/passes/quantize/lower/encode-layer';
 import { lowerRegion } from '../../../src/passes/quantize/lower-region';
 import type { Region } from '../../../src/passes/quantize/plan/region';
 import type { FloatInOutStep, OpStep, Step } from '../../../src/passes/quantize/plan/steps';
@@ -18,11 +19,13 @@ import {
   type Op,
   OpKind,
   type Program,
+  type Rotation,
   type TensorSpec,
   TensorType,
   WeightFormat,
 } from '../../../src/program/program';
 import { decodeMatrix } from '../../../src/quantization/formats/decode';
+import { rotateRow } from '../../kernels/reference/rotation';
 
 // Rounding
 
@@ -169,6 +172,25 @@ function weightLayout({ op, attrs }: GraphNode, { shape }: Constant): WeightLayo
   };
 }
 
+/** Rows of any length, one after the other. */
+function rotateRows(values: Float32Array, rotation: Rotation): Float32Array {
+  const rotated = new Float32Array(values.length);
+  for (let start = 0; start < values.length; start += rotation.depth)
+    rotated.set(rotateRow([...values.subarray(start, start + rotation.depth)], rotation), start);
+  return rotated;
+}
+
+/** Low-bit weights in the program's order, those of rotated inputs rotated back. */
+function decodedWeights(
+  { matrix, rotation }: EncodedLayer,
+  { op }: GraphNode,
+  { shape }: Constant,
+): Float32Array {
+  const decoded = decodeMatrix(matrix);
+  const depth = op.includes('Conv') ? shape[2] : matrix.depth;
+  return rotation ? rotateRows(decoded, { ...rotation, depth, inverse: true }) : decoded;
+}
+
 const LAYER = /^(_?Fused)?(Conv2D|DepthwiseConv2d|MatMul|BatchMatMul)/;
 
 interface Bias {
@@ -283,9 +305,18 @@ class Simulation {
     const bytes = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
     const biasOf = (op: Op): Bias | undefined => ('filter' in op ? readBias(op, program, bytes) : undefined);
     const grids = new Map<number, Rounding>();
+    const rotations = new Map<number, { from: number; rotation: Rotation }>();
     const floatAt = (op: Op) => (op.kind === OpKind.FloatAffine ? floats[op.bOffset / 4] : 0);
     const roundingOf = (id: number): Rounding | undefined => {
       const { type, scale, zeroPoint, granularity } = program.tensors[id];
+      const rotated = rotations.get(id);
+      if (rotated) {
+        const [before, after] = [roundingOf(rotated.from), staticRounding(scale, zeroPoint)];
+        return (values, shape) => {
+          const rows = rotateRows(before ? before(values, shape) : values, rotated.rotation);
+          return rotateRows(after(rows, shape), { ...rotated.rotation, inverse: true });
+        };
+      }
       if (type === TensorType.Int16) return int16Rounding;
       if (type === TensorType.DynamicInt8) return grids.get(id) ?? dynamicRounding(granularity!);
       return type === TensorType.Int8 ? staticRounding(scale, zeroPoint, offsets.get(id)) : undefined;
@@ -305,6 +336,10 @@ class Simulation {
             grids.set(op.output, gridRounding(first, step));
             offsets.set(op.output, first + Math.round(-first / step) * step);
           }
+          return true;
+        case OpKind.Rotate:
+          held.set(op.output, held.get(from)!);
+          rotations.set(op.output, { from, rotation: op.rotation });
           return true;
         case OpKind.Constant:
           constants.set(op.output, program.tensors[op.output]);
@@ -387,7 +422,7 @@ class Simulation {
         const precise = step.form.precision === 'int16';
         if (precise) return roundedWeights(constant, layout.channelOf, int16Scale);
       } else if (low) {
-        const decoded = decodeMatrix(low.matrix);
+        const decoded = decodedWeights(low, node, constant);
         return {
           ...constant,
           values: Float32Array.from(constant.values, (_, i) => decoded[layout.rowMajor(i)]),
@@ -514,7 +549,7 @@ function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Simulated {
   const simulation = new Simulation(model.graph);
   for (const [name, { weighted }] of model.layers) {
     const { node } = weighted;
-    const matrix = lowBit.get(name)?.matrix;
+    const encoded = lowBit.get(name);
     simulation.weightsOf(
       node,
       (constant) => {
@@ -523,8 +558,8 @@ function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Simulated {
           weighted.kind === 'table'
             ? { channelOf: (i: number) => Math.floor(i / row), rowMajor: (i: number) => i }
             : weightLayout(node, constant);
-        if (!matrix) return roundedWeights(constant, layout.channelOf, int8Scale);
-        const decoded = decodeMatrix(matrix);
+        if (!encoded) return roundedWeights(constant, layout.channelOf, int8Scale);
+        const decoded = decodedWeights(encoded, node, constant);
         return {
           ...constant,
           values: Float32Array.from(constant.values, (_, i) => decoded[layout.rowMajor(i)]),
@@ -536,15 +571,7 @@ function simulateWeightOnly({ model, lowBit }: WeightOnlyDecision): Simulated {
   return { graph: simulation.finish(), wrongBiases: [] };
 }
 
-function isRotated(decision: Decision): boolean {
-  const encoded = decision.activations === 'int8' ? decision.weights.lowBit : decision.lowBit;
-  const folded = decision.activations === 'int8' && decision.model.folded.size > 0;
-  return folded || [...encoded.values()].some(({ rotation }) => rotation);
-}
-
-/** @returns undefined where inputs are rotated, which is not simulated */
-export function simulate(decision: Decision): Simulated | undefined {
+export function simulate(decision: Decision): Simulated {
   roundings.length = 0;
-  if (isRotated(decision)) return undefined;
   return decision.activations === 'int8' ? simulateInt8(decision) : simulateWeightOnly(decision);
 }
