@@ -11,7 +11,7 @@ import type { Graph, Sample } from '../../../src/graph/ir';
 import type { Random } from '../random';
 import { type RandomGraph, runGraph } from './drawing';
 import { MODES } from './modes';
-import { simulate } from './simulate';
+import { simulate } from './simulation/simulate';
 
 /** Samples that the calibration sees; all are checked. */
 const CALIBRATED = 3;
