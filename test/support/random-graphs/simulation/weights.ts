@@ -46,6 +46,8 @@ const int16Scale = (magnitudes: readonly number[]) =>
 interface WeightLayout {
   /** The output channel of each. */
   channelOf(i: number): number;
+  /** The channel of the input that it multiplies. */
+  inputOf(i: number): number;
   /** Its place among the rows of a program. */
   rowMajor(i: number): number;
 }
@@ -56,17 +58,23 @@ export function weightLayout({ op, attrs }: GraphNode, { shape }: Constant): Wei
   if (op === 'Conv2DBackpropInput') {
     const [, , channels, depth] = shape;
     const channelOf = (i: number) => Math.floor(i / depth) % channels;
-    return { channelOf, rowMajor: () => Number.NaN };
+    return { channelOf, inputOf: (i) => i % depth, rowMajor: () => Number.NaN };
   }
   if (op.includes('Depthwise')) {
     const channels = shape[2] * shape[3];
-    return { channelOf: (i) => i % channels, rowMajor: (i) => i };
+    return {
+      channelOf: (i) => i % channels,
+      inputOf: (i) => Math.floor(i / last) % shape[2],
+      rowMajor: (i) => i,
+    };
   }
   const transposed = op.includes('MatMul') && (attrs.transpose_b?.b === true || attrs.adj_y?.b === true);
-  if (transposed) return { channelOf: (i) => Math.floor(i / last), rowMajor: (i) => i };
+  if (transposed)
+    return { channelOf: (i) => Math.floor(i / last), inputOf: (i) => i % last, rowMajor: (i) => i };
   const depth = count / last;
   return {
     channelOf: (i) => i % last,
+    inputOf: (i) => Math.floor(i / last) % shape.at(-2)!,
     rowMajor: (i) => (i % last) * depth + Math.floor(i / last),
   };
 }
@@ -130,7 +138,7 @@ export function storedWeights(
   node: GraphNode,
   constant: Constant,
   { encoded, rounded, int16 = false }: StoredWeights,
-  { channelOf, rowMajor }: WeightLayout = weightLayout(node, constant),
+  { channelOf, rowMajor }: Pick<WeightLayout, 'channelOf' | 'rowMajor'> = weightLayout(node, constant),
 ): Constant {
   if (!encoded && !rounded) return roundedByChannel(constant, channelOf, int16 ? int16Scale : int8Scale);
   const decoded = encoded && decodedWeights(encoded, node, constant);
