@@ -18,6 +18,11 @@ export interface Spread {
   readonly worstTenth: number;
 }
 
+export interface Choices {
+  readonly differing: number;
+  readonly of: number;
+}
+
 /** How near one output is, or a part of it that a branch of its own computes. */
 export interface OutputFigures {
   readonly output: string;
@@ -27,8 +32,8 @@ export interface OutputFigures {
   readonly whole: Spread;
   /** The same with the mean over the samples taken from the signal; absent where the float output is always the same. */
   readonly varying?: Spread;
-  /** Of an output that holds scores of classes: percent of rows where both models choose the same one. */
-  readonly agreement?: number;
+  /** Of scores of classes: rows where the models choose different ones; of whole numbers: those that differ. */
+  readonly choices?: Choices;
 }
 
 export interface Judgement {
@@ -73,7 +78,7 @@ const MANY = 64;
 
 /** @param elements of an output */
 function spread(all: readonly { signal: number; noise: number }[], elements: number): Spread {
-  const usual = all.reduce((sum, { signal }) => sum + signal, 0) / all.length;
+  const usual = median(all.map(({ signal }) => signal));
   const least = elements < MANY ? usual : LEAST_SIGNAL * usual;
   const decibels = all.map(({ signal, noise }) => {
     if (noise === 0) return Number.POSITIVE_INFINITY;
@@ -125,12 +130,43 @@ function quantile(values: readonly number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
 }
 
-function agreementOf(float: readonly Output[], lowbit: readonly Output[]): number {
-  const pairs = float.flatMap((output, i) => {
-    const ours = topClasses(lowbit[i]);
-    return topClasses(output).map((theirs, row) => theirs === ours[row]);
-  });
-  return (100 * pairs.filter(Boolean).length) / pairs.length;
+function count(differ: readonly boolean[]): Choices {
+  return { differing: differ.filter(Boolean).length, of: differ.length };
+}
+
+function classChoices(float: readonly Output[], lowbit: readonly Output[]): Choices {
+  return count(
+    float.flatMap((output, i) => {
+      const ours = topClasses(lowbit[i]);
+      return topClasses(output).map((theirs, row) => theirs !== ours[row]);
+    }),
+  );
+}
+
+/** Of indices that were selected, for example, or numbers of what was found. */
+function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures {
+  const choices = count(
+    float.flatMap(({ values }, i) => Array.from(values, (x, k) => x !== lowbit[i].values[k])),
+  );
+  const none = { median: Number.POSITIVE_INFINITY, worstTenth: Number.POSITIVE_INFINITY };
+  return { output, whole: none, choices };
+}
+
+/** By sample: what the float model gives, and the converted one. */
+export function realNumbers(
+  output: string,
+  float: readonly Output[],
+  lowbit: readonly Output[],
+  part?: Part,
+): OutputFigures {
+  const mean = meanOf(float);
+  const all = float.map((each, i) => powers(each, lowbit[i], mean, part?.holds));
+  return {
+    output,
+    ...(part && { part: part.name }),
+    ...spreads(all, float[0].values.length),
+    ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
+  };
 }
 
 export class Judge {
@@ -149,7 +185,7 @@ export class Judge {
     return new Judge(graph, inferShapes(graph), samples, float, signal);
   }
 
-  /** Outputs of whole numbers, and those whose sizes differ, are not judged. */
+  /** Outputs whose sizes differ are not judged. */
   async measure(graph: Graph): Promise<Judgement> {
     install();
     const lowbit = await withBackend(await importBackend(), () =>
@@ -158,10 +194,9 @@ export class Judge {
     const [first] = this.float;
     const outputs = first.flatMap(({ name }, k) => {
       const entry = this.graph.outputs.find((output) => output.name === name)!;
-      if (entry.dtype !== 'float32') return [];
       const [ours, theirs] = [lowbit, this.float].map((each) => each.map((results) => results[k]));
       if (theirs.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
-      return this.figures(name, theirs, ours);
+      return entry.dtype === 'float32' ? this.figures(name, theirs, ours) : wholeNumbers(name, theirs, ours);
     });
     return { outputs };
   }
@@ -169,16 +204,8 @@ export class Judge {
   private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
     const entry = this.graph.outputs.find((output) => output.name === name)!;
     const [{ shape, values }] = float;
-    const mean = meanOf(float);
-    const parts: (Part | undefined)[] = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
-    return (parts.length > 0 ? parts : [undefined]).map((part) => {
-      const all = float.map((output, i) => powers(output, lowbit[i], mean, part?.holds));
-      return {
-        output: name,
-        ...(part && { part: part.name }),
-        ...spreads(all, values.length),
-        ...(!part && float.every(holdsProbabilities) && { agreement: agreementOf(float, lowbit) }),
-      };
-    });
+    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    if (parts.length === 0) return [realNumbers(name, float, lowbit)];
+    return parts.map((part) => realNumbers(name, float, lowbit, part));
   }
 }

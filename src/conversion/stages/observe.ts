@@ -35,8 +35,7 @@ async function samplesToCheck(
   held: HeldBack,
 ): Promise<CheckSamples> {
   if (!heldOut) return held.take();
-  const samples = await copiesOf(heldOut, source.inputs);
-  return samples.length > 0 ? { samples, heldBack: true } : held.take();
+  return held.beside(await copiesOf(heldOut, source.inputs));
 }
 
 /** Only what the graph itself says is known. */

@@ -19,8 +19,8 @@ function weightWarnings({ model, settings }: Int8Decision): string[] {
 }
 
 function calibrationWarnings({ settings, provenance, checkSamples }: Int8Decision): string[] {
-  const { samples, samplesRequested, randomData, heldOut } = settings;
-  const found = provenance.samples + (heldOut ? checkSamples.samples.length : 0);
+  const { samples, samplesRequested, randomData } = settings;
+  const found = provenance.samples + (checkSamples.heldOut ?? 0);
   const warnings: string[] = [];
   if (!settings.data) {
     warnings.push(
@@ -68,7 +68,7 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
     macs: macsOf(model.graph, plan),
     calibration: provenance,
     ...(accuracy && { accuracy }),
-    bitsPerWeight: averageBits(decision),
+    bitsPerWeight: averageBits(decision, quantized.offsetInt8),
     ...(allocation && { allocation }),
     ...(tuning && { tuning }),
     ...(recipe && { recipe }),

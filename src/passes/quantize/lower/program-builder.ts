@@ -30,6 +30,8 @@ export class ProgramBuilder {
   readonly weights = new WeightsBuilder();
   /** Signal-to-noise of the quantized weights, in dB, by node. */
   readonly weightFidelity = new Map<string, number>();
+  /** Nodes whose int16 weights are stored in 8 bits. */
+  readonly offsetInt8 = new Set<string>();
   private readonly tensors: TensorSpec[] = [];
   private readonly ops: Op[] = [];
   private readonly inputs: number[] = [];

@@ -6,6 +6,7 @@ import {
   Granularity,
   type Int8FilterRef,
   type Int16FilterRef,
+  type OffsetInt8FilterRef,
   OpKind,
   type Window,
 } from '../../../program/program';
@@ -96,7 +97,7 @@ function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRe
 
 interface Lowered {
   readonly inputs: readonly number[];
-  readonly filter: Int8FilterRef | Int16FilterRef;
+  readonly filter: Int8FilterRef | Int16FilterRef | OffsetInt8FilterRef;
   readonly output: number;
   readonly activation: Activation;
 }

@@ -116,7 +116,7 @@ class Climb {
       decision,
       judgement,
       excess: above,
-      met: reaches(judgement, target, this.judge.samples.length),
+      met: reaches(judgement, target),
     };
     const worst = worstOf(judgement, target);
     this.steps.push({
@@ -250,7 +250,8 @@ async function rankUpgrades(
   const source = async function* () {
     for (const sample of samples.slice(0, count)) yield { sample };
   };
-  const short = new Set(judgement.outputs.flatMap((o) => (excessOf(o, target) < 0 ? [o.output] : [])));
+  const wanting = judgement.outputs.filter((output) => excessOf(output, target) < 0);
+  const short = new Set((wanting.length > 0 ? wanting : judgement.outputs).map((each) => each.output));
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
     const options = { samples: count, weights: rest, precision, signal, onProgress };
@@ -330,7 +331,7 @@ async function refine(
   const inFloat = few.map(({ layer }): Upgrade => ({ layer, precision: 'float' }));
   const more = all.met || climb.late ? all : await trialOf([...inFloat, ...upgrades]);
   const top = all.met || more.excess < all.excess + MIN_GAIN ? all : more;
-  if (top.excess < best.excess + MIN_GAIN) return best;
+  if (!top.met && top.excess < best.excess + MIN_GAIN) return best;
   if (!top.met) climb.goal = top.excess - NEAR;
   const ranked = top === more && top !== all ? [...upgrades, ...inFloat] : upgrades;
   const found = await fewestUpgrades(climb, { trial: top, count: ranked.length }, (count) =>

@@ -6,7 +6,7 @@ export interface FidelityTarget {
   readonly median: number;
   /** The same for a tenth of the samples, the worst ones. */
   readonly worstTenth: number;
-  /** Percent of classifications that are those of the float model. */
+  /** Percent of classes, and of whole numbers, that are those of the float model. */
   readonly agreement: number;
 }
 
@@ -18,13 +18,13 @@ export const TARGETS: Readonly<Record<'balanced' | 'accurate', FidelityTarget>> 
 /** The model is chosen among many for the samples that it is judged on: on others it does worse, in dB. */
 const MARGIN = 1.5;
 
-/** A single sample that is classified otherwise proves nothing. */
+/** A single choice that differs proves nothing. */
 const ALWAYS_ALLOWED = 1;
 
-function agrees({ agreement }: OutputFigures, target: FidelityTarget, samples: number): boolean {
-  if (agreement === undefined) return true;
-  const differing = Math.round(((100 - agreement) / 100) * samples);
-  return differing <= Math.max(ALWAYS_ALLOWED, Math.floor(((100 - target.agreement) / 100) * samples));
+function agrees({ choices }: OutputFigures, target: FidelityTarget): boolean {
+  if (!choices) return true;
+  const { differing, of } = choices;
+  return differing <= Math.max(ALWAYS_ALLOWED, ((100 - target.agreement) / 100) * of);
 }
 
 /** By how many dB an output exceeds the target; negative where it falls short. */
@@ -41,10 +41,8 @@ export function excess({ outputs }: Judgement, target: FidelityTarget): number {
   return Math.min(...outputs.map((output) => excessOf(output, target)));
 }
 
-export function reaches(judgement: Judgement, target: FidelityTarget, samples: number): boolean {
-  return (
-    excess(judgement, target) >= 0 && judgement.outputs.every((output) => agrees(output, target, samples))
-  );
+export function reaches(judgement: Judgement, target: FidelityTarget): boolean {
+  return excess(judgement, target) >= 0 && judgement.outputs.every((output) => agrees(output, target));
 }
 
 /** The output that is furthest from the target. */
