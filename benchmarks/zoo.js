@@ -12,8 +12,7 @@ const { shared } = require('./real-models/samples');
 
 const MB = 1e6;
 
-const least = (outputs = [], figure) =>
-  Math.min(...outputs.map((output) => (output[figure] === undefined ? Infinity : Number(output[figure]))));
+const least = (outputs = [], of) => Math.min(...outputs.map((output) => Number(of(output) ?? Infinity)));
 const shown = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 
 function recipeOf({ layers, settings = [] }) {
@@ -32,9 +31,9 @@ function cells(row) {
     name,
     recipeOf(row),
     recipe ? (recipe.met ? 'yes' : recipe.late ? 'no, late' : 'no') : '',
-    shown(least(outputs, 'median')),
-    shown(least(outputs, 'tenth')),
-    shown(least(outputs, 'varyingMedian')),
+    shown(least(outputs, ({ whole }) => whole?.median)),
+    shown(least(outputs, ({ whole }) => whole?.worstTenth)),
+    shown(least(outputs, ({ varying }) => varying?.median)),
     `${shown(integerPercent, 0)} %`,
     `${shown(bytes.before / MB, 2)} -> ${shown(bytes.after / MB, 2)}`,
     `${shown(milliseconds.float, 2)} / ${shown(milliseconds.lowbit, 2)} = ${shown(speed)}x ${backend}`,

@@ -7,6 +7,7 @@ const tf = require('@tensorflow/tfjs-core');
 const wasm = require('@tensorflow/tfjs-backend-wasm');
 const { engineInfo, fileSystem, setThreads } = require('tfjs-lowbit');
 const { convert } = require('tfjs-lowbit/convert');
+const { realNumbers } = require('../../dist/src/evaluation/judge');
 const { dataOf } = require('../convert-all/data');
 
 require('@tensorflow/tfjs-backend-cpu');
@@ -51,44 +52,21 @@ async function run(model, tensors, keys) {
 async function predict(model, sample, keys) {
   const tensors = tensorsOf(sample);
   const results = await run(model, tensors, keys);
-  const outputs = results.map((t) => ({ dtype: t.dtype, values: t.dtype === 'string' ? [] : t.dataSync() }));
+  const outputs = results.map((t) => ({
+    dtype: t.dtype,
+    shape: t.shape,
+    values: t.dtype === 'string' ? [] : t.dataSync(),
+  }));
   tf.dispose([results, tensors]);
   return outputs;
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-const tenth = (values) => values.toSorted((a, b) => a - b)[Math.floor(0.1 * (values.length - 1))];
-const decibels = (signal, noise) => (noise === 0 ? Infinity : 10 * Math.log10(signal / noise));
-
-/** Of each sample: signal-to-noise, and the same with the mean over the samples taken from the signal. */
-function judge(float, lowbit) {
-  const alike = float.every(({ values }, i) =>
-    [float[0].values.length, lowbit[i].values.length].every((length) => length === values.length),
-  );
-  if (!alike || float[0].dtype !== 'float32') return undefined;
-  const mean = Float64Array.from(float[0].values, (_, k) =>
-    float.reduce((sum, { values }) => sum + values[k] / float.length, 0),
-  );
-  const all = float.map(({ values }, i) => {
-    let [signal, varying, noise] = [0, 0, 0];
-    values.forEach((x, k) => {
-      const y = lowbit[i].values[k];
-      if (Object.is(x, y) && !Number.isFinite(x)) return;
-      signal += x * x;
-      varying += (x - mean[k]) ** 2;
-      noise += (x - y) ** 2;
-    });
-    return { plain: decibels(signal, noise), varying: decibels(varying, noise) };
-  });
-  const varies = all.some(({ varying }) => varying > -Infinity);
-  return {
-    median: median(all.map(({ plain }) => plain)),
-    tenth: tenth(all.map(({ plain }) => plain)),
-    ...(varies && {
-      varyingMedian: median(all.map(({ varying }) => varying)),
-      varyingTenth: tenth(all.map(({ varying }) => varying)),
-    }),
-  };
+/** Of an output of real numbers that has the same size for all samples. */
+function judge(key, float, lowbit) {
+  const [first] = float;
+  const alike = [...float, ...lowbit].every(({ values }) => values.length === first.values.length);
+  return first.dtype === 'float32' && alike ? realNumbers(key, float, lowbit) : { output: key };
 }
 
 /** Medians of interleaved predictions on one thread each. */
@@ -170,13 +148,10 @@ async function tryModel({ name, input, samples, tests, options }) {
           results[which].push(await predict(models[which], sample, keys));
       }
       return {
-        outputs: keys.map((key, k) => ({
-          key,
-          ...judge(
-            results.float.map((each) => each[k]),
-            results.lowbit.map((each) => each[k]),
-          ),
-        })),
+        outputs: keys.map((key, k) => {
+          const [float, lowbit] = ['float', 'lowbit'].map((which) => results[which].map((each) => each[k]));
+          return judge(key, float, lowbit);
+        }),
         milliseconds: await time(models, held[0], keys),
       };
     });

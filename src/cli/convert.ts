@@ -306,6 +306,8 @@ async function conversion(options: Options, { progress, signal }: CommandContext
   return {
     ...options,
     config: await configOf(options),
+    // Once equalized, layers have no counterpart in the float model that a report could compare them with.
+    ...(options.report !== undefined && { equalize: false }),
     weights: options.weights?.format,
     regions: options.regions ? undefined : false,
     experts: {

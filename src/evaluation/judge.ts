@@ -152,6 +152,23 @@ function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly
   return { output, whole: none, choices };
 }
 
+/** By sample: what the float model gives, and the converted one. */
+export function realNumbers(
+  output: string,
+  float: readonly Output[],
+  lowbit: readonly Output[],
+  part?: Part,
+): OutputFigures {
+  const mean = meanOf(float);
+  const all = float.map((each, i) => powers(each, lowbit[i], mean, part?.holds));
+  return {
+    output,
+    ...(part && { part: part.name }),
+    ...spreads(all, float[0].values.length),
+    ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
+  };
+}
+
 export class Judge {
   private constructor(
     private readonly graph: Graph,
@@ -159,20 +176,19 @@ export class Judge {
     readonly samples: readonly Sample[],
     /** By sample. */
     private readonly float: readonly (readonly Output[])[],
-    private readonly signal: AbortSignal | undefined,
   ) {}
 
   /** @param graph the float model */
   static async of(graph: Graph, samples: readonly Sample[], signal?: AbortSignal): Promise<Judge> {
     const float = await withBackend(await importBackend(), () => outputsOf(graph, samples, signal));
-    return new Judge(graph, inferShapes(graph), samples, float, signal);
+    return new Judge(graph, inferShapes(graph), samples, float);
   }
 
   /** Outputs whose sizes differ are not judged. */
-  async measure(graph: Graph): Promise<Judgement> {
+  async measure(graph: Graph, signal?: AbortSignal): Promise<Judgement> {
     install();
     const lowbit = await withBackend(await importBackend(), () =>
-      withHeldRegions(graph, (held) => outputsOf(held, this.samples, this.signal)),
+      withHeldRegions(graph, (held) => outputsOf(held, this.samples, signal)),
     );
     const [first] = this.float;
     const outputs = first.flatMap(({ name }, k) => {
@@ -187,16 +203,8 @@ export class Judge {
   private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
     const entry = this.graph.outputs.find((output) => output.name === name)!;
     const [{ shape, values }] = float;
-    const mean = meanOf(float);
-    const parts: (Part | undefined)[] = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
-    return (parts.length > 0 ? parts : [undefined]).map((part) => {
-      const all = float.map((output, i) => powers(output, lowbit[i], mean, part?.holds));
-      return {
-        output: name,
-        ...(part && { part: part.name }),
-        ...spreads(all, values.length),
-        ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
-      };
-    });
+    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    if (parts.length === 0) return [realNumbers(name, float, lowbit)];
+    return parts.map((part) => realNumbers(name, float, lowbit, part));
   }
 }

@@ -12,6 +12,7 @@
  * Steps are ordered by their cost when the model runs; none depends on the clock. A time budget that runs out keeps the
  * best model so far.
  */
+import { yieldToCancel } from '../../../../base/cancelled';
 import { Judge, type Judgement } from '../../../../evaluation/judge';
 import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
 import { countMacs } from '../../../../graph/count-macs';
@@ -76,24 +77,21 @@ interface Trial {
 /** The ladder for one model: runs trials, and remembers the best. */
 class Climb {
   readonly steps: RecipeStep[] = [];
-  private readonly start = performance.now();
+  /** What the model is converted with if nothing better comes. */
+  best!: Trial;
   /** Enough where the target cannot be reached, in dB above it. */
   goal = 0;
 
   constructor(
     private readonly judge: Judge,
-    private readonly recipe: RecipeSettings,
-    private readonly settings: Settings,
+    readonly recipe: RecipeSettings,
+    /** Their signal is also that of the time budget. */
+    readonly settings: Settings,
     private readonly prepare: Prepare,
   ) {}
 
-  /** Whether the time budget has run out. */
-  get late(): boolean {
-    return performance.now() - this.start > this.recipe.milliseconds;
-  }
-
-  private report(): void {
-    this.settings.report('refine', this.steps.length, this.steps.length);
+  get samples(): readonly Sample[] {
+    return this.judge.samples;
   }
 
   isEnough({ met, excess: above }: Trial): boolean {
@@ -108,7 +106,9 @@ class Climb {
       decision.observations,
       decision.weights,
     );
-    const judgement = await this.judge.measure(graph);
+    const first = this.steps.length === 0;
+    if (!first) await yieldToCancel(this.settings.signal);
+    const judgement = await this.judge.measure(graph, first ? undefined : this.settings.signal);
     const { target } = this.recipe;
     const above = excess(judgement, target);
     const trial: Trial = {
@@ -126,26 +126,24 @@ class Climb {
       met: trial.met,
       seconds: (performance.now() - start) / 1000,
     });
-    this.report();
+    this.settings.report('refine', this.steps.length, this.steps.length);
     return trial;
   }
 
-  /** Static INT8, then what costs nothing when the model runs. */
-  async free(observed: ObservedInt8): Promise<Trial> {
+  /** Tries what costs nothing when the model runs. */
+  async free(observed: ObservedInt8): Promise<void> {
     let prepared = { observed, settings: this.settings };
-    let best = await this.try('static', await decideInt8(observed, this.settings));
     for (const alternative of FREE) {
-      if (best.met || this.late) break;
+      if (this.best.met) return;
       if (!this.recipe.open.some((name) => name in alternative)) continue;
       const settings = { ...prepared.settings, ...alternative };
       const again = !('errorFeedback' in alternative);
       const next = again ? ((await this.prepare(settings)) as ObservedInt8) : prepared.observed;
       const trial = await this.try(Object.keys(alternative)[0], await decideInt8(next, settings));
-      if (trial.excess < best.excess + MIN_GAIN && !trial.met) continue;
-      best = trial;
+      if (trial.excess < this.best.excess + MIN_GAIN && !trial.met) continue;
+      this.best = trial;
       prepared = { observed: next, settings };
     }
-    return best;
   }
 }
 
@@ -237,9 +235,7 @@ function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>
 async function rankUpgrades(
   base: Int8Decision,
   judgement: Judgement,
-  samples: readonly Sample[],
-  { target }: RecipeSettings,
-  { report, signal }: Settings,
+  { samples, recipe: { target }, settings: { report, signal } }: Climb,
 ): Promise<Upgrade[]> {
   const { model, observations, weights } = base;
   const { graph, plan } = model;
@@ -290,38 +286,40 @@ function describe(precisions: Precisions): string {
   return [...counts].map(([precision, count]) => `${count} ${precision}`).join(', ');
 }
 
-/** The smallest number of upgrades that is enough, where all of them are. */
+/**
+ * Leaves the smallest number of upgrades that is enough.
+ *
+ * @param most so many are enough
+ * @returns how many are
+ */
 async function fewestUpgrades(
   climb: Climb,
-  all: { trial: Trial; count: number },
+  most: number,
   trialOf: (count: number) => Promise<Trial>,
-): Promise<{ trial: Trial; count: number }> {
-  let { trial: best, count: enough } = all;
-  let few = 0;
-  for (let count = 1; count < enough && !climb.late; count *= 2) {
+): Promise<number> {
+  let [few, enough] = [0, most];
+  const isEnough = async (count: number) => {
     const trial = await trialOf(count);
-    if (climb.isEnough(trial)) [best, enough] = [trial, count];
+    if (!climb.isEnough(trial)) return false;
+    climb.best = trial;
+    return true;
+  };
+  for (let count = 1; count < enough; count *= 2) {
+    if (await isEnough(count)) enough = count;
     else few = count;
   }
-  while (enough - few > 1 && !climb.late) {
+  while (enough - few > 1) {
     const middle = (few + enough) >> 1;
-    const trial = await trialOf(middle);
-    if (climb.isEnough(trial)) [best, enough] = [trial, middle];
+    if (await isEnough(middle)) enough = middle;
     else few = middle;
   }
-  return { trial: best, count: enough };
+  return enough;
 }
 
 /** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
-async function refine(
-  climb: Climb,
-  best: Trial,
-  samples: readonly Sample[],
-  recipe: RecipeSettings,
-  settings: Settings,
-): Promise<Trial> {
-  const base = best.decision;
-  const upgrades = await rankUpgrades(base, best.judgement, samples, recipe, settings);
+async function refine(climb: Climb): Promise<void> {
+  const { decision: base, judgement } = climb.best;
+  const upgrades = await rankUpgrades(base, judgement, climb);
   const trialOf = (some: readonly Upgrade[]) => {
     const precisions = after(some);
     return climb.try(describe(precisions), withPrecisions(base, precisions));
@@ -329,39 +327,41 @@ async function refine(
   const all = await trialOf(upgrades);
   const few = upgrades.slice(0, Math.ceil(after(upgrades).size * MAX_FLOAT));
   const inFloat = few.map(({ layer }): Upgrade => ({ layer, precision: 'float' }));
-  const more = all.met || climb.late ? all : await trialOf([...inFloat, ...upgrades]);
+  const more = all.met ? all : await trialOf([...inFloat, ...upgrades]);
   const top = all.met || more.excess < all.excess + MIN_GAIN ? all : more;
-  if (!top.met && top.excess < best.excess + MIN_GAIN) return best;
+  if (!top.met && top.excess < climb.best.excess + MIN_GAIN) return;
+  climb.best = top;
   if (!top.met) climb.goal = top.excess - NEAR;
-  const ranked = top === more && top !== all ? [...upgrades, ...inFloat] : upgrades;
-  const found = await fewestUpgrades(climb, { trial: top, count: ranked.length }, (count) =>
-    trialOf(ranked.slice(0, count)),
-  );
-  return returned(climb, found, ranked, trialOf);
+  const ranked = top === all ? upgrades : [...upgrades, ...inFloat];
+  const enough = await fewestUpgrades(climb, ranked.length, (count) => trialOf(ranked.slice(0, count)));
+  await takeBack(climb, ranked.slice(0, enough), trialOf);
 }
 
 /** Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones. */
-async function returned(
+async function takeBack(
   climb: Climb,
-  found: { trial: Trial; count: number },
   upgrades: readonly Upgrade[],
   trialOf: (upgrades: readonly Upgrade[]) => Promise<Trial>,
-): Promise<Trial> {
-  let best = found.trial;
-  const costOf = addedCosts(best.decision.model.graph, best.decision.model.plan);
-  let kept = upgrades
-    .slice(0, found.count)
-    .toSorted((a, b) => costOf(b.layer, b.precision) - costOf(a.layer, a.precision));
+): Promise<void> {
+  const { graph, plan } = climb.best.decision.model;
+  const costOf = addedCosts(graph, plan);
+  let kept = upgrades.toSorted((a, b) => costOf(b.layer, b.precision) - costOf(a.layer, a.precision));
   let left = MAX_RETURNED;
   for (let size = kept.length >> 1; size > 0; size >>= 1) {
-    for (let at = 0; at < kept.length && left > 0 && !climb.late; left--) {
+    for (let at = 0; at < kept.length && left > 0; left--) {
       const without = [...kept.slice(0, at), ...kept.slice(at + size)];
       const trial = without.length > 0 ? await trialOf(without) : undefined;
-      if (trial && climb.isEnough(trial)) [best, kept] = [trial, without];
+      if (trial && climb.isEnough(trial)) [climb.best, kept] = [trial, without];
       else at += size;
     }
   }
-  return best;
+}
+
+/** Settings whose signal is aborted, too, when the time budget has run out. */
+function withBudget(settings: Settings, { deadline }: RecipeSettings): Settings {
+  const budget = AbortSignal.timeout(Math.max(0, Math.round(deadline - performance.now())));
+  const signal = settings.signal ? AbortSignal.any([settings.signal, budget]) : budget;
+  return { ...settings, signal };
 }
 
 /**
@@ -376,19 +376,24 @@ export async function followRecipe(
   prepare: Prepare,
 ): Promise<Int8Decision> {
   const { samples } = observed.checkSamples;
+  const within = withBudget(settings, recipe);
   const judge = await Judge.of(observed.model.source, samples, settings.signal);
-  const climb = new Climb(judge, recipe, settings, prepare);
-  let best = await climb.free(observed);
-  if (!best.met && !climb.late) best = await refine(climb, best, samples, recipe, settings);
+  const climb = new Climb(judge, recipe, within, prepare);
+  climb.best = await climb.try('static', await decideInt8(observed, settings));
+  let late = false;
+  try {
+    if (!climb.best.met) await climb.free(observed);
+    if (!climb.best.met) await refine(climb);
+  } catch (error) {
+    late = within.signal!.aborted && !settings.signal?.aborted;
+    if (!late) throw error;
+  }
+  const { decision, met, step: chosen } = climb.best;
+  const { name, target } = recipe;
+  const steps = climb.steps.map((step, i) => ({ ...step, ...(i === chosen && { chosen: true as const }) }));
   return {
-    ...best.decision,
-    recipe: {
-      name: recipe.name,
-      target: recipe.target,
-      samples: samples.length,
-      met: best.met,
-      late: climb.late,
-      steps: climb.steps.map((step, i) => ({ ...step, ...(i === best.step && { chosen: true }) })),
-    },
+    ...decision,
+    settings: { ...decision.settings, signal: settings.signal },
+    recipe: { name, target, samples: samples.length, met, late, steps },
   };
 }
