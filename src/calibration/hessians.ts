@@ -46,7 +46,7 @@ export const MAX_INPUTS = 4096;
 const BYTES_AT_A_TIME = 2 ** 29;
 
 /** Rows of one sample that are counted at most, evenly spread: neighbours are nearly the same. */
-const MAX_ROWS = 512;
+export const MAX_ROWS = 512;
 
 /** The same once there are `ROWS_A_DEPTH` times as many rows as a row has values: more would add little information for their time. */
 const FEW_ROWS = 32;

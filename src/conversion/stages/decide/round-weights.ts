@@ -1,5 +1,5 @@
 /** INT8 weights with error feedback: which layers get it, and their codes. */
-import { MAX_INPUTS, measureHessians } from '../../../calibration/hessians';
+import { MAX_INPUTS, MAX_ROWS, measureHessians } from '../../../calibration/hessians';
 import { refKey } from '../../../graph/edit';
 import { type LinearOp, weightsPerChannel } from '../../../passes/linear-op';
 import { programChannel, reorder } from '../../../passes/quantize/lower/filter-order';
@@ -16,17 +16,30 @@ function suitsFeedback(op: LinearOp): boolean {
   return op.kind !== 'depthwise' && weightsPerChannel(op) <= MAX_INPUTS;
 }
 
+function layersWithFeedback({ graph, plan, layers }: WeightPlan): LinearOp[] {
+  return weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && suitsFeedback(op));
+}
+
+/** Multiply-accumulates that error feedback takes: second moments of so many samples, and their factors. */
+export function feedbackMacs(model: WeightPlan, samples: number): number {
+  return layersWithFeedback(model).reduce((sum, op) => {
+    const depth = weightsPerChannel(op);
+    return sum + samples * MAX_ROWS * depth ** 2 + depth ** 3 / 3;
+  }, 0);
+}
+
 /**
  * Rounds the weights of the INT8 layers of a plan so that each compensates the errors of those before it.
  *
  * @returns by node, in the program's order; layers without feedback are absent
  */
 export async function roundWeights(
-  { graph, plan, layers }: WeightPlan,
+  model: WeightPlan,
   { ranges }: Observations,
   { data, samples, weightRange, report, signal }: Settings,
 ): Promise<ReadonlyMap<string, FilterCodes>> {
-  const ops = weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && suitsFeedback(op));
+  const { graph } = model;
+  const ops = layersWithFeedback(model);
   const byName = new Map(ops.map((op) => [op.node.name, op]));
   const rounded = new Map<string, FilterCodes>();
   const inputs = ops.map((op) => layerInput(op, undefined));

@@ -7,6 +7,7 @@ import type { RecipeStep } from '../../../report-types';
 import type { RecipeSettings, Settings, TunableSettings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
 import { decideInt8 } from '../int8';
+import { feedbackMacs } from '../round-weights';
 import { excess, reaches, worstOf } from './target';
 
 /** Settings that cost nothing when the model runs, in the order in which they are tried. */
@@ -15,6 +16,9 @@ const FREE: readonly Partial<TunableSettings>[] = [
   { equalize: true },
   { calibrationMethod: 'percentile' },
 ];
+
+/** Error feedback that takes more multiply-accumulates is left out: the time is better spent on other steps. */
+const MAX_FEEDBACK_MACS = 3e11;
 
 /** What a step has to gain to be kept, in dB: less may be chance. */
 export const MIN_GAIN = 0.5;
@@ -91,6 +95,9 @@ export class Climb {
     for (const alternative of FREE) {
       if (this.best.met) return;
       if (!this.recipe.open.some((name) => name in alternative)) continue;
+      const { model, provenance } = prepared.observed;
+      if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
+        continue;
       const settings = { ...prepared.settings, ...alternative };
       const again = !('errorFeedback' in alternative);
       const next = again ? ((await this.prepare(settings)) as ObservedInt8) : prepared.observed;
