@@ -6,7 +6,7 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { storedElementBytes } from '../graph/read-weights';
+import { constantBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
 
 /** Bytes of a segment, unless a single node has more: of the weights, and of what is asked for, which is held together. */
@@ -35,10 +35,6 @@ export function nameOf({ node, index }: TensorRef): string {
   return index === 0 ? node : `${node}//${index}`;
 }
 
-function bytesOf({ dtype, shape }: Constant): number {
-  return shape.reduce((product, d) => product * d, storedElementBytes({ dtype }));
-}
-
 /** Nodes that some tensors depend on and that compute something, in topological order. */
 function computedNodes(graph: Graph, refs: readonly TensorRef[]): GraphNode[] {
   const names = new Set(refs.map(({ node }) => node));
@@ -55,10 +51,7 @@ function resultBytes(graph: Graph, refs: readonly TensorRef[]): (node: GraphNode
   const bytes = new Map<string, number>();
   for (const ref of refs) {
     const shape = shapes.get(refKey(ref)) ?? [];
-    const own = shape.reduce(
-      (product, d) => product * Math.max(d, 1),
-      storedElementBytes({ dtype: 'float32' }),
-    );
+    const own = constantBytes({ dtype: 'float32', shape: shape.map((d) => Math.max(d, 1)) });
     bytes.set(ref.node, (bytes.get(ref.node) ?? 0) + own);
   }
   return ({ name }) => bytes.get(name) ?? 0;
@@ -70,12 +63,14 @@ function weightBytes({ constants }: Graph): (node: GraphNode) => number {
   return ({ inputs }) => {
     const fresh = inputs.map(({ node }) => node).filter((name) => constants.has(name) && !seen.has(name));
     for (const name of fresh) seen.add(name);
-    return [...new Set(fresh)].reduce((sum, name) => sum + bytesOf(constants.get(name)!), 0);
+    return [...new Set(fresh)].reduce((sum, name) => sum + constantBytes(constants.get(name)!), 0);
   };
 }
 
 function isFed(constant: Constant): boolean {
-  return bytesOf(constant) >= STORED_BYTES && constant.dtype !== 'string' && constant.dtype !== 'complex64';
+  return (
+    constantBytes(constant) >= STORED_BYTES && constant.dtype !== 'string' && constant.dtype !== 'complex64'
+  );
 }
 
 /** A part of a graph, with placeholders for what is fed. */
