@@ -35,11 +35,11 @@ export function nameOf({ node, index }: TensorRef): string {
   return index === 0 ? node : `${node}//${index}`;
 }
 
-/** Nodes that some tensors depend on and that compute something, in topological order. */
-function computedNodes(graph: Graph, refs: readonly TensorRef[]): GraphNode[] {
+/** Nodes that some tensors depend on and that compute something, in topological order; not those of given tensors. */
+function computedNodes(graph: Graph, refs: readonly TensorRef[], given: ReadonlySet<string>): GraphNode[] {
   const names = new Set(refs.map(({ node }) => node));
-  for (const name of names) for (const input of graph.nodes.get(name)!.inputs) names.add(input.node);
-  const given = new Set(graph.inputs.map(({ ref }) => ref.node));
+  for (const name of names)
+    if (!given.has(name)) for (const input of graph.nodes.get(name)!.inputs) names.add(input.node);
   return [...graph.nodes.values()].filter(
     ({ name, op }) => names.has(name) && op !== 'Const' && !given.has(name),
   );
@@ -104,18 +104,28 @@ function partOf({ constants, source }: Graph, group: readonly GraphNode[]): Omit
   };
 }
 
+/** Whether a graph is run in segments: its weights are large, and nothing in it speaks against it. */
+export function runsInSegments(graph: Graph, refs: readonly TensorRef[]): boolean {
+  const nodes = computedNodes(graph, refs, new Set());
+  return (
+    nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) > WHOLE_BYTES &&
+    !graph.inputs.some(({ optional }) => optional) &&
+    !refs.some(({ node }) => graph.constants.has(node)) &&
+    !nodes.some(({ op }) => STATEFUL.test(op))
+  );
+}
+
 /**
  * @param refs what is to be computed
- * @returns segments in the order in which they run; undefined for a graph that is run as a whole
+ * @param given tensors that are fed; all that are read of their nodes
+ * @returns segments in the order in which they run
  */
-export function segmentsOf(graph: Graph, refs: readonly TensorRef[]): Segment[] | undefined {
-  const nodes = computedNodes(graph, refs);
-  const whole =
-    graph.inputs.some(({ optional }) => optional) ||
-    refs.some(({ node }) => graph.constants.has(node)) ||
-    nodes.some(({ op }) => STATEFUL.test(op)) ||
-    nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) <= WHOLE_BYTES;
-  if (whole) return undefined;
+export function segmentsOf(
+  graph: Graph,
+  refs: readonly TensorRef[],
+  given: readonly TensorRef[] = graph.inputs.map(({ ref }) => ref),
+): Segment[] {
+  const nodes = computedNodes(graph, refs, new Set(given.map(({ node }) => node)));
   const [weights, results] = [weightBytes(graph), resultBytes(graph, refs)];
   const groups = inGroups(nodes, SEGMENT_BYTES, (node) => weights(node) + results(node));
   const parts = groups.map((group) => partOf(graph, group));
