@@ -34,7 +34,7 @@ async function main({ model: name, threads, batch, runs, json }: Options): Promi
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const input = await subject.float(join(folder, 'float'));
   const output = join(folder, 'int8');
-  await convert({ input, output, calibration: subject.calibration, samples: 4 });
+  await convert({ input, output, calibration: subject.calibration, samples: 4, recipe: 'fast' });
   const { results } = await bench({ model: join(output, 'model.json'), threads, batch, runs, profile: true });
   if (json) {
     console.log(JSON.stringify({ model: name, batch, runs, machine: machine(), results }, null, 2));

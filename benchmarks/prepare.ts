@@ -35,7 +35,8 @@ export async function prepare(subject: Subject, folder: string, samples: number)
   await mkdir(folder, { recursive: true });
   const float = await subject.float(join(folder, 'float'));
   const int8 = join(folder, 'int8');
-  const { macs } = await convert({ input: float, output: int8, calibration: subject.calibration, samples });
+  const { calibration } = subject;
+  const { macs } = await convert({ input: float, output: int8, calibration, samples, recipe: 'fast' });
   const { graph } = optimize(await readModel(float));
   const plan = planQuantization(graph);
   const observations = await calibrate(graph, observedTensors(plan), subject.calibration, { samples });

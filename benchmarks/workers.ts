@@ -79,7 +79,7 @@ async function convertAll(names: readonly string[], folder: string): Promise<str
   for (const subject of findSubjects(names)) {
     const input = await subject.float(join(folder, subject.name));
     const output = join(folder, `${subject.name}-int8`);
-    await convert({ input, output, calibration: subject.calibration, samples: 2 });
+    await convert({ input, output, calibration: subject.calibration, samples: 2, recipe: 'fast' });
     converted.push(join(output, 'model.json'));
   }
   return converted;

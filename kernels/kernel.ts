@@ -41,6 +41,24 @@ export interface LowbitKernel {
   execute?(call: GraphCall): Tensor | Promise<Tensor>;
 }
 
+type Shapes = readonly (readonly number[])[];
+
+/**
+ * The shapes of a program's outputs for an empty batch, which no engine plans: every dimension is a linear function of
+ * the batch, and known for one and for two samples.
+ *
+ * @returns undefined unless inputs are empty by their first axis alone, and no output has elements then
+ */
+function emptyShapes(program: CompiledProgram, shapes: Shapes): number[][] | undefined {
+  if (!shapes.some(([batch]) => batch === 0)) return undefined;
+  if (shapes.some((shape) => shape.slice(1).includes(0))) return undefined;
+  const forBatch = (count: number) =>
+    program.outputShapes(shapes.map((shape) => (shape[0] === 0 ? [count, ...shape.slice(1)] : shape)));
+  const [one, two] = [forBatch(1), forBatch(2)];
+  const empty = one.map((shape, i) => shape.map((size, axis) => Math.max(0, 2 * size - two[i][axis])));
+  return empty.every((shape) => shape.includes(0)) ? empty : undefined;
+}
+
 /** Runs a compiled program on tensors of the current backend. */
 export function runProgram(
   { backend, host }: KernelCall,
@@ -49,7 +67,10 @@ export function runProgram(
   outputType: 'float32' | 'int32',
 ): TensorInfo[] {
   const shapes = inputs.map((tensor) => tensor.shape);
-  const outputs = program.outputShapes(shapes).map((shape) => host.allocate(backend, [...shape], outputType));
+  const allocate = (shape: readonly number[]) => host.allocate(backend, [...shape], outputType);
+  const empty = emptyShapes(program, shapes);
+  if (empty) return empty.map((shape) => allocate(shape).tensor);
+  const outputs = program.outputShapes(shapes).map(allocate);
   return fill(backend, outputs, (to) => {
     const from = inputs.map((tensor) => host.read(backend, tensor));
     timedRun(program, () => program.run(shapes, from, to));

@@ -84,6 +84,7 @@ async function evaluate(
       output: path.join(folder, 'int8'),
       calibration: withoutLabels(model.calibration),
       samples: calibrationSamples,
+      recipe: 'fast',
       ...model.convert,
       ...options.convert,
     });

@@ -18,7 +18,8 @@ void checkWeighted(const OpReader& reader, const Filter& filter, const Tensor& i
   if (!dynamic && (!codes || (output.type != TensorType::kInt8 && output.type != TensorType::kFloat32))) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: expected an int8 input and an int8 or float32 output.", reader.label().c_str());
   }
-  if (filter.format == WeightFormat::kInt16 || (dynamic && isLowBit(filter.format))) {
+  const bool ofInt16 = filter.format == WeightFormat::kInt16 || filter.format == WeightFormat::kOffsetInt8;
+  if (ofInt16 || (dynamic && isLowBit(filter.format))) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: takes no weights of format %d with an input of %s.", reader.label().c_str(),
          static_cast<int32_t>(filter.format), nameOf(input.type));
   }

@@ -14,24 +14,48 @@ namespace {
 constexpr int64_t kMaxMagnitude = 65536;
 
 struct Int16Filter {
-  const int16_t* weights;
-  std::vector<float> scales;  // padded to whole panels with zeros, as the bias
+  const int16_t* weights;         // until the op has packed them
+  std::vector<int16_t> expanded;  // what they point to, of filters that are stored in 8 bits
+  std::vector<float> scales;      // padded to whole panels with zeros, as the bias
   std::vector<float> bias;
 };
 
-Int16Filter makeFilter(OpReader& reader, const Filter& stored, int64_t perOutput, int32_t outputs) {
-  if (stored.format != WeightFormat::kInt16) {
-    constexpr int32_t kFormat = static_cast<int32_t>(WeightFormat::kInt16);
-    fail(LOWBIT_INVALID_PROGRAM, "%s: weight format of an int16 activation is %d, expected %d.", reader.label().c_str(),
-         static_cast<int32_t>(stored.format), kFormat);
+// Codes of 8 bits less the zero points of their channels.
+std::vector<int16_t> expand(OpReader& reader, const Filter& stored, int64_t perOutput, int32_t outputs,
+                            bool channelsLast) {
+  const int64_t count = perOutput * outputs;
+  const int8_t* codes = reinterpret_cast<const int8_t*>(reader.bytes("filter", stored.filterOffset, count));
+  const int16_t* zeroPoints =
+      reinterpret_cast<const int16_t*>(reader.bytes("zero points", stored.zeroPointOffset, 2ll * outputs, 4));
+  std::vector<int16_t> weights(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t weight = codes[i] - zeroPoints[channelsLast ? i % outputs : i / perOutput];
+    // What is cut off here is far beyond what the magnitude of a channel may be.
+    weights[static_cast<size_t>(i)] = static_cast<int16_t>(std::clamp<int32_t>(weight, INT16_MIN, INT16_MAX));
+  }
+  return weights;
+}
+
+// channelsLast: [perOutput][outputs], else [outputs][perOutput]
+Int16Filter makeFilter(OpReader& reader, const Filter& stored, int64_t perOutput, int32_t outputs, bool channelsLast) {
+  const bool offset = stored.format == WeightFormat::kOffsetInt8;
+  if (!offset && stored.format != WeightFormat::kInt16) {
+    fail(LOWBIT_INVALID_PROGRAM, "%s: weight format of an int16 activation is %d, expected %d or %d.",
+         reader.label().c_str(), static_cast<int32_t>(stored.format), static_cast<int32_t>(WeightFormat::kInt16),
+         static_cast<int32_t>(WeightFormat::kOffsetInt8));
   }
   if (perOutput * outputs > kMaxElements) {
     fail(LOWBIT_INVALID_PROGRAM, "%s: the filter has more than %lld weights.", reader.label().c_str(),
          static_cast<long long>(kMaxElements));
   }
   Int16Filter filter;
-  const int64_t bytes = outputs * weightRowBytes(bitsOf(stored.format), perOutput);
-  filter.weights = reinterpret_cast<const int16_t*>(reader.bytes("filter", stored.filterOffset, bytes, 4));
+  if (offset) {
+    filter.expanded = expand(reader, stored, perOutput, outputs, channelsLast);
+    filter.weights = filter.expanded.data();
+  } else {
+    const int64_t bytes = outputs * weightRowBytes(bitsOf(stored.format), perOutput);
+    filter.weights = reinterpret_cast<const int16_t*>(reader.bytes("filter", stored.filterOffset, bytes, 4));
+  }
   const size_t padded = static_cast<size_t>(ceilDiv(outputs, kInt16Panel) * kInt16Panel);
   filter.scales = reader.floats("filter scales", stored.scaleOffset, outputs);
   if (stored.biasOffset != -1) filter.bias = reader.floats("bias", stored.biasOffset, outputs);
@@ -175,6 +199,7 @@ class Int16Convolution : public Int16WindowOp {
       checkMagnitude(label(), magnitude, n);
     }
     filter_.weights = nullptr;
+    filter_.expanded = {};
   }
 
   size_t packedBytes() const override { return packed_.bytes(); }
@@ -223,6 +248,7 @@ class Int16Depthwise : public Int16WindowOp {
       checkMagnitude(label(), magnitude, c);
     }
     filter_.weights = nullptr;
+    filter_.expanded = {};
   }
 
   size_t packedBytes() const override { return packed_.bytes(); }
@@ -300,7 +326,7 @@ std::unique_ptr<Operator> makeInt16Conv2D(OpReader& reader, const Conv2DParams& 
   expectOne(reader, "groups", groups);
   const FloatRange range = floatRange(reader, activation, output);
   const int64_t perOutput = static_cast<int64_t>(window.kernelH) * window.kernelW * inChannels;
-  Int16Filter filter = makeFilter(reader, stored, perOutput, outChannels);
+  Int16Filter filter = makeFilter(reader, stored, perOutput, outChannels, false);
   return std::make_unique<Int16Convolution>(reader, window, inChannels, outChannels, std::move(filter), range);
 }
 
@@ -310,14 +336,14 @@ std::unique_ptr<Operator> makeInt16Depthwise(OpReader& reader, const DepthwiseCo
   expectOne(reader, "channel multiplier", multiplier);
   const FloatRange range = floatRange(reader, activation, output);
   const int64_t taps = static_cast<int64_t>(window.kernelH) * window.kernelW;
-  Int16Filter filter = makeFilter(reader, stored, taps, channels);
+  Int16Filter filter = makeFilter(reader, stored, taps, channels, true);
   return std::make_unique<Int16Depthwise>(reader, window, channels, std::move(filter), range);
 }
 
 std::unique_ptr<Operator> makeInt16Linear(OpReader& reader, const LinearParams& params, const Tensor& output) {
   const auto& [stored, inFeatures, outFeatures, activation] = params;
   const FloatRange range = floatRange(reader, activation, output);
-  Int16Filter filter = makeFilter(reader, stored, inFeatures, outFeatures);
+  Int16Filter filter = makeFilter(reader, stored, inFeatures, outFeatures, false);
   return std::make_unique<Int16Linear>(reader, inFeatures, outFeatures, std::move(filter), range);
 }
 

@@ -8,7 +8,7 @@
 namespace lowbit {
 
 constexpr int32_t kProgramMagic = 0x5150424c;  // 'LBPQ'
-constexpr int32_t kProgramVersion = 5;
+constexpr int32_t kProgramVersion = 6;
 // The first version whose tensor records have a word for granularity.
 constexpr int32_t kGranularityVersion = 5;
 
@@ -85,8 +85,8 @@ constexpr const char* nameOf(TensorType value) {
   return "unknown";
 }
 
-// How the filter of an op is stored. All but Int8 and Int16 are rows of codes (one row an output channel, beginning on
-// a byte), which a table turns into small integers, the levels:
+// How the filter of an op is stored. All but Int8, Int16 and OffsetInt8 are rows of codes (one row an output channel,
+// beginning on a byte), which a table turns into small integers, the levels:
 //
 // ```
 // Codebook2   4 codes a byte, the first in the lowest bits          level = levels[code]
@@ -103,10 +103,12 @@ enum class WeightFormat : int32_t {
   kTrellis2 = 4,
   // int16, of an op with an int16 input: bias is float32, and sum |w| a channel at most 65536.
   kInt16 = 16,
+  // int16 weights, of which those of a channel are at most 255 apart: int8 codes less a zero point of the channel.
+  kOffsetInt8 = 17,
 };
 
 // For messages.
-constexpr char kWeightFormatNumbers[] = "0 to 4 or 16";
+constexpr char kWeightFormatNumbers[] = "0 to 4 or 16 to 17";
 
 constexpr bool isWeightFormat(int32_t number) {
   const auto value = static_cast<WeightFormat>(number);
@@ -116,7 +118,8 @@ constexpr bool isWeightFormat(int32_t number) {
     case WeightFormat::kCodebook3:
     case WeightFormat::kCodebook4:
     case WeightFormat::kTrellis2:
-    case WeightFormat::kInt16: return true;
+    case WeightFormat::kInt16:
+    case WeightFormat::kOffsetInt8: return true;
     default: return false;
   }
 }
@@ -140,6 +143,7 @@ constexpr int bitsOf(WeightFormat format) {
     case WeightFormat::kCodebook4: return 4;
     case WeightFormat::kTrellis2: return 2;
     case WeightFormat::kInt16: return 16;
+    case WeightFormat::kOffsetInt8: return 8;
   }
   return 0;
 }

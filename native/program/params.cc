@@ -102,6 +102,7 @@ constexpr uint32_t kInt8FilterFormats = formatBit(WeightFormat::kInt8);
 constexpr uint32_t kLowBitFilterFormats = formatBit(WeightFormat::kCodebook2) | formatBit(WeightFormat::kCodebook3) |
                                           formatBit(WeightFormat::kCodebook4) | formatBit(WeightFormat::kTrellis2);
 constexpr uint32_t kInt16FilterFormats = formatBit(WeightFormat::kInt16);
+constexpr uint32_t kOffsetInt8FilterFormats = formatBit(WeightFormat::kOffsetInt8);
 
 // `allowed`: the formats that an op takes, by their bits.
 Filter readFilter(OpReader& reader, uint32_t allowed) {
@@ -121,6 +122,7 @@ Filter readFilter(OpReader& reader, uint32_t allowed) {
       value.group = reader.word();
       value.unit = reader.real("unit of the filter scales");
       break;
+    case WeightFormat::kOffsetInt8: value.zeroPointOffset = reader.word(); break;
   }
   return value;
 }
@@ -129,7 +131,8 @@ Filter readFilter(OpReader& reader, uint32_t allowed) {
 
 Conv2DParams readConv2DParams(OpReader& reader) {
   Conv2DParams value{};
-  value.filter = readFilter(reader, kInt8FilterFormats | kLowBitFilterFormats | kInt16FilterFormats);
+  value.filter =
+      readFilter(reader, kInt8FilterFormats | kLowBitFilterFormats | kInt16FilterFormats | kOffsetInt8FilterFormats);
   value.inChannels = reader.word("input channels", 1, kMaxChannels);
   value.outChannels = reader.word("output channels", 1, kMaxChannels);
   value.groups = reader.word("groups", 1, kMaxChannels);
@@ -140,7 +143,7 @@ Conv2DParams readConv2DParams(OpReader& reader) {
 
 DepthwiseConv2DParams readDepthwiseConv2DParams(OpReader& reader) {
   DepthwiseConv2DParams value{};
-  value.filter = readFilter(reader, kInt8FilterFormats | kInt16FilterFormats);
+  value.filter = readFilter(reader, kInt8FilterFormats | kInt16FilterFormats | kOffsetInt8FilterFormats);
   value.channels = reader.word("channels", 1, kMaxChannels);
   value.multiplier = reader.word("channel multiplier", 1, kMaxChannels / value.channels);
   value.window = readWindow(reader);
@@ -150,7 +153,8 @@ DepthwiseConv2DParams readDepthwiseConv2DParams(OpReader& reader) {
 
 LinearParams readLinearParams(OpReader& reader) {
   LinearParams value{};
-  value.filter = readFilter(reader, kInt8FilterFormats | kLowBitFilterFormats | kInt16FilterFormats);
+  value.filter =
+      readFilter(reader, kInt8FilterFormats | kLowBitFilterFormats | kInt16FilterFormats | kOffsetInt8FilterFormats);
   value.inFeatures = reader.word("input features", 1, kMaxChannels);
   value.outFeatures = reader.word("output features", 1, kMaxChannels);
   value.activation = readActivation(reader);

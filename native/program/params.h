@@ -23,6 +23,8 @@ struct Filter {
   int64_t levelsOffset;
   int32_t group;
   float unit;
+  // Of OffsetInt8 only.
+  int64_t zeroPointOffset;
 };
 
 // A pointwise function fused into the store of an op.
@@ -223,8 +225,8 @@ struct RotateParams {
   Rotation rotation;
 };
 
-// Filter [outFeatures, inFeatures] of any format but Int16, on the last axis of float32 values; output float32. The
-// bias is float32, in real units, in every format.
+// Filter [outFeatures, inFeatures] of any format but Int16 and OffsetInt8, on the last axis of float32 values; output
+// float32. The bias is float32, in real units, in every format.
 struct LinearFloatParams {
   Filter filter;
   int32_t inFeatures;
@@ -232,8 +234,8 @@ struct LinearFloatParams {
   Activation activation;
 };
 
-// Rows of a filter [rows, depth] of any format but Int16, without bias, by int32 indices [...]. Output [..., depth],
-// float32 or int8. An index outside is an error when the program runs.
+// Rows of a filter [rows, depth] of any format but Int16 and OffsetInt8, without bias, by int32 indices [...]. Output
+// [..., depth], float32 or int8. An index outside is an error when the program runs.
 struct GatherParams {
   Filter filter;
   int32_t rows;

@@ -193,8 +193,12 @@ function reading(key, field) {
         `value.${field.cpp}H = ${word(`${field.label} height`, field.min, field.max)};`,
         `value.${field.cpp}W = ${word(`${field.label} width`, field.min, field.max)};`,
       ];
-    case 'filter':
-      return [`value.${key} = readFilter(reader, ${field.kinds.map(formatsName).join(' | ')});`];
+    case 'filter': {
+      const read = `readFilter(reader, ${field.kinds.map(formatsName).join(' | ')});`;
+      const oneLine = `value.${key} = ${read}`;
+      // Broken as the formatter breaks it.
+      return [oneLine.length <= 118 ? oneLine : `value.${key} =\n      ${read}`];
+    }
     case 'list': {
       const { min, max, label, of } = field;
       const element = of.type === 'struct' ? `read${of.of}(reader)` : word(of.label, of.min, of.max);
@@ -325,6 +329,13 @@ function filterReader(schema) {
     const pairs = bits.map((_, i) => bits.slice(i, i + 2).join(' | ')).filter((_, i) => i % 2 === 0);
     return `${start}${pairs.join(` |\n${' '.repeat(start.length)}`)};`;
   });
+  const fieldsCase = (kind) => {
+    const lines = Object.entries(kind.fields).flatMap(([key, field]) => reading(key, field));
+    const oneLine = `${cases([kind])} ${lines.join(' ')} break;`;
+    // As the formatter has it.
+    if (kind.formats.length === 1 && lines.length === 1 && oneLine.length <= 120) return oneLine;
+    return [cases([kind]), ...[...lines, 'break;'].map((line) => `      ${line}`)].join('\n');
+  };
   return `${masks.join('\n')}
 
 // \`allowed\`: the formats that an op takes, by their bits.
@@ -334,16 +345,7 @@ ${lines.map((line) => `  ${line}`).join('\n')}
   value.format = readWeightFormat(reader, allowed);
   switch (value.format) {
 ${cases(plain)} break;
-${special
-  .map(
-    (kind) => `${cases([kind])}
-${Object.entries(kind.fields)
-  .flatMap(([key, field]) => reading(key, field))
-  .map((line) => `      ${line}`)
-  .join('\n')}
-      break;`,
-  )
-  .join('\n')}
+${special.map(fieldsCase).join('\n')}
   }
   return value;
 }`;

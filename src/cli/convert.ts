@@ -13,6 +13,7 @@ import { type Config, readConfig, writeConfig } from '../conversion/config/confi
 import { convert } from '../conversion/convert';
 import { type DryRunReport, dryRun } from '../conversion/dry-run';
 import type { ConvertProgress } from '../conversion/progress';
+import { RECIPES, type RecipeName } from '../conversion/recipes';
 import type { ConvertReport, Tuning } from '../conversion/report-types';
 import { compare } from '../evaluation/compare';
 import { type LabelledSource, type SampleSource, withoutLabels } from '../graph/samples';
@@ -51,6 +52,7 @@ import {
 } from './command';
 import { printDryRun } from './dry-run';
 import { floatTable, sizeAfter, workShare } from './figures';
+import { recipeTable } from './recipe-table';
 import { type RecordCliOptions, recordSource, withRecordOptions } from './record-options';
 import {
   makeReportWithProgress,
@@ -67,6 +69,8 @@ interface Options extends CommonOptions, ImageCliOptions, RecordCliOptions, Repo
   calibration?: string[];
   calibrationMethod?: CalibrationMethod;
   percentile?: number;
+  recipe?: RecipeName;
+  timeBudget?: number;
   config?: string;
   writeConfig?: string;
   skip?: string[];
@@ -139,8 +143,8 @@ async function configOf({ config, weights }: Options): Promise<Config | undefine
 }
 
 async function openCalibration(options: Options): Promise<SampleSource | 'random' | undefined> {
-  const { calibration, activations, records } = options;
-  if (activations === 'float32' && calibration === undefined && records === undefined) return undefined;
+  const { calibration, records } = options;
+  if (calibration === undefined && records === undefined) return undefined;
   const labelled = recordSource(options);
   if (labelled && calibration === undefined) return withoutLabels(labelled);
   if (calibration?.join() === 'random' && !labelled) return 'random';
@@ -280,6 +284,7 @@ function print(report: ConvertReport & SavedReport): string {
   );
   return [
     summary,
+    ...(report.recipe ? [recipeTable(report.recipe)] : []),
     ...fidelityTable(report),
     ...allocationTable(report),
     ...weightsTable(report),
@@ -301,6 +306,8 @@ async function conversion(options: Options, { progress, signal }: CommandContext
   return {
     ...options,
     config: await configOf(options),
+    // Once equalized, layers have no counterpart in the float model that a report could compare them with.
+    ...(options.report !== undefined && { equalize: false }),
     weights: options.weights?.format,
     regions: options.regions ? undefined : false,
     experts: {
@@ -335,6 +342,17 @@ export function convertCommand(): Command {
       '--calibration <data>',
       `representative data: ${DATA_HELP}; random: for trying out; or --records`,
       collect,
+    )
+    .addOption(
+      new Option(
+        '--recipe <name>',
+        'fast: static INT8, whatever its accuracy; balanced: where that leaves less than 25 dB at an output, dynamic or int16 activations for as few layers as need them; accurate: the same for 35 dB (default: balanced)',
+      ).choices(RECIPES),
+    )
+    .option(
+      '--time-budget <seconds>',
+      'time that the search for a recipe may take; then the best so far is used (default: 180)',
+      real,
     )
     .addOption(
       new Option(

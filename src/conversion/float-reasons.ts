@@ -3,3 +3,5 @@
 export const FLOAT_BY_CONFIGURATION = 'left in float by configuration';
 
 export const FLOAT_FOR_ACCURACY = 'left in float to meet the accuracy target';
+
+export const FLOAT_WITHOUT_DATA = 'its range is not known without calibration data: computed in float32';

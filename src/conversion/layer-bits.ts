@@ -11,7 +11,8 @@ export function bitsOfLayer(
   return format === 'int8' ? 8 + 32 / depth : bitsPerWeight({ format, rows: op.channels, depth, group });
 }
 
-/** The same of a layer with int16 activations, whose weights are int16 too. */
-export function bitsOfInt16Layer(op: Pick<LinearOp, 'filter' | 'channels'>): number {
-  return 16 + 32 / weightsPerChannel(op);
+/** The same of a layer with int16 activations, whose weights are int16 too; stored in 8 bits they have zero points. */
+export function bitsOfInt16Layer(op: Pick<LinearOp, 'filter' | 'channels'>, inEightBits: boolean): number {
+  const depth = weightsPerChannel(op);
+  return inEightBits ? 8 + (32 + 16) / depth : 16 + 32 / depth;
 }

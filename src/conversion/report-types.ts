@@ -9,7 +9,9 @@ import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import type { Rotation } from '../quantization/hadamard';
 import type { WeightBits, WeightsName } from '../quantization/layer-weights';
 import type { Config } from './config/config';
+import type { RecipeName } from './recipes';
 import type { TunableSettings } from './settings';
+import type { FidelityTarget } from './stages/decide/recipe/target';
 
 /** How the weights of a layer are stored. */
 export interface WeightRecord {
@@ -74,6 +76,37 @@ export interface Tuning {
 /** dynamic: int8 activations scaled when the model runs; int16: int16 activations and weights; float: not quantized. */
 export type Precision = ActivationPrecision | 'float';
 
+/** A model that was tried. */
+export interface RecipeStep {
+  /** `static`, a setting that is added to the step before, or how many layers have which precision. */
+  readonly name: string;
+  /** The model is converted so. */
+  readonly chosen?: true;
+  /** The output that is worst, or the part of one. */
+  readonly worst?: string;
+  /** There, of the median sample, in dB. */
+  readonly signalToNoise?: number;
+  /** Of the worst output above the target, in dB. */
+  readonly excess: number;
+  readonly met: boolean;
+  /** That the trial took. */
+  readonly seconds: number;
+}
+
+/** How a recipe was found. */
+export interface RecipeReport {
+  readonly name: RecipeName;
+  /** What is to be reached. */
+  readonly target: FidelityTarget;
+  /** Samples that were judged. */
+  readonly samples: number;
+  /** Whether the target is reached. */
+  readonly met: boolean;
+  /** The time budget ran out. */
+  readonly late: boolean;
+  readonly steps: readonly RecipeStep[];
+}
+
 /** How an accuracy target was met. */
 export interface AccuracyReport {
   readonly samples: number;
@@ -125,6 +158,8 @@ export interface QuantizationReport extends NodeRecords {
   readonly tuning?: Tuning;
   /** How near the outputs are to the float model's, on a few samples; absent without data. */
   readonly fidelity?: Fidelity;
+  /** With a recipe other than `fast`: how it was found. */
+  readonly recipe?: RecipeReport;
   /** With an accuracy target: how it was met. */
   readonly accuracy?: AccuracyReport;
   /** Stored bits of a weight on average over all quantized layers, scales counted. */

@@ -12,6 +12,8 @@ import type { WeightRange } from '../quantization/weight-range';
 import type { LayerRules } from './config/layer-rules';
 import { FLOAT_BY_CONFIGURATION } from './float-reasons';
 import type { ReportProgress } from './progress';
+import type { RecipeName } from './recipes';
+import type { FidelityTarget } from './stages/decide/recipe/target';
 
 /** What a converted model has to reach; both, where both are given. */
 export interface AccuracyTarget {
@@ -26,6 +28,15 @@ export const TUNABLE = ['calibrationMethod', 'equalize', 'errorFeedback'] as con
 
 export type TunableSettings = Pick<Settings, (typeof TUNABLE)[number]>;
 
+export interface RecipeSettings {
+  readonly name: RecipeName;
+  readonly target: FidelityTarget;
+  /** Settings that neither the options nor the configuration fix. */
+  readonly open: readonly (typeof TUNABLE)[number][];
+  /** Time that the search may take. */
+  readonly milliseconds: number;
+}
+
 export interface TuneSettings {
   /** Settings that neither the options nor the configuration fix. */
   readonly open: readonly (typeof TUNABLE)[number][];
@@ -37,6 +48,8 @@ export interface Settings {
   readonly activations: Activations;
   /** Calibration data; undefined where only weights are quantized and no data weighs their errors. */
   readonly data?: SampleSource;
+  /** Samples that are held out of the calibration data to judge the model on. */
+  readonly heldOut?: SampleSource;
   /** The calibration data are random numbers. */
   readonly randomData: boolean;
   /** How many calibration samples to use at most. */
@@ -61,6 +74,8 @@ export interface Settings {
   readonly costliestInt16: number;
   readonly accuracyTarget?: AccuracyTarget;
   readonly tune?: TuneSettings;
+  /** Absent for the recipe `fast`, and where other settings decide. */
+  readonly recipe?: RecipeSettings;
   /** Settings of single layers. */
   readonly rules: LayerRules;
   /** What was set and does nothing beside the other settings, in sentences. */

@@ -15,7 +15,7 @@ import type { QuantizeOptions } from '../passes/quantize/quantize-graph';
 import type { Weighted } from '../passes/weight-only/find';
 import type { Rotation } from '../quantization/hadamard';
 import type { Observations } from '../quantization/observations';
-import type { AccuracyReport, BitAllocation, QuantizationReport, Tuning } from './report-types';
+import type { AccuracyReport, BitAllocation, QuantizationReport, RecipeReport, Tuning } from './report-types';
 import type { ConfiguredWeights, Settings } from './settings';
 
 /** Read: a float model of files. */
@@ -118,6 +118,7 @@ export interface Int8Decision {
   readonly accuracy?: AccuracyReport;
   readonly allocation?: BitAllocation;
   readonly tuning?: Tuning;
+  readonly recipe?: RecipeReport;
 }
 
 /** Decide, for float32 activations. */

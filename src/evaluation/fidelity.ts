@@ -1,13 +1,12 @@
 /** How near the outputs of a converted model are to those of the float model, and whether they say anything at all. */
 import { install } from '../../kernels/register';
-import { refKey } from '../graph/edit';
-import { inferShapes, type Shapes } from '../graph/infer-shapes';
-import type { Graph, SignatureEntry } from '../graph/ir';
-import type { Output } from '../graph/samples';
+import { inferShapes } from '../graph/infer-shapes';
+import type { Graph } from '../graph/ir';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { runSamples } from '../tfjs/run-samples';
 import type { CheckSamples } from './held-back';
 import { withHeldRegions } from './held-regions';
+import { partsOf } from './output-parts';
+import { outputsOf } from './outputs-of';
 
 export interface PartFidelity {
   /** The node that computes the part. */
@@ -89,59 +88,6 @@ function isConstant(all: readonly Values[]): boolean {
   });
 }
 
-const CONCATS: ReadonlySet<string> = new Set(['ConcatV2', 'Concat']);
-const RENAMES: ReadonlySet<string> = new Set(['Identity', 'StopGradient']);
-
-/** The tensors that an output joins: for each, its name and which elements of the output are its own. */
-function partsOf(graph: Graph, shapes: Shapes, { ref }: SignatureEntry, rank: number, length: number) {
-  let node = graph.nodes.get(ref.node);
-  while (node && RENAMES.has(node.op)) node = graph.nodes.get(node.inputs[0].node);
-  if (!node || !CONCATS.has(node.op)) return [];
-  const inputs = node.op === 'Concat' ? node.inputs.slice(1) : node.inputs.slice(0, -1);
-  const axisRef = node.op === 'Concat' ? node.inputs[0] : node.inputs.at(-1)!;
-  const given = graph.constants.get(axisRef.node)?.values[0];
-  if (given === undefined) return [];
-  const axis = given < 0 ? given + rank : given;
-  const dims = inputs.map((input) => shapes.get(refKey(input)));
-  const sizes = dims.map((shape) => shape?.[axis] ?? -1);
-  const inner = (dims[0] ?? []).slice(axis + 1).reduce((product, d) => product * d, 1);
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  const known = sizes.every((size) => size > 0) && inner > 0 && length % (total * inner) === 0;
-  if (!known || inputs.length < 2) return [];
-  let start = 0;
-  return inputs.map((input, i) => {
-    const [from, to] = [start, start + sizes[i]];
-    start = to;
-    const holds = (index: number) => {
-      const at = Math.floor(index / inner) % total;
-      return at >= from && at < to;
-    };
-    return { name: input.node, holds };
-  });
-}
-
-/** The outputs of a graph for each sample. */
-async function outputsOf(
-  graph: Graph,
-  { samples }: CheckSamples,
-  signal: AbortSignal | undefined,
-): Promise<Output[][]> {
-  const found = graph.outputs.map((): Output[] => []);
-  const refs = graph.outputs.map(({ ref }) => ref);
-  await runSamples(
-    graph,
-    samples,
-    refs,
-    (tensor, i) => {
-      if (tensor.dtype === 'string') return;
-      const values = tensor.dataSync() as Float32Array;
-      found[i].push({ name: graph.outputs[i].name, shape: tensor.shape, values });
-    },
-    signal,
-  );
-  return samples.map((_, index) => found.flatMap((outputs) => outputs[index] ?? []));
-}
-
 /**
  * Runs a float graph and its converted form on a few samples.
  *
@@ -154,8 +100,8 @@ export async function measureFidelity(
 ): Promise<Fidelity> {
   install();
   const results = await withBackend(await importBackend(), async () => ({
-    float: await outputsOf(graphs.float, check, signal),
-    lowbit: await withHeldRegions(graphs.lowbit, (lowbit) => outputsOf(lowbit, check, signal)),
+    float: await outputsOf(graphs.float, check.samples, signal),
+    lowbit: await withHeldRegions(graphs.lowbit, (lowbit) => outputsOf(lowbit, check.samples, signal)),
   }));
   const shapes = inferShapes(graphs.float);
   const outputs = (results.float[0] ?? []).map(({ name, shape }, k): OutputFidelity => {

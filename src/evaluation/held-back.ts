@@ -1,13 +1,15 @@
 /** Samples to check a conversion on that its calibration has not seen, as far as the data has any more. */
 import type { DenseTensor, Sample } from '../graph/ir';
-import type { SampleSource } from '../graph/samples';
+import type { InputSpec, SampleSource } from '../graph/samples';
 
 const COUNT = 8;
 
 export interface CheckSamples {
   readonly samples: readonly Sample[];
-  /** The calibration has not seen them. */
+  /** The calibration has not seen them, or not all of them. */
   readonly heldBack: boolean;
+  /** How many were held out of the calibration data. */
+  readonly heldOut?: number;
 }
 
 /** A copy: who gave a sample may use its memory again. */
@@ -16,8 +18,15 @@ function copyOf(sample: Sample): Sample {
   return Object.fromEntries(Object.entries(sample).map(([name, tensor]) => [name, copy(tensor)]));
 }
 
+/** All samples of a source. */
+export async function copiesOf(source: SampleSource, inputs: readonly InputSpec[]): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for await (const sample of source(inputs)) samples.push(copyOf(sample));
+  return samples;
+}
+
 /**
- * Watches data that is read once: keeps the last samples that were read, and, when the reader stops, reads a few more,
+ * Watches data that is read once: keeps the first samples that were read, and, when the reader stops, reads a few more,
  * which are held back from it.
  */
 export class HeldBack {
@@ -42,8 +51,7 @@ export class HeldBack {
         });
         done = next.done === true;
         if (done) return;
-        this.seen.push(copyOf(next.value));
-        if (this.seen.length > COUNT) this.seen.shift();
+        if (this.seen.length < COUNT) this.seen.push(copyOf(next.value));
         yield next.value;
       }
     } finally {
@@ -67,5 +75,11 @@ export class HeldBack {
   take(): CheckSamples {
     const heldBack = this.more.length > 0;
     return { samples: heldBack ? this.more : this.seen, heldBack };
+  }
+
+  /** Samples that were held out before; where they are few, some of those that were seen too. */
+  beside(out: readonly Sample[]): CheckSamples {
+    const samples = [...out, ...this.seen.slice(0, Math.max(0, COUNT - out.length))];
+    return { samples, heldBack: out.length > 0, heldOut: out.length };
   }
 }

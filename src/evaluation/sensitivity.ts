@@ -15,8 +15,11 @@ import type { Graph, GraphNode, SignatureEntry, TensorRef } from '../graph/ir';
 import type { LabelledSource, Output } from '../graph/samples';
 import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import { lowerRegion } from '../passes/quantize/lower-region';
+import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
 import { type Layer, layersOf } from '../passes/quantize/plan/layers';
+import { findMasks } from '../passes/quantize/plan/masks';
 import { planQuantization, type QuantizationPlan } from '../passes/quantize/plan/plan';
+import type { Region } from '../passes/quantize/plan/region';
 import { encodeProgram } from '../program/program';
 import { SignalToNoise } from '../quantization/metrics';
 import type { Observations } from '../quantization/observations';
@@ -35,6 +38,8 @@ export interface SensitivityOptions {
   weights?: WeightOptions;
   /** Names of the layers to measure. Default: all. */
   only?: ReadonlySet<string>;
+  /** The precision of their activations, where they have such a form; those without are not measured. Default: INT8. */
+  precision?: ActivationPrecision;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal;
 }
@@ -78,9 +83,12 @@ function downstream(graph: Graph, node: string): Set<string> {
  * A layer cut out of a graph: what it reads are inputs, what anything else reads of it are outputs. Planning it takes the
  * time of its own nodes, not that of the graph's.
  *
- * @returns undefined where it reads what cannot be an input: other outputs than a node's first, or no float32 numbers
+ * @returns undefined where it reads what cannot be an input: other outputs than a node's first, no float32 numbers, or what
+ *   is padded with a mask
  */
 function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
+  const { pads } = findMasks(graph);
+  if (layer.activations.some(({ node }) => pads.has(node))) return undefined;
   const own = [...layer.nodes].map((name) => graph.nodes.get(name)!);
   const reads = own.flatMap(({ inputs }) => inputs.filter(({ node }) => !layer.nodes.has(node)));
   const tensors = reads.filter(({ node }) => !graph.constants.has(node));
@@ -120,16 +128,35 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
   };
 }
 
-/** The plan of one layer with all others in float. */
-function planAlone(graph: Graph, layer: Layer, shapes: Shapes): QuantizationPlan {
-  const alone = cutOut(graph, layer, shapes);
-  if (alone) return planQuantization(alone, { weightless: true });
+/** The plan of one layer with all others in float, and the region that computes its result. */
+function planAlone(
+  graph: Graph,
+  layer: Layer,
+  shapes: Shapes,
+  precision: ActivationPrecision | undefined,
+): { plan: QuantizationPlan; region: Region } | undefined {
+  const precisions = precision && new Map([...layer.nodes].map((name) => [name, precision] as const));
+  const planned = (plan: QuantizationPlan) => {
+    const key = refKey(layer.result);
+    const region = plan.regions.find(({ outputs }) => outputs.some((ref) => refKey(ref) === key));
+    return region && { plan, region };
+  };
+  const cut = cutOut(graph, layer, shapes);
+  const alone = cut && planned(planQuantization(cut, { weightless: true, precisions }));
+  if (alone) return alone;
+  // What reads it may be why it has a form in the program, as the maximum behind a pad with the lowest value.
   const others = [...graph.nodes.keys()].filter((name) => !layer.nodes.has(name));
   const float = new Map(others.map((name) => [name, 'not measured now']));
-  return planQuantization(graph, { float, weightless: true });
+  return planned(planQuantization(graph, { float, weightless: true, precisions }));
 }
 
 type Values = ReadonlyMap<string, tf.Tensor>;
+
+/** TF.js keeps the bytes of a bool that it casts. */
+function realNumbers(tensor: tf.Tensor): Float32Array {
+  const values = tensor.dataSync();
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
 
 /** One layer quantized, the rest of the model in float. */
 class LoneLayer {
@@ -141,21 +168,33 @@ class LoneLayer {
   private readonly own = new SignalToNoise();
   private readonly tally = new Tally();
 
-  constructor(
+  private constructor(
     private readonly graph: Graph,
     private readonly layer: Layer,
-    shapes: Shapes,
+    plan: QuantizationPlan,
+    region: Region,
     observations: Observations,
     weights: WeightOptions | undefined,
   ) {
-    const plan = planAlone(graph, layer, shapes);
-    const region = plan.regions.find((r) => r.outputs.some((o) => refKey(o) === refKey(layer.result)));
-    if (!region) throw new Error(`Layer '${layer.name}' has no region of its own.`);
     const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
     this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
     this.after = downstream(graph, layer.result.node);
+  }
+
+  /** @returns undefined for a layer without a form in the precision */
+  static of(
+    graph: Graph,
+    layer: Layer,
+    shapes: Shapes,
+    observations: Observations,
+    { weights, precision }: SensitivityOptions,
+  ): LoneLayer | undefined {
+    const alone = planAlone(graph, layer, shapes, precision);
+    if (alone) return new LoneLayer(graph, layer, alone.plan, alone.region, observations, weights);
+    if (precision) return undefined;
+    throw new Error(`Layer '${layer.name}' has no region of its own.`);
   }
 
   /** What `measure` needs of the float model beside its ends. */
@@ -168,11 +207,7 @@ class LoneLayer {
     const shapes = inputs.map((t) => t.shape);
     const results = this.program.outputShapes(shapes);
     const arrays = results.map((shape) => new Float32Array(shape.reduce((p, d) => p * d, 1)));
-    this.program.run(
-      shapes,
-      inputs.map((t) => t.dataSync() as Float32Array),
-      arrays,
-    );
+    this.program.run(shapes, inputs.map(realNumbers), arrays);
     return tf.tensor(arrays[this.index], results[this.index]);
   }
 
@@ -181,8 +216,13 @@ class LoneLayer {
     const key = refKey(this.layer.result);
     const refs = this.graph.outputs.map((o) => o.ref);
     const changed = refs.filter((ref) => this.after.has(ref.node));
+    const given = new Set(this.graph.inputs.map(({ ref }) => refKey(ref)));
     const feeds = Object.fromEntries(
-      [...values].filter(([k]) => !this.after.has(k.slice(0, k.lastIndexOf(':')))),
+      [...values].filter(([k, { dtype }]) => {
+        // TF.js takes a node's type `T` for that of its result, which Equal and ArgMax have another of.
+        const fits = dtype === 'float32' || given.has(k);
+        return fits && !this.after.has(k.slice(0, k.lastIndexOf(':')));
+      }),
     );
     const computed = changed.length > 0 ? await model.execute({ ...feeds, [key]: result }, changed) : [];
     const fresh = new Map(changed.map((ref, i) => [refKey(ref), computed[i]]));
@@ -275,10 +315,10 @@ export async function measureSensitivity(
   source: LabelledSource,
   options: SensitivityOptions = {},
 ): Promise<Sensitivity> {
-  const { only, weights } = options;
+  const { only } = options;
   const layers = layersOf(graph, plan)
     .filter(({ name }) => only?.has(name) ?? true)
-    .map((layer) => new LoneLayer(graph, layer, plan.shapes, observations, weights));
+    .flatMap((layer) => LoneLayer.of(graph, layer, plan.shapes, observations, options) ?? []);
   try {
     const samples = await withBackend(await importBackend(), () =>
       measureAll(graph, layers, source, options),

@@ -20,12 +20,12 @@ function argMax(values: Float32Array, start: number, end: number): number {
 }
 
 /** Highest-scoring class of each row of a [batch, classes] output. */
-function topClasses({ shape, values }: Output): number[] {
+export function topClasses({ shape, values }: Output): number[] {
   const [batch, classes] = shape;
   return Array.from({ length: batch }, (_, row) => argMax(values, row * classes, (row + 1) * classes));
 }
 
-function looksLikeScores({ shape }: Output): boolean {
+export function looksLikeScores({ shape }: Output): boolean {
   return shape.length === 2 && shape[1] > 1;
 }
 

@@ -96,6 +96,12 @@ export function shapeAttr(node: GraphNode, name: string): number[] | undefined {
   return parseShape(node.attrs[name]?.shape);
 }
 
+/** A list of shapes; empty when absent. */
+export function shapesAttr(node: GraphNode, name: string): (number[] | undefined)[] {
+  const values = list(node.attrs[name]).shape;
+  return Array.isArray(values) ? values.map(parseShape) : [];
+}
+
 /** A shape as graph-model JSON writes it. */
 export function shapeToJson(shape: readonly number[]): { dim: { size: string }[] } {
   return { dim: shape.map((size) => ({ size: String(size) })) };
@@ -108,6 +114,9 @@ export const attr = {
   }),
   int: (value: number): RawAttr => ({ i: String(value) }),
   ints: (values: readonly number[]): RawAttr => ({ list: { i: values.map(String) } }),
+  shapes: (values: readonly (readonly number[] | undefined)[]): RawAttr => ({
+    list: { shape: values.map((shape) => (shape ? shapeToJson(shape) : { unknownRank: true })) },
+  }),
   float: (value: number): RawAttr => ({ f: value }),
   floats: (values: readonly number[]): RawAttr => ({ list: { f: [...values] } }),
   bool: (value: boolean): RawAttr => ({ b: value }),

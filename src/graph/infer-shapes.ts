@@ -2,6 +2,7 @@
  * Static shapes of a graph's tensors, from the inputs' shapes and the constants. Small tensors that hold shapes
  * (Shape -> StridedSlice -> Pack -> Reshape) are followed by value. -1: known only at run time; undefined: unknown rank.
  */
+import { shapesAttr } from './attrs';
 import { refKey } from './edit';
 import type { Graph, GraphNode } from './ir';
 import { inferLists, sameList } from './shapes/control-flow';
@@ -18,7 +19,12 @@ const MAX_TURNS = 8;
 function outputShapes(node: GraphNode, known: Known): readonly (Shape | undefined)[] {
   const constant = known.graph.constants.get(node.name);
   if (constant) return [constant.shape];
-  return MANY_RULES.get(node.op)?.(node, known) ?? [RULES.get(node.op)?.(node, known)];
+  const inferred = MANY_RULES.get(node.op)?.(node, known) ?? [RULES.get(node.op)?.(node, known)];
+  // What TensorFlow or a run of the graph has found, for ops without a rule.
+  const found = shapesAttr(node, '_output_shapes');
+  if (found.length === 0) return inferred;
+  const count = Math.max(inferred.length, found.length);
+  return Array.from({ length: count }, (_, i) => inferred[i] ?? found[i]);
 }
 
 /** Infers shapes node by node, each after those that it reads. */

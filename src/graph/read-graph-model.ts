@@ -8,7 +8,6 @@ import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
 import { isRecord, type Json } from './json';
 import { EXPERTS_FILE } from './mixture';
-import { isInfinite } from './read-weights';
 
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-model', message);
@@ -167,26 +166,6 @@ function checkConstants(
   }
 }
 
-/** Ops whose weights are multiplied or added: infinite ones compute NaN, or infinity for every input. */
-const WEIGHTED =
-  /^(_FusedConv2D|Conv[23]D|Conv2DBackpropInput|(Fused)?DepthwiseConv2d(Native)?|(_Fused|Batch)?MatMul(V2)?|BiasAdd|FusedBatchNorm(V[23])?)$/;
-
-function checkWeights(nodes: ReadonlyMap<string, GraphNode>, constants: ReadonlyMap<string, Constant>): void {
-  for (const { name, op, inputs } of nodes.values()) {
-    if (!WEIGHTED.test(op)) continue;
-    for (const { node } of inputs) {
-      const constant = constants.get(node);
-      if (!constant || !isInfinite(constant)) continue;
-      const { values } = constant;
-      const bad = values.findIndex((v) => !Number.isFinite(v));
-      throw new LowbitError(
-        'invalid-weights',
-        `Weight '${node}' is ${values[bad]} at index ${bad}, which ${op} '${name}' computes with; expected finite numbers.`,
-      );
-    }
-  }
-}
-
 function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyMap<string, Constant>): Graph {
   const { modelTopology, weightsManifest: _, ...source } = model;
   const { node: __, ...topology } = modelTopology as Json;
@@ -253,7 +232,6 @@ export function parseGraphModel(
   if (!options.converted) checkNotConverted(model, nodes);
   return (weights) => {
     checkConstants(nodes, weights);
-    checkWeights(nodes, weights);
     return assemble(model, nodes, weights);
   };
 }

@@ -278,22 +278,20 @@ function decode(spec: WeightSpec, bytes: Uint8Array): Constant['values'] {
   return bytes;
 }
 
-const infinitely = new WeakSet<Constant>();
+/** What is known of constants: whether some of their values are infinite or NaN. */
+const infinitely = new WeakMap<Constant, boolean>();
 
-/** Whether a weight has infinite values, as it was read. */
-export function isInfinite(constant: Constant): boolean {
-  return infinitely.has(constant);
+function hasInfinite(values: Constant['values']): boolean {
+  if (!(values instanceof Float32Array)) return false;
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return true;
+  return false;
 }
 
-/** @returns whether some are infinite, which stands for "no limit" and is an error for some ops only */
-function checkNumbers(name: string, values: Float32Array): boolean {
-  let infinite = false;
-  for (let i = 0; i < values.length; i++) {
-    if (Number.isFinite(values[i])) continue;
-    if (Number.isNaN(values[i])) throw invalid(`Weight '${name}' is NaN at index ${i}; expected numbers.`);
-    infinite = true;
-  }
-  return infinite;
+/** Whether a weight has values that are infinite or NaN. */
+export function isInfinite(constant: Constant): boolean {
+  const known = infinitely.get(constant) ?? hasInfinite(constant.values);
+  infinitely.set(constant, known);
+  return known;
 }
 
 interface Group {
@@ -334,7 +332,6 @@ async function readEntry(
   const length = spec.elements * storedElementBytes(spec);
   const bytes = spec.dtype === 'string' ? await readStrings(reader, spec) : await reader.read(length);
   const values = spec.dtype === 'string' ? bytes : decode(spec, bytes);
-  const infinite = values instanceof Float32Array && checkNumbers(spec.name, values);
   const large = values.byteLength >= STORED_BYTES && spec.dtype !== 'string';
   const left = large ? leave?.(length) : undefined;
   const read = left?.constant ?? { dtype: spec.dtype, shape: spec.shape, values };
@@ -344,7 +341,7 @@ async function readEntry(
     const { dtype, scale, min } = quantization;
     rememberForm(read, { quantization: { dtype, scale, min }, length, bytes: left?.bytes ?? (() => bytes) });
   }
-  if (infinite) infinitely.add(read);
+  infinitely.set(read, hasInfinite(values));
 }
 
 async function readGroup(

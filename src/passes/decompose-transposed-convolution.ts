@@ -2,7 +2,8 @@
  * Transposed convolutions whose windows do not overlap, as a 1x1 convolution and DepthToSpace.
  *
  * Identity: with a window as large as the stride s, pixel (s y + i, s x + j) of the result is the product of pixel (y, x)
- * with the filter's (i, j), and of nothing else: a 1x1 convolution to s * s * out channels, then DepthToSpace.
+ * with the filter's (i, j), and of nothing else: a 1x1 convolution to s * s * out channels, then DepthToSpace, which moves
+ * nothing where s is 1.
  * Pattern: Conv2DBackpropInput, NHWC, with a constant filter [s, s, out, in] and strides s, to s times the input's size.
  * Declines: another window, an output of another size, dilations.
  */
@@ -53,7 +54,7 @@ export const decomposeTransposedConvolution: Pass = {
         `${node.name}/filter`,
         asPointwiseFilter(constantOf(graph, node.inputs[1])!),
       );
-      const name = editor.freeName(`${node.name}/pixels`);
+      const name = block === 1 ? node.name : editor.freeName(`${node.name}/pixels`);
       const common = { T: attr.dtype('float32'), data_format: attr.string('NHWC') };
       const ones = attr.ints([1, 1, 1, 1]);
       const window = { strides: ones, dilations: ones, padding: attr.string('VALID') };
@@ -63,9 +64,12 @@ export const decomposeTransposedConvolution: Pass = {
         inputs: [node.inputs[2], filter],
         attrs: { ...common, ...window },
       });
-      const attrs = { ...common, block_size: attr.int(block) };
-      editor.setNode({ name: node.name, op: 'DepthToSpace', inputs: [output(name)], attrs });
-      log.rewrote(node.name, `Conv2DBackpropInput as a 1x1 convolution and DepthToSpace by ${block}`);
+      if (block > 1) {
+        const attrs = { ...common, block_size: attr.int(block) };
+        editor.setNode({ name: node.name, op: 'DepthToSpace', inputs: [output(name)], attrs });
+      }
+      const moves = block > 1 ? ` and DepthToSpace by ${block}` : '';
+      log.rewrote(node.name, `Conv2DBackpropInput as a 1x1 convolution${moves}`);
     }
     return { graph: editor.finish(), changes: log.changes };
   },

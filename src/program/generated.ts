@@ -4,7 +4,7 @@ import type { WordReader, WordWriter } from './words';
 
 export const PROGRAM_MAGIC = 0x5150424c;
 
-export const PROGRAM_FORMAT_VERSION = 5;
+export const PROGRAM_FORMAT_VERSION = 6;
 
 /** The first version whose tensor records have a word for granularity. */
 export const GRANULARITY_VERSION = 5;
@@ -99,8 +99,8 @@ export enum OpKind {
 }
 
 /**
- * How the filter of an op is stored. All but Int8 and Int16 are rows of codes (one row an output channel, beginning on
- * a byte), which a table turns into small integers, the levels:
+ * How the filter of an op is stored. All but Int8, Int16 and OffsetInt8 are rows of codes (one row an output channel,
+ * beginning on a byte), which a table turns into small integers, the levels:
  *
  * ```
  * Codebook2   4 codes a byte, the first in the lowest bits          level = levels[code]
@@ -118,6 +118,8 @@ export enum WeightFormat {
   Trellis2 = 4,
   /** int16, of an op with an int16 input: bias is float32, and sum |w| a channel at most 65536. */
   Int16 = 16,
+  /** int16 weights, of which those of a channel are at most 255 apart: int8 codes less a zero point of the channel. */
+  OffsetInt8 = 17,
 }
 
 /** Bits of a code. */
@@ -128,6 +130,7 @@ export const WEIGHT_BITS: Readonly<Record<WeightFormat, number>> = {
   [WeightFormat.Codebook4]: 4,
   [WeightFormat.Trellis2]: 2,
   [WeightFormat.Int16]: 16,
+  [WeightFormat.OffsetInt8]: 8,
 };
 
 /** Bytes of `count` weights of an output channel. */
@@ -145,6 +148,8 @@ export function filterRowBytes(format: WeightFormat, count: number): number {
       return Math.ceil(count / 4);
     case WeightFormat.Int16:
       return 2 * count;
+    case WeightFormat.OffsetInt8:
+      return count;
   }
 }
 
@@ -187,11 +192,18 @@ export interface Int16FilterRef extends FilterPlace {
   format: WeightFormat.Int16;
 }
 
+/** The same as int8 codes: weight = code - zero point of its output channel. */
+export interface OffsetInt8FilterRef extends FilterPlace {
+  format: WeightFormat.OffsetInt8;
+  /** Of one int16 zero point per output channel; 4-aligned. */
+  zeroPointOffset: number;
+}
+
 /** What any op takes that decodes weights on its own. */
 export type StoredFilterRef = Int8FilterRef | LowBitFilterRef;
 
 /** Any filter. */
-export type FilterRef = Int8FilterRef | LowBitFilterRef | Int16FilterRef;
+export type FilterRef = Int8FilterRef | LowBitFilterRef | Int16FilterRef | OffsetInt8FilterRef;
 
 /**
  * A pointwise function fused into the store of an op.
@@ -290,7 +302,7 @@ export type OpParameters =
    */
   | {
       kind: OpKind.DepthwiseConv2D;
-      filter: Int8FilterRef | Int16FilterRef;
+      filter: Int8FilterRef | Int16FilterRef | OffsetInt8FilterRef;
       channels: number;
       multiplier: number;
       window: Window;
@@ -353,8 +365,8 @@ export type OpParameters =
   /** On the last axis. Input int8 or float32, output int8 or float32. */
   | { kind: OpKind.Rotate; rotation: Rotation }
   /**
-   * Filter [outFeatures, inFeatures] of any format but Int16, on the last axis of float32 values; output float32. The
-   * bias is float32, in real units, in every format.
+   * Filter [outFeatures, inFeatures] of any format but Int16 and OffsetInt8, on the last axis of float32 values; output
+   * float32. The bias is float32, in real units, in every format.
    */
   | {
       kind: OpKind.LinearFloat;
@@ -364,8 +376,8 @@ export type OpParameters =
       activation: Activation;
     }
   /**
-   * Rows of a filter [rows, depth] of any format but Int16, without bias, by int32 indices [...]. Output [..., depth],
-   * float32 or int8. An index outside is an error when the program runs.
+   * Rows of a filter [rows, depth] of any format but Int16 and OffsetInt8, without bias, by int32 indices [...]. Output
+   * [..., depth], float32 or int8. An index outside is an error when the program runs.
    */
   | { kind: OpKind.Gather; filter: StoredFilterRef; rows: number; depth: number }
   /**
@@ -507,6 +519,9 @@ function writeFilter(to: WordWriter, value: FilterRef): void {
     to.int(value.group);
     to.float(value.unit);
   }
+  if ('zeroPointOffset' in value) {
+    to.int(value.zeroPointOffset);
+  }
 }
 
 function readFilter(from: WordReader): FilterRef {
@@ -522,6 +537,8 @@ function readFilter(from: WordReader): FilterRef {
       return { ...place, format, levelsOffset: from.int(), group: from.int(), unit: from.float() };
     case WeightFormat.Int16:
       return { ...place, format };
+    case WeightFormat.OffsetInt8:
+      return { ...place, format, zeroPointOffset: from.int() };
   }
   throw from.unknown('weight format', format);
 }
@@ -688,7 +705,7 @@ export function readParameters(from: WordReader, kind: OpKind): OpParameters {
     case OpKind.DepthwiseConv2D:
       return {
         kind,
-        filter: readFilter(from) as Int8FilterRef | Int16FilterRef,
+        filter: readFilter(from) as Int8FilterRef | Int16FilterRef | OffsetInt8FilterRef,
         channels: from.int(),
         multiplier: from.int(),
         window: readWindow(from),

@@ -34,9 +34,10 @@ export const MAGIC = 0x5150424c;
 /**
  * 1: ops up to Lookup; 2: ops up to Rotate, and float32 outputs of AvgPool and Lookup; 3: low-bit and int16 filters, ops on
  * float32; 4: dynamic int8 codes, and float32 outputs of DepthwiseConv2D; 5: the granularity of dynamic codes has a word of
- * its own in the record of every tensor, where it lay in that of the zero point; LayerNormalization.
+ * its own in the record of every tensor, where it lay in that of the zero point; LayerNormalization; 6: int16 filters
+ * stored in 8 bits.
  */
-export const FORMAT_VERSION = 5;
+export const FORMAT_VERSION = 6;
 
 /** The first version whose tensor records have a word for granularity. */
 export const GRANULARITY_VERSION = 5;
@@ -102,7 +103,7 @@ export const ENUMS = {
   },
 } as const satisfies Record<string, Enumeration>;
 
-export const WEIGHT_FORMAT_DOC = `How the filter of an op is stored. All but Int8 and Int16 are rows of codes (one row an output channel, beginning on a
+export const WEIGHT_FORMAT_DOC = `How the filter of an op is stored. All but Int8, Int16 and OffsetInt8 are rows of codes (one row an output channel, beginning on a
 byte), which a table turns into small integers, the levels:
 
 \`\`\`
@@ -126,6 +127,13 @@ export const WEIGHT_FORMATS: Readonly<Record<string, StoredWeights>> = {
     codes: 1,
     bytes: 2,
     doc: 'int16, of an op with an int16 input: bias is float32, and sum |w| a channel at most 65536.',
+  },
+  OffsetInt8: {
+    number: 17,
+    bits: 8,
+    codes: 1,
+    bytes: 1,
+    doc: 'int16 weights, of which those of a channel are at most 255 apart: int8 codes less a zero point of the channel.',
   },
 };
 
@@ -162,6 +170,11 @@ its sign set stands for 2^-30 times its magnitude.`,
     formats: ['Int16'],
     fields: {},
   },
+  OffsetInt8FilterRef: {
+    doc: 'The same as int8 codes: weight = code - zero point of its output channel.',
+    formats: ['OffsetInt8'],
+    fields: { zeroPointOffset: offset('Of one int16 zero point per output channel; 4-aligned.') },
+  },
 };
 
 /** Names for what ops take several of. */
@@ -170,7 +183,10 @@ export const FILTER_UNIONS = {
     doc: 'What any op takes that decodes weights on its own.',
     kinds: ['Int8FilterRef', 'LowBitFilterRef'],
   },
-  FilterRef: { doc: 'Any filter.', kinds: ['Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef'] },
+  FilterRef: {
+    doc: 'Any filter.',
+    kinds: ['Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef', 'OffsetInt8FilterRef'],
+  },
 };
 
 const WINDOW = {
@@ -283,7 +299,7 @@ export const OPS: readonly OpRow[] = [
     doc: 'Filter [outChannels, kernel h, kernel w, inChannels / groups]. Output int8 or float32.',
     inputs: 1,
     fields: {
-      filter: filterOf('Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef'),
+      filter: filterOf('Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef', 'OffsetInt8FilterRef'),
       inChannels,
       outChannels,
       groups: int('groups', 1, 'MAX_CHANNELS'),
@@ -298,7 +314,7 @@ or float32. A dynamic input has the granularity Channel; that of Conv2D is Sampl
 strides and padding; that of Linear is Row.`,
     inputs: 1,
     fields: {
-      filter: filterOf('Int8FilterRef', 'Int16FilterRef'),
+      filter: filterOf('Int8FilterRef', 'Int16FilterRef', 'OffsetInt8FilterRef'),
       channels,
       multiplier: int('channel multiplier', 1, { cpp: 'kMaxChannels / value.channels' }),
       window,
@@ -310,7 +326,7 @@ strides and padding; that of Linear is Row.`,
     doc: 'Filter [outFeatures, inFeatures], on the last axis. Output int8 or float32.',
     inputs: 1,
     fields: {
-      filter: filterOf('Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef'),
+      filter: filterOf('Int8FilterRef', 'LowBitFilterRef', 'Int16FilterRef', 'OffsetInt8FilterRef'),
       inFeatures: int('input features', 1, 'MAX_CHANNELS'),
       outFeatures: int('output features', 1, 'MAX_CHANNELS'),
       activation,
@@ -454,7 +470,7 @@ stride (SAME), or what the window covers. Output int8 or float32.`,
   },
   {
     kinds: { LinearFloat: { number: 30, since: 3 } },
-    doc: `Filter [outFeatures, inFeatures] of any format but Int16, on the last axis of float32 values; output float32. The bias
+    doc: `Filter [outFeatures, inFeatures] of any format but Int16 and OffsetInt8, on the last axis of float32 values; output float32. The bias
 is float32, in real units, in every format.`,
     inputs: 1,
     fields: {
@@ -466,7 +482,7 @@ is float32, in real units, in every format.`,
   },
   {
     kinds: { Gather: { number: 31, since: 3 } },
-    doc: `Rows of a filter [rows, depth] of any format but Int16, without bias, by int32 indices [...]. Output [..., depth],
+    doc: `Rows of a filter [rows, depth] of any format but Int16 and OffsetInt8, without bias, by int32 indices [...]. Output [..., depth],
 float32 or int8. An index outside is an error when the program runs.`,
     inputs: 1,
     fields: {

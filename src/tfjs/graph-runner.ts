@@ -28,8 +28,16 @@ export class GraphRunner {
     this.keeping = [...all].some((op) => LOOPS.has(op)) && [...all].some((op) => op.startsWith('TensorList'));
   }
 
-  /** The tensors are the caller's to dispose. */
+  /** The tensors are the caller's to dispose, those too that are weights of the model. */
   async run(feeds: tf.NamedTensorMap, names: readonly string[]): Promise<tf.Tensor[]> {
+    // TF.js takes no names for all outputs.
+    if (names.length === 0) return [];
+    const weights = new Set(Object.values(this.model.weights).flat());
+    const results = await this.compute(feeds, names);
+    return results.map((tensor) => (weights.has(tensor) ? tensor.clone() : tensor));
+  }
+
+  private async compute(feeds: tf.NamedTensorMap, names: readonly string[]): Promise<tf.Tensor[]> {
     if (!this.asynchronous) {
       try {
         // TF.js adds the tables that it has opened to what it is fed.

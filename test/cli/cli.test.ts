@@ -96,7 +96,7 @@ describe('tfjs-lowbit', () => {
   });
 
   test('compare --layers tells of every layer', () => {
-    cli(...convertArgs(output));
+    cli(...convertArgs(output, '--recipe', 'fast'));
     const args = [
       '--float',
       float,
@@ -146,7 +146,7 @@ describe('tfjs-lowbit', () => {
   });
 
   test('inspect tells how a converted model was made', () => {
-    cli(...convertArgs(output));
+    cli(...convertArgs(output, '--recipe', 'fast'));
     const model = join(output, 'model.json');
     const { status, stdout } = cli('inspect', model, '--json');
     expect(status).toBe(0);
@@ -230,7 +230,8 @@ describe('tfjs-lowbit', () => {
     const to = join(temporaryFolder(), 'out');
     const converted = cli('convert', '--input', float, '--output', to, ...data, '--json');
     expect(converted.stderr).toBe('');
-    expect(JSON.parse(converted.stdout).calibration.samples).toBe(count);
+    expect(JSON.parse(converted.stdout).calibration.samples).toBe(5);
+    expect(JSON.parse(converted.stdout).recipe.samples).toBe(count - 5);
     const models = ['--float', float, '--lowbit', join(to, 'model.json')];
     const compared = cli('compare', ...models, ...data, '--no-memory', '--limit', '4', '--json');
     expect(JSON.parse(compared.stdout)).toMatchObject({ samples: 4, top1: { labelled: 4 } });
@@ -252,7 +253,7 @@ describe('tfjs-lowbit', () => {
       ...['convert', '--input', float, '--output', to, '--calibration', module, '--json'],
     );
     expect(converted.stderr).toBe('');
-    expect(JSON.parse(converted.stdout).calibration.samples).toBe(5);
+    expect(JSON.parse(converted.stdout).calibration.samples).toBe(4);
     const models = ['--float', float, '--lowbit', join(to, 'model.json')];
     const compared = cli('compare', ...models, '--data', module, '--no-memory', '--json');
     expect(JSON.parse(compared.stdout).samples).toBe(5);
@@ -303,7 +304,10 @@ describe('tfjs-lowbit', () => {
     const { status, stdout } = cli(...args, '--calibration', 'random');
     expect(status).toBe(0);
     expect(stdout).toMatch(/warning: Calibrated on random data/);
-    expect(cli(...args).status).toBe(1);
+    const without = cli(...args.slice(0, -2));
+    expect(without.status).toBe(0);
+    expect(without.stdout).toMatch(/warning: Without calibration data, scales are computed/);
+    expect(without.stdout).not.toMatch(/random/);
   });
 
   test('bench tells medians for each number of threads', () => {
@@ -336,9 +340,9 @@ describe('failures exit with 1, say why on stderr, and leave nothing behind', ()
     ['unknown option', () => ['inspect', '--frobnicate'], /unknown option '--frobnicate'/],
     ['missing option', () => ['convert', '--input', float], /required option '--output <folder>'/],
     [
-      'no data',
-      () => ['convert', '--input', float, '--output', join(temporaryFolder(), 'x')],
-      /either --calibration <path> or --records <file>/,
+      'no data for a recipe',
+      () => ['convert', '--input', float, '--output', join(temporaryFolder(), 'x'), '--recipe', 'accurate'],
+      /no calibration data to judge on/,
     ],
     [
       'a module without samples',

@@ -44,9 +44,17 @@ test('converts and tells what it did', async () => {
   expect(report.changes).toContainEqual(expect.objectContaining({ pass: 'fold-bias', node: 'logits' }));
   expect(report.macs.percent).toBe(100);
   expect(report.macs.total).toBe((await inspect(input)).totals.macs);
-  expect(report.calibration).toMatchObject({ method: 'mse', samples: 8 });
+  expect(report.calibration).toMatchObject({ method: 'mse', samples: 6 });
   expect(withoutFidelity(report.warnings)).toEqual([]);
-  expect([...new Set(stages)]).toEqual(['read', 'optimize', 'calibrate', 'quantize', 'check', 'write']);
+  expect([...new Set(stages)]).toEqual([
+    'read',
+    'optimize',
+    'calibrate',
+    'refine',
+    'quantize',
+    'check',
+    'write',
+  ]);
   const written = Object.values(files(report.output)).reduce((sum, f) => sum + f.length, 0);
   expect(report.bytes.after).toBe(written);
 });
@@ -60,7 +68,7 @@ test('writes the same bytes for the same input, and where every layer runs', asy
   );
   expect(userDefinedMetadata.lowbit).toMatchObject({
     formatVersion: 1,
-    calibration: { samples: 8 },
+    calibration: { samples: 6 },
     layers: [
       { name: 'conv', precision: 'int8', weightSignalToNoise: expect.any(Number) },
       { name: 'depthwise', precision: 'int8' },
@@ -123,7 +131,8 @@ describe('a configuration', () => {
     const report = await convert(options(asked));
     expect(report.config).toEqual({
       version: 1,
-      calibration: { method: 'entropy', percentile: 99.99, samples: 5 },
+      recipe: 'fast',
+      calibration: { method: 'entropy', percentile: 99.99, samples: 5, holdOut: true },
       equalize: true,
       weightRange: 'mse',
       biasCorrection: 'sequential',
@@ -348,7 +357,7 @@ test.each<[string, Partial<ConvertOptions>]>([
   ['samples', { samples: 0 }],
   ['percentile', { percentile: 30 }],
   ['calibrationMethod', { calibrationMethod: 'guess' as 'minmax' }],
-  ['calibration', { calibration: undefined as unknown as ConvertOptions['calibration'] }],
+  ['calibration', { calibration: 'photos' as unknown as ConvertOptions['calibration'] }],
 ])('refuses a wrong %s', async (name, wrong) => {
   await expect(convert(options(wrong))).rejects.toThrow(new RegExp(`Expected .* for ${name} but received`));
 });

@@ -70,3 +70,17 @@ test.each<[string, QuantizationOptions]>([
 ])('an option beside what it is for: %s', async (_, options) => {
   expect(await warningsOf(options)).toEqual([]);
 });
+
+test('sequential bias correction of a model with one layer, where no layer comes before another', async () => {
+  const single = new FloatGraph(random)
+    .input('x', [-1, 16])
+    .weights('w', [16, 4])
+    .node('y', 'MatMul', ['x', 'w'])
+    .build('y');
+  const samples = Array.from({ length: 4 }, () => toSample(drawFeeds(single, random)));
+  const data = async function* () {
+    yield* samples;
+  };
+  const { regions } = await convertGraph(single, data, { biasCorrection: 'sequential' });
+  expect(regions).toBe(1);
+});

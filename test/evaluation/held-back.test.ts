@@ -45,13 +45,23 @@ test('few are better than none', async () => {
   expect(valuesOf(held)).toEqual([3, 4]);
 });
 
-test('data that is read whole leaves its last samples', async () => {
+test('data that is read whole leaves its first samples', async () => {
   const { state, source } = numbers(12);
   const held = new HeldBack(source);
   await read(held, 100);
-  expect(valuesOf(held)).toEqual([4, 5, 6, 7, 8, 9, 10, 11]);
+  expect(valuesOf(held)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect(held.take().heldBack).toBe(false);
   expect(state.closed).toBe(1);
+});
+
+test('few that were held out before are joined by some that were seen', async () => {
+  const held = new HeldBack(numbers(12).source);
+  await read(held, 100);
+  const out = Array.from({ length: 3 }, (_, i) => sample(100 + i));
+  const { samples, heldBack } = held.beside(out);
+  expect(samples.map(({ x }) => x.values[0])).toEqual([100, 101, 102, 0, 1, 2, 3, 4]);
+  expect(heldBack).toBe(true);
+  expect(held.beside([]).heldBack).toBe(false);
 });
 
 test('each reading starts anew', async () => {

@@ -1,6 +1,7 @@
 // @needs engine
 import { calibrate } from '../../src/calibration/runner';
 import { measureSensitivity } from '../../src/evaluation/sensitivity';
+import { attr } from '../../src/graph/attrs';
 import type { Graph } from '../../src/graph/ir';
 import type { LabelledSample, LabelledSource } from '../../src/graph/samples';
 import { layersOf } from '../../src/passes/quantize/plan/layers';
@@ -144,4 +145,69 @@ test('says so when there is no sample, and stops when it is cancelled', async ()
   await expect(nothing).rejects.toMatchObject({ code: 'invalid-argument' });
   const cancelled = measureSensitivity(graph, plan, observations, source, { signal: AbortSignal.abort() });
   await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+/** Calibrated and measured on the same samples. */
+async function sensitivityOf(of: Graph) {
+  const samples = Array.from({ length: SAMPLES }, () => toSample(drawFeeds(of, random)));
+  const whole = planQuantization(of);
+  const data = async function* () {
+    yield* samples;
+  };
+  const observations = await calibrate(of, observedTensors(whole), data, { method: 'minmax' });
+  const labelled: LabelledSource = async function* () {
+    for (const sample of samples) yield { sample };
+  };
+  return measureSensitivity(of, whole, observations, labelled);
+}
+
+test('a layer that reads a constant in float32, as a mask, is measured sample after sample', async () => {
+  const masked = new FloatGraph(random)
+    .input('x', [2, 4, 6])
+    .weights('w', [1, 6, 4])
+    .constant('mask', [4], [0, 0, -1e9, 0])
+    .node('scores', 'BatchMatMulV2', ['x', 'w'])
+    .node('sum', 'AddV2', ['scores', 'mask'])
+    .node('softmax', 'Softmax', ['sum'])
+    .weights('v', [1, 4, 3])
+    .node('y', 'BatchMatMulV2', ['softmax', 'v'])
+    .build('y');
+  const { layers } = await sensitivityOf(masked);
+  for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(25);
+});
+
+test('a pad with the lowest value, which only a maximum reads, is measured', async () => {
+  const padded = new FloatGraph(random)
+    .input('x', [2, 6, 6, 4])
+    .constant('pads', [4, 2], [0, 0, 1, 1, 1, 1, 0, 0], 'int32')
+    .constant('lowest', [], [-65504])
+    .node('pad', 'PadV2', ['x', 'pads', 'lowest'])
+    .node('max', 'MaxPool', ['pad'], windowAttrs({ ksize: 3, padding: 'VALID' }))
+    .weights('w', [1, 1, 4, 2])
+    .node('y', 'Conv2D', ['max', 'w'], windowAttrs())
+    .build('y');
+  const { layers } = await sensitivityOf(padded);
+  expect(layers.map(({ name }) => name)).toContain('pad');
+  for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(30);
+});
+
+test('layers beside truth values: one that reads them as numbers, and an output of them', async () => {
+  const T = { T: attr.dtype('float32') };
+  const truths = new FloatGraph(random)
+    .input('x', [2, 3, 8])
+    .constant('zero', [], [0])
+    .node('positive', 'Greater', ['x', 'zero'], T)
+    .node('real', 'Cast', ['positive'], { SrcT: attr.dtype('bool'), DstT: attr.dtype('float32') })
+    .weights('w', [8, 4])
+    .node('y', 'BatchMatMulV2', ['real', 'w'], T)
+    .weights('v', [4, 3])
+    .node('z', 'BatchMatMulV2', ['y', 'v'], T)
+    .build('z');
+  const outputs = [
+    ...truths.outputs,
+    { name: 'positive', ref: { node: 'positive', index: 0 }, dtype: 'bool' as const },
+  ];
+  const { layers } = await sensitivityOf({ ...truths, outputs });
+  expect(layers.map(({ name }) => name).sort()).toEqual(['y', 'z']);
+  for (const { outputs } of layers) expect(outputs[0].signalToNoise).toBeGreaterThan(30);
 });

@@ -185,3 +185,22 @@ describe('an output folder', () => {
     expect(existsSync(file)).toBe(true);
   });
 });
+
+test('the model of the demo has the dtype and shape of every constant where viewers read them', () => {
+  const file = join(__dirname, '..', '..', 'examples', 'demo', 'model', 'model.json');
+  const { modelTopology, weightsManifest } = JSON.parse(readFileSync(file, 'utf8'));
+  const stored = weightsManifest.flatMap(
+    ({ weights }: { weights: { name: string; shape: number[] }[] }) => weights,
+  );
+  const shapes = new Map(
+    stored.map(({ name, shape }: { name: string; shape: number[] }) => [name, shape.map(String)]),
+  );
+  const constants = modelTopology.node.filter(({ op }: { op: string }) => op === 'Const');
+  expect(constants).toHaveLength(shapes.size);
+  for (const { name, attr } of constants) {
+    expect(attr.value.tensor.dtype).toBe(attr.dtype.type);
+    expect(attr.value.tensor.tensorShape.dim.map(({ size }: { size: string }) => size)).toEqual(
+      shapes.get(name),
+    );
+  }
+});

@@ -84,3 +84,22 @@ test('dynamic activations of them give the same on every instruction set, and wr
     const [first, ...others] = outputs(kernelCase, inputs);
     for (const other of others) expect(other).toEqual(first);
   }));
+
+test('a rotation of infinities has them and NaN where the signs say so, on every instruction set', () => {
+  const rotation = { rows: 1, depth: 64, block: 64, seed: 7 };
+  const rotated = (engine: (typeof engines)[number], odd: readonly number[], value: number) => {
+    const row = Float32Array.from({ length: 64 }, (_, i) => (odd.includes(i) ? value : 0));
+    engine.hadamard(row, rotation);
+    return [...row];
+  };
+  for (const engine of engines) {
+    const [first, second] = [3, 37].map((place) => rotated(engine, [place], 8));
+    const infinite = rotated(engine, [3, 37], Number.POSITIVE_INFINITY);
+    // Infinity times either sign of the two, and their sum.
+    expect(infinite).toEqual(
+      first!.map((value, i) => value * Number.POSITIVE_INFINITY + second![i]! * Number.POSITIVE_INFINITY),
+    );
+    expect(infinite.some(Number.isNaN) && infinite.includes(Number.NEGATIVE_INFINITY)).toBe(true);
+    expect(rotated(engine, [9], Number.NaN).every(Number.isNaN)).toBe(true);
+  }
+});

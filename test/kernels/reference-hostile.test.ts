@@ -679,6 +679,11 @@ describe('compile refuses, of dynamic codes,', () => {
       /'block\/conv': .*format 16/,
     ],
     [
+      'int16 weights in 8 bits',
+      conv({ filter: { ...CONV.filter, format: WeightFormat.OffsetInt8, zeroPointOffset: 0 } }),
+      /'block\/conv': .*format 17/,
+    ],
+    [
       'weights of 4 bits',
       conv({
         filter: { ...CONV.filter, format: WeightFormat.Codebook4, levelsOffset: 0, group: 0, unit: 1 },

@@ -27,6 +27,13 @@ test.each([
   expect(ops(removeDeadNodes.apply(result).graph)).toEqual(['Conv2D', 'DepthToSpace']);
 });
 
+test('a window of one pixel is a 1x1 convolution', async () => {
+  const graph = transposed(1, 1, 1).build('up');
+  const result = decomposeTransposedConvolution.apply(graph).graph;
+  await expectSameFunction(graph, result, random);
+  expect(ops(removeDeadNodes.apply(result).graph)).toEqual(['Conv2D']);
+});
+
 test('windows that overlap are left alone', () => {
   const { changes } = decomposeTransposedConvolution.apply(transposed(3, 2, 2, 'SAME').build('up'));
   expect(changes.map((c) => c.detail)).toEqual(['not decomposed: its windows overlap']);

@@ -1,4 +1,5 @@
 import { measureChannelMaxima } from '../../src/calibration/channel-maxima';
+import { attr } from '../../src/graph/attrs';
 import { refKey } from '../../src/graph/edit';
 import type { Graph } from '../../src/graph/ir';
 import { equalizeActivations } from '../../src/passes/equalize-activations';
@@ -91,6 +92,21 @@ test('brings channels to similar ranges and computes the same', async () => {
     expect(await unevenness(after, tensor, feeds[0])).toBeLessThan(
       0.6 * (await unevenness(graph, tensor, feeds[0])),
     );
+});
+
+test('what comes of another output of a node than the first keeps its scale: it is not quantized', async () => {
+  const graph = uneven(
+    new FloatGraph(random)
+      .input('image', [1, 6, 6, 2 * CHANNELS])
+      .constant('axis', [], [3], 'int32')
+      .node('parts', 'Split', ['axis', 'image'], { T: attr.dtype('float32'), num_split: attr.int(2) })
+      .node('relu', 'Relu', ['parts:1']),
+    'a',
+    'relu',
+    'Relu',
+  ).build('a');
+  const { graph: after } = await equalized(graph, [drawFeeds(graph, random)]);
+  await expectSameFunction(graph, after, random);
 });
 
 test('scales through Relu6 only as far as it cuts off nothing that was seen', async () => {

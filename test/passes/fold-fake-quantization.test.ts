@@ -4,7 +4,7 @@ import type { Graph } from '../../src/graph/ir';
 import { foldFakeQuantization } from '../../src/passes/fold-fake-quantization';
 import { optimize } from '../../src/passes/pipeline';
 import { quantizeGraph } from '../../src/passes/quantize/quantize-graph';
-import { gridBounds } from '../../src/quantization/weight-grid';
+import { gridBounds, storedSteps } from '../../src/quantization/weight-grid';
 import { FloatGraph, ops, windowAttrs } from '../support/float-graph';
 import { quantize, toSample } from '../support/quantize';
 import { randomOf } from '../support/random';
@@ -178,5 +178,26 @@ describe('the grid of weights', () => {
     const max = weights.reduce((m, w) => Math.max(m, Math.abs(w)), 0);
     expect(gridBounds(weights, one, Float64Array.of(max))).toEqual([undefined]);
     expect(gridBounds(new Float32Array(3), one, Float64Array.of(0))).toEqual([undefined]);
+  });
+
+  test('of a filter that was stored in 8 bits is the widest, also for channels of few values', () => {
+    const step = 0.02;
+    // Two channels of codes around zero and on one side of it, one of a single value, one of zeros.
+    const codes = [
+      [-3, 7, 100, 55, -90, 20, 11],
+      [255, 3, 8, 0, 64, 201, 77],
+      [0, 0, -9, 0, 9, 0, 0],
+      [0, 0, 0, 0, 0, 0, 0],
+    ];
+    const values = Float32Array.from(codes.flat(), (code) => code * step);
+    const channel = (i: number) => Math.floor(i / 7);
+    const maxima = Float64Array.from(codes, (own) =>
+      Math.max(...own.map((code) => Math.abs(Math.fround(code * step)))),
+    );
+    const steps = storedSteps(values, channel, maxima)!;
+    expect(steps.map((each) => Number(each.toFixed(6)))).toEqual([0.02, 0.02, 0.18, 0]);
+    values[8] += 0.005;
+    expect(storedSteps(values, channel, maxima)).toBeUndefined();
+    expect(storedSteps(values.subarray(14), (i) => channel(i + 14) - 2, maxima.subarray(2))).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { fitsInt16, quantizeInt16Filter } from '../../src/quantization/int16-filter';
+import { fitsInt16, offsetInt8Codes, quantizeInt16Filter } from '../../src/quantization/int16-filter';
 import { Random } from '../support/random';
 
 const MAX_ACTIVATION = 32767;
@@ -37,4 +37,39 @@ test('a channel of one weight has 15 bits, and one of zeros a positive scale', (
 
 test('channels of too many weights are refused, so that steps stay as fine as those of int8', () => {
   expect([fitsInt16(16384), fitsInt16(16385)]).toEqual([true, false]);
+});
+
+/** A weight as TF.js reads it that was stored in 8 bits. */
+const stored = (code: number, zeroPoint: number, scale: number) => Math.fround((code - zeroPoint) * scale);
+
+test('weights that were stored in 8 bits keep their values, in 8 bits', () => {
+  const random = new Random(5);
+  const [channels, depth] = [4, 60];
+  const channel = (i: number) => i % channels;
+  // As one grid for all channels, with zero anywhere in it, that a batch normalization has scaled channel by channel.
+  const factors = [0.5, 1.7, 0.013, 3];
+  for (const zeroPoint of [0, 90, 128, 255]) {
+    const values = Float32Array.from({ length: channels * depth }, (_, i) =>
+      Math.fround(stored(random.int(0, 255), zeroPoint, 0.0173) * factors[channel(i)]),
+    );
+    const filter = quantizeInt16Filter(values, channel, channels);
+    const narrow = offsetInt8Codes(filter, channel)!;
+    values.forEach((value, i) => {
+      const c = channel(i);
+      const code = narrow.codes[i] - narrow.zeroPoints[c];
+      expect(code).toBe(filter.codes[i]);
+      expect(Math.abs(code * filter.scales[c] - value)).toBeLessThan(1e-6 * factors[c] * 255 * 0.0173);
+    });
+  }
+});
+
+test('codes are stored in 8 bits only where those of each channel are at most 255 apart', () => {
+  const scales = Float32Array.of(1, 1);
+  const channel = (i: number) => i % 2;
+  const narrow = offsetInt8Codes({ codes: Int16Array.of(-255, 32767, 0, 32512), scales }, channel)!;
+  expect([...narrow.codes]).toEqual([-128, 127, 127, -128]);
+  expect([...narrow.zeroPoints]).toEqual([127, -128 - 32512]);
+  expect(offsetInt8Codes({ codes: Int16Array.of(-255, 0, 1, 0), scales }, channel)).toBeUndefined();
+  const plain = offsetInt8Codes({ codes: Int16Array.of(-128, 3, 127, 0), scales }, channel)!;
+  expect([...plain.zeroPoints]).toEqual([0, 0]);
 });

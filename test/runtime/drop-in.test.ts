@@ -101,7 +101,6 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
     const model = await loadGraphModel(`file://${converted}`);
     const attempt = (shape: number[]) => () => model.execute(tf.zeros(shape));
     expect(attempt([1, TINY_SIZE, TINY_SIZE, 4])).toThrow(/shape/);
-    expect(attempt([0, TINY_SIZE, TINY_SIZE, 3])).toThrow(/dimension 0 is 0, expected at least 1/);
     model.dispose();
   });
 });
@@ -221,6 +220,7 @@ describe('a float model that cannot be converted', () => {
     const error = await rejection(
       convert({ input: path, output: join(temporaryFolder(), 'out'), calibration: () => tinySamples(2) }),
     );
-    expect(error.message).toMatch(/Weight 'conv\/w' is NaN at index 10/);
+    // All that the model computes is NaN.
+    expect(error.message).toMatch(/Nothing in this model can be quantized: its weights 'conv\/w' hold NaN/);
   });
 });

@@ -4,6 +4,7 @@ import {
   type BinaryKind,
   FloatFunctionKind,
   type Int16FilterRef,
+  type OffsetInt8FilterRef,
   OpKind,
   PaddingMode,
   PadMode,
@@ -58,14 +59,17 @@ function int16Input(drawer: Drawer, random: Random, shape: readonly number[]): n
   return drawer.builder.apply({ kind: OpKind.QuantizeInt16, inputs: [input] }, INT16);
 }
 
-/** Weights as large as the sums allow, half of the time all of them; one a tap and channel, or [channel][tap]. */
+/**
+ * Weights as large as the sums allow, half of the time all of them, and some of them in 8 bits; one a tap and channel, or
+ * [channel][tap].
+ */
 function filter(
   { builder }: Drawer,
   random: Random,
   channels: number,
   taps: number,
   at: (channel: number, tap: number) => number,
-): Int16FilterRef {
+): Int16FilterRef | OffsetInt8FilterRef {
   const most = Math.min(32767, Math.floor(MAX_SUM / taps));
   const extreme = random.chance(0.3);
   const codes = new Int16Array(channels * taps);
@@ -76,11 +80,24 @@ function filter(
   }
   const real = (low: number, high: number) =>
     Float32Array.from({ length: channels }, () => random.real(low, high));
-  return {
-    filterOffset: builder.weights.append(codes),
+  const place = {
     ...(random.chance(0.8) && { biasOffset: builder.weights.append(real(-9, 9)) }),
     scaleOffset: builder.weights.append(real(1e-5, 1e-3)),
-    format: WeightFormat.Int16,
+  };
+  if (random.chance(0.5))
+    return { ...place, filterOffset: builder.weights.append(codes), format: WeightFormat.Int16 };
+  const narrow = new Int8Array(codes.length);
+  // |code - zero point| is at most |zero point| + 128.
+  const room = Math.min(32767 - 128, most - 128);
+  const zeroPoints = new Int16Array(channels).map(() => (room > 0 ? random.int(-room, room) : 0));
+  const bound = Math.min(127, most);
+  for (let i = 0; i < narrow.length; i++)
+    narrow[i] = room > 0 ? random.int(-128, 127) : random.int(-bound, bound);
+  return {
+    ...place,
+    filterOffset: builder.weights.append(narrow),
+    zeroPointOffset: builder.weights.append(zeroPoints),
+    format: WeightFormat.OffsetInt8,
   };
 }
 

@@ -27,8 +27,9 @@ export async function quantize(
   random: Random,
   options?: { regions: boolean },
   given = Array.from({ length: 4 }, () => drawFeeds(graph, random)),
+  planning: PlanOptions = {},
 ) {
-  const plan = planQuantization(graph);
+  const plan = planQuantization(graph, planning);
   const samples = given.map(toSample);
   const observations = await calibrate(
     graph,

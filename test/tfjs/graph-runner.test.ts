@@ -6,6 +6,7 @@ function model(refusal?: string) {
   const calls: string[] = [];
   return {
     calls,
+    weights: {},
     execute() {
       calls.push('execute');
       if (refusal) throw new Error(refusal);
@@ -43,4 +44,10 @@ test('runs a graph with If by executeAsync: TF.js does not ask for it', async ()
 
 test('passes other errors on', async () => {
   await expect(runner(model('out of memory'), []).run({}, ['a'])).rejects.toThrow('out of memory');
+});
+
+test('computes nothing where nothing is asked for: TF.js would compute all outputs', async () => {
+  const fake = model();
+  expect(await runner(fake, ['Conv2D']).run({}, [])).toEqual([]);
+  expect(fake.calls).toEqual([]);
 });

@@ -161,3 +161,25 @@ describeWithShared('a model of strings with a loop of functions', () => {
     expect(tf.env().getBool('KEEP_INTERMEDIATE_TENSORS')).toBe(false);
   });
 });
+
+test("a weight that is asked for is the caller's to dispose, and still there for the next run", async () => {
+  const graph = new FloatGraph(random)
+    .input('x', [2, 3])
+    .weights('w', [3])
+    .node('y', 'AddV2', ['x', 'w'], { T: attr.dtype('float32') })
+    .build('y');
+  const sample = toSample(drawFeeds(graph, random));
+  const refs = ['w', 'y'].map((node) => ({ node, index: 0 }));
+  await withBackend('cpu', async () => {
+    const loaded = await LoadedGraph.load(graph);
+    const feeds = loaded.feed(sample);
+    for (let run = 0; run < 2; run++) {
+      const [weight, sum] = await loaded.execute(feeds, refs);
+      expect(weight.dataSync()).toEqual(graph.constants.get('w')!.values);
+      expect(sum.shape).toEqual([2, 3]);
+      tf.dispose([weight, sum]);
+    }
+    tf.dispose(feeds);
+    loaded.dispose();
+  });
+});

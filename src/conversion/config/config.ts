@@ -7,6 +7,7 @@ import { BIAS_CORRECTIONS } from '../../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../../quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../../quantization/weight-range';
+import { RECIPES } from '../recipes';
 
 /** Bits of a layer: a number is the width of its weights, in the format that serves it best. */
 const bits = z.literal([8, 4, 3, 2, 'float'], { error: "expected 8, 4, 3, 2 or 'float'" });
@@ -56,8 +57,12 @@ const config = z.strictObject({
       percentile: z.number().gt(50).max(100).optional(),
       /** How many samples to use at most. */
       samples: z.int().positive().optional(),
+      /** Holds out samples of the calibration data to judge the model on, as recipes other than `fast` do. */
+      holdOut: z.boolean().optional(),
     })
     .optional(),
+  /** How far the conversion goes for accuracy. */
+  recipe: z.enum(RECIPES, { error: `expected one of ${RECIPES.join(', ')}` }).optional(),
   /** Brings the channels of a tensor to similar ranges. */
   equalize: z.boolean().optional(),
   /** How the bounds of weights are chosen. */

@@ -6,6 +6,7 @@ import { BIAS_CORRECTIONS } from '../../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../../quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../../quantization/weight-range';
+import { RECIPES } from '../recipes';
 import type { ConvertOptions, ExpertPackOptions, QuantizationOptions } from './options';
 
 interface Check {
@@ -32,6 +33,8 @@ const within = (min: number, max: number): Check => ({
 });
 
 const CHECKS: Partial<Record<keyof QuantizationOptions, Check>> = {
+  recipe: oneOf(RECIPES),
+  timeBudget: within(0, 1e6),
   samples: positiveInteger,
   percentile: within(50, 100),
   calibrationMethod: oneOf(CALIBRATION_METHODS),

@@ -15,6 +15,9 @@ const ACTIVATION_OPTIONS: readonly Name[] = [
   'validationSamples',
 ];
 
+/** Of calibration data. */
+const DATA_OPTIONS: readonly Name[] = ['samples', 'calibrationMethod', 'percentile', 'biasCorrection'];
+
 const hasLowBit = ({ bits = 8, weights = 'int8' }: LayerConfig) =>
   weights !== 'int8' || (typeof bits === 'number' && bits < 8);
 
@@ -23,6 +26,7 @@ function whyIdle(name: Name, settings: Settings): string | undefined {
   const { activations, calibrationMethod, tune, rules, weights, targetBits, accuracyTarget } = settings;
   if (activations === 'float32')
     return ACTIVATION_OPTIONS.includes(name) ? 'only weights are quantized' : undefined;
+  if (!settings.data && DATA_OPTIONS.includes(name)) return 'there is no calibration data';
   switch (name) {
     case 'percentile': {
       const used = calibrationMethod === 'percentile' || tune?.open.includes('calibrationMethod');
@@ -35,6 +39,8 @@ function whyIdle(name: Name, settings: Settings): string | undefined {
       const lowBit = weights.format !== 'int8' || targetBits !== undefined || rules.some(hasLowBit);
       return lowBit ? undefined : 'all weights are INT8';
     }
+    case 'timeBudget':
+      return settings.recipe ? undefined : 'no recipe is searched for';
     case 'validationSamples':
       return accuracyTarget ? undefined : 'there is no accuracy target';
     default:

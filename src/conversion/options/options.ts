@@ -7,11 +7,22 @@ import type { Activations, Group, RotateOption, WeightsName } from '../../quanti
 import type { WeightRange } from '../../quantization/weight-range';
 import type { Config } from '../config/config';
 import type { ConvertProgress } from '../progress';
+import type { RecipeName } from '../recipes';
 
 /** Options that do not depend on where the model comes from and where it goes. */
 export interface QuantizationOptions {
   /** Settings of single layers, and defaults for the options below. */
   config?: Config;
+  /**
+   * How far a conversion goes for accuracy. `fast`: static INT8, the fastest, whatever its accuracy. `balanced`: where
+   * that leaves the median of held-out samples below 25 dB at an output, better weights, dynamic or int16 activations for
+   * as few layers as need them. `accurate`: the same for 35 dB. Default: `balanced`; `fast` without calibration data, and
+   * where options below decide (`int16`, `dynamic`, `weights`, `targetBits`, `tune`, an accuracy target, or a
+   * configuration with bits or activations of layers).
+   */
+  recipe?: RecipeName;
+  /** Seconds that the search for a recipe may take; then the best model so far is used. Default 180. */
+  timeBudget?: number;
   /** Names or glob patterns of nodes that stay float. */
   skip?: readonly string[];
   /** How the range of a tensor is chosen from the observed values. Default `mse`. */
@@ -110,8 +121,8 @@ export interface ConvertOptions extends QuantizationOptions {
   /** Folder for the converted model. */
   output: string;
   /**
-   * Representative samples, preprocessed as the model expects; `random`: meaningless numbers, for trying out. Optional
-   * with `activations: 'float32'`: all errors of weights then count alike.
+   * Representative samples, preprocessed as the model expects; `random`: meaningless numbers, for trying out. Without
+   * them all layers get dynamic activations; with `activations: 'float32'` all errors of weights then count alike.
    */
   calibration?: SampleSource | 'random';
   /** Replace an output folder that holds a model other than one of ours. Default false. */

@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { fromUser } from '../../base/coded-errors';
 import { checkArgument, LowbitError } from '../../base/errors';
+import { heldOut, withoutHeldOut } from '../../calibration/data/held-out';
 import { unlabelled } from '../../calibration/data/labelled';
 import { randomSamples } from '../../calibration/data/random';
 import { DEFAULT_METHOD } from '../../calibration/observers/methods';
@@ -11,7 +12,9 @@ import { blockOf, DEFAULT_GROUP } from '../../quantization/layer-weights';
 import { type Config, checkConfig, type LayerConfig } from '../config/config';
 import { LayerRules } from '../config/layer-rules';
 import { progressReporter } from '../progress';
+import type { RecipeName } from '../recipes';
 import { type Destination, type ExpertPacking, type Settings, TUNABLE } from '../settings';
+import { TARGETS } from '../stages/decide/recipe/target';
 import { checkConversion, checkExperts, checkQuantization } from './check-options';
 import { idleOptions } from './idle-options';
 import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOptions } from './options';
@@ -19,6 +22,9 @@ import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOpti
 const DEFAULT_SAMPLES = 128;
 
 const DEFAULT_PERCENTILE = 99.99;
+
+/** Seconds. */
+const DEFAULT_TIME_BUDGET = 180;
 
 type Calibration = SampleSource | 'random' | undefined;
 
@@ -52,14 +58,62 @@ function openSettings(options: QuantizationOptions, { calibration, equalize, err
   return TUNABLE.filter((name) => options[name] === undefined && configured[name] === undefined);
 }
 
+/** Options that say themselves how accurate a model becomes: without `recipe`, nothing else is searched for then. */
+function decidesItself(options: QuantizationOptions, config: Config, rules: LayerRules): boolean {
+  const { tune, maxDrop, minSignalToNoise, int16 = 0, targetBits = config.targetBits } = options;
+  const { weights = config.weights ?? 'int8', activations = config.activations ?? 'int8' } = options;
+  const costliest = typeof int16 === 'number' && int16 > 0;
+  const searches = [maxDrop, minSignalToNoise, targetBits];
+  const precise = ({ activations: precision, bits, weights: stored }: LayerConfig) =>
+    precision !== undefined || (typeof bits === 'number' && bits < 8) || (stored ?? 'int8') !== 'int8';
+  return (
+    tune === true ||
+    costliest ||
+    searches.some((option) => option !== undefined) ||
+    weights !== 'int8' ||
+    activations !== 'int8' ||
+    rules.some(precise)
+  );
+}
+
+function recipeOf(
+  options: QuantizationOptions,
+  config: Config,
+  rules: LayerRules,
+  hasData: boolean,
+): RecipeName {
+  const given = options.recipe ?? config.recipe;
+  const own = decidesItself(options, config, rules);
+  if (given === undefined || given === 'fast') return given ?? (own || !hasData ? 'fast' : 'balanced');
+  checkArgument(hasData, 'recipe', "'fast', as there is no calibration data to judge on", given);
+  checkArgument(!own, 'recipe', "'fast', as other options decide how accurate the model becomes", given);
+  return given;
+}
+
 function checkCalibration(calibration: Calibration, { activations, tune }: Settings): void {
   if (tune) {
     checkArgument(typeof calibration === 'function', 'calibration', 'samples to tune on', calibration);
     checkArgument(activations === 'int8', 'activations', 'int8, the only type that is tuned,', activations);
   }
-  const known = typeof calibration === 'function' || calibration === 'random';
-  const optional = activations === 'float32' && calibration === undefined;
-  checkArgument(known || optional, 'calibration', "a source of samples or 'random'", calibration);
+  const known = typeof calibration === 'function' || calibration === 'random' || calibration === undefined;
+  checkArgument(known, 'calibration', "a source of samples or 'random'", calibration);
+}
+
+/** Refuses what cannot be done for INT8 activations without data. */
+function checkWithoutData(settings: Settings): void {
+  const { targetBits, accuracyTarget, equalize, errorFeedback, costliestInt16, biasCorrection } = settings;
+  const [name] =
+    Object.entries({
+      targetBits,
+      maxDrop: accuracyTarget?.maxDrop,
+      minSignalToNoise: accuracyTarget?.minSignalToNoise,
+      equalize: equalize || undefined,
+      errorFeedback: errorFeedback || undefined,
+      'biasCorrection sequential': biasCorrection === 'sequential' || undefined,
+      'int16 as a number': costliestInt16 > 0 || undefined,
+    }).find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return;
+  throw new LowbitError('invalid-argument', `The option ${name} needs calibration data; give calibration.`);
 }
 
 /** Refuses what only makes sense for INT8 activations. */
@@ -98,14 +152,18 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
         : undefined;
   const validation = options.validation && ownSource(options.validation, 'The validation data');
   const samples = options.samples ?? config.calibration?.samples;
-  const { maxDrop, minSignalToNoise, int16, signal } = options;
+  const { maxDrop, minSignalToNoise, int16, timeBudget = DEFAULT_TIME_BUDGET, signal } = options;
+  const recipe = recipeOf(options, config, rules, data !== undefined && calibration !== 'random');
+  const split = data && (recipe !== 'fast' || config.calibration?.holdOut) ? data : undefined;
+  const calibrationData = split ? withoutHeldOut(split) : data;
   const settings: Settings = {
     activations,
-    data,
+    data: calibrationData,
+    ...(split && { heldOut: heldOut(split) }),
     randomData: calibration === 'random',
     samples: samples ?? DEFAULT_SAMPLES,
     samplesRequested: samples !== undefined,
-    validation: validation ?? (data && unlabelled(data)),
+    validation: validation ?? (calibrationData && unlabelled(calibrationData)),
     validationSamples: options.validationSamples ?? DEFAULT_SAMPLES,
     calibrationMethod: options.calibrationMethod ?? config.calibration?.method ?? DEFAULT_METHOD,
     percentile: options.percentile ?? config.calibration?.percentile ?? DEFAULT_PERCENTILE,
@@ -125,6 +183,14 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
       accuracyTarget: { maxDrop, minSignalToNoise },
     }),
     ...(options.tune && { tune: { open: openSettings(options, config), rules: withoutInt16 } }),
+    ...(recipe !== 'fast' && {
+      recipe: {
+        name: recipe,
+        target: TARGETS[recipe],
+        open: openSettings(options, config),
+        milliseconds: timeBudget * 1000,
+      },
+    }),
     rules,
     idle: [],
     report: progressReporter(options.onProgress, signal),
@@ -132,6 +198,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
   };
   checkCalibration(calibration, settings);
   if (activations === 'float32') checkWeightOnly(settings);
+  else if (!data) checkWithoutData(settings);
   return Object.freeze({ ...settings, idle: idleOptions(options, settings) });
 }
 

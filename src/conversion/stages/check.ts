@@ -9,7 +9,7 @@ const MIN_SIGNAL_TO_NOISE = 20;
 /** The same for what depends on the input, which is estimated from few samples. */
 const MIN_VARYING = 10;
 
-const ADVICE = "Try dynamic activations ('**'), minSignalToNoise, tune, or more calibration data.";
+const ADVICE = "Try the recipe 'balanced' or 'accurate', or more calibration data.";
 
 const shown = (decibels: number) => `${decibels.toFixed(1)} dB`;
 

@@ -1,7 +1,7 @@
 /** Stage 3: runs the optimized float graph on the calibration data and observes ranges and means of tensors. */
 import { createHash } from 'node:crypto';
 import { type CalibrationProvenance, calibrate } from '../../calibration/runner';
-import { HeldBack } from '../../evaluation/held-back';
+import { type CheckSamples, copiesOf, HeldBack } from '../../evaluation/held-back';
 import { weightsPerChannel } from '../../passes/linear-op';
 import { observedTensors } from '../../passes/quantize/plan/observed-tensors';
 import type { Rotation } from '../../quantization/hadamard';
@@ -28,10 +28,32 @@ function inputRotations({ layers, rotations }: Int8Model): Map<string, Rotation 
   return new Map([...layers.keys()].map((name) => [name, rotations.get(name)]));
 }
 
+/** Those that are held out of the data; where these are few, also some of those that the calibration has seen. */
+async function samplesToCheck(
+  { source }: Int8Model,
+  { heldOut }: Settings,
+  held: HeldBack,
+): Promise<CheckSamples> {
+  if (!heldOut) return held.take();
+  return held.beside(await copiesOf(heldOut, source.inputs));
+}
+
+/** Only what the graph itself says is known. */
+function unobserved(model: Int8Model): ObservedInt8 {
+  return {
+    activations: 'int8',
+    model,
+    observations: { ranges: model.graph.ranges ?? new Map(), means: new Map() },
+    provenance: NO_DATA,
+    checkSamples: { samples: [], heldBack: false },
+  };
+}
+
 async function observeInt8(model: Int8Model, settings: Settings): Promise<ObservedInt8> {
   const { data, randomData, calibrationMethod, percentile, samples, report, signal } = settings;
+  if (!data) return unobserved(model);
   const tensors = observedTensors(model.plan, inputRotations(model));
-  const held = new HeldBack(data!);
+  const held = new HeldBack(data);
   const { provenance, ...observations } = await calibrate(model.graph, tensors, held.source, {
     method: calibrationMethod,
     methodOf: calibrationMethods(settings, model.plan),
@@ -45,7 +67,7 @@ async function observeInt8(model: Int8Model, settings: Settings): Promise<Observ
     model,
     observations,
     provenance: { ...provenance, ...(randomData && { random: true }) },
-    checkSamples: held.take(),
+    checkSamples: await samplesToCheck(model, settings, held),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Every layer type that can be read, by its class name. */
 import { ACTIVATION_LAYERS } from './activations';
 import { ATTENTION_LAYERS } from './attention';
+import { CONV_LSTM_LAYERS } from './conv-lstm';
 import { CONVOLUTION_LAYERS } from './convolutions';
 import { DENSE_LAYERS } from './dense';
 import { IMAGE_LAYERS } from './images';
@@ -16,6 +17,7 @@ export const LAYER_TYPES: ReadonlyMap<string, LayerReader> = new Map(
   Object.entries({
     ...ACTIVATION_LAYERS,
     ...ATTENTION_LAYERS,
+    ...CONV_LSTM_LAYERS,
     ...CONVOLUTION_LAYERS,
     ...DENSE_LAYERS,
     ...IMAGE_LAYERS,

@@ -110,14 +110,21 @@ function simpleStep(call: LayerCall, weights: Weights): Step {
   });
 }
 
-/** c' = s(f) c + s(i) g(c), h' = s(o) g(c'), gates in the order i, f, c, o: Hochreiter and Schmidhuber 1997. */
-function lstmStep(call: LayerCall, units: number, weights: Weights): Step {
-  const recurrent = call.constant('recurrent_kernel', weights.recurrent);
+/**
+ * c' = s(f) c + s(i) g(c), h' = s(o) g(c'), gates in the order i, f, c, o: Hochreiter and Schmidhuber 1997.
+ *
+ * @param recur the recurrent product
+ * @param slice takes a gate's part of a sum
+ */
+export function lstmStep(
+  call: LayerCall,
+  recur: (hidden: TensorRef) => TensorRef,
+  slice: (x: TensorRef, gate: number) => TensorRef,
+): Step {
   const activation = pointwise(call, 'activation', 'tanh');
   const gate = pointwise(call, 'recurrent_activation', call.keras3 ? 'sigmoid' : 'hard_sigmoid');
-  const slice = gateSlicer(call, units);
   return (x, state) => {
-    const sum = add(call, x, state && product(call, state.hidden, recurrent));
+    const sum = add(call, x, state && recur(state.hidden));
     const [i, f, c, o] = [0, 1, 2, 3].map((g) => slice(sum, g));
     const kept = state && call.op('Mul', [gate(f), state.cell!]);
     const cell = add(call, call.op('Mul', [gate(i), activation(c)]), kept);
@@ -165,8 +172,8 @@ function gruStep(call: LayerCall, units: number, weights: Weights, resetAfter: b
 const MAX_STEPS = 1024;
 
 /** The number of steps, which must be known: each becomes nodes of its own. */
-function stepsOf(call: LayerCall): number {
-  const steps = call.inputOfRank(3).shape[1];
+function stepsOf(call: LayerCall, rank: number): number {
+  const steps = call.inputOfRank(rank).shape[1];
   if (steps > 0 && steps <= MAX_STEPS) return steps;
   const found = steps > 0 ? `has ${steps} steps` : 'leaves the number of steps open';
   throw call.config.error(
@@ -175,25 +182,12 @@ function stepsOf(call: LayerCall): number {
   );
 }
 
-/** Runs steps one after the other over products [batch, 1, steps, gates * units]. */
-function unroll(
-  call: LayerCall,
-  inputs: TensorRef,
-  steps: number,
-  step: Step,
-  backwards: boolean,
-): TensorRef[] {
+/** Takes a step out of products [batch, 1, steps, gates * units]. */
+function stepSlicer(call: LayerCall, products: TensorRef): (n: number) => TensorRef {
   const ones = call.ints('strides', [1, 1, 1, 1]);
   const end = call.ints('end', [0, 1, 0, 0]);
   const masks = sliceAttrs({ begin: 0b1001, end: 0b1001, shrink: 0b0110 });
-  const hidden: TensorRef[] = [];
-  let state: State | undefined;
-  for (let n = 0; n < steps; n++) {
-    const begin = call.ints('begin', [0, 0, backwards ? steps - 1 - n : n, 0]);
-    state = step(call.op('StridedSlice', [inputs, begin, end, ones], masks), state);
-    hidden.push(state.hidden);
-  }
-  return hidden;
+  return (n) => call.op('StridedSlice', [products, call.ints('begin', [0, 0, n, 0]), end, ones], masks);
 }
 
 function stepOf(call: LayerCall, units: number): { step: Step; inputs: TensorRef } {
@@ -204,8 +198,10 @@ function stepOf(call: LayerCall, units: number): { step: Step; inputs: TensorRef
       return { step: simpleStep(call, weights), inputs: weights.inputs };
     }
     case 'LSTM': {
-      const weights = weightsOf(call, units, 4, false);
-      return { step: lstmStep(call, units, weights), inputs: weights.inputs };
+      const { recurrent, inputs } = weightsOf(call, units, 4, false);
+      const kernel = call.constant('recurrent_kernel', recurrent);
+      const recur = (hidden: TensorRef) => product(call, hidden, kernel);
+      return { step: lstmStep(call, recur, gateSlicer(call, units)), inputs };
     }
     default: {
       const resetAfter = config.flag('reset_after', call.keras3);
@@ -215,18 +211,39 @@ function stepOf(call: LayerCall, units: number): { step: Step; inputs: TensorRef
   }
 }
 
-/** The hidden state of every step in their order in time, or of the last alone. */
-const recurrent: LayerReader = (call): LayerTensor => {
+/**
+ * The hidden state of every step in their order in time, or of the last alone.
+ *
+ * @param rank of the input, whose axes are batch, steps, and those of a step
+ * @param prepare makes what all steps share
+ */
+export function unroll(
+  call: LayerCall,
+  rank: number,
+  prepare: () => { step: Step; inputOf(n: number): TensorRef },
+): LayerTensor {
   const { config } = call;
   config.refuse('stateful', false, 'a converted model keeps nothing between calls');
   config.refuse('return_state', false, 'a layer has one output here');
   config.refuse('time_major', false, 'the batch comes first');
-  const steps = stepsOf(call);
-  const { step, inputs } = stepOf(call, config.integer('units'));
-  const hidden = unroll(call, inputs, steps, step, config.flag('go_backwards', false));
+  const steps = stepsOf(call, rank);
+  const { step, inputOf } = prepare();
+  const backwards = config.flag('go_backwards', false);
+  const hidden: TensorRef[] = [];
+  let state: State | undefined;
+  for (let n = 0; n < steps; n++) {
+    state = step(inputOf(backwards ? steps - 1 - n : n), state);
+    hidden.push(state.hidden);
+  }
   if (!config.flag('return_sequences', false)) return call.result(hidden.at(-1)!, PLAIN);
   return call.result(call.op('Pack', hidden, { N: attr.int(steps), axis: attr.int(1) }), PLAIN);
-};
+}
+
+const recurrent: LayerReader = (call) =>
+  unroll(call, 3, () => {
+    const { step, inputs } = stepOf(call, call.config.integer('units'));
+    return { step, inputOf: stepSlicer(call, inputs) };
+  });
 
 /** What a Bidirectional makes of the results of its two layers. */
 export function mergeDirections(call: LayerCall, forward: LayerTensor, backward: LayerTensor): LayerTensor {

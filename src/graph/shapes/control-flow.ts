@@ -62,11 +62,17 @@ export const listStack: Rule = (node, known) => {
   return element && [count >= 0 ? count : (list?.length ?? -1), ...element];
 };
 
+/** TF.js looks up no more elements of a list than it has, though indices may name some twice. */
+function chosen(indices: Shape | undefined, list: TensorList | undefined): number {
+  const [count, length] = [indices?.[0] ?? -1, list?.length ?? -1];
+  return count >= 0 && length >= 0 ? Math.min(count, length) : count;
+}
+
 /** Chosen elements, one after the other. */
 export const listGather: Rule = (node, known) => {
-  const indices = shapeOf(known, node.inputs[1]);
-  const element = refined(givenElement(known, node.inputs[2]), listOf(known, node.inputs[0])?.element);
-  return element && [indices?.[0] ?? -1, ...element];
+  const list = listOf(known, node.inputs[0]);
+  const element = refined(givenElement(known, node.inputs[2]), list?.element);
+  return element && [chosen(shapeOf(known, node.inputs[1]), list), ...element];
 };
 
 export const arrayElement: Rule = (node, known) => listOf(known, node.inputs[2])?.element;
@@ -74,7 +80,8 @@ export const arrayElement: Rule = (node, known) => listOf(known, node.inputs[2])
 export const arrayGather: Rule = (node, known) => {
   const list = listOf(known, node.inputs[2]);
   const element = refined(shapeAttr(node, 'element_shape'), list?.element);
-  return element && [shapeOf(known, node.inputs[1])?.[0] ?? list?.length ?? -1, ...element];
+  const indices = shapeOf(known, node.inputs[1]);
+  return element && [indices ? chosen(indices, list) : (list?.length ?? -1), ...element];
 };
 
 /** A handle, and what orders the ops on it; lists of TF.js are handled by scalars. */

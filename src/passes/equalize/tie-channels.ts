@@ -115,6 +115,8 @@ export function classesOf(graph: Graph, shapes: Shapes, nodes: readonly GraphNod
     if (constantOf(graph, result)) continue;
     if (!inside.has(node.name)) for (const ref of [...node.inputs, result]) classes.pin(ref);
     else tieChannels(graph, node, shapes, classes);
+    // A node of several outputs is not quantized: what it computes keeps its scale.
+    for (const ref of node.inputs) if (ref.index > 0) classes.pin(ref);
     if (outputs.has(node.name)) classes.pin(result);
   }
   return classes;

@@ -1,5 +1,5 @@
 /** The program of one region of a plan: its inputs, its steps in order, its outputs. */
-
+import { entryOf } from '../../base/entry-of';
 import { refKey } from '../../graph/edit';
 import type { TensorRef } from '../../graph/ir';
 import type { Grid } from '../../program/program';
@@ -7,6 +7,7 @@ import type { Rotation } from '../../quantization/hadamard';
 import type { Observations } from '../../quantization/observations';
 import { linearKind } from '../linear-op';
 import { Calibrated } from './lower/calibrated';
+import { gainsByGrid } from './lower/grid-offset';
 import { appendInput } from './lower/input';
 import { ProgramBuilder } from './lower/program-builder';
 import { appendLookup } from './lower/store';
@@ -40,6 +41,7 @@ function correctsOffset({ node, quantizable }: OpStep): boolean {
 /** The grid of an input's values, where its codes are read by layers only, which correct for the offset in their bias. */
 function gridOf(
   { steps, sharedRanges }: Region,
+  { graph, shapes }: QuantizationPlan,
   ref: TensorRef,
   { grids }: Observations,
   lowBit: LowBit,
@@ -50,7 +52,10 @@ function gridOf(
     if (step.kind === 'floatInOut') return true;
     if (step.kind === 'lookup') return refKey(step.from) !== key;
     const reads = step.quantizable.activations.some((read) => refKey(read) === key);
-    return !reads || (correctsOffset(step) && !lowBit?.has(step.node.name));
+    if (!reads) return true;
+    if (!correctsOffset(step) || lowBit?.has(step.node.name)) return false;
+    const { shape } = entryOf(graph.constants, step.node.inputs[1].node);
+    return gainsByGrid(grid!, step.node, shape, (of) => shapes.get(refKey(of)));
   };
   return grid && steps.every(suits) ? grid : undefined;
 }
@@ -67,7 +72,7 @@ export function lowerRegion(
   const builder = new ProgramBuilder(plan.shapes, calibrated, options);
   const read = readAsCodes(region, options?.lowBit);
   for (const input of region.inputs) {
-    const grid = gridOf(region, input, observations, options?.lowBit);
+    const grid = gridOf(region, plan, input, observations, options?.lowBit);
     appendInput(builder, input, read.has(refKey(input)), grid);
   }
   for (const step of region.steps) {

@@ -46,6 +46,8 @@ export interface QuantizedGraph {
   readonly graph: Graph;
   /** Signal-to-noise of the quantized weights, in dB, by weighted node. */
   readonly weightFidelity: ReadonlyMap<string, number>;
+  /** Nodes whose int16 weights are stored in 8 bits. */
+  readonly offsetInt8: ReadonlySet<string>;
 }
 
 export interface QuantizeOptions extends WeightOptions {
@@ -69,14 +71,16 @@ export function quantizeGraph(
   const kept = outputNodes(graph);
   const moved = new Map<string, TensorRef>();
   const weightFidelity = new Map<string, number>();
+  const offsetInt8 = new Set<string>();
   plan.regions.forEach((region, index) => {
     const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
+    for (const node of builder.offsetInt8) offsetInt8.add(node);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
     const program = builder.build();
     const emit = regions || !canExpand(program) ? regionNode : expandProgram;
     const results = emit(editor, program, builder.weights.build(), inputs, `lowbit/region_${index}`);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
-  return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity };
+  return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity, offsetInt8 };
 }

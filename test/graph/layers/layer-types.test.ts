@@ -21,6 +21,7 @@ type Shape = number[];
 
 const IMAGE: Shape = [6, 7, 3];
 const SEQUENCE: Shape = [9, 4];
+const VIDEO: Shape = [4, 6, 7, 2];
 const VECTOR: Shape = [5];
 const VOLUME: Shape = [4, 5, 6, 2];
 
@@ -122,6 +123,36 @@ const CASES: [what: string, shape: Shape, make: () => Layer | Layer[]][] = [
       }),
     ],
   ]),
+  [
+    'ConvLSTM2D',
+    VIDEO,
+    () => layers.convLstm2d({ filters: 3, kernelSize: 3, recurrentInitializer: 'glorotNormal' }) as Layer,
+  ],
+  [
+    'ConvLSTM2D, all steps, backwards, same, strides, no bias, then a dilated one',
+    VIDEO,
+    () =>
+      [
+        layers.convLstm2d({
+          filters: 2,
+          kernelSize: [3, 2],
+          strides: 2,
+          padding: 'same',
+          returnSequences: true,
+          goBackwards: true,
+          useBias: false,
+          recurrentActivation: 'sigmoid',
+          recurrentInitializer: 'glorotNormal',
+        }),
+        layers.convLstm2d({
+          filters: 3,
+          kernelSize: 2,
+          dilationRate: 2,
+          activation: 'relu',
+          recurrentInitializer: 'glorotNormal',
+        }),
+      ] as Layer[],
+  ],
   ['Conv1D, valid', SEQUENCE, () => layers.conv1d({ filters: 3, kernelSize: 3 })],
   [
     'Conv1D, same, strides',

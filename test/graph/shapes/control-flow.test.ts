@@ -107,3 +107,14 @@ test('what grows from turn to turn is open along that axis', async () => {
   const graph = await ordered(carried(true), 'exit');
   expect(inferShapes(graph).get('exit:0')).toEqual([-1, -1]);
 });
+
+test('a list gives no more elements than it has, though an index comes twice', async () => {
+  const graph = new FloatGraph(random)
+    .input('x', [2, 3])
+    .constant('element', [1], [3], 'int32')
+    .constant('places', [3], [0, 0, 1], 'int32')
+    .node('list', 'TensorListFromTensor', ['x', 'element'], element)
+    .node('chosen', 'TensorListGather', ['list', 'places', 'element'], element);
+  const shapes = await expectInferredShapes(await ordered(graph, 'chosen'), random, ['chosen']);
+  expect(shapes.get('chosen:0')).toEqual([2, 3]);
+});

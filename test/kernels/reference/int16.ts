@@ -7,6 +7,7 @@ import {
   type Op,
   OpKind,
   type TensorSpec,
+  WeightFormat,
 } from '../../../src/program/program';
 import { broadcastShape, broadcastStrides } from './elementwise';
 import { expOfNonPositive } from './softmax';
@@ -83,9 +84,18 @@ function storeSums(
   return makeTensor(spec, shape, values);
 }
 
-function weightReader({ filterOffset }: FilterRef, weights: Int8Array): (index: number) => number {
+/** @param channel the output channel of a weight */
+function weightReader(
+  filter: FilterRef,
+  weights: Int8Array,
+  channel: (index: number) => number,
+): (index: number) => number {
+  const { filterOffset } = filter;
   const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
-  return (index) => view.getInt16(filterOffset + 2 * index, true);
+  if (filter.format !== WeightFormat.OffsetInt8)
+    return (index) => view.getInt16(filterOffset + 2 * index, true);
+  const zeroPoint = (c: number) => view.getInt16(filter.zeroPointOffset + 2 * c, true);
+  return (index) => view.getInt8(filterOffset + index) - zeroPoint(channel(index));
 }
 
 export function int16Conv2d(
@@ -94,7 +104,8 @@ export function int16Conv2d(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const weight = weightReader(op.filter, weights);
+  const depth = op.window.kernel[0] * op.window.kernel[1] * op.inChannels;
+  const weight = weightReader(op.filter, weights, (index) => Math.floor(index / depth));
   const [rows, columns] = windowAxes(op.window, input.shape);
   const shape = [input.shape[0]!, rows.output, columns.output, op.outChannels];
   const sums = Array.from(outputPositions(shape), ({ batch, y, x, channel }) => {
@@ -117,7 +128,7 @@ export function int16Depthwise(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const weight = weightReader(op.filter, weights);
+  const weight = weightReader(op.filter, weights, (index) => index % op.channels);
   const [rows, columns] = windowAxes(op.window, input.shape);
   const shape = [input.shape[0]!, rows.output, columns.output, op.channels];
   const sums = Array.from(outputPositions(shape), ({ batch, y, x, channel }) => {
@@ -139,7 +150,7 @@ export function int16Linear(
   spec: TensorSpec,
   weights: Int8Array,
 ): ReferenceTensor {
-  const weight = weightReader(op.filter, weights);
+  const weight = weightReader(op.filter, weights, (index) => Math.floor(index / op.inFeatures));
   const { inFeatures, outFeatures } = op;
   const shape = [...input.shape.slice(0, -1), outFeatures];
   const sums = Array.from({ length: sizeOf(shape) }, (_, index) => {

@@ -10,6 +10,7 @@ import type { Observations } from '../../../quantization/observations';
 import { configuredPrecisions, type Settings } from '../../settings';
 import type { Int8Decision, WeightPlan } from '../../stage-results';
 import { meetAccuracyTarget } from './accuracy-target';
+import { planWithoutData } from './without-data';
 
 /** Names of the nodes that have a form with int16 activations. */
 function layersWithInt16(graph: Graph, plan: QuantizationPlan): ReadonlySet<string> {
@@ -48,6 +49,7 @@ export async function decidePrecisions(
 ): Promise<Pick<Int8Decision, 'plan' | 'precisions' | 'accuracy'>> {
   const { graph, plan } = model;
   const { accuracyTarget, validation, validationSamples, report, signal } = settings;
+  if (!settings.data) return planWithoutData(model, configuredPrecisions(settings, graph, plan));
   const precisions = await requestedPrecisions(model, observations, weights, settings);
   if (!accuracyTarget) {
     if (precisions.size === 0) return { plan, precisions };

@@ -2,6 +2,7 @@
 import type { Settings } from '../../settings';
 import type { Decision, ObservedModel, Prepare } from '../../stage-results';
 import { decideInt8 } from './int8';
+import { followRecipe } from './recipe/recipe';
 import { tune } from './tune';
 import { decideWeightOnly } from './weight-only';
 
@@ -15,6 +16,7 @@ export async function decide(
   prepare: Prepare,
 ): Promise<Decision> {
   if (observed.activations === 'float32') return decideWeightOnly(observed, settings);
+  if (settings.recipe) return followRecipe(observed, settings, settings.recipe, prepare);
   if (!settings.tune) return decideInt8(observed, settings);
   const tuned = await tune(observed, settings, settings.tune, prepare);
   return { ...(await decideInt8(tuned.observed, tuned.settings)), tuning: tuned.tuning };

@@ -31,7 +31,8 @@ export function effectiveConfig(decision: Int8Decision, observed: readonly strin
   const { equalize, weightRange, biasCorrection, regions, weights, errorFeedback } = settings;
   return {
     version: 1,
-    calibration: { method, percentile, samples },
+    recipe: 'fast',
+    calibration: { method, percentile, samples, ...(settings.heldOut && { holdOut: true }) },
     equalize,
     weightRange,
     biasCorrection,

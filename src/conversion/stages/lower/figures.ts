@@ -27,12 +27,15 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): MacCounts {
   };
 }
 
-/** Stored bits of a weight on average over all weighted layers, whatever they do with activations. */
-export function averageBits({
-  model,
-  plan,
-  weights,
-}: Pick<Int8Decision, 'model' | 'plan' | 'weights'>): number {
+/**
+ * Stored bits of a weight on average over all weighted layers, whatever they do with activations.
+ *
+ * @param offsetInt8 nodes whose int16 weights are stored in 8 bits
+ */
+export function averageBits(
+  { model, plan, weights }: Pick<Int8Decision, 'model' | 'plan' | 'weights'>,
+  offsetInt8: ReadonlySet<string>,
+): number {
   let [stored, count] = [0, 0];
   for (const op of weightedOps(model.graph, model.plan)) {
     const { name } = op.node;
@@ -40,7 +43,7 @@ export function averageBits({
     const own = weightCount(op.filter);
     const bits =
       plan.precisions.get(name) === 'int16'
-        ? bitsOfInt16Layer(op)
+        ? bitsOfInt16Layer(op, offsetInt8.has(name))
         : bitsOfLayer(op, weights.lowBit.get(name)?.matrix);
     stored += own * bits;
     count += own;

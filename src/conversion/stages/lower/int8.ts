@@ -18,25 +18,40 @@ function weightWarnings({ model, settings }: Int8Decision): string[] {
   );
 }
 
-function calibrationWarnings({ settings, provenance }: Int8Decision): string[] {
+function calibrationWarnings({ settings, provenance, checkSamples }: Int8Decision): string[] {
   const { samples, samplesRequested, randomData } = settings;
+  const found = provenance.samples + (checkSamples.heldOut ?? 0);
   const warnings: string[] = [];
+  if (!settings.data) {
+    warnings.push(
+      'Without calibration data, scales are computed when the model runs. Representative data (calibration) makes most models faster, and shows how accurate they are.',
+    );
+  }
   if (randomData) {
     warnings.push(
       'Calibrated on random data: the ranges are guesses. Convert again with data that the model will see.',
     );
   }
-  if (samplesRequested && provenance.samples < samples) {
-    warnings.push(
-      `The calibration data has ${provenance.samples} samples, fewer than the ${samples} requested.`,
-    );
+  if (settings.data && samplesRequested && found < samples) {
+    warnings.push(`The calibration data has ${found} samples, fewer than the ${samples} requested.`);
   }
   return warnings;
 }
 
+function recipeWarnings({ recipe }: Int8Decision): string[] {
+  if (!recipe || recipe.met) return [];
+  const { target, late, steps } = recipe;
+  const { worst, signalToNoise } = steps.find(({ chosen }) => chosen)!;
+  const reached = worst === undefined ? '' : `: output '${worst}' is at ${signalToNoise!.toFixed(1)} dB`;
+  const advice = late
+    ? 'The time budget ran out: give more (timeBudget), or fewer samples.'
+    : 'More or better calibration data may help.';
+  return [`The accuracy target of ${target.median} dB is not reached${reached}. ${advice}`];
+}
+
 export function lowerInt8(decision: Int8Decision): ConvertedModel {
   const { settings, model, observations, provenance, weights, plan, ...decided } = decision;
-  const { accuracy, allocation, tuning } = decided;
+  const { accuracy, allocation, tuning, recipe } = decided;
   const quantized = quantizeGraph(model.graph, plan, observations, weights);
   // The programs hold these weights now.
   weights.filters?.clear();
@@ -53,9 +68,10 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
     macs: macsOf(model.graph, plan),
     calibration: provenance,
     ...(accuracy && { accuracy }),
-    bitsPerWeight: averageBits(decision),
+    bitsPerWeight: averageBits(decision, quantized.offsetInt8),
     ...(allocation && { allocation }),
     ...(tuning && { tuning }),
+    ...(recipe && { recipe }),
     config: effectiveConfig(
       decision,
       observedTensors(plan).map(({ ref }) => ref.node),
@@ -66,6 +82,7 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
       ...requestWarnings(decision),
       ...weightWarnings(decision),
       ...calibrationWarnings(decision),
+      ...recipeWarnings(decision),
     ],
   };
 }

@@ -7,6 +7,7 @@ import { weightCount } from '../../../passes/linear-op';
 import type { PassResult } from '../../../passes/pass';
 import { rotationHelps } from '../../../passes/quantize/lower/encode-layer';
 import { nodesInControlFlow } from '../../../passes/quantize/plan/control-flow';
+import { nodesOfInfiniteWeights } from '../../../passes/quantize/plan/infinite-weights';
 import { endsOf } from '../../../passes/quantize/plan/low-bit-layers';
 import { findWeighted, type Weighted, weightsOf as weightsOfLayer } from '../../../passes/weight-only/find';
 import type { Rotation } from '../../../quantization/hadamard';
@@ -38,7 +39,7 @@ function storage(
 
 function select(graph: Graph, shapes: Shapes, settings: Settings) {
   const found = findWeighted(graph, shapes);
-  const skipped = floatNodes(settings, graph);
+  const skipped = new Map([...nodesOfInfiniteWeights(graph), ...floatNodes(settings, graph)]);
   const layers = new Map<string, WeightOnlyLayer>();
   const float = new Map<string, string>();
   const suitable = [...found].flatMap(([name, weighted]) => (typeof weighted === 'string' ? [] : [name]));

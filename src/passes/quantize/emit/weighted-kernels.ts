@@ -46,7 +46,7 @@ function emitFilter(
   { shape, channels }: FilterShape,
   floatBias = ref.format !== WeightFormat.Int8,
 ): Filter {
-  if (ref.format === WeightFormat.Int16)
+  if (ref.format === WeightFormat.Int16 || ref.format === WeightFormat.OffsetInt8)
     throw new Error(`'${name}' has int16 weights, which no kernel takes.`);
   const depth = shape.reduce((product, d) => product * d, 1) / channels;
   const bias = emitBias(emitter, name, ref.biasOffset, channels, floatBias);

@@ -6,6 +6,7 @@ import {
   type Int16FilterRef,
   type LowBitFilterRef,
   type LowBitFormat,
+  type OffsetInt8FilterRef,
   OpKind,
   WeightFormat,
   type WeightsBuilder,
@@ -13,7 +14,7 @@ import {
 import { quantizeValue } from '../../../quantization/activation';
 import { chooseAffine, type FilterCodes, type Range } from '../../../quantization/affine';
 import type { LowBitMatrix } from '../../../quantization/formats/format';
-import type { Int16Filter } from '../../../quantization/int16-filter';
+import { type Int16Filter, offsetInt8Codes } from '../../../quantization/int16-filter';
 import type { ProgramBuilder } from './program-builder';
 
 /** @param bias int32 at the accumulator's scale, or float32 */
@@ -30,17 +31,22 @@ export function appendInt8Filter(
   };
 }
 
+/** In 8 bits where its codes fit. */
 export function appendInt16Filter(
   weights: WeightsBuilder,
-  { codes, scales }: Int16Filter,
+  filter: Int16Filter,
+  channel: (i: number) => number,
   bias: Float32Array,
-): Int16FilterRef {
-  return {
-    filterOffset: weights.append(codes),
+): Int16FilterRef | OffsetInt8FilterRef {
+  const narrow = offsetInt8Codes(filter, channel);
+  const place = {
+    filterOffset: weights.append(narrow?.codes ?? filter.codes),
     biasOffset: weights.append(bias),
-    scaleOffset: weights.append(scales),
-    format: WeightFormat.Int16,
+    scaleOffset: weights.append(filter.scales),
   };
+  return narrow
+    ? { ...place, format: WeightFormat.OffsetInt8, zeroPointOffset: weights.append(narrow.zeroPoints) }
+    : { ...place, format: WeightFormat.Int16 };
 }
 
 export function appendLowBitFilter(

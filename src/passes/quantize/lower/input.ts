@@ -3,28 +3,20 @@
 import type { TensorRef } from '../../../graph/ir';
 import { type Grid, OpKind } from '../../../program/program';
 import { appendAffineOp } from './float-functions';
+import { gridOffset } from './grid-offset';
 import type { ProgramBuilder } from './program-builder';
 
-/** Of a step of a grid: what float32 makes of its values. */
-const GRID_TOLERANCE = 1e-3;
-
 /**
- * Appends codes that are exact for values on a grid, first + i * step.
- *
- * A zero point is an integer, but zero may lie between two values of the grid: -1..1 in 255 steps has no value at 0. So
- * the values are shifted by the constant c that brings one of them to 0: real value = (code - zero point) * scale + c.
+ * Appends codes that are exact for values on a grid, first + i * step: real value = (code - zero point) * scale + c, where
+ * the offset c brings one of the values to 0.
  */
-function appendGridCodes(
-  builder: ProgramBuilder,
-  ref: TensorRef,
-  float: number,
-  { first, step }: Grid,
-): void {
-  const zero = Math.round(-first / step);
-  const offset = first + zero * step;
-  const codes = builder.result(ref, { scale: Math.fround(step), zeroPoint: zero - 128 });
+function appendGridCodes(builder: ProgramBuilder, ref: TensorRef, float: number, grid: Grid): void {
+  const { first, step } = grid;
+  const zeroPoint = Math.round(-first / step) - 128;
+  const codes = builder.result(ref, { scale: Math.fround(step), zeroPoint });
+  const offset = gridOffset(grid);
   let input = float;
-  if (Math.abs(offset) >= GRID_TOLERANCE * step) {
+  if (offset !== 0) {
     builder.setOffset(ref, offset);
     input = builder.temporaryLike(float, builder.shape(ref));
     const shift = { factor: Float32Array.of(1), summand: Float32Array.of(-offset) };

@@ -10,6 +10,7 @@ import type { TensorRef } from '../../../graph/ir';
 import type { AffineParams } from '../../../program/affine-params';
 import {
   Granularity,
+  type Grid,
   type Op,
   OpKind,
   type Program,
@@ -29,6 +30,8 @@ export class ProgramBuilder {
   readonly weights = new WeightsBuilder();
   /** Signal-to-noise of the quantized weights, in dB, by node. */
   readonly weightFidelity = new Map<string, number>();
+  /** Nodes whose int16 weights are stored in 8 bits. */
+  readonly offsetInt8 = new Set<string>();
   private readonly tensors: TensorSpec[] = [];
   private readonly ops: Op[] = [];
   private readonly inputs: number[] = [];
@@ -126,9 +129,13 @@ export class ProgramBuilder {
     return codes;
   }
 
-  /** The id of a tensor's dynamic int8 codes. */
-  readDynamic(ref: TensorRef, granularity: Granularity): number {
-    const key = `${refKey(ref)} by ${Granularity[granularity]}`;
+  /**
+   * The id of a tensor's dynamic int8 codes.
+   *
+   * @param grid where its values lie on one, and the reader gains by exact codes
+   */
+  readDynamic(ref: TensorRef, granularity: Granularity, grid?: Grid): number {
+    const key = `${refKey(ref)} by ${grid ? 'grid' : Granularity[granularity]}`;
     const known = this.dynamic.get(key);
     if (known !== undefined) return known;
     const float = this.dequantized(ref);
@@ -138,7 +145,6 @@ export class ProgramBuilder {
       granularity,
     });
     this.dynamic.set(key, codes);
-    const grid = granularity === Granularity.Sample ? this.calibrated.grid(ref) : undefined;
     this.op({
       ...(grid ? { kind: OpKind.QuantizeGrid, grid } : { kind: OpKind.QuantizeDynamic }),
       name: ref.node,

@@ -1,6 +1,11 @@
 /** The weights of a layer in a program: quantized, with a bias that corrects the mean error of their rounding. */
 import type { TensorRef } from '../../../graph/ir';
-import type { Int8FilterRef, Int16FilterRef } from '../../../program/program';
+import {
+  type Int8FilterRef,
+  type Int16FilterRef,
+  type OffsetInt8FilterRef,
+  WeightFormat,
+} from '../../../program/program';
 import { type FilterCodes, quantizeBias, quantizeFilter } from '../../../quantization/affine';
 import { biasCorrection } from '../../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../../quantization/int16-filter';
@@ -84,9 +89,15 @@ function floatBias(
 }
 
 /** Appends int16 weights with a float32 bias. */
-export function quantizeInt16Weights(weights: LayerWeights, builder: ProgramBuilder): Int16FilterRef {
-  const filter = quantizeInt16Filter(weights.values, weights.outputChannel, weights.channels);
-  return appendInt16Filter(builder.weights, filter, floatBias(weights, filter, builder));
+export function quantizeInt16Weights(
+  weights: LayerWeights,
+  builder: ProgramBuilder,
+): Int16FilterRef | OffsetInt8FilterRef {
+  const { values, outputChannel, channels } = weights;
+  const filter = quantizeInt16Filter(values, outputChannel, channels);
+  const ref = appendInt16Filter(builder.weights, filter, outputChannel, floatBias(weights, filter, builder));
+  if (ref.format === WeightFormat.OffsetInt8) builder.offsetInt8.add(weights.node);
+  return ref;
 }
 
 /** Appends INT8 weights with a float32 bias, for dynamic activations. */

@@ -6,6 +6,7 @@ import {
   Granularity,
   type Int8FilterRef,
   type Int16FilterRef,
+  type OffsetInt8FilterRef,
   OpKind,
   type Window,
 } from '../../../program/program';
@@ -19,6 +20,7 @@ import {
   weightsPerChannel,
 } from '../../linear-op';
 import { inputChannel, programChannel, reorder, tapOf } from '../lower/filter-order';
+import { gainsByGrid } from '../lower/grid-offset';
 import { lowerLowBit } from '../lower/low-bit';
 import type { ProgramBuilder } from '../lower/program-builder';
 import { type Store, storeResult } from '../lower/store';
@@ -74,10 +76,19 @@ function granularityOf(op: LinearOp): Granularity {
   return ones && top + bottom + left + right === 0 ? Granularity.Row : Granularity.Sample;
 }
 
+/** Codes by the values at hand. */
+function readDynamic(op: LinearOp, builder: ProgramBuilder): number {
+  const { node, input, filter } = op;
+  const granularity = granularityOf(op);
+  const grid = granularity === Granularity.Sample ? builder.calibrated.grid(input) : undefined;
+  const gains = grid && gainsByGrid(grid, node, filter.shape, (ref) => builder.shape(ref));
+  return builder.readDynamic(input, granularity, gains ? grid : undefined);
+}
+
 function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRef, form: FloatForm): void {
   const weights = weightsOf(op, builder);
   const int16 = form.precision === 'int16';
-  const inputs = [int16 ? builder.readInt16(op.input) : builder.readDynamic(op.input, granularityOf(op))];
+  const inputs = [int16 ? builder.readInt16(op.input) : readDynamic(op, builder)];
   const filter = int16 ? quantizeInt16Weights(weights, builder) : quantizeDynamicWeights(weights, builder);
   const [floatMin, floatMax] = boundsOfBoth(activationBounds(op), form.clamp ?? UNBOUNDED);
   const output = builder.floatResult(result);
@@ -86,7 +97,7 @@ function lowerFloatInOut(op: LinearOp, builder: ProgramBuilder, result: TensorRe
 
 interface Lowered {
   readonly inputs: readonly number[];
-  readonly filter: Int8FilterRef | Int16FilterRef;
+  readonly filter: Int8FilterRef | Int16FilterRef | OffsetInt8FilterRef;
   readonly output: number;
   readonly activation: Activation;
 }

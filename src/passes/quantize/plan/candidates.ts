@@ -13,6 +13,7 @@ import {
 } from '../match/quantizable';
 import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
+import { nodesOfInfiniteWeights } from './infinite-weights';
 import { findMasks, type Masks } from './masks';
 
 /** By node. */
@@ -79,7 +80,7 @@ export function findCandidates(
   graph: Graph,
   shapes: Shapes,
   requested: ReadonlyMap<string, string> = new Map(),
-  { onFloat32, pads }: Masks = findMasks(graph),
+  { onFloat32, pads }: Masks = findMasks(graph, requested),
 ): { candidates: Map<string, Quantizable>; float: Map<string, string> } {
   const types = resultTypes(graph);
   const reasons = [
@@ -87,6 +88,7 @@ export function findCandidates(
     nodesInControlFlow(graph),
     nodesBeforeLogarithm(graph),
     nodesOfSeveralOutputs(graph),
+    nodesOfInfiniteWeights(graph),
   ];
   const candidates = new Map<string, Quantizable>();
   const float = new Map<string, string>();

@@ -123,13 +123,15 @@ export interface Masks {
   readonly pads: ReadonlySet<string>;
 }
 
-export function findMasks(graph: Graph): Masks {
+/** @param float nodes that are left in float: what reads such a pad reads the mask itself */
+export function findMasks(graph: Graph, float: ReadonlyMap<string, string> = new Map()): Masks {
   const holding = masked(graph);
   const readers = consumers(graph);
   const pads = new Set(
     [...holding].filter((name) => {
       const node = graph.nodes.get(name);
-      return node?.op === 'PadV2' && !holding.has(node.inputs[0].node) && onlyMaximaRead(readers, name);
+      const quantized = node?.op === 'PadV2' && !float.has(name);
+      return quantized && !holding.has(node.inputs[0].node) && onlyMaximaRead(readers, name);
     }),
   );
   // Behind such a pad there are no masks: what it pads with is the lowest value of its input.

@@ -68,7 +68,7 @@ export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form:
 /** Plans the quantization of an optimized graph, without any data. */
 export function planQuantization(graph: Graph, options: PlanOptions = {}): QuantizationPlan {
   const shapes = inferShapes(graph);
-  const masks = findMasks(graph);
+  const masks = findMasks(graph, options.float);
   const readers = consumers(graph);
   const { candidates, float } = findCandidates(graph, shapes, options.float, masks);
   for (const [name, precision] of options.precisions ?? []) {

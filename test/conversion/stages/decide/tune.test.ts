@@ -5,37 +5,14 @@ import type { Settings } from '../../../../src/conversion/settings';
 import { decide } from '../../../../src/conversion/stages/decide/decide';
 import { observe } from '../../../../src/conversion/stages/observe';
 import { optimize } from '../../../../src/conversion/stages/optimize/optimize';
-import type { Graph } from '../../../../src/graph/ir';
-import { drawFeeds, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
+import { drawFeeds } from '../../../support/float-graph';
 import { toSample } from '../../../support/quantize';
 import { randomOf } from '../../../support/random';
+import { uneven } from '../../../support/uneven';
 
 const random = randomOf('tune', 0);
 
-/** A depthwise layer whose channels differ a hundredfold, and a product that brings them back to one size. */
-function uneven(): Graph {
-  const channels = 8;
-  const size = (c: number) => 100 ** (c / (channels - 1));
-  const scaled = (count: number, scale: (c: number) => number) =>
-    Array.from({ length: count }, (_, i) => random.real(0.2, 1) * scale(i));
-  return new FloatGraph(random)
-    .input('image', [1, 6, 6, channels])
-    .constant('d/w', [1, 1, channels, 1], scaled(channels, size))
-    .constant('d/b', [channels], new Array(channels).fill(0))
-    .constant(
-      'p/w',
-      [1, 1, channels, channels],
-      scaled(channels * channels, (i) => 1 / size(Math.floor(i / channels))),
-    )
-    .node('d', 'FusedDepthwiseConv2dNative', ['image', 'd/w', 'd/b'], {
-      ...windowAttrs(),
-      ...fusedAttrs(['BiasAdd']),
-    })
-    .node('p', 'Conv2D', ['d', 'p/w'], windowAttrs())
-    .build('p');
-}
-
-const graph = uneven();
+const graph = uneven(random);
 const samples = Array.from({ length: 6 }, () => toSample(drawFeeds(graph, random)));
 const data = async function* () {
   yield* samples;

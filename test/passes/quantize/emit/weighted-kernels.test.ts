@@ -79,8 +79,11 @@ test('a low-bit filter has its levels and group as attributes, and a float32 bia
 });
 
 test('int16 weights have no kernel', () => {
-  const filter = { codes: new Int16Array(64), scales: Float32Array.of(1, 1) };
-  expect(() => emit((weights) => appendInt16Filter(weights, filter, Float32Array.of(0, 0)))).toThrow(
-    "'layer' has int16 weights, which no kernel takes.",
-  );
+  const bias = Float32Array.of(0, 0);
+  for (const step of [1, 100]) {
+    const filter = { codes: new Int16Array(64).map((_, i) => i * step), scales: Float32Array.of(1, 1) };
+    expect(() =>
+      emit((weights) => appendInt16Filter(weights, filter, (i) => Math.floor(i / 32), bias)),
+    ).toThrow("'layer' has int16 weights, which no kernel takes.");
+  }
 });

@@ -26,11 +26,25 @@ test('an INT8 filter is codes, scales and bias where its offsets say', () => {
 test('an int16 filter has codes of two bytes and a float32 bias', () => {
   const weights = new WeightsBuilder();
   const codes = Int16Array.of(1, -300, 20000);
-  const ref = appendInt16Filter(weights, { codes, scales: Float32Array.of(2) }, Float32Array.of(0.75));
+  const scales = Float32Array.of(2);
+  const ref = appendInt16Filter(weights, { codes, scales }, () => 0, Float32Array.of(0.75));
   const bytes = bytesOf(weights);
   expect(new Int16Array(bytes, ref.filterOffset, 3)).toEqual(codes);
   expect(new Float32Array(bytes, ref.biasOffset, 1)).toEqual(Float32Array.of(0.75));
   expect(ref.format).toBe(WeightFormat.Int16);
+});
+
+test('an int16 filter whose channels fit 8 bits has codes of one byte and zero points', () => {
+  const weights = new WeightsBuilder();
+  const codes = Int16Array.of(1, 1000, -128, 1255, 127, 1003);
+  const scales = Float32Array.of(2, 3);
+  const ref = appendInt16Filter(weights, { codes, scales }, (i) => i % 2, Float32Array.of(0.75, 1));
+  if (ref.format !== WeightFormat.OffsetInt8) throw new Error(`format ${ref.format}`);
+  const bytes = bytesOf(weights);
+  const stored = new Int8Array(bytes, ref.filterOffset, 6);
+  const zeroPoints = new Int16Array(bytes, ref.zeroPointOffset, 2);
+  expect(Array.from(stored, (code, i) => code - zeroPoints[i % 2])).toEqual([...codes]);
+  expect(new Float32Array(bytes, ref.scaleOffset, 2)).toEqual(scales);
 });
 
 test('a low-bit filter keeps the matrix as it was encoded', () => {

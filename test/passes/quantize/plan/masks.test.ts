@@ -2,6 +2,7 @@
 import { attr } from '../../../../src/graph/attrs';
 import type { Graph } from '../../../../src/graph/ir';
 import { findMasks } from '../../../../src/passes/quantize/plan/masks';
+import type { PlanOptions } from '../../../../src/passes/quantize/plan/plan';
 import { signalToNoise } from '../../../../src/quantization/metrics';
 import { drawFeeds, execute, FloatGraph, windowAttrs } from '../../../support/float-graph';
 import { quantize } from '../../../support/quantize';
@@ -87,10 +88,10 @@ function feedsOf(graph: Graph, random: Random, value: number): Feeds {
 }
 
 /** Signal-to-noise on data that the graph is calibrated on. */
-async function converted(graph: Graph, random: Random, value = 0) {
+async function converted(graph: Graph, random: Random, value = 0, options?: PlanOptions) {
   const feeds = feedsOf(graph, random, value);
   const given = [feeds, ...Array.from({ length: 4 }, () => feedsOf(graph, random, value))];
-  const { graph: quantized, plan } = await quantize(graph, random, undefined, given);
+  const { graph: quantized, plan } = await quantize(graph, random, undefined, given, options);
   const [[expected], [received]] = [await execute(graph, feeds), await execute(quantized, feeds)];
   return { plan, decibels: signalToNoise(expected.values, received.values) };
 }
@@ -154,6 +155,13 @@ describe('a border of the lowest value', () => {
       expect(plan.float.size).toBe(0);
       expect(decibels).toBeGreaterThan(30);
     }
+  });
+
+  test.each(POOLS)('left in float, before %s: the maximum is computed on float32', async (name, pool) => {
+    const random = randomOf(`${name} on float32`, 0);
+    const float = new Map([['padded', 'requested']]);
+    const { decibels } = await converted(padded(random, LOWEST, pool), random, 0, { float });
+    expect(decibels).toBeGreaterThan(30);
   });
 
   test('that something else reads too stays float', async () => {

@@ -1,0 +1,97 @@
+/**
+ * Converts models without any option but their data, and prints what recipe each got, how near it is to float TF.js on
+ * samples that neither the calibration nor the search saw, and how fast: `npm run bench:zoo -- selfie meet`.
+ */
+const { execFile } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { promisify } = require('node:util');
+const Table = require('cli-table3');
+const { program } = require('commander');
+const { shared } = require('./real-models/samples');
+
+const MB = 1e6;
+
+const least = (outputs = [], of) => Math.min(...outputs.map((output) => Number(of(output) ?? Infinity)));
+const shown = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+
+function recipeOf({ layers, settings = [] }) {
+  const precisions = Object.entries(layers ?? {}).flatMap(([name, count]) =>
+    count > 0 ? [`${count} ${name}`] : [],
+  );
+  return [...settings, ...precisions].join(', ') || 'static';
+}
+
+function cells(row) {
+  const { name, error, bytes, milliseconds, outputs, recipe, seconds, cpuSeconds, backend, integerPercent } =
+    row;
+  if (error) return [name, `${error.code}: ${error.message.slice(0, 80)}`, ...Array(9).fill('')];
+  const speed = milliseconds.float / milliseconds.lowbit;
+  return [
+    name,
+    recipeOf(row),
+    recipe ? (recipe.met ? 'yes' : recipe.late ? 'no, late' : 'no') : '',
+    shown(least(outputs, ({ whole }) => whole?.median)),
+    shown(least(outputs, ({ whole }) => whole?.worstTenth)),
+    shown(least(outputs, ({ varying }) => varying?.median)),
+    `${shown(integerPercent, 0)} %`,
+    `${shown(bytes.before / MB, 2)} -> ${shown(bytes.after / MB, 2)}`,
+    `${shown(milliseconds.float, 2)} / ${shown(milliseconds.lowbit, 2)} = ${shown(speed)}x ${backend}`,
+    `${shown(seconds, 0)} (${shown(cpuSeconds, 0)})`,
+    recipe ? String(recipe.steps.length) : '',
+  ];
+}
+
+async function main(names, { folder, samples, tests, json, steps, options }) {
+  const all = fs.readdirSync(folder).filter((name) => fs.existsSync(path.join(folder, name, 'model.json')));
+  const rows = [];
+  for (const name of names.length > 0 ? names : all) {
+    const job = { name, input: path.join(folder, name, 'model.json'), samples, tests, options };
+    const script = path.join(__dirname, 'zoo', 'child.js');
+    const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(job)], {
+      maxBuffer: 1e9,
+    });
+    const row = JSON.parse(stdout.trim().split('\n').at(-1));
+    rows.push(row);
+    console.error(cells(row).join(' | '));
+    if (steps) {
+      for (const step of row.recipe?.steps ?? [])
+        console.error(
+          `    ${step.name} | ${step.worst} ${shown(Number(step.signalToNoise))} dB | ${shown(Number(step.excess))} | ${shown(step.seconds)} s`,
+        );
+    }
+    if (json) fs.writeFileSync(json, JSON.stringify(rows, null, 1));
+  }
+  const head = [
+    'model',
+    'recipe',
+    'met',
+    'dB',
+    'worst tenth',
+    'mean removed',
+    'INT8, int16',
+    'MB',
+    'ms, TF.js / ours',
+    's (CPU)',
+    'trials',
+  ];
+  const table = new Table({ head, style: { head: [], border: [] } });
+  table.push(...rows.map(cells));
+  console.log(`npm run bench:zoo -- ${process.argv.slice(2).join(' ')}`);
+  console.log(table.toString());
+}
+
+program
+  .argument('[models...]', 'names of folders; default: all')
+  .option('--folder <folder>', 'holds a folder for each model', shared('models'))
+  .option('--samples <count>', 'samples for calibration and search', Number, 48)
+  .option('--tests <count>', 'samples for the test', Number, 16)
+  .option('--options <json>', 'options of the conversion', JSON.parse, {})
+  .option('--steps', 'print the steps of each search')
+  .option('--json <file>', 'write the results to a file')
+  .action(main);
+
+program.parseAsync().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,169 @@
+/** Converts one model with nothing but its data, and compares it with float TF.js on samples that nobody has seen. */
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { loadGraphModel } = require('@tensorflow/tfjs-converter');
+const tf = require('@tensorflow/tfjs-core');
+const wasm = require('@tensorflow/tfjs-backend-wasm');
+const { engineInfo, fileSystem, setThreads } = require('tfjs-lowbit');
+const { convert } = require('tfjs-lowbit/convert');
+const { realNumbers } = require('../../dist/src/evaluation/judge');
+const { dataOf } = require('../convert-all/data');
+
+require('@tensorflow/tfjs-backend-cpu');
+
+/** One sample of so many is kept for the test. */
+const TEST_EVERY = 4;
+
+const RUNS = 15;
+
+async function* partOf(samples, test) {
+  let index = 0;
+  for await (const sample of samples) if ((index++ % TEST_EVERY === TEST_EVERY - 2) === test) yield sample;
+}
+
+async function* take(source, count) {
+  let index = 0;
+  for await (const sample of source) {
+    if (index++ === count) return;
+    yield sample;
+  }
+}
+
+async function load(location) {
+  const { modelTopology } = JSON.parse(fs.readFileSync(location, 'utf8'));
+  if (modelTopology.node) return loadGraphModel(fileSystem(location));
+  return require('@tensorflow/tfjs-layers').loadLayersModel(fileSystem(location));
+}
+
+const tensorsOf = (sample) =>
+  Object.fromEntries(
+    Object.entries(sample).map(([name, { values, shape, dtype }]) => [
+      name,
+      tf.tensor(values, [...shape], dtype),
+    ]),
+  );
+
+async function run(model, tensors, keys) {
+  const inputs = model.executeAsync ? tensors : Object.values(tensors);
+  return [model.executeAsync ? await model.executeAsync(inputs, keys) : model.predict(inputs)].flat();
+}
+
+async function predict(model, sample, keys) {
+  const tensors = tensorsOf(sample);
+  const results = await run(model, tensors, keys);
+  const outputs = results.map((t) => ({
+    dtype: t.dtype,
+    shape: t.shape,
+    values: t.dtype === 'string' ? [] : t.dataSync(),
+  }));
+  tf.dispose([results, tensors]);
+  return outputs;
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+/** Of an output of real numbers that has the same size for all samples. */
+function judge(key, float, lowbit) {
+  const [first] = float;
+  const alike = [...float, ...lowbit].every(({ values }) => values.length === first.values.length);
+  return first.dtype === 'float32' && alike ? realNumbers(key, float, lowbit) : { output: key };
+}
+
+/** Medians of interleaved predictions on one thread each. */
+async function time(models, sample, keys) {
+  const tensors = tensorsOf(sample);
+  const times = { float: [], lowbit: [] };
+  for (let i = -3; i < RUNS; i++) {
+    for (const name of ['float', 'lowbit']) {
+      const start = performance.now();
+      const results = await run(models[name], tensors, keys);
+      for (const t of results) if (t.dtype !== 'string') t.dataSync();
+      if (i >= 0) times[name].push(performance.now() - start);
+      tf.dispose(results);
+    }
+  }
+  tf.dispose(tensors);
+  return { float: median(times.float), lowbit: median(times.lowbit) };
+}
+
+/** The backend that can run the float model; TF.js disposes too early in some loops over lists. */
+async function withBackend(body) {
+  for (const backend of ['wasm', 'cpu', 'cpu, keeping tensors']) {
+    await tf.setBackend(backend.split(',')[0]);
+    tf.env().set('KEEP_INTERMEDIATE_TENSORS', backend.includes('keeping'));
+    try {
+      return { ...(await body()), backend };
+    } catch (error) {
+      if (backend.includes('keeping')) throw error;
+    }
+  }
+}
+
+async function tryModel({ name, input, samples, tests, options }) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-zoo-'));
+  const source = dataOf(name);
+  const row = { name };
+  try {
+    let specs;
+    const start = performance.now();
+    const cpu = process.cpuUsage();
+    const report = await convert({
+      input,
+      output: path.join(folder, 'out'),
+      calibration: (inputs) => {
+        specs = inputs;
+        return take(partOf(source(inputs), false), samples);
+      },
+      ...options,
+    });
+    row.seconds = (performance.now() - start) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    row.cpuSeconds = (user + system) / 1e6;
+    const { recipe, bytes, macs, config, warnings } = report;
+    Object.assign(row, { recipe, bytes, warnings, integerPercent: macs.integerPercent });
+    const precisions = config.layers.flatMap(
+      ({ activations, bits }) => activations ?? (bits === 'float' ? 'float' : []),
+    );
+    row.layers = Object.fromEntries(
+      ['dynamic', 'int16', 'float'].map((p) => [p, precisions.filter((q) => q === p).length]),
+    );
+    row.settings = ['errorFeedback', 'equalize'].filter((key) => config[key]);
+    if (config.calibration.method !== 'mse') row.settings.push(config.calibration.method);
+    const held = [];
+    for await (const sample of take(partOf(source(specs), true), tests)) held.push(sample);
+    row.tests = held.length;
+    wasm.setThreadsCount(1);
+    setThreads(1);
+    const measured = await withBackend(async () => {
+      const models = {
+        float: await load(input),
+        lowbit: await loadGraphModel(`file://${folder}/out/model.json`),
+      };
+      const { outputs } = models.lowbit.modelSignature ?? {};
+      const keys =
+        outputs && Object.keys(outputs).length > 0 ? Object.keys(outputs) : models.lowbit.outputNodes;
+      const results = { float: [], lowbit: [] };
+      for (const sample of held) {
+        for (const which of ['float', 'lowbit'])
+          results[which].push(await predict(models[which], sample, keys));
+      }
+      return {
+        outputs: keys.map((key, k) => {
+          const [float, lowbit] = ['float', 'lowbit'].map((which) => results[which].map((each) => each[k]));
+          return judge(key, float, lowbit);
+        }),
+        milliseconds: await time(models, held[0], keys),
+      };
+    });
+    Object.assign(row, measured, { isa: engineInfo().isa });
+  } catch (error) {
+    row.error = { code: error.code ?? error.name, message: error.message, stack: error.stack };
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+  return row;
+}
+
+const infinite = (_, value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
+
+tryModel(JSON.parse(process.argv[2])).then((row) => console.log(`\n${JSON.stringify(row, infinite)}`));

@@ -1,0 +1,27 @@
+import type { RecipeReport, RecipeStep } from '../conversion/report-types';
+import { table } from './command';
+
+const decibels = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(1));
+
+/** The way to the recipe that was chosen: static, what costs nothing, and the mix of precisions. */
+export function recipeTable({ name, target, samples, met, late, steps }: RecipeReport): string {
+  const mixes = steps.filter(({ name: step }) => /\d/.test(step));
+  const shown = steps.filter((step) => !mixes.includes(step) || step.chosen);
+  const row = ({ name: step, worst = '', signalToNoise, excess, chosen }: RecipeStep) => [
+    step,
+    decibels(signalToNoise),
+    decibels(excess),
+    worst,
+    chosen ? 'chosen' : '',
+  ];
+  const reached = met ? 'reached' : late ? 'not reached in the time budget' : 'not reached';
+  const head = [
+    `recipe ${name}: ${target.median} dB ${reached}; ${samples} samples, ${steps.length} models tried`,
+    'dB, worst output',
+    'above the target',
+    'output',
+    '',
+  ];
+  const more = met ? '--recipe fast: static INT8; --recipe accurate: 35 dB' : '--recipe fast: static INT8';
+  return `${table(head, shown.map(row))}\n${more}`;
+}

@@ -1,0 +1,211 @@
+/** Judges converted models by what the float model computes for the same samples, output by output, sample by sample. */
+import { install } from '../../kernels/register';
+import { median } from '../base/median';
+import { inferShapes, type Shapes } from '../graph/infer-shapes';
+import type { Graph, Sample } from '../graph/ir';
+import type { Output } from '../graph/samples';
+import { importBackend, withBackend } from '../tfjs/backends';
+import { withHeldRegions } from './held-regions';
+import { type Part, partsOf } from './output-parts';
+import { outputsOf } from './outputs-of';
+import { topClasses } from './tally';
+
+/** Signal-to-noise by sample, in dB. */
+export interface Spread {
+  /** Of the median sample. */
+  readonly median: number;
+  /** Of the sample that a tenth of all are no better than. */
+  readonly worstTenth: number;
+}
+
+export interface Choices {
+  readonly differing: number;
+  readonly of: number;
+}
+
+/** How near one output is, or a part of it that a branch of its own computes. */
+export interface OutputFigures {
+  readonly output: string;
+  /** The node that computes the part. */
+  readonly part?: string;
+  /** Signal-to-noise. */
+  readonly whole: Spread;
+  /** The same with the mean over the samples taken from the signal; absent where the float output is always the same. */
+  readonly varying?: Spread;
+  /** Of scores of classes: rows where the models choose different ones; of whole numbers: those that differ. */
+  readonly choices?: Choices;
+}
+
+export interface Judgement {
+  readonly outputs: readonly OutputFigures[];
+}
+
+/** Sums of squares. */
+interface Powers {
+  readonly signal: number;
+  readonly varying: number;
+  readonly noise: number;
+}
+
+/** Where both are infinite or NaN alike there is no noise. */
+function powers(
+  float: Output,
+  lowbit: Output,
+  mean: Float64Array,
+  holds: Part['holds'] = () => true,
+): Powers {
+  let [signal, varying, noise] = [0, 0, 0];
+  for (let i = 0; i < float.values.length; i++) {
+    if (!holds(i)) continue;
+    const [x, y] = [float.values[i], lowbit.values[i]];
+    if (Number.isFinite(x)) {
+      signal += x * x;
+      varying += (x - mean[i]) ** 2;
+    }
+    if (!Object.is(x, y)) noise += (x - y) ** 2;
+  }
+  return { signal, varying, noise };
+}
+
+/** An output that is next to nothing for a sample, an empty mask for example, is judged by a hundredth of its usual power. */
+const LEAST_SIGNAL = 0.01;
+
+/** An output that varies less than this share of its power says nothing by how it varies. */
+const LEAST_VARYING = 1e-3;
+
+/** Fewer numbers than these are all near zero, or near their mean, by chance: their usual power counts. */
+const MANY = 64;
+
+/** @param elements of an output */
+function spread(all: readonly { signal: number; noise: number }[], elements: number): Spread {
+  const usual = median(all.map(({ signal }) => signal));
+  const least = elements < MANY ? usual : LEAST_SIGNAL * usual;
+  const decibels = all.map(({ signal, noise }) => {
+    if (noise === 0) return Number.POSITIVE_INFINITY;
+    if (!Number.isFinite(noise)) return Number.NEGATIVE_INFINITY;
+    return 10 * Math.log10(Math.max(signal, least) / noise);
+  });
+  return { median: median(decibels), worstTenth: quantile(decibels, 0.1) };
+}
+
+function spreads(all: readonly Powers[], elements: number): { whole: Spread; varying?: Spread } {
+  const whole = spread(all, elements);
+  const [signal, varying] = (['signal', 'varying'] as const).map((key) =>
+    all.reduce((sum, each) => sum + each[key], 0),
+  );
+  if (!(varying > LEAST_VARYING * signal)) return { whole };
+  return {
+    whole,
+    varying: spread(
+      all.map((each) => ({ signal: each.varying, noise: each.noise })),
+      elements,
+    ),
+  };
+}
+
+/** Of each element, over samples whose outputs have one size; of others it is 0. */
+function meanOf(outputs: readonly Output[]): Float64Array {
+  const mean = new Float64Array(outputs[0].values.length);
+  if (outputs.length < 2 || outputs.some(({ values }) => values.length !== mean.length)) return mean;
+  for (const { values } of outputs)
+    for (let i = 0; i < mean.length; i++) mean[i] += values[i] / outputs.length;
+  return mean;
+}
+
+/** Rows of numbers from 0 to 1 that add up to 1. */
+function holdsProbabilities({ shape: [rows, classes, ...more], values }: Output): boolean {
+  if (classes === undefined || classes < 2 || more.length > 0) return false;
+  for (let row = 0; row < rows; row++) {
+    let sum = 0;
+    for (const value of values.subarray(row * classes, (row + 1) * classes)) {
+      if (!(value >= 0)) return false;
+      sum += value;
+    }
+    if (Math.abs(sum - 1) > 1e-3) return false;
+  }
+  return true;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
+}
+
+function count(differ: readonly boolean[]): Choices {
+  return { differing: differ.filter(Boolean).length, of: differ.length };
+}
+
+function classChoices(float: readonly Output[], lowbit: readonly Output[]): Choices {
+  return count(
+    float.flatMap((output, i) => {
+      const ours = topClasses(lowbit[i]);
+      return topClasses(output).map((theirs, row) => theirs !== ours[row]);
+    }),
+  );
+}
+
+/** Of indices that were selected, for example, or numbers of what was found. */
+function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures {
+  const choices = count(
+    float.flatMap(({ values }, i) => Array.from(values, (x, k) => x !== lowbit[i].values[k])),
+  );
+  const none = { median: Number.POSITIVE_INFINITY, worstTenth: Number.POSITIVE_INFINITY };
+  return { output, whole: none, choices };
+}
+
+/** By sample: what the float model gives, and the converted one. */
+export function realNumbers(
+  output: string,
+  float: readonly Output[],
+  lowbit: readonly Output[],
+  part?: Part,
+): OutputFigures {
+  const mean = meanOf(float);
+  const all = float.map((each, i) => powers(each, lowbit[i], mean, part?.holds));
+  return {
+    output,
+    ...(part && { part: part.name }),
+    ...spreads(all, float[0].values.length),
+    ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
+  };
+}
+
+export class Judge {
+  private constructor(
+    private readonly graph: Graph,
+    private readonly shapes: Shapes,
+    readonly samples: readonly Sample[],
+    /** By sample. */
+    private readonly float: readonly (readonly Output[])[],
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** @param graph the float model */
+  static async of(graph: Graph, samples: readonly Sample[], signal?: AbortSignal): Promise<Judge> {
+    const float = await withBackend(await importBackend(), () => outputsOf(graph, samples, signal));
+    return new Judge(graph, inferShapes(graph), samples, float, signal);
+  }
+
+  /** Outputs whose sizes differ are not judged. */
+  async measure(graph: Graph): Promise<Judgement> {
+    install();
+    const lowbit = await withBackend(await importBackend(), () =>
+      withHeldRegions(graph, (held) => outputsOf(held, this.samples, this.signal)),
+    );
+    const [first] = this.float;
+    const outputs = first.flatMap(({ name }, k) => {
+      const entry = this.graph.outputs.find((output) => output.name === name)!;
+      const [ours, theirs] = [lowbit, this.float].map((each) => each.map((results) => results[k]));
+      if (theirs.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
+      return entry.dtype === 'float32' ? this.figures(name, theirs, ours) : wholeNumbers(name, theirs, ours);
+    });
+    return { outputs };
+  }
+
+  private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
+    const entry = this.graph.outputs.find((output) => output.name === name)!;
+    const [{ shape, values }] = float;
+    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    if (parts.length === 0) return [realNumbers(name, float, lowbit)];
+    return parts.map((part) => realNumbers(name, float, lowbit, part));
+  }
+}

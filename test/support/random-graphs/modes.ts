@@ -1,0 +1,55 @@
+/** The ways in which random graphs are converted. */
+import type { QuantizationOptions } from '../../../src/conversion/options/options';
+import type { Graph } from '../../../src/graph/ir';
+import type { LabelledSource, SampleSource } from '../../../src/graph/samples';
+import type { Random } from '../random';
+
+export interface ModeContext {
+  readonly graph: Graph;
+  readonly random: Random;
+  readonly source: SampleSource;
+}
+
+export type Mode = (context: ModeContext) => QuantizationOptions;
+
+const labelled = (source: SampleSource): LabelledSource =>
+  async function* (inputs) {
+    for await (const sample of source(inputs)) yield { sample, label: 0 };
+  };
+
+const someOf = (graph: Graph, random: Random) => [...graph.nodes.keys()].filter(() => random.chance(0.4));
+
+/** Takes a third of the time of a conversion; the modes below that do not name it search for the best ranges. */
+const quick = { calibrationMethod: 'minmax' } as const;
+
+export const MODES: Readonly<Record<string, Mode>> = {
+  default: () => ({}),
+  dynamic: () => ({ dynamic: ['**'], ...quick }),
+  int16: () => ({ int16: ['**'], ...quick }),
+  mixed: ({ graph, random }) => ({
+    ...quick,
+    dynamic: someOf(graph, random),
+    int16: someOf(graph, random),
+    skip: someOf(graph, random).filter(() => random.chance(0.3)),
+  }),
+  minSignalToNoise: () => ({ minSignalToNoise: 35 }),
+  maxDrop: ({ source }) => ({ ...quick, maxDrop: 0, validation: labelled(source) }),
+  int4: () => ({ weights: 'int4', ...quick }),
+  uniform2: () => ({ weights: 'uniform2', group: 32, ...quick }),
+  weightsOnly: ({ random }) => ({
+    activations: 'float32',
+    // Named, as layers of few weights are left alone.
+    config: {
+      version: 1,
+      layers: [{ match: '**', weights: random.pick(['int8', 'int4', 'uniform2', 'trellis2'] as const) }],
+    },
+  }),
+  equalize: () => ({ equalize: true }),
+  errorFeedback: () => ({ errorFeedback: true }),
+  sequential: () => ({ biasCorrection: 'sequential' }),
+  kernels: () => ({ regions: false, ...quick }),
+  rotate: ({ random }) => ({ ...quick, weights: random.pick(['int4', 'trellis2'] as const), rotate: 64 }),
+  costliest: () => ({ int16: 1, ...quick }),
+  targetBits: ({ random }) => ({ ...quick, targetBits: random.pick([6, 7, 8]) }),
+  tune: () => ({ tune: true }),
+};
