@@ -33,8 +33,8 @@ export interface RecipeSettings {
   readonly target: FidelityTarget;
   /** Settings that neither the options nor the configuration fix. */
   readonly open: readonly (typeof TUNABLE)[number][];
-  /** Time that the search may take. */
-  readonly milliseconds: number;
+  /** When the search has to be over, by `performance.now()`. */
+  readonly deadline: number;
 }
 
 export interface TuneSettings {

@@ -176,20 +176,19 @@ export class Judge {
     readonly samples: readonly Sample[],
     /** By sample. */
     private readonly float: readonly (readonly Output[])[],
-    private readonly signal: AbortSignal | undefined,
   ) {}
 
   /** @param graph the float model */
   static async of(graph: Graph, samples: readonly Sample[], signal?: AbortSignal): Promise<Judge> {
     const float = await withBackend(await importBackend(), () => outputsOf(graph, samples, signal));
-    return new Judge(graph, inferShapes(graph), samples, float, signal);
+    return new Judge(graph, inferShapes(graph), samples, float);
   }
 
   /** Outputs whose sizes differ are not judged. */
-  async measure(graph: Graph): Promise<Judgement> {
+  async measure(graph: Graph, signal?: AbortSignal): Promise<Judgement> {
     install();
     const lowbit = await withBackend(await importBackend(), () =>
-      withHeldRegions(graph, (held) => outputsOf(held, this.samples, this.signal)),
+      withHeldRegions(graph, (held) => outputsOf(held, this.samples, signal)),
     );
     const [first] = this.float;
     const outputs = first.flatMap(({ name }, k) => {

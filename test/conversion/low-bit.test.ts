@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Config } from '../../src/conversion/config/config';
 import { convertGraph, decideConversion } from '../../src/conversion/convert';
 import type { QuantizationOptions } from '../../src/conversion/options/options';
 import { settle } from '../../src/conversion/options/settle';
@@ -349,4 +350,37 @@ test('an accuracy target is measured with the low-bit weights', async () => {
   }
   const measured = signalToNoise(Float32Array.from(float), Float32Array.from(received));
   expect(accuracy!.converted.signalToNoise).toBeCloseTo(measured, 1);
+});
+
+test('the mean of a convolution is that of the float one, though most of its windows lie on padding', async () => {
+  const random = randomOf('padded means', 0);
+  const graph = new FloatGraph(random)
+    .input('x', [-1, 3, 3, 32])
+    .weights('w', [3, 3, 32, 4])
+    .node('y', 'Conv2D', ['x', 'w'], windowAttrs())
+    .build('y');
+  const sample = (): Sample => {
+    const values = Float32Array.from({ length: 2 * 9 * 32 }, () => random.real(0.5, 1.5));
+    return { x: { dtype: 'float32', shape: [2, 3, 3, 32], values } };
+  };
+  const samples = Array.from({ length: 16 }, sample);
+  const source = async function* () {
+    yield* samples;
+  };
+  const config: Config = { version: 1, layers: [{ match: 'y', weights: 'uniform2', group: 32 }] };
+  const { graph: converted } = await convertGraph(graph, source, { config });
+  const mean = async (of: Graph) => {
+    const sums = new Float64Array(4);
+    for (const { x } of samples) {
+      const [{ values }] = await execute(of, {
+        x: { shape: [...x.shape], values: x.values as Float32Array },
+      });
+      values.forEach((v, i) => {
+        sums[i % 4] += v / (samples.length * 18);
+      });
+    }
+    return sums;
+  };
+  const [float, low] = [await mean(graph), await mean(converted)];
+  for (let c = 0; c < 4; c++) expect(Math.abs(low[c] - float[c])).toBeLessThan(0.1);
 });

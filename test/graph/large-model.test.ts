@@ -13,7 +13,7 @@ const script = resolve(__dirname, '..', 'support', 'convert-large.js');
 describeIf(
   existsSync('/proc/self/status'),
   'the /proc file system',
-  'converting takes at most twice the bytes of the float model',
+  'converting by the fast recipe takes at most twice the bytes of the float model',
   () => {
     test.each([
       ['dense', 26],

@@ -28,6 +28,8 @@ async function main(input, output) {
     output,
     calibration: samples,
     samples: SAMPLES,
+    // Others hold several models to choose from.
+    recipe: 'fast',
     onProgress: (progress) => {
       if (stage !== undefined) growth[stage] = peak() - before;
       stage = progress.stage;

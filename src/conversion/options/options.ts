@@ -21,7 +21,7 @@ export interface QuantizationOptions {
    * configuration with bits or activations of layers).
    */
   recipe?: RecipeName;
-  /** Seconds that the search for a recipe may take; then the best model so far is used. Default 180. */
+  /** Seconds from the start that the search for a recipe may take; then the best model so far is used. Default 180. */
   timeBudget?: number;
   /** Names or glob patterns of nodes that stay float. */
   skip?: readonly string[];

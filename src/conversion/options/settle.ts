@@ -188,7 +188,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
         name: recipe,
         target: TARGETS[recipe],
         open: openSettings(options, config),
-        milliseconds: timeBudget * 1000,
+        deadline: performance.now() + timeBudget * 1000,
       },
     }),
     rules,

@@ -1,16 +1,6 @@
 /** Shapes of matrix products, reductions and other arithmetic over axes. */
 import { boolAttr, numberAttr, stringAttr } from '../attrs';
-import {
-  axisOf,
-  broadcast,
-  constantsOf,
-  invalid,
-  type Rule,
-  type Shape,
-  shapeOf,
-  sizesOf,
-  valuesOf,
-} from './known';
+import { axisOf, broadcast, constantsOf, invalid, type Rule, type Shape, shapeOf } from './known';
 
 export const matMul: Rule = (node, known) => {
   const a = shapeOf(known, node.inputs[0]);
@@ -90,12 +80,16 @@ export const argument: Rule = (node, known) => {
   return input?.toSpliced(axisOf(axis, input.length), 1);
 };
 
-/** RFFT keeps half of the last axis and one more; IRFFT makes it whole again. */
+/**
+ * RFFT keeps half of the last axis and one more; IRFFT makes it whole again, of an even length. TF.js takes these lengths
+ * from the input, and reads no `fft_length`.
+ */
 export const realFourier: Rule = (node, known) => {
   const input = shapeOf(known, node.inputs[0]);
-  const length = valuesOf(known, node.inputs[1])?.[0] ?? Number.NaN;
-  const size = node.op === 'RFFT' ? Math.floor(length / 2) + 1 : length;
-  return input && input.length > 0 ? input.with(-1, sizesOf([size])[0]) : undefined;
+  const length = input?.at(-1) ?? -1;
+  const whole = length <= 2 ? length : 2 * (length - 1);
+  const size = node.op === 'RFFT' ? Math.floor(length / 2) + 1 : whole;
+  return input && input.length > 0 ? input.with(-1, length < 0 ? -1 : size) : undefined;
 };
 
 /** The axes of a tensor, or how many numbers it has, as a tensor. */

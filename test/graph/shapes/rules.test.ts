@@ -105,3 +105,14 @@ test('gathers by several indices, and joins beside a tensor of unknown rank', as
     .build('gathered');
   await expectInferredShapes(graph, random);
 });
+
+test.each([1, 2, 5, 6])('spectra of %d numbers and back, as TF.js computes them', async (columns) => {
+  const graph = new FloatGraph(random)
+    .input('x', [-1, columns])
+    .constant('length', [1], [columns], 'int32')
+    .node('spectrum', 'RFFT', ['x', 'length'])
+    .node('magnitudes', 'ComplexAbs', ['spectrum'])
+    .node('back', 'IRFFT', ['spectrum', 'length'])
+    .build('magnitudes', 'back');
+  await expectInferredShapes(graph, random, ['magnitudes', 'back']);
+});

@@ -11,7 +11,7 @@ import type { Graph, Sample } from '../../../src/graph/ir';
 import type { Random } from '../random';
 import { type RandomGraph, runGraph } from './drawing';
 import { MODES } from './modes';
-import { simulate } from './simulate';
+import { simulate } from './simulation/simulate';
 
 /** Samples that the calibration sees; all are checked. */
 const CALIBRATED = 3;
@@ -50,7 +50,7 @@ const MAX_DIFFERENCE = 10 * Math.log10(2);
 const ROUNDING = 1e-12;
 
 /** Noise so loud is no longer a small error, and goes through the graph in ways of its own. */
-const LOUD = 0.05;
+const LOUD = 0.3;
 
 /** Samples, in rounds of five, on which noise that seems too loud is measured again. */
 const ROUNDS = 12;
@@ -133,15 +133,17 @@ async function judgeNoise(
   const { graph, samples } = drawn;
   const differs = (o: number) =>
     new Set(runs.expected.flatMap((outputs) => [...outputs[o].values])).size >= MIN_VALUES;
-  const judged = graph.outputs.flatMap(({ dtype, ref }, o) =>
+  const smooth = graph.outputs.flatMap(({ dtype, ref }, o) =>
     dtype === 'float32' && !jumps(graph, ref.node) && differs(o) ? [o] : [],
   );
-  if (judged.length === 0) return { judged: 0 };
+  if (smooth.length === 0) return { judged: 0 };
   const all = await runGraph(simulation, samples);
   let difference = Number.NEGATIVE_INFINITY;
-  for (const o of judged) {
+  let count = 0;
+  for (const o of smooth) {
     let powers = powersOf(o, runs.expected, runs.received, all);
     if (powers.simulated > LOUD * powers.signal) continue;
+    count++;
     if (louder(powers) > MAX_DIFFERENCE) {
       const more = drawn.more(ROUNDS);
       const [expected, received, simulated] = [
@@ -154,10 +156,10 @@ async function judgeNoise(
     difference = Math.max(difference, louder(powers));
     if (louder(powers) > MAX_DIFFERENCE) {
       const [own, other] = [decibels(powers, powers.own), decibels(powers, powers.simulated)];
-      return { judged: judged.length, difference, message: `output ${o}: ${own} dB, ${other} dB simulated` };
+      return { judged: count, difference, message: `output ${o}: ${own} dB, ${other} dB simulated` };
     }
   }
-  return { judged: judged.length, difference };
+  return { judged: count, difference };
 }
 
 /** Modes that rewrite the graph, each in its own way. */
@@ -197,7 +199,6 @@ export async function checkMode(
     const rewritten = REWRITING.has(mode) && (await rewriteFault(drawn, decision, expected));
     if (rewritten) return { mode, kind: 'rewrite', judged: 0, message: rewritten };
     const simulation = simulate(decision);
-    if (!simulation) return { mode, kind: 'converted', judged: 0 };
     const [bias] = simulation.wrongBiases;
     if (bias) return { mode, kind: 'bias', judged: 0, message: bias };
     const { message, ...noise } = await judgeNoise(drawn, converted.graph, simulation.graph, {

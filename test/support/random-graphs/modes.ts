@@ -1,4 +1,5 @@
 /** The ways in which random graphs are converted. */
+import type { LayerConfig } from '../../../src/conversion/config/config';
 import type { QuantizationOptions } from '../../../src/conversion/options/options';
 import type { Graph } from '../../../src/graph/ir';
 import type { LabelledSource, SampleSource } from '../../../src/graph/samples';
@@ -19,6 +20,11 @@ const labelled = (source: SampleSource): LabelledSource =>
 
 const someOf = (graph: Graph, random: Random) => [...graph.nodes.keys()].filter(() => random.chance(0.4));
 
+/** Layers that no pattern names, the first and the last ones and those of few weights, keep weights of 8 bits. */
+const named = (layer: Omit<LayerConfig, 'match'>): QuantizationOptions => ({
+  config: { version: 1, layers: [{ match: '**', ...layer }] },
+});
+
 /** Takes a third of the time of a conversion; the modes below that do not name it search for the best ranges. */
 const quick = { calibrationMethod: 'minmax' } as const;
 
@@ -34,21 +40,20 @@ export const MODES: Readonly<Record<string, Mode>> = {
   }),
   minSignalToNoise: () => ({ minSignalToNoise: 35 }),
   maxDrop: ({ source }) => ({ ...quick, maxDrop: 0, validation: labelled(source) }),
-  int4: () => ({ weights: 'int4', ...quick }),
-  uniform2: () => ({ weights: 'uniform2', group: 32, ...quick }),
+  int4: () => ({ ...named({ weights: 'int4' }), ...quick }),
+  uniform2: () => ({ ...named({ weights: 'uniform2', group: 32 }), ...quick }),
   weightsOnly: ({ random }) => ({
     activations: 'float32',
-    // Named, as layers of few weights are left alone.
-    config: {
-      version: 1,
-      layers: [{ match: '**', weights: random.pick(['int8', 'int4', 'uniform2', 'trellis2'] as const) }],
-    },
+    ...named({ weights: random.pick(['int8', 'int4', 'uniform2', 'trellis2'] as const) }),
   }),
   equalize: () => ({ equalize: true }),
   errorFeedback: () => ({ errorFeedback: true }),
   sequential: () => ({ biasCorrection: 'sequential' }),
   kernels: () => ({ regions: false, ...quick }),
-  rotate: ({ random }) => ({ ...quick, weights: random.pick(['int4', 'trellis2'] as const), rotate: 64 }),
+  rotate: ({ random }) => ({
+    ...named({ weights: random.pick(['int4', 'trellis2'] as const), rotate: 64 }),
+    ...quick,
+  }),
   costliest: () => ({ int16: 1, ...quick }),
   targetBits: ({ random }) => ({ ...quick, targetBits: random.pick([6, 7, 8]) }),
   tune: () => ({ tune: true }),

@@ -12,20 +12,23 @@ import type { ProgramBuilder } from './program-builder';
 import { type Store, storeResult } from './store';
 import { windowOf } from './window';
 
-/** sum over k of w[r, k] * means[input channel of k], for every output channel r. */
+/** sum over k of share[k] * w[r, k] * means[input channel of k], for every output channel r. */
 function meanOutputs(
   weights: Float32Array,
   rows: number,
   channel: (i: number) => number,
   means: Float64Array,
+  share: (i: number) => number,
 ): Float64Array {
   const depth = weights.length / rows;
   const sums = new Float64Array(rows);
   for (let r = 0; r < rows; r++) {
-    for (let k = 0; k < depth; k++) sums[r] += weights[r * depth + k] * means[channel(k)];
+    for (let k = 0; k < depth; k++) sums[r] += share(k) * weights[r * depth + k] * means[channel(k)];
   }
   return sums;
 }
+
+type Share = (i: number) => number;
 
 function rotated(means: Float64Array, rotation: Rotation | undefined): Float64Array {
   return rotation
@@ -38,27 +41,30 @@ function correctedBias(
   op: LinearOp,
   { matrix, rotation }: EncodedLayer,
   builder: ProgramBuilder,
+  share: Share,
 ): Float32Array | undefined {
   const means = builder.calibrated.means(op.input);
   if (!means) return op.bias;
   const channel = inputChannel(op);
   const shifted = rotated(builder.calibrated.quantizedMeans(op.input) ?? means, rotation);
-  const expected = meanOutputs(reorder(op), op.channels, channel, means);
-  const actual = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted);
+  const expected = meanOutputs(reorder(op), op.channels, channel, means, share);
+  const actual = meanOutputs(decodeMatrix(matrix), op.channels, channel, shifted, share);
   return Float32Array.from(expected, (sum, c) => (op.bias?.[c] ?? 0) + sum - actual[c]);
 }
 
+/** @param share of the outputs that each weight of a row contributes to */
 export function lowerLowBit(
   op: LinearOp,
   encoded: EncodedLayer,
   builder: ProgramBuilder,
   store: Store,
+  share: Share = () => 1,
 ): void {
   const { name } = op.node;
   const { matrix, rotation, signalToNoise } = encoded;
   builder.weightFidelity.set(name, signalToNoise);
   const input = rotation ? builder.rotated(op.input, rotation, name) : builder.read(op.input);
-  const filter = appendLowBitFilter(builder.weights, matrix, correctedBias(op, encoded, builder));
+  const filter = appendLowBitFilter(builder.weights, matrix, correctedBias(op, encoded, builder, share));
   const { output, activation } = storeResult(builder, store, activationBounds(op));
   const common = { name, output, filter, activation };
   if (op.kind === 'matmul') {

@@ -58,7 +58,7 @@ function weightsOf(op: LinearOp, builder: ProgramBuilder): LayerWeights {
 function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {
   const encoded = builder.options.lowBit?.get(op.node.name);
   if (encoded) {
-    lowerLowBit(op, encoded, builder, store);
+    lowerLowBit(op, encoded, builder, store, shares(op, builder));
     return;
   }
   const inputs = [builder.read(op.input)];
