@@ -16,6 +16,8 @@ const MAX_SUM = 65536;
 
 const MIN_SCALE = 2 ** -100;
 
+const MIN_ZERO_POINT = -32768;
+
 /** What codes of 8 bits can be apart. */
 const OFFSET_INT8_SPAN = 255;
 
@@ -78,8 +80,10 @@ export function offsetInt8Codes(
     highest[c] = Math.max(highest[c], codes[i]);
   }
   if (lowest.some((low, c) => highest[c] - low > OFFSET_INT8_SPAN)) return undefined;
-  // The lowest becomes -128; a channel around zero keeps its codes.
-  const zeroPoints = lowest.map((low, c) => (low >= -128 && highest[c] <= 127 ? 0 : -128 - low));
+  // The lowest becomes -128, or what int16 has room for; a channel around zero keeps its codes.
+  const zeroPoints = lowest.map((low, c) =>
+    low >= -128 && highest[c] <= 127 ? 0 : Math.max(MIN_ZERO_POINT, -128 - low),
+  );
   const stored = new Int8Array(codes.length);
   for (let i = 0; i < codes.length; i++) stored[i] = codes[i] + zeroPoints[channel(i)];
   return { codes: stored, zeroPoints };

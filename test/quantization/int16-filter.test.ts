@@ -73,3 +73,11 @@ test('codes are stored in 8 bits only where those of each channel are at most 25
   const plain = offsetInt8Codes({ codes: Int16Array.of(-128, 3, 127, 0), scales }, channel)!;
   expect([...plain.zeroPoints]).toEqual([0, 0]);
 });
+
+test('the zero point of a channel of few weights fits int16', () => {
+  const scales = Float32Array.of(1);
+  for (const codes of [[32767], [32640], [32641, 32767], [-32767], [-32767, -32600], [129]]) {
+    const narrow = offsetInt8Codes({ codes: Int16Array.from(codes), scales }, () => 0)!;
+    expect(Array.from(narrow.codes, (code) => code - narrow.zeroPoints[0])).toEqual(codes);
+  }
+});

@@ -1,0 +1,169 @@
+/** Layers in higher precision, ranked by the noise that it takes away for the time that it adds. */
+import type { Judgement } from '../../../../evaluation/judge';
+import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
+import { countMacs } from '../../../../graph/count-macs';
+import { output, refKey } from '../../../../graph/edit';
+import type { Graph } from '../../../../graph/ir';
+import type { ActivationPrecision } from '../../../../passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../../../passes/quantize/plan/float-in-out-nodes';
+import { layersOf } from '../../../../passes/quantize/plan/layers';
+import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../../passes/quantize/plan/plan';
+import { FLOAT_FOR_ACCURACY } from '../../../float-reasons';
+import type { Precision } from '../../../report-types';
+import type { Int8Decision } from '../../../stage-results';
+import type { Climb } from './climb';
+import { excessOf } from './target';
+
+/** Reading or storing a float32 value costs about as much time as so many multiply-accumulates. */
+const MACS_A_VALUE = 8;
+
+/** Times of a multiply-accumulate above that of static INT8, which is 1. */
+const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1, float: 10 };
+
+/** Work that measuring the layers one by one may take, in multiply-accumulates of the float model. */
+const SENSITIVITY_MACS = 4e10;
+
+/** Samples that layers are measured on one by one at most. */
+const MAX_SENSITIVITY_SAMPLES = 8;
+
+/** By layer; layers that are absent are static INT8. */
+export type Precisions = ReadonlyMap<string, Precision>;
+
+/** A decision with layers in higher precision. */
+export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Decision {
+  const { model, precisions: configured } = base;
+  const nodes = new Map(layersOf(model.graph, model.plan).map((layer) => [layer.name, layer.nodes]));
+  const inFloat = [...layers].filter(([, precision]) => precision === 'float');
+  const float = new Map([
+    ...floatAnyway(model.plan),
+    ...inFloat.flatMap(([layer]) =>
+      [...nodes.get(layer)!].map((name): [string, string] => [name, FLOAT_FOR_ACCURACY]),
+    ),
+  ]);
+  const precisions = new Map(configured);
+  for (const [layer, precision] of layers) if (precision !== 'float') precisions.set(layer, precision);
+  const plan = planQuantization(model.graph, {
+    float,
+    precisions: floatInOutNodes(model.graph, model.plan, precisions),
+  });
+  return { ...base, plan, precisions };
+}
+
+/** One layer in a higher precision than before. */
+export interface Upgrade {
+  readonly layer: string;
+  readonly precision: Precision;
+}
+
+/** Time that a precision adds to a layer, in multiply-accumulates. */
+export function addedCosts(graph: Graph, { shapes }: QuantizationPlan) {
+  return (layer: string, precision: Precision): number => {
+    const values = (shapes.get(refKey(output(layer))) ?? []).reduce((product, d) => product * Math.abs(d), 1);
+    return MACS_A_VALUE * values + ADDED_MACS[precision] * countMacs(graph, shapes, graph.nodes.get(layer)!);
+  };
+}
+
+/** Layers that stay static where int16 activations are requested: there is no other form of them. */
+function withoutInt16(base: Int8Decision): ReadonlySet<string> {
+  const { graph, plan } = base.model;
+  const layers = layersOf(graph, plan);
+  const { refused } = withPrecisions(base, new Map(layers.map(({ name }) => [name, 'int16']))).plan;
+  return new Set(
+    layers.flatMap(({ name, nodes }) => ([...nodes].some((node) => refused.has(node)) ? [name] : [])),
+  );
+}
+
+/** A layer in one precision. */
+interface Form {
+  readonly layer: string;
+  readonly precision: Precision;
+  /** That it alone causes. */
+  readonly noise: number;
+  readonly cost: number;
+}
+
+/**
+ * The precisions of a layer that save the most noise for their cost, each more precise than the one before: the lower
+ * convex hull of noise over cost.
+ */
+function stepsUp(forms: readonly Form[], noise: number): (Upgrade & { worth: number })[] {
+  const steps: (Upgrade & { worth: number })[] = [];
+  let from = { noise, cost: 0 };
+  while (true) {
+    const better = forms
+      .filter((form) => form.cost > from.cost && form.noise < from.noise)
+      .map((form) => ({ form, worth: (from.noise - form.noise) / (form.cost - from.cost) }))
+      .sort((a, b) => b.worth - a.worth);
+    if (better.length === 0) return steps;
+    const [{ form, worth }] = better;
+    steps.push({ layer: form.layer, precision: form.precision, worth });
+    from = form;
+  }
+}
+
+/** By layer, the noise that it alone causes, of the signal, over the outputs that fall short. */
+function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>): Map<string, number> {
+  return new Map(
+    layers.map(({ name, outputs }) => [
+      name,
+      outputs.reduce((sum, o) => sum + (short.has(o.name) ? 10 ** (-o.signalToNoise / 10) : 0), 0),
+    ]),
+  );
+}
+
+/**
+ * Upgrades of layers, those first that take away the most noise for the time that they add. The noise of layers adds up.
+ */
+export async function rankUpgrades(
+  base: Int8Decision,
+  judgement: Judgement,
+  { samples, recipe: { target }, settings: { report, signal } }: Climb,
+): Promise<Upgrade[]> {
+  const { model, observations, weights } = base;
+  const { graph, plan } = model;
+  const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
+  const each = macs * layersOf(graph, plan).length;
+  const count = Math.max(1, Math.min(MAX_SENSITIVITY_SAMPLES, Math.floor(SENSITIVITY_MACS / each)));
+  const { regions: _, ...rest } = weights;
+  const source = async function* () {
+    for (const sample of samples.slice(0, count)) yield { sample };
+  };
+  const wanting = judgement.outputs.filter((output) => excessOf(output, target) < 0);
+  const short = new Set((wanting.length > 0 ? wanting : judgement.outputs).map((each) => each.output));
+  const measure = async (precision?: ActivationPrecision) => {
+    const onProgress = (done: number, total: number) => report('measure layers', done, total);
+    const options = { samples: count, weights: rest, precision, signal, onProgress };
+    const { layers } = await measureSensitivity(graph, plan, observations, source, options);
+    return noiseOf(layers, short);
+  };
+  const asStatic = await measure();
+  const asDynamic = await measure('dynamic');
+  const asInt16 = await measure('int16');
+  const costOf = addedCosts(graph, plan);
+  const onlyFloat = withoutInt16(base);
+  const upgrades = [...asStatic].flatMap(([layer, noise]) => {
+    // What has no form in a precision is computed in float32 there.
+    const forms = [
+      { precision: 'dynamic' as const, noise: asDynamic.get(layer) ?? 0 },
+      { precision: 'int16' as const, noise: asInt16.get(layer) ?? 0 },
+    ];
+    const known = onlyFloat.has(layer) ? [{ precision: 'float' as const, noise: 0 }] : forms;
+    const all = known.map((form) => ({ ...form, layer, cost: costOf(layer, form.precision) }));
+    return stepsUp(all, noise);
+  });
+  return upgrades.sort((a, b) => b.worth - a.worth);
+}
+
+/** The precisions after some upgrades, in whatever order: the highest of each layer. */
+export function after(upgrades: readonly Upgrade[]): Map<string, Precision> {
+  const of = (precision: Precision) => upgrades.filter((each) => each.precision === precision);
+  const all = [...of('dynamic'), ...of('int16'), ...of('float')];
+  return new Map(all.map(({ layer, precision }) => [layer, precision]));
+}
+
+/** Names what a model has, as `12 dynamic, 3 int16`. */
+export function describe(precisions: Precisions): string {
+  const counts = new Map<string, number>();
+  for (const precision of precisions.values()) counts.set(precision, (counts.get(precision) ?? 0) + 1);
+  return [...counts].map(([precision, count]) => `${count} ${precision}`).join(', ');
+}
