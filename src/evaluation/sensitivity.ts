@@ -117,7 +117,8 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
       new Map([
         ...placeholders,
         ...constants.map(([name]) => [name, graph.nodes.get(name)!] as const),
-        ...own.map((node) => [node.name, node] as const),
+        // What must run first is not part of the cut.
+        ...own.map((node) => [node.name, { ...node, controlInputs: [] }] as const),
       ]),
     ),
     constants: new Map(constants),
