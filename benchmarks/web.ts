@@ -32,6 +32,13 @@ interface Options {
 /** In the page. */
 declare const app: { tf: typeof core; loadGraphModel: typeof load; lowbit: typeof ours };
 
+interface Times {
+  median: number;
+  min: number;
+}
+
+const text = (times: Times) => `${times.median.toFixed(2)} (${times.min.toFixed(2)})`;
+
 const ISAS = ['wasmrelaxed', 'wasmsimd', 'wasm'];
 const WARM_UP = 10;
 
@@ -47,7 +54,7 @@ async function timeInPage(isas: string[], warmUp: number, runs: number): Promise
     const output = [model.predict(input) as core.Tensor].flat()[0];
     const data = await output.data();
     tf.dispose([input, output]);
-    return data.join();
+    return data;
   };
   const answers = new Set<string>();
   for (const isa of isas) {
@@ -55,7 +62,7 @@ async function timeInPage(isas: string[], warmUp: number, runs: number): Promise
     const model = await loadGraphModel('/int8/model.json');
     models.push(model);
     // The program is compiled for this instruction set.
-    answers.add(await predict(model));
+    answers.add((await predict(model)).join());
   }
   if (answers.size !== 1) throw new Error('The modules do not agree.');
   const times: number[][] = models.map(() => []);
@@ -80,7 +87,7 @@ async function main({ models, runs, json }: Options): Promise<void> {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const { browser, close } = await openBrowser();
   const version = await browser.version();
-  const results: { model: string; float: number; ours: Record<string, number> }[] = [];
+  const results: { model: string; float: Times; ours: Record<string, Times> }[] = [];
   try {
     for (const subject of findSubjects(models)) {
       const float = await subject.float(join(folder, subject.name));
@@ -88,7 +95,8 @@ async function main({ models, runs, json }: Options): Promise<void> {
       await convert({ input: float, output: int8, calibration: subject.calibration, samples: 4 });
       const server = await serveApp({ '/float/': dirname(float), '/int8/': int8 });
       const page = await browser.newPage();
-      const [first, ...rest] = (await measure(page, server.url, runs)).map(median);
+      const measured = await measure(page, server.url, runs);
+      const [first, ...rest] = measured.map((times) => ({ median: median(times), min: Math.min(...times) }));
       await page.close();
       server.close();
       const byIsa = Object.fromEntries(ISAS.map((isa, i) => [isa, rest[i]]));
@@ -103,12 +111,12 @@ async function main({ models, runs, json }: Options): Promise<void> {
   }
   console.log(headerLines('npm run bench:web', machine({ Chromium: version })).join('\n'));
   console.log(
-    `Median milliseconds a prediction of ${runs}, one thread, and how much faster than float on TF.js wasm:`,
+    `Milliseconds a prediction, median (minimum) of ${runs}, one thread, and how much faster than float on TF.js wasm:`,
   );
   const rows = results.map(({ model, float, ours: times }) => [
     model,
-    float.toFixed(2),
-    ...ISAS.map((isa) => `${times[isa].toFixed(2)} (${(float / times[isa]).toFixed(2)}x)`),
+    text(float),
+    ...ISAS.map((isa) => `${text(times[isa])} ${(float.median / times[isa].median).toFixed(2)}x`),
   ]);
   console.log(table(['model', 'float', ...ISAS], rows));
 }
