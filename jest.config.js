@@ -7,7 +7,7 @@ const leftOut = process.env.CI ? [] : suitesLeftOut();
 module.exports = {
   globalSetup: '<rootDir>/test/global-setup.js',
   // Tests import single files rather than an entry of the package, which would provide the engine.
-  setupFiles: ['<rootDir>/src/runtime/provide-node-engine.ts'],
+  setupFiles: ['<rootDir>/test/relaxed-simd.js', '<rootDir>/src/runtime/provide-node-engine.ts'],
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...leftOut.map((suite) => `<rootDir>/${suite}$`)],

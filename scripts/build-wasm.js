@@ -3,8 +3,10 @@
 //
 //   pip install ziglang==0.17.1          (or $ZIG names a zig of this version)
 //   node scripts/build-wasm.js           all modules
-//   node scripts/build-wasm.js simd      some of them: plain, simd
+//   node scripts/build-wasm.js simd      some of them: plain, simd, relaxed
 //   node scripts/build-wasm.js --check   fails where the modules there are differ from what is built
+//   node scripts/build-wasm.js --forms   for tests: build/lowbit-relaxed-*.wasm, in which a function computes what each form
+//                                        of the relaxed dot product does (native/isa/wasmrelaxed/dot.h)
 //
 // Nothing of a C library is linked: native/web has the little that the engine calls. The runtime of C++ comes from LLVM's
 // sources that lie in Zig's folder. Exceptions are WebAssembly's own and never leave a module. Only what changed is
@@ -27,7 +29,12 @@ const moduleDir = path.join(nativeDir, 'web', 'modules');
 const MODULES = {
   plain: { flags: [], sets: ['scalar'] },
   simd: { flags: ['-msimd128'], sets: ['scalar', 'wasmsimd'] },
+  // Only the last set's own files hold relaxed instructions.
+  relaxed: { flags: ['-msimd128'], sets: ['scalar', 'wasmsimd', 'wasmrelaxed'] },
 };
+
+/** Values of LOWBIT_DOT_FORM. */
+const FORMS = { signed: 1, unsigned: 2, saturating: 3 };
 
 /** Functions of native/include/lowbit.h that hosts call; native/web/exports.cc adds those of its own. */
 const EXPORTS = [
@@ -114,7 +121,7 @@ const setFlags = (set) =>
   JSON.parse(fs.readFileSync(path.join(nativeDir, 'isa', set, 'build.json'), 'utf8')).flags;
 
 /** The sources of a module, with the flags each needs. */
-function listSources(name, lib) {
+function listSources(name, lib, form) {
   const { sets } = MODULES[name];
   const engine = fs
     .readdirSync(nativeDir, { recursive: true })
@@ -123,7 +130,7 @@ function listSources(name, lib) {
     .map((file) => ({ file, set: /^isa\/(\w+)\//.exec(file)?.[1] }))
     .filter(({ set }) => set === undefined || sets.includes(set))
     .map(({ file, set }) => ({
-      object: file,
+      object: form && set === 'wasmrelaxed' ? `${file}.${form}` : file,
       source: path.join(nativeDir, file),
       flags: [
         '-std=c++17',
@@ -131,6 +138,7 @@ function listSources(name, lib) {
         set === undefined ? '-Os' : '-O3',
         ...(set === undefined ? [] : setFlags(set)),
         ...(FILE_FLAGS[file] ?? []),
+        ...(form && set === 'wasmrelaxed' ? [`-DLOWBIT_DOT_FORM=${FORMS[form]}`] : []),
       ],
     }));
   const runtime = Object.entries(RUNTIME).flatMap(([library, files]) =>
@@ -179,7 +187,7 @@ function newestHeader() {
 
 const run = promisify(execFile);
 
-async function compile(zig, name) {
+async function compile(zig, name, form) {
   const objectDir = path.join(objectRoot, name);
   // The list that native/isa/registry.cc includes.
   const list = MODULES[name].sets.map((set) => `LOWBIT_BUILT(${set}, false)\n`).join('');
@@ -188,7 +196,7 @@ async function compile(zig, name) {
   const headersTime = newestHeader();
   const objects = [];
   const stale = [];
-  for (const source of listSources(name, zig.lib)) {
+  for (const source of listSources(name, zig.lib, form)) {
     const object = path.join(objectDir, `${source.object}.o`);
     objects.push(object);
     fs.mkdirSync(path.dirname(object), { recursive: true });
@@ -243,6 +251,13 @@ async function main() {
   const check = process.argv.includes('--check');
   const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
   const zig = findZig();
+  if (process.argv.includes('--forms')) {
+    for (const form of Object.keys(FORMS)) {
+      const built = path.join(root, 'build', `lowbit-relaxed-${form}.wasm`);
+      await link(zig, await compile(zig, 'relaxed', form), built);
+    }
+    return;
+  }
   fs.mkdirSync(moduleDir, { recursive: true });
   for (const name of named.length > 0 ? named : Object.keys(MODULES)) {
     const objects = await compile(zig, name);

@@ -8,6 +8,7 @@ import { provideWebEngine } from './runtime/web-engine';
 provideWebEngine({
   'lowbit-plain.wasm': new URL('../../native/web/modules/lowbit-plain.wasm', import.meta.url).href,
   'lowbit-simd.wasm': new URL('../../native/web/modules/lowbit-simd.wasm', import.meta.url).href,
+  'lowbit-relaxed.wasm': new URL('../../native/web/modules/lowbit-relaxed.wasm', import.meta.url).href,
 });
 prepareWithModels();
 

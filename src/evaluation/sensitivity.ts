@@ -26,7 +26,8 @@ import type { Observations } from '../quantization/observations';
 import { currentEngine } from '../runtime/current-engine';
 import type { CompiledProgram } from '../runtime/engine';
 import { importBackend, withBackend } from '../tfjs/backends';
-import { LoadedGraph, toOutputs } from '../tfjs/loaded-graph';
+import { toOutputs } from '../tfjs/loaded-graph';
+import { loadGraph, type RunnableGraph } from '../tfjs/run-samples';
 import { Tally } from './tally';
 
 const DEFAULT_SAMPLES = 16;
@@ -116,7 +117,8 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
       new Map([
         ...placeholders,
         ...constants.map(([name]) => [name, graph.nodes.get(name)!] as const),
-        ...own.map((node) => [node.name, node] as const),
+        // What must run first is not part of the cut.
+        ...own.map((node) => [node.name, { ...node, controlInputs: [] }] as const),
       ]),
     ),
     constants: new Map(constants),
@@ -212,7 +214,7 @@ class LoneLayer {
   }
 
   /** Computes the model's outputs from the layer's result. */
-  private async outputs(model: LoadedGraph, values: Values, result: tf.Tensor): Promise<tf.Tensor[]> {
+  private async outputs(model: RunnableGraph, values: Values, result: tf.Tensor): Promise<tf.Tensor[]> {
     const key = refKey(this.layer.result);
     const refs = this.graph.outputs.map((o) => o.ref);
     const changed = refs.filter((ref) => this.after.has(ref.node));
@@ -236,7 +238,12 @@ class LoneLayer {
    *
    * @param values the float model's tensors: inputs and results of all layers, inputs and outputs of the model
    */
-  async measure(model: LoadedGraph, values: Values, float: readonly Output[], label?: number): Promise<void> {
+  async measure(
+    model: RunnableGraph,
+    values: Values,
+    float: readonly Output[],
+    label?: number,
+  ): Promise<void> {
     const result = this.run(values);
     const outputs = await this.outputs(model, values, result);
     this.own.add(values.get(refKey(this.layer.result))!.dataSync(), result.dataSync());
@@ -268,9 +275,9 @@ async function measureAll(
   source: LabelledSource,
   { samples = DEFAULT_SAMPLES, onProgress, signal }: SensitivityOptions,
 ): Promise<number> {
-  const model = await LoadedGraph.load(graph);
   const ends = [...graph.inputs, ...graph.outputs].map((entry) => entry.ref);
   const refs = new Map([...layers.flatMap((l) => l.observed), ...ends].map((ref) => [refKey(ref), ref]));
+  const model = await loadGraph(graph, [...refs.values()]);
   let seen = 0;
   try {
     for await (const { sample, label } of source(graph.inputs)) {

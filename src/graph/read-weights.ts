@@ -37,6 +37,11 @@ export function storedElementBytes({
   return BYTES[quantization?.dtype ?? dtype];
 }
 
+/** Bytes of the values of a constant, which are not looked at; of strings, the least. */
+export function constantBytes({ dtype, shape }: Pick<Constant, 'dtype' | 'shape'>): number {
+  return shape.reduce((product, d) => product * d, BYTES[dtype]);
+}
+
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-weights', message);
 }

@@ -82,6 +82,38 @@ class Recent {
   }
 }
 
+/** Where the values of a constant that stays in its file, or is computed from one, are kept once they were looked at. */
+const keptIn = new WeakMap<Constant, Recent>();
+
+/** A constant whose values are made whenever they are not among the most recently used ones. */
+function lazyConstant(
+  { dtype, shape }: Pick<Constant, 'dtype' | 'shape'>,
+  recent: Recent,
+  make: () => Constant['values'],
+): Constant {
+  const key = {};
+  const constant = {
+    dtype,
+    shape,
+    get values() {
+      return recent.get(key, make);
+    },
+  };
+  keptIn.set(constant, recent);
+  return constant;
+}
+
+/** A constant of the same shape, computed from another one: anew each time, if that one stays in its file. */
+export function derivedConstant(
+  source: Constant,
+  compute: (values: Constant['values']) => Constant['values'],
+): Constant {
+  const recent = keptIn.get(source);
+  return recent
+    ? lazyConstant(source, recent, () => compute(source.values))
+    : { ...source, values: compute(source.values) };
+}
+
 /** Makes the constants of one model that stay in their files. */
 export class StoredConstants {
   private readonly recent = new Recent();
@@ -93,20 +125,12 @@ export class StoredConstants {
    * @param decode turns them into values
    */
   constant(
-    { dtype, shape }: Pick<Constant, 'dtype' | 'shape'>,
+    type: Pick<Constant, 'dtype' | 'shape'>,
     shards: readonly Shard[],
     start: number,
     length: number,
     decode: (bytes: Uint8Array) => Constant['values'],
   ): Constant {
-    const key = {};
-    const { recent } = this;
-    return {
-      dtype,
-      shape,
-      get values() {
-        return recent.get(key, () => decode(readRange(shards, start, length)));
-      },
-    };
+    return lazyConstant(type, this.recent, () => decode(readRange(shards, start, length)));
   }
 }

@@ -11,6 +11,7 @@
 import { boolAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
+import { derivedConstant } from '../graph/stored-constants';
 import { filterChannel, foldableLinearOp, type LinearOp, perChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 
@@ -69,10 +70,14 @@ function affineOf(graph: Pick<Graph, 'constants'>, node: GraphNode, op: LinearOp
 
 function apply(op: LinearOp, { scale, shift }: ChannelAffine): LinearOp {
   const channel = filterChannel(op);
-  const values = Float32Array.from(op.filter.values, (v, i) => v * scale[channel(i)]);
+  const filter = derivedConstant(op.filter, (values) => {
+    const scaled = new Float32Array(values.length);
+    for (let i = 0; i < scaled.length; i++) scaled[i] = values[i] * scale[channel(i)];
+    return scaled;
+  });
   const bias = Float32Array.from(shift, (s, c) => (op.bias?.[c] ?? 0) * scale[c] + s);
   const plain = !op.bias && bias.every((b) => b === 0);
-  return { ...op, filter: { ...op.filter, values }, ...(!plain && { bias }) };
+  return { ...op, filter, ...(!plain && { bias }) };
 }
 
 export const foldBatchNorm: Pass = {

@@ -5,6 +5,8 @@ import { factorise } from './formats/error-feedback';
 
 const MAX_CODE = 127;
 
+const ROWS = 16;
+
 /** Less than for few bits: errors of 8 bits are small, so rare directions of the data need little damping. */
 const DAMPING = 0.001;
 
@@ -25,18 +27,21 @@ export function roundWithFeedback(
   const depth = values.length / scales.length;
   const { unit } = factorise(hessian, depth, DAMPING);
   const codes = new Int8Array(values.length);
-  const targets = new Float64Array(depth);
-  scales.forEach((scale, row) => {
-    const start = row * depth;
-    targets.set(values.subarray(start, start + depth));
+  // Some rows together: a row of the factors stays in the cache for all of them.
+  for (let first = 0; first < scales.length; first += ROWS) {
+    const rows = Math.min(ROWS, scales.length - first);
+    const start = first * depth;
+    const targets = Float64Array.from(values.subarray(start, start + rows * depth));
     for (let k = 0; k < depth; k++) {
-      const code = Math.min(MAX_CODE, Math.max(-MAX_CODE, roundHalfToEven(targets[k] / scale)));
-      codes[start + k] = code;
-      const error = values[start + k] - code * scale;
-      if (error === 0) continue;
-      const at = k * depth;
-      for (let j = k + 1; j < depth; j++) targets[j] += error * unit[at + j];
+      for (let row = 0; row < rows; row++) {
+        const [scale, at] = [scales[first + row], row * depth];
+        const code = Math.min(MAX_CODE, Math.max(-MAX_CODE, roundHalfToEven(targets[at + k] / scale)));
+        codes[start + at + k] = code;
+        const error = values[start + at + k] - code * scale;
+        if (error === 0) continue;
+        for (let j = k + 1; j < depth; j++) targets[at + j] += error * unit[k * depth + j];
+      }
     }
-  });
+  }
   return { codes, scales };
 }

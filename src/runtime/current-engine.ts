@@ -57,7 +57,7 @@ export async function ready(): Promise<void> {
 
 /**
  * Chooses the instruction set, and with it the engine, of the programs that are compiled from now on: call it before the
- * first prediction. Those of WebAssembly are wasm and wasmsimd.
+ * first prediction. Those of WebAssembly are wasm, wasmsimd and wasmrelaxed.
  *
  * @throws LowbitError 'invalid-argument' naming those that there are
  */

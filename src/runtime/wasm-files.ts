@@ -3,7 +3,7 @@ import { checkArgument } from '../base/errors';
 import type { Isa } from './engine';
 import { validates } from './wasm-module';
 
-export type WasmFileName = 'lowbit-plain.wasm' | 'lowbit-simd.wasm';
+export type WasmFileName = 'lowbit-plain.wasm' | 'lowbit-simd.wasm' | 'lowbit-relaxed.wasm';
 
 export interface WasmFile {
   readonly isa: Isa;
@@ -21,11 +21,20 @@ function vectorProbe(...bytes: number[]): Uint8Array {
   );
 }
 
+/** i32.const 0, i8x16.splat */
+const ZEROS = [0x41, 0, 0xfd, 0x0f];
+
 /** Slowest first. */
 const FILES: readonly WasmFile[] = [
   { isa: 'wasm', name: 'lowbit-plain.wasm', probe: Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0) },
-  // i32.const 0, i8x16.splat, i8x16.popcnt
-  { isa: 'wasmsimd', name: 'lowbit-simd.wasm', probe: vectorProbe(0x41, 0, 0xfd, 0x0f, 0xfd, 0x62) },
+  // i8x16.popcnt
+  { isa: 'wasmsimd', name: 'lowbit-simd.wasm', probe: vectorProbe(...ZEROS, 0xfd, 0x62) },
+  // i32x4.relaxed_dot_i8x16_i7x16_add_s
+  {
+    isa: 'wasmrelaxed',
+    name: 'lowbit-relaxed.wasm',
+    probe: vectorProbe(...ZEROS, ...ZEROS, ...ZEROS, 0xfd, 0x93, 0x02),
+  },
 ];
 
 /** Whether an instruction set is one of WebAssembly's. */

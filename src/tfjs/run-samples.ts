@@ -3,9 +3,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
 import { refKey } from '../graph/edit';
 import type { Graph, Sample, TensorRef } from '../graph/ir';
+import { parseRef } from '../graph/read-graph-model';
 import { withExplicitPadding } from './explicit-padding';
 import { LoadedGraph } from './loaded-graph';
-import { nameOf, type Segment, segmentsOf } from './segments';
+import { nameOf, runsInSegments, type Segment, segmentsOf } from './segments';
 
 /** Takes a tensor of one sample; those of one sample may come in any order. */
 type Visit = (tensor: tf.Tensor, index: number) => void;
@@ -66,7 +67,7 @@ async function runTogether(
   samples: readonly Tensors[],
   refs: readonly TensorRef[],
   visit: Visit,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<void> {
   const keys = refs.map(refKey);
   const give = (tensor: tf.Tensor, key: string) => {
@@ -137,8 +138,8 @@ export async function runSamples(
   visit: Visit,
   signal?: AbortSignal,
 ): Promise<void> {
+  if (!runsInSegments(graph, refs)) return runWhole(graph, samples, refs, visit, signal);
   const segments = segmentsOf(withExplicitPadding(graph), refs);
-  if (!segments) return runWhole(graph, samples, refs, visit, signal);
   for await (const group of groupsOf(samples, graph)) {
     try {
       await runTogether(segments, group, refs, visit, signal);
@@ -146,4 +147,45 @@ export async function runSamples(
       disposeAll(group);
     }
   }
+}
+
+/** A graph whose weights are uploaded a segment at a time, for each run anew. */
+class SegmentedGraph {
+  private readonly graph: Graph;
+
+  constructor(graph: Graph) {
+    this.graph = withExplicitPadding(graph);
+  }
+
+  feed(sample: Sample): tf.NamedTensorMap {
+    return Object.fromEntries(feed(this.graph, sample));
+  }
+
+  async execute(feeds: tf.NamedTensorMap, refs: readonly TensorRef[]): Promise<tf.Tensor[]> {
+    const segments = segmentsOf(this.graph, refs, Object.keys(feeds).map(parseRef));
+    const known: Tensors = new Map(Object.entries(feeds).map(([key, tensor]) => [key, tf.clone(tensor)]));
+    const results: tf.Tensor[] = [];
+    try {
+      await runTogether(segments, [known], refs, (tensor, i) => {
+        results[i] = tf.clone(tensor);
+      });
+    } finally {
+      disposeAll([known]);
+    }
+    return results;
+  }
+
+  dispose(): void {}
+}
+
+/** What can run a graph many times, with more or less of it given. */
+export type RunnableGraph = Pick<LoadedGraph, 'feed' | 'execute' | 'dispose'>;
+
+/**
+ * Loads a graph on the current backend.
+ *
+ * @param refs what is to be computed with nothing but the inputs given
+ */
+export async function loadGraph(graph: Graph, refs: readonly TensorRef[]): Promise<RunnableGraph> {
+  return runsInSegments(graph, refs) ? new SegmentedGraph(graph) : LoadedGraph.load(graph);
 }

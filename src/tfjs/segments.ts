@@ -6,7 +6,7 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { storedElementBytes } from '../graph/read-weights';
+import { constantBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
 
 /** Bytes of a segment, unless a single node has more: of the weights, and of what is asked for, which is held together. */
@@ -35,15 +35,11 @@ export function nameOf({ node, index }: TensorRef): string {
   return index === 0 ? node : `${node}//${index}`;
 }
 
-function bytesOf({ dtype, shape }: Constant): number {
-  return shape.reduce((product, d) => product * d, storedElementBytes({ dtype }));
-}
-
-/** Nodes that some tensors depend on and that compute something, in topological order. */
-function computedNodes(graph: Graph, refs: readonly TensorRef[]): GraphNode[] {
+/** Nodes that some tensors depend on and that compute something, in topological order; not those of given tensors. */
+function computedNodes(graph: Graph, refs: readonly TensorRef[], given: ReadonlySet<string>): GraphNode[] {
   const names = new Set(refs.map(({ node }) => node));
-  for (const name of names) for (const input of graph.nodes.get(name)!.inputs) names.add(input.node);
-  const given = new Set(graph.inputs.map(({ ref }) => ref.node));
+  for (const name of names)
+    if (!given.has(name)) for (const input of graph.nodes.get(name)!.inputs) names.add(input.node);
   return [...graph.nodes.values()].filter(
     ({ name, op }) => names.has(name) && op !== 'Const' && !given.has(name),
   );
@@ -55,10 +51,7 @@ function resultBytes(graph: Graph, refs: readonly TensorRef[]): (node: GraphNode
   const bytes = new Map<string, number>();
   for (const ref of refs) {
     const shape = shapes.get(refKey(ref)) ?? [];
-    const own = shape.reduce(
-      (product, d) => product * Math.max(d, 1),
-      storedElementBytes({ dtype: 'float32' }),
-    );
+    const own = constantBytes({ dtype: 'float32', shape: shape.map((d) => Math.max(d, 1)) });
     bytes.set(ref.node, (bytes.get(ref.node) ?? 0) + own);
   }
   return ({ name }) => bytes.get(name) ?? 0;
@@ -70,12 +63,14 @@ function weightBytes({ constants }: Graph): (node: GraphNode) => number {
   return ({ inputs }) => {
     const fresh = inputs.map(({ node }) => node).filter((name) => constants.has(name) && !seen.has(name));
     for (const name of fresh) seen.add(name);
-    return [...new Set(fresh)].reduce((sum, name) => sum + bytesOf(constants.get(name)!), 0);
+    return [...new Set(fresh)].reduce((sum, name) => sum + constantBytes(constants.get(name)!), 0);
   };
 }
 
 function isFed(constant: Constant): boolean {
-  return bytesOf(constant) >= STORED_BYTES && constant.dtype !== 'string' && constant.dtype !== 'complex64';
+  return (
+    constantBytes(constant) >= STORED_BYTES && constant.dtype !== 'string' && constant.dtype !== 'complex64'
+  );
 }
 
 /** A part of a graph, with placeholders for what is fed. */
@@ -109,18 +104,28 @@ function partOf({ constants, source }: Graph, group: readonly GraphNode[]): Omit
   };
 }
 
+/** Whether a graph is run in segments: its weights are large, and nothing in it speaks against it. */
+export function runsInSegments(graph: Graph, refs: readonly TensorRef[]): boolean {
+  const nodes = computedNodes(graph, refs, new Set());
+  return (
+    nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) > WHOLE_BYTES &&
+    !graph.inputs.some(({ optional }) => optional) &&
+    !refs.some(({ node }) => graph.constants.has(node)) &&
+    !nodes.some(({ op }) => STATEFUL.test(op))
+  );
+}
+
 /**
  * @param refs what is to be computed
- * @returns segments in the order in which they run; undefined for a graph that is run as a whole
+ * @param given tensors that are fed; all that are read of their nodes
+ * @returns segments in the order in which they run
  */
-export function segmentsOf(graph: Graph, refs: readonly TensorRef[]): Segment[] | undefined {
-  const nodes = computedNodes(graph, refs);
-  const whole =
-    graph.inputs.some(({ optional }) => optional) ||
-    refs.some(({ node }) => graph.constants.has(node)) ||
-    nodes.some(({ op }) => STATEFUL.test(op)) ||
-    nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) <= WHOLE_BYTES;
-  if (whole) return undefined;
+export function segmentsOf(
+  graph: Graph,
+  refs: readonly TensorRef[],
+  given: readonly TensorRef[] = graph.inputs.map(({ ref }) => ref),
+): Segment[] {
+  const nodes = computedNodes(graph, refs, new Set(given.map(({ node }) => node)));
   const [weights, results] = [weightBytes(graph), resultBytes(graph, refs)];
   const groups = inGroups(nodes, SEGMENT_BYTES, (node) => weights(node) + results(node));
   const parts = groups.map((group) => partOf(graph, group));

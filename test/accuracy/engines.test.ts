@@ -14,7 +14,9 @@ describeWithShared('the engines agree on', () => {
     (name) => {
       const native = engineInfo().isa;
       const args = [SCRIPT, shared('models', name, 'model.json'), join(temporaryFolder(), name)];
-      const printed = execFileSync(process.execPath, [...args, native, 'wasmsimd', 'wasm'], {
+      const setup = ['--require', join(__dirname, '..', 'relaxed-simd.js')];
+      const isas = [native, 'wasmrelaxed', 'wasmsimd', 'wasm'];
+      const printed = execFileSync(process.execPath, [...setup, ...args, ...isas], {
         encoding: 'utf8',
       });
       const results = JSON.parse(printed.trim().split('\n').at(-1)!);
@@ -22,6 +24,7 @@ describeWithShared('the engines agree on', () => {
       expect(distinct).toBeGreaterThanOrEqual(10);
       expect(results).toEqual({
         [native]: { engine: 'native', hash, distinct },
+        wasmrelaxed: { engine: 'wasm', hash, distinct },
         wasmsimd: { engine: 'wasm', hash, distinct },
         wasm: { engine: 'wasm', hash, distinct },
       });

@@ -28,17 +28,17 @@ beforeAll(() => {
 });
 
 test.each([
-  ['inspect', () => [lowbit], /runs here on +│ the wasm engine, wasmsimd/],
-  ['bench', () => ['--model', lowbit, '--runs', '3'], /^wasm engine, wasmsimd, 3 runs/m],
+  ['inspect', () => [lowbit], /runs here on +│ the wasm engine, wasm(simd|relaxed)/],
+  ['bench', () => ['--model', lowbit, '--runs', '3'], /^wasm engine, wasm(simd|relaxed), 3 runs/m],
   [
     'compare',
     () => ['--float', float, '--lowbit', lowbit, '--data', data, '--no-memory'],
-    /lowbit on the wasm engine, wasmsimd, threads: 1/,
+    /lowbit on the wasm engine, wasm(simd|relaxed), threads: 1/,
   ],
   [
     'convert',
     () => ['--input', float, '--calibration', data, '--dry-run'],
-    /INT8 on the wasm engine, wasmsimd, threads: 1/,
+    /INT8 on the wasm engine, wasm(simd|relaxed), threads: 1/,
   ],
 ])('%s names the engine and its instruction set', (command, args, expected) => {
   expect(cli(command, ...args())).toMatch(expected);

@@ -1,6 +1,7 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { StoredConstants } from '../../src/graph/stored-constants';
+import type { Constant } from '../../src/graph/ir';
+import { derivedConstant, StoredConstants } from '../../src/graph/stored-constants';
 import { temporaryFolder } from '../support/tiny-model';
 
 /** Shards that hold 0, 1, 2... end to end. */
@@ -57,4 +58,31 @@ test('a shard that shrank since it was opened is an error that names it', () => 
   const constant = new StoredConstants().constant(spec, files, 0, 8, (bytes) => bytes);
   truncateSync(files[0].path, 3);
   expect(() => constant.values).toThrow("Shard '0.bin' shrank while it was read.");
+});
+
+test('what is computed from a weight in a file is computed again once others were looked at; else it is in memory', () => {
+  const stored = new StoredConstants();
+  const files = shards(4);
+  const filler = () => stored.constant(spec, files, 0, 1, () => new Uint8Array(12 * 1024 * 1024));
+  let computed = 0;
+  const doubled = (values: Constant['values']) => {
+    computed++;
+    return Uint8Array.from(values, (value) => 2 * value);
+  };
+  const constant = derivedConstant(
+    stored.constant(spec, files, 0, 4, (bytes) => bytes),
+    doubled,
+  );
+  const twice = derivedConstant(constant, doubled);
+  expect(computed).toBe(0);
+  expect([...twice.values]).toEqual([0, 4, 8, 12]);
+  expect([...constant.values]).toEqual([0, 2, 4, 6]);
+  expect(computed).toBe(2);
+  for (const { values } of [filler(), filler()]) expect(values).toBeDefined();
+  expect([...twice.values]).toEqual([0, 4, 8, 12]);
+  expect(computed).toBe(4);
+  const eager = derivedConstant({ ...spec, values: Uint8Array.of(3) }, doubled);
+  expect(computed).toBe(5);
+  expect([...eager.values, ...eager.values]).toEqual([6, 6]);
+  expect(computed).toBe(5);
 });

@@ -2,9 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
+import { openBrowser } from '../../benchmarks/web/chromium';
 import type { Report, ReportLayer } from '../../src/report/report';
 import { toHtml } from '../../src/report/write-report';
-import { describeWithBrowser, openBrowser } from '../support/browser';
+import { describeWithBrowser } from '../support/browser';
 import { temporaryFolder } from '../support/tiny-model';
 
 const HOSTILE = [

@@ -29,10 +29,10 @@ test.each([
   [{}, `native ${fastest}`],
   [{ LOWBIT_ENGINE: '', LOWBIT_ISA: '' }, `native ${fastest}`],
   [{ LOWBIT_ENGINE: 'native' }, `native ${fastest}`],
-  [{ LOWBIT_ENGINE: 'wasm' }, 'wasm wasmsimd'],
+  [{ LOWBIT_ENGINE: 'wasm' }, 'wasm wasmrelaxed'],
   [{ LOWBIT_ISA: 'wasm' }, 'wasm wasm'],
   [{ LOWBIT_ISA: 'wasmsimd' }, 'wasm wasmsimd'],
-  [{ LOWBIT_ADDON: 'absent.node' }, 'wasm wasmsimd'],
+  [{ LOWBIT_ADDON: 'absent.node' }, 'wasm wasmrelaxed'],
   [{ LOWBIT_ADDON: 'absent.node', LOWBIT_ISA: 'wasm' }, 'wasm wasm'],
 ])('%j gives %s', (settings, expected) => {
   expect(createWith(settings)).toBe(expected);
@@ -40,8 +40,14 @@ test.each([
 
 test.each([
   [{ LOWBIT_ENGINE: 'webgpu' }, "Expected native or wasm for LOWBIT_ENGINE but received 'webgpu'"],
-  [{ LOWBIT_ENGINE: 'wasm', LOWBIT_ISA: 'avx2' }, 'Expected one of wasm, wasmsimd for LOWBIT_ISA'],
-  [{ LOWBIT_ADDON: 'absent.node', LOWBIT_ISA: 'sse9' }, 'Expected one of wasm, wasmsimd for LOWBIT_ISA'],
+  [
+    { LOWBIT_ENGINE: 'wasm', LOWBIT_ISA: 'avx2' },
+    'Expected one of wasm, wasmsimd, wasmrelaxed for LOWBIT_ISA',
+  ],
+  [
+    { LOWBIT_ADDON: 'absent.node', LOWBIT_ISA: 'sse9' },
+    'Expected one of wasm, wasmsimd, wasmrelaxed for LOWBIT_ISA',
+  ],
   [
     { LOWBIT_ENGINE: 'native', LOWBIT_ADDON: 'absent.node' },
     'The native engine of tfjs-lowbit is not available',

@@ -14,7 +14,7 @@ import { Random } from '../support/random';
 import { expectReference, runCompiled } from '../support/run-engine';
 import { temporaryFolder } from '../support/tiny-model';
 
-const MODULES = ['lowbit-plain.wasm', 'lowbit-simd.wasm'] as const;
+const MODULES = ['lowbit-plain.wasm', 'lowbit-simd.wasm', 'lowbit-relaxed.wasm'] as const;
 
 declare const WebAssembly: {
   Module: { new (bytes: Uint8Array): object; imports(module: object): { module: string; name: string }[] };
@@ -76,7 +76,9 @@ function engineWithMemory(isa: string) {
   }
 }
 
-describe.each(['wasm', 'wasmsimd'])('the engine on %s', (isa) => {
+const ISAS = ['wasm', 'wasmsimd', 'wasmrelaxed'];
+
+describe.each(ISAS)('the engine on %s', (isa) => {
   const { engine, memory } = engineWithMemory(isa);
   const { program, weights, inputShapes } = pools(8);
   const words = encodeProgram(program);
@@ -84,7 +86,7 @@ describe.each(['wasm', 'wasmsimd'])('the engine on %s', (isa) => {
   test('reports what it is', () => {
     expect(engine.kind).toBe('wasm');
     expect(engine.isa).toBe(isa);
-    expect(engine.supportedIsas).toEqual(['wasm', 'wasmsimd']);
+    expect(engine.supportedIsas).toEqual(ISAS);
     engine.threads = 4;
     expect(engine.threads).toBe(1);
   });
@@ -127,7 +129,7 @@ describe.each(['wasm', 'wasmsimd'])('the engine on %s', (isa) => {
 });
 
 test('an instruction set that is not there is refused', () => {
-  expect(() => createNodeWasmEngine({ isa: 'avx2' })).toThrow('one of wasm, wasmsimd for isa');
+  expect(() => createNodeWasmEngine({ isa: 'avx2' })).toThrow('one of wasm, wasmsimd, wasmrelaxed for isa');
 });
 
 /** The same module, whose memory grows to so many pages of 64 KiB at most. */
@@ -160,7 +162,7 @@ describe('a module', () => {
   const place = (content: Uint8Array) => {
     const file = join(folder, `${Math.random()}.wasm`);
     writeFileSync(file, content);
-    setWasmPaths({ 'lowbit-simd.wasm': file });
+    setWasmPaths({ 'lowbit-relaxed.wasm': file });
     return file;
   };
 
@@ -170,7 +172,7 @@ describe('a module', () => {
     setWasmPaths(`file://${join(packageRoot(), 'native', 'web', 'modules')}/`);
     expectReference(pools(8), [createNodeWasmEngine()]);
     expect(() => setWasmPaths({ 'tfjs-backend-wasm.wasm': 'x' } as object)).toThrow(
-      'only lowbit-plain.wasm, lowbit-simd.wasm for prefixOrMap',
+      'only lowbit-plain.wasm, lowbit-simd.wasm, lowbit-relaxed.wasm for prefixOrMap',
     );
   });
 
@@ -178,7 +180,7 @@ describe('a module', () => {
     setWasmPaths('/nowhere/');
     const missing = errorOf(createNodeWasmEngine);
     expect(missing.code).toBe('engine-unavailable');
-    expect(missing.message).toMatch(/\/nowhere\/lowbit-simd.wasm.*\n.*setWasmPaths/);
+    expect(missing.message).toMatch(/\/nowhere\/lowbit-relaxed.wasm.*\n.*setWasmPaths/);
     const file = place(Buffer.from('<!doctype html>'));
     const wrong = errorOf(createNodeWasmEngine);
     expect(wrong.code).toBe('engine-unavailable');
@@ -186,7 +188,7 @@ describe('a module', () => {
   });
 
   test('whose memory cannot grow refuses what is too large, and runs what is not', () => {
-    place(withMaximum(bytesOf('lowbit-simd.wasm'), 256));
+    place(withMaximum(bytesOf('lowbit-relaxed.wasm'), 256));
     const engine = createNodeWasmEngine();
     const compiled = engine.compile(enlarging(3000, false), new Int32Array(0));
     for (const call of [

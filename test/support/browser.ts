@@ -1,45 +1,8 @@
-/** Chromium without a window, for tests of what people open in a browser. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import puppeteer, { type Browser } from 'puppeteer-core';
+/** Tests of what people open in a browser. */
+import { chromium } from '../../benchmarks/web/chromium';
 import { describeIf } from './needs';
-
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
-
-const executable = (process.env.PATH ?? '')
-  .split(delimiter)
-  .flatMap((folder) => NAMES.map((name) => join(folder, name)))
-  .find(existsSync);
 
 /** `describe` for tests that need Chromium. */
 export function describeWithBrowser(name: string, body: () => void): void {
-  describeIf(executable !== undefined, 'Chromium, which is not installed', name, body);
-}
-
-/** Starts a browser with a profile of its own; `close` ends it and removes the profile. */
-export async function openBrowser(): Promise<{ browser: Browser; close(): Promise<void> }> {
-  if (executable === undefined) throw new Error('Chromium is not installed: apt-get install chromium.');
-  const profile = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-browser-'));
-  const browser = await puppeteer.launch({
-    executablePath: executable,
-    userDataDir: profile,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  return {
-    browser,
-    async close() {
-      await browser.close();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-    },
-  };
+  describeIf(chromium !== undefined, 'Chromium, which is not installed', name, body);
 }

@@ -8,10 +8,11 @@ import type { Browser, Page } from 'puppeteer-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
+import { openBrowser } from '../../benchmarks/web/chromium';
+import { serveApp, type WebServer } from '../../benchmarks/web/page';
 import { fileSystem } from '../../src/index.node';
-import { describeWithBrowser, openBrowser } from '../support/browser';
+import { describeWithBrowser } from '../support/browser';
 import { temporaryFolder } from '../support/tiny-model';
-import { serveApp, type WebServer } from '../support/web-page';
 
 const root = resolve(__dirname, '..', '..');
 
@@ -128,6 +129,8 @@ describeWithBrowser('in Chromium', () => {
   test.each([
     ['cpu', undefined],
     ['wasm', undefined],
+    ['cpu', 'wasmsimd'],
+    ['wasm', 'wasmsimd'],
     ['cpu', 'wasm'],
     ['wasm', 'wasm'],
   ])(
@@ -136,7 +139,7 @@ describeWithBrowser('in Chromium', () => {
       const found = await withPage('/index.html', (page) =>
         page.evaluate(predictInPage, backend, isa, shape),
       );
-      expect(found.isa).toBe(isa ?? 'wasmsimd');
+      expect(found.isa).toBe(isa ?? 'wasmrelaxed');
       expect(found.values).toEqual(expected);
     },
   );
@@ -154,21 +157,21 @@ describeWithBrowser('in Chromium', () => {
       expect(await page.evaluate(failureInPage, 'ready', undefined)).toBe('nothing failed');
       const { values } = await page.evaluate(predictInPage, 'cpu', undefined, shape);
       expect(values).toEqual(expected);
-      expect(modulesLoaded()).toEqual(['/native/web/modules/lowbit-simd.wasm']);
+      expect(modulesLoaded()).toEqual(['/native/web/modules/lowbit-relaxed.wasm']);
     });
   });
 
   test.each(CALLS)('a module without its type is taken by %s', async (call) => {
     const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, '/octets/'));
     expect(found).toBe('nothing failed');
-    expect(modulesLoaded()).toEqual(['/octets/lowbit-simd.wasm']);
+    expect(modulesLoaded()).toEqual(['/octets/lowbit-relaxed.wasm']);
   });
 
   describe.each(CALLS)('%s says what to do', (call) => {
     test('where the file is not there, and works once it is', async () => {
       await withPage('/index.html', async (page) => {
         expect(await page.evaluate(failureInPage, call, '/absent/')).toMatch(
-          /^engine-unavailable: .* from \/absent\/lowbit-simd\.wasm: HTTP status 404\n.*setWasmPaths/,
+          /^engine-unavailable: .* from \/absent\/lowbit-relaxed\.wasm: HTTP status 404\n.*setWasmPaths/,
         );
         expect(await page.evaluate(failureInPage, call, '/octets/')).toBe('nothing failed');
       });
@@ -176,14 +179,14 @@ describeWithBrowser('in Chromium', () => {
 
     test('where something else is there', async () => {
       const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, '/any/'));
-      expect(found).toMatch(/^engine-unavailable: .* cannot be compiled from \/any\/lowbit-simd\.wasm: /);
+      expect(found).toMatch(/^engine-unavailable: .* cannot be compiled from \/any\/lowbit-relaxed\.wasm: /);
     });
 
     test('where the server is not there', async () => {
       const nowhere = 'http://127.0.0.1:9/';
       const found = await withPage('/index.html', (page) => page.evaluate(failureInPage, call, nowhere));
       expect(found).toMatch(
-        /^engine-unavailable: .* from http:\/\/127\.0\.0\.1:9\/lowbit-simd\.wasm: .*\n.*setWasmPaths/,
+        /^engine-unavailable: .* from http:\/\/127\.0\.0\.1:9\/lowbit-relaxed\.wasm: .*\n.*setWasmPaths/,
       );
     });
 

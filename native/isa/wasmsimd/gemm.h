@@ -1,21 +1,38 @@
-// i32x4.dot_i16x8_s multiplies 8 int16 numbers and adds pairs into 4 int32 lanes, exactly: codes and weights are
-// widened to int16.
+// The matrix product in 128-bit vectors, written once over an instruction that multiplies codes and weights in units of
+// 32 bits and adds the products of each into a lane:
 //
-// A panel is 8 outputs: two vectors of weights a pair of k, each widened as it is loaded. A tile is 4 rows by a panel,
-// 8 accumulators: for each pair of k two loads of weights, 4 broadcasts of a pair of codes (loads too), 8 products and
-// 8 additions. The 16 registers that browsers have on x86 hold no more. The codes of a tile are widened and interleaved
-// once, into scratch, for all panels: one pointer serves the rows and one the weights, and taps follow each other
-// without padding.
-//   scratch: pair of k | row of 4 | k of 2 as int16, then, for more than one tap, a row of codes with the taps one
-//   after
-//            the other                                                        (k past the last: any code)
-//   packed:  panel p | bias of 8 | multiplier of 8 | pair of k | output of 8 | k of 2     (k past the last: weight 0)
+//   Product::kDepth               k of a unit
+//   Product::codes(bytes)         a vector of units of codes
+//   Product::weights(bytes)       the weights of 4 outputs for a unit, from 4 kDepth bytes
+//   Product::multiplyAdd(sums, codes, weights)
+//   Product::bias(bias, weights, count)   that of an output, with what the form of the codes adds to its sums taken
+//   away
+//
+// A panel is 8 outputs. A tile is 4 rows by a panel, 8 accumulators: for each unit two loads of weights, 4 broadcasts
+// of codes (loads too) and 8 products. The 16 registers that browsers have on x86 hold no more. The codes of a tile are
+// interleaved once, into scratch, for all panels: one pointer serves the rows and one the weights, and taps follow each
+// other without padding.
+//   scratch: unit | row of 4, then, for more than one tap, a row of codes with the taps one after
+//            the other                                                              (k past the last: any code)
+//   packed:  panel p | bias of 8 | multiplier of 8 | unit | output of 8 | k of the unit   (k past the last: weight 0)
 #pragma once
 #include "vector.h"
 
 namespace lowbit {
 namespace {
 
+// i32x4.dot_i16x8_s multiplies 8 int16 numbers and adds pairs, exactly: codes and weights are widened to int16.
+struct WidenedProduct {
+  static constexpr int kDepth = 2;
+  static v128_t codes(const uint8_t* p) { return wasm_u16x8_load8x8(p); }
+  static v128_t weights(const int8_t* p) { return wasm_i16x8_load8x8(p); }
+  static v128_t multiplyAdd(v128_t sums, v128_t codes, v128_t weights) {
+    return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(codes, weights));
+  }
+  static int32_t bias(int32_t bias, const int8_t*, size_t) { return bias; }
+};
+
+template <class Product>
 struct Gemm {
   static void set(Kernels& table) {
     table.packedGemmBytes = packedBytes;
@@ -26,6 +43,8 @@ struct Gemm {
 
   static constexpr int kPanel = 8;
   static constexpr int kTileRows = 4;
+  static constexpr int kDepth = Product::kDepth;
+  static constexpr int kVectorBytes = 16;
 
   struct Constants {
     int32_t bias[kPanel];
@@ -33,7 +52,7 @@ struct Gemm {
   };
 
   static size_t products(int taps, int depth) { return static_cast<size_t>(taps) * depth; }
-  static size_t padded(int taps, int depth) { return (products(taps, depth) + 1) / 2 * 2; }
+  static size_t padded(int taps, int depth) { return (products(taps, depth) + kDepth - 1) / kDepth * kDepth; }
   static size_t panelBytes(int taps, int depth) { return sizeof(Constants) + padded(taps, depth) * kPanel; }
 
   static size_t packedBytes(int outputs, int taps, int depth) {
@@ -50,21 +69,21 @@ struct Gemm {
       std::memset(panel, 0, panelBytes(taps, depth));
       for (int i = 0; i < kPanel && n0 + i < outputs; ++i) {
         const int n = n0 + i;
-        own.bias[i] = constants.bias[n];
-        own.multiplier[i] = constants.multiplier[n];
         const int8_t* row = filter + n * perOutput;
-        for (size_t k = 0; k < perOutput; ++k) weights[k / 2 * 2 * kPanel + 2 * i + k % 2] = row[k];
+        own.bias[i] = Product::bias(constants.bias[n], row, perOutput);
+        own.multiplier[i] = constants.multiplier[n];
+        for (size_t k = 0; k < perOutput; ++k) {
+          weights[k / kDepth * kDepth * kPanel + kDepth * i + k % kDepth] = row[k];
+        }
       }
     }
   }
 
-  static constexpr int kBlock = 8;  // codes of a row that are interleaved at a time
+  static constexpr int kBlock = 4 * kDepth;  // codes of a row that are interleaved at a time
 
   static size_t blocks(int taps, int depth) { return (products(taps, depth) + kBlock - 1) / kBlock; }
 
-  static size_t interleavedBytes(int taps, int depth) {
-    return blocks(taps, depth) * kBlock * kTileRows * sizeof(int16_t);
-  }
+  static size_t interleavedBytes(int taps, int depth) { return blocks(taps, depth) * kVectorBytes * kTileRows; }
 
   // Bytes from one row of joined taps to the next. Taps are copied by 16 codes, past their ends.
   static size_t joinedStride(int taps, int depth) { return blocks(taps, depth) * kBlock + 16; }
@@ -84,25 +103,25 @@ struct Gemm {
     }
   }
 
-  // Four pairs of k of MT rows, from pairs by row to rows by pair.
-  static void interleave(const v128_t (&rows)[1], int16_t* out) { wasm_v128_store(out, rows[0]); }
-  static void interleave(const v128_t (&rows)[2], int16_t* out) {
+  // Four units of MT rows, from units by row to rows by unit.
+  static void interleave(const v128_t (&rows)[1], uint8_t* out) { wasm_v128_store(out, rows[0]); }
+  static void interleave(const v128_t (&rows)[2], uint8_t* out) {
     wasm_v128_store(out, wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5));
-    wasm_v128_store(out + 8, wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7));
+    wasm_v128_store(out + 16, wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7));
   }
-  static void interleave(const v128_t (&rows)[4], int16_t* out) {
-    for (int half = 0; half < 2; ++half, out += 16) {
+  static void interleave(const v128_t (&rows)[4], uint8_t* out) {
+    for (int half = 0; half < 2; ++half, out += 32) {
       const v128_t a =
           half ? wasm_i32x4_shuffle(rows[0], rows[1], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[0], rows[1], 0, 4, 1, 5);
       const v128_t b =
           half ? wasm_i32x4_shuffle(rows[2], rows[3], 2, 6, 3, 7) : wasm_i32x4_shuffle(rows[2], rows[3], 0, 4, 1, 5);
       wasm_v128_store(out, wasm_i64x2_shuffle(a, b, 0, 2));
-      wasm_v128_store(out + 8, wasm_i64x2_shuffle(a, b, 1, 3));
+      wasm_v128_store(out + 16, wasm_i64x2_shuffle(a, b, 1, 3));
     }
   }
 
   template <int MT>
-  static void widenRows(const GemmArgs& args, int m0) {
+  static void interleaveRows(const GemmArgs& args, int m0) {
     uint8_t* joined = static_cast<uint8_t*>(args.scratch) + interleavedBytes(args.taps, args.depth);
     const uint8_t* rows[MT];
     for (int i = 0; i < MT; ++i) {
@@ -113,21 +132,22 @@ struct Gemm {
         rows[i] = args.rows ? args.rows[m0 + i] : args.base + static_cast<size_t>(m0 + i) * args.rowStride;
       }
     }
-    int16_t* out = static_cast<int16_t*>(args.scratch);
-    for (size_t b = 0; b < blocks(args.taps, args.depth); ++b, out += kBlock * MT) {
+    uint8_t* out = static_cast<uint8_t*>(args.scratch);
+    for (size_t b = 0; b < blocks(args.taps, args.depth); ++b, out += kVectorBytes * MT) {
       v128_t codes[MT];
 #pragma clang loop unroll(full)
-      for (int i = 0; i < MT; ++i) codes[i] = wasm_u16x8_load8x8(rows[i] + b * kBlock);
+      for (int i = 0; i < MT; ++i) codes[i] = Product::codes(rows[i] + b * kBlock);
       interleave(codes, out);
     }
   }
 
-  // MT rows of scratch by all panels. The product loop takes one pair of k a turn, as some browsers load all that a
+  // MT rows of scratch by all panels. The product loop takes one unit a turn, as some browsers load all that a
   // block of straight code needs at its start, and more than the registers hold goes through memory.
   template <int MT>
   static void tiles(const GemmArgs& args, const Store& store, int m0) {
     const size_t length = padded(args.taps, args.depth);
-    const int16_t* const first = static_cast<const int16_t*>(args.scratch);
+    const uint8_t* const first = static_cast<const uint8_t*>(args.scratch);
+    const uint8_t* const end = first + length / kDepth * sizeof(int32_t) * MT;
     const uint8_t* next = static_cast<const uint8_t*>(args.packed);
     for (int n0 = 0; n0 < args.outputs; n0 += kPanel, next += length * kPanel) {
       const Constants& constants = *reinterpret_cast<const Constants*>(next);
@@ -140,13 +160,13 @@ struct Gemm {
         sums[i][1] = wasm_v128_load(constants.bias + 4);
       }
 #pragma clang loop unroll(disable)
-      for (const int16_t* codes = first; codes != first + length * MT; codes += 2 * MT, weights += 2 * kPanel) {
-        const v128_t w0 = wasm_i16x8_load8x8(weights), w1 = wasm_i16x8_load8x8(weights + 8);
+      for (const uint8_t* codes = first; codes != end; codes += sizeof(int32_t) * MT, weights += kDepth * kPanel) {
+        const v128_t w0 = Product::weights(weights), w1 = Product::weights(weights + 4 * kDepth);
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < MT; ++i) {
-          const v128_t pair = wasm_v128_load32_splat(codes + 2 * i);
-          sums[i][0] = wasm_i32x4_add(sums[i][0], wasm_i32x4_dot_i16x8(pair, w0));
-          sums[i][1] = wasm_i32x4_add(sums[i][1], wasm_i32x4_dot_i16x8(pair, w1));
+          const v128_t unit = wasm_v128_load32_splat(codes + sizeof(int32_t) * i);
+          sums[i][0] = Product::multiplyAdd(sums[i][0], unit, w0);
+          sums[i][1] = Product::multiplyAdd(sums[i][1], unit, w1);
         }
       }
       args.floatOut ? storeFloats<MT>(args, store, constants, sums, m0, n0)
@@ -193,7 +213,7 @@ struct Gemm {
   template <int MT>
   static void rows(const GemmArgs& args, const Store& store, int m) {
     for (; m + MT <= args.rowCount; m += MT) {
-      widenRows<MT>(args, m);
+      interleaveRows<MT>(args, m);
       tiles<MT>(args, store, m);
     }
     if constexpr (MT > 1) rows<MT / 2>(args, store, m);

@@ -43,7 +43,7 @@ void setKernels(Kernels& table) {
   VectorDynamic<Simd>::set(table);
   VectorRows<Simd>::set(table);
   ProbeLoops<Products>::set(table);
-  Gemm::set(table);
+  Gemm<WidenedProduct>::set(table);
   Depthwise::set(table);
   LowBitProducts<SimdProduct>::set(table);
   table.maxRows = maxRows;

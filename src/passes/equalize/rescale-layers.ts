@@ -2,14 +2,15 @@
 import { GraphEditor, output } from '../../graph/edit';
 import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
+import { derivedConstant } from '../../graph/stored-constants';
 import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from '../linear-op';
 import type { ChangeLog, PassResult } from '../pass';
 import { channelsOf } from './channel-classes';
 
 /** Multiplies weights and bias by the scales of the output, and divides the weights by those of the input. */
 function rescale(op: LinearOp, input: Float64Array, result: Float64Array): LinearOp {
-  const [, , inChannels, last] = op.filter.shape;
-  const values = Float32Array.from(op.filter.values, (value, i) => {
+  const [, columns, inChannels, last] = op.filter.shape;
+  const rescaled = (value: number, i: number): number => {
     switch (op.kind) {
       case 'conv':
         return (value * result[i % last]) / input[Math.floor(i / last) % inChannels];
@@ -18,14 +19,18 @@ function rescale(op: LinearOp, input: Float64Array, result: Float64Array): Linea
         return (value * result[channel]) / input[Math.floor(channel / last)];
       }
       case 'matmul': {
-        const [row, column] = [Math.floor(i / op.filter.shape[1]), i % op.filter.shape[1]];
-        const [from, to] = op.transposed ? [column, row] : [row, column];
-        return (value * result[to]) / input[from];
+        const [row, column] = [Math.floor(i / columns), i % columns];
+        return op.transposed ? (value * result[row]) / input[column] : (value * result[column]) / input[row];
       }
     }
+  };
+  const filter = derivedConstant(op.filter, (values) => {
+    const all = new Float32Array(values.length);
+    for (let i = 0; i < all.length; i++) all[i] = rescaled(values[i], i);
+    return all;
   });
   const bias = op.bias?.map((b, c) => b * result[c]);
-  return { ...op, filter: { ...op.filter, values }, ...(bias && { bias }) };
+  return { ...op, filter, ...(bias && { bias }) };
 }
 
 /** The linear ops with constant weights among some nodes. */

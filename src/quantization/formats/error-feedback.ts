@@ -41,6 +41,25 @@ export function dampingOf(hessian: Float64Array, depth: number, share = DAMPING)
   return trace > 0 ? (share * trace) / depth : 1;
 }
 
+/** Columns that are taken out of the rest of the matrix together, so that it is read and written once for all of them. */
+const PANEL = 4;
+
+/** Subtracts the products of a panel's columns from what lies before it, in their order: the result is that of one by one. */
+function subtractPanel(
+  unit: Float64Array,
+  depth: number,
+  size: number,
+  [a, b, c, d]: readonly Float64Array[],
+  factors: readonly Float64Array[],
+): void {
+  for (let i = 0; i < size; i++) {
+    const [byA, byB, byC, byD] = [factors[0][i], factors[1][i], factors[2][i], factors[3][i]];
+    const row = i * depth;
+    for (let j = i; j < size; j++)
+      unit[row + j] = unit[row + j] - byA * a[j] - byB * b[j] - byC * c[j] - byD * d[j];
+  }
+}
+
 /**
  * Factorises a damped Hessian into V D V^T, from its last row and column to the first.
  *
@@ -58,24 +77,30 @@ export function factorise(hessian: Float64Array, depth: number, share = DAMPING)
   const unit = hessian.slice();
   const damping = dampingOf(hessian, depth, share);
   const diagonal = new Float64Array(depth);
-  const column = new Float64Array(depth);
-  for (let k = depth - 1; k >= 0; k--) {
-    const pivot = unit[k * depth + k] + damping;
-    if (!(pivot > 0)) {
-      throw new LowbitError(
-        'invalid-argument',
-        `Expected a positive semidefinite hessian but its pivot of input ${k} is ${pivot - damping}.`,
-      );
+  const columns = Array.from({ length: PANEL }, () => new Float64Array(depth));
+  const factors = Array.from({ length: PANEL }, () => new Float64Array(depth));
+  for (let end = depth; end > 0; end -= PANEL) {
+    const start = Math.max(0, end - PANEL);
+    for (let k = end - 1; k >= start; k--) {
+      const pivot = unit[k * depth + k] + damping;
+      if (!(pivot > 0)) {
+        throw new LowbitError(
+          'invalid-argument',
+          `Expected a positive semidefinite hessian but its pivot of input ${k} is ${pivot - damping}.`,
+        );
+      }
+      diagonal[k] = pivot;
+      const [column, factor] = [columns[end - 1 - k], factors[end - 1 - k]];
+      for (let i = 0; i < k; i++) {
+        column[i] = unit[i * depth + k] / pivot;
+        factor[i] = column[i] * pivot;
+      }
+      for (let i = 0; i < k; i++) {
+        for (let j = Math.max(i, start); j < k; j++) unit[i * depth + j] -= factor[i] * column[j];
+        unit[i * depth + k] = column[i];
+      }
     }
-    diagonal[k] = pivot;
-    for (let i = 0; i < k; i++) column[i] = unit[i * depth + k] / pivot;
-    for (let i = 0; i < k; i++) {
-      const factor = column[i] * pivot;
-      const row = i * depth;
-      if (factor === 0) continue;
-      for (let j = i; j < k; j++) unit[row + j] -= factor * column[j];
-    }
-    for (let i = 0; i < k; i++) unit[i * depth + k] = column[i];
+    if (start > 0) subtractPanel(unit, depth, start, columns, factors);
   }
   return { unit, diagonal };
 }

@@ -10,7 +10,7 @@ import { refKey } from '../../../src/graph/edit';
 import type { Graph, Sample } from '../../../src/graph/ir';
 import type { Random } from '../random';
 import { type RandomGraph, runGraph } from './drawing';
-import { MODES } from './modes';
+import { MODES, WITHOUT_DATA } from './modes';
 import { simulate } from './simulation/simulate';
 
 /** Samples that the calibration sees; all are checked. */
@@ -77,7 +77,8 @@ async function decideIn(mode: string, { graph, samples }: RandomGraph, random: R
   const source = async function* (): AsyncGenerator<Sample> {
     yield* given;
   };
-  return decideConversion(graph, settle(MODES[mode]({ graph, random, source }), source));
+  const data = mode === WITHOUT_DATA ? undefined : source;
+  return decideConversion(graph, settle(MODES[mode]({ graph, random, source }), data));
 }
 
 function wrongForm(expected: Outputs, received: Outputs): Pick<Outcome, 'kind' | 'message'> | undefined {

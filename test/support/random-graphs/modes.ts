@@ -25,11 +25,17 @@ const named = (layer: Omit<LayerConfig, 'match'>): QuantizationOptions => ({
   config: { version: 1, layers: [{ match: '**', ...layer }] },
 });
 
-/** Takes a third of the time of a conversion; the modes below that do not name it search for the best ranges. */
-const quick = { calibrationMethod: 'minmax' } as const;
+/** Without a search for better ranges and precisions; the default has them. */
+const quick = { recipe: 'fast', calibrationMethod: 'minmax' } as const;
+
+/** Nothing is calibrated. */
+export const WITHOUT_DATA = 'withoutData';
 
 export const MODES: Readonly<Record<string, Mode>> = {
   default: () => ({}),
+  fast: () => ({ recipe: 'fast' }),
+  accurate: () => ({ recipe: 'accurate' }),
+  [WITHOUT_DATA]: () => ({}),
   dynamic: () => ({ dynamic: ['**'], ...quick }),
   int16: () => ({ int16: ['**'], ...quick }),
   mixed: ({ graph, random }) => ({
@@ -46,9 +52,9 @@ export const MODES: Readonly<Record<string, Mode>> = {
     activations: 'float32',
     ...named({ weights: random.pick(['int8', 'int4', 'uniform2', 'trellis2'] as const) }),
   }),
-  equalize: () => ({ equalize: true }),
-  errorFeedback: () => ({ errorFeedback: true }),
-  sequential: () => ({ biasCorrection: 'sequential' }),
+  equalize: () => ({ recipe: 'fast', equalize: true }),
+  errorFeedback: () => ({ recipe: 'fast', errorFeedback: true }),
+  sequential: () => ({ recipe: 'fast', biasCorrection: 'sequential' }),
   kernels: () => ({ regions: false, ...quick }),
   rotate: ({ random }) => ({
     ...named({ weights: random.pick(['int4', 'trellis2'] as const), rotate: 64 }),

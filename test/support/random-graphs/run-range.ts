@@ -8,10 +8,10 @@ import { drawGraph } from './draw-graph';
 import { runGraph } from './drawing';
 import { MODES } from './modes';
 
-const ALWAYS = ['default', 'dynamic', 'int16'];
+const ALWAYS = ['default', 'fast', 'dynamic', 'int16'];
 
 /** How many of the other modes a graph is converted in. */
-const OTHERS = 3;
+const OTHERS = 2;
 
 /** Takes twenty times as long as others. */
 const RARE = 'tune';

@@ -1,4 +1,6 @@
 /** Decisions for a model with INT8 activations: widths, codes of weights, biases, and what needs higher precision. */
+import type { Graph } from '../../../graph/ir';
+import { constantBytes } from '../../../graph/read-weights';
 import type { Settings } from '../../settings';
 import type { Int8Decision, ObservedInt8 } from '../../stage-results';
 import { decidePrecisions } from './activation-precisions';
@@ -6,6 +8,13 @@ import { correctedObservations } from './correction/bias-correction';
 import { encodeWeights } from './encode-weights';
 import { roundWeights } from './round-weights';
 import { mixWidths } from './target-bits';
+
+/** Up to this many bytes of weights, those that were quantized once are kept for other programs of the same graph. */
+const KEPT_BYTES = 2 ** 26;
+
+function sizeOf({ constants }: Graph): number {
+  return [...constants.values()].reduce((sum, constant) => sum + constantBytes(constant), 0);
+}
 
 export async function decideInt8(observed: ObservedInt8, settings: Settings): Promise<Int8Decision> {
   const { observations, provenance, checkSamples } = observed;
@@ -16,7 +25,10 @@ export async function decideInt8(observed: ObservedInt8, settings: Settings): Pr
       : await mixWidths(observed.model, observations, settings, targetBits);
   const lowBit = await encodeWeights(model, observations, settings);
   const rounded = errorFeedback ? await roundWeights(model, observations, settings) : undefined;
-  const weights = { weightRange, regions, filters: new Map(), rounded, lowBit };
+  const weights = {
+    ...{ weightRange, regions, rounded, lowBit },
+    ...(sizeOf(model.graph) <= KEPT_BYTES && { filters: new Map() }),
+  };
   const corrected = await correctedObservations(model.graph, model.plan, observations, settings.data!, {
     ...weights,
     method: settings.biasCorrection,

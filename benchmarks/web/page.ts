@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join, normalize, resolve } from 'node:path';
+import { extname, join, normalize } from 'node:path';
 import { build } from 'esbuild';
+import { packageRoot } from '../../src/base/package-root';
 
-const root = resolve(__dirname, '..', '..');
+const root = packageRoot();
 const modules = join(root, 'node_modules', '@tensorflow');
 
 const APP = `
