@@ -29,7 +29,7 @@ function judge(name: string, calibration: string[], evaluation: string[]) {
   console.info(
     JSON.stringify({ name, top1: report.top1, agreement: report.agreement, outputs: report.outputs }),
   );
-  expect(converted.macs.percent).toBe(100);
+  expect(converted.macs.integerPercent).toBe(100);
   return report;
 }
 
