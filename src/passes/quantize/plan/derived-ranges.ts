@@ -56,7 +56,7 @@ export class Ranges {
     const root = chain && this.observed.get(refKey(chain.root));
     if (root) return rangeOfFunction(chain.f, root);
     const node = this.graph.nodes.get(ref.node);
-    return node && ref.index === 0 ? this.ofArithmetic(node) : undefined;
+    return node && ref.index === 0 ? (this.ofArithmetic(node) ?? this.ofFunction(node)) : undefined;
   }
 
   /** Of two tensors that share no root: at the corners of their ranges. */
@@ -65,6 +65,15 @@ export class Ranges {
     const [a, b] = node.inputs.map((input) => this.ofOperand(input));
     if (!f || !a || !b) return undefined;
     return extremes([a.min, a.max].flatMap((x) => [f(x, b.min), f(x, b.max)]));
+  }
+
+  /** Of a function of a tensor whose range follows from others, though it is no function of a single one. */
+  private ofFunction(node: GraphNode): Range | undefined {
+    const matched = matchNode(node, this, 'float32');
+    if (typeof matched === 'string') return undefined;
+    const [chain] = extendChains(node, matched, (read) => [{ root: read, f: IDENTITY }]);
+    const range = chain && this.of(chain.root);
+    return range && rangeOfFunction(chain.f, range);
   }
 
   private ofOperand(ref: TensorRef): Range | undefined {

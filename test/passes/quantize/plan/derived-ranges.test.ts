@@ -43,6 +43,24 @@ describe.each(Object.keys(WRITTEN_OUT))('%s between two convolutions', (name) =>
 describe('ranges', () => {
   const random = randomOf('derived ranges', 0);
 
+  test('of a function of a product of observed tensors are those of the function over the product', () => {
+    const graph = image(random)
+      .node('tanh', 'Tanh', ['image'])
+      .node('product', 'Mul', ['image', 'tanh'])
+      .node('softplus', 'Softplus', ['product'])
+      .node('end', 'Sigmoid', ['softplus'])
+      .build('end');
+    const { shapes } = planQuantization(graph);
+    const observed = new Map([
+      ['image:0', { min: -1, max: 2 }],
+      ['tanh:0', { min: -0.5, max: 1 }],
+    ]);
+    const range = new Ranges(graph, shapes, observed).of({ node: 'softplus', index: 0 })!;
+    // The corners of the product: -1 * 1 and 2 * 1.
+    expect(range.min).toBeCloseTo(Math.log1p(Math.exp(-1)), 6);
+    expect(range.max).toBeCloseTo(Math.log1p(Math.exp(2)), 6);
+  });
+
   test('of a function of an observed tensor are those of the function, wherever its extremes lie', () => {
     const graph = image(random)
       .node('tanh', 'Tanh', ['image'])
