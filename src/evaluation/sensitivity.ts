@@ -116,9 +116,11 @@ function cutOut(graph: Graph, layer: Layer, shapes: Shapes): Graph | undefined {
     nodes: topologicalOrder(
       new Map([
         ...placeholders,
-        ...constants.map(([name]) => [name, graph.nodes.get(name)!] as const),
         // What must run first is not part of the cut.
-        ...own.map((node) => [node.name, { ...node, controlInputs: [] }] as const),
+        ...[...constants.map(([name]) => graph.nodes.get(name)!), ...own].map((node): [string, GraphNode] => [
+          node.name,
+          { ...node, controlInputs: [] },
+        ]),
       ]),
     ),
     constants: new Map(constants),
