@@ -12,21 +12,17 @@
 import { LowbitError } from '../../../base/errors';
 import { type LayerSensitivity, measureSensitivity } from '../../../evaluation/sensitivity';
 import { type AccuracyFigures, Validation } from '../../../evaluation/validation';
-import { countMacs } from '../../../graph/count-macs';
-import { output, refKey } from '../../../graph/edit';
 import type { Graph } from '../../../graph/ir';
 import type { LabelledSource } from '../../../graph/samples';
 import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
 import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
-import { layersOf } from '../../../passes/quantize/plan/layers';
-import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
+import type { QuantizationPlan } from '../../../passes/quantize/plan/plan';
 import { quantizeGraph } from '../../../passes/quantize/quantize-graph';
 import type { Observations } from '../../../quantization/observations';
 import { importBackend, withBackend } from '../../../tfjs/backends';
-import { FLOAT_FOR_ACCURACY } from '../../float-reasons';
 import type { AccuracyReport, Precision } from '../../report-types';
 import type { AccuracyTarget } from '../../settings';
+import { planWithPrecisions, timeOfLayers } from './layer-precisions';
 
 const DEFAULT_SAMPLES = 128;
 
@@ -62,7 +58,6 @@ interface Trial {
 /** Plans and measures the model with some layers in higher precision; the same layers are measured once. */
 class Trials {
   count = 0;
-  private readonly nodes: ReadonlyMap<string, ReadonlySet<string>>;
   private readonly known = new Map<string, Trial | undefined>();
 
   constructor(
@@ -72,9 +67,7 @@ class Trials {
     private readonly validation: Validation,
     private readonly target: AccuracyTarget,
     private readonly options: AccuracyTargetOptions,
-  ) {
-    this.nodes = new Map(layersOf(graph, plan).map((layer) => [layer.name, layer.nodes]));
-  }
+  ) {}
 
   /** @returns undefined where nothing would be left to quantize */
   async with(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
@@ -83,22 +76,11 @@ class Trials {
     return this.known.get(key);
   }
 
-  private planWith(kept: readonly string[], precision: Precision): QuantizationPlan {
-    const left = precision === 'float' ? kept.flatMap((layer) => [...this.nodes.get(layer)!]) : [];
-    const float = new Map([
-      ...floatAnyway(this.plan),
-      ...left.map((name): [string, string] => [name, FLOAT_FOR_ACCURACY]),
-    ]);
-    const precisions = new Map(this.options.precisions);
-    if (precision !== 'float') for (const layer of kept) precisions.set(layer, precision);
-    return planQuantization(this.graph, {
-      float,
-      precisions: floatInOutNodes(this.graph, this.plan, precisions),
-    });
-  }
-
   private async run(kept: readonly string[], precision: Precision): Promise<Trial | undefined> {
-    const plan = this.planWith(kept, precision);
+    const inFloat = precision === 'float';
+    const precisions = new Map(this.options.precisions);
+    if (!inFloat) for (const layer of kept) precisions.set(layer, precision);
+    const plan = planWithPrecisions(this.graph, this.plan, precisions, inFloat ? kept : []);
     if (plan.regions.length === 0) return undefined;
     const { graph } = quantizeGraph(this.graph, plan, this.observations, this.options);
     const figures = await this.validation.measure(graph);
@@ -156,20 +138,8 @@ async function returnToInt8(
   return needed;
 }
 
-/** Reading or storing a float32 value costs about as much time as so many multiply-accumulates. */
-const MACS_A_VALUE = 8;
-
 /** Layers that are tried in INT8 again: each costs a run over the validation data. */
 const MAX_RETURNED = 16;
-
-/** Time that a layer takes with float32 input and output, in multiply-accumulates. */
-function costs(graph: Graph, { shapes }: QuantizationPlan): (name: string) => number {
-  return (name) => {
-    const node = graph.nodes.get(name)!;
-    const values = (shapes.get(refKey(output(name))) ?? []).reduce((product, d) => product * Math.abs(d), 1);
-    return countMacs(graph, shapes, node) + MACS_A_VALUE * values;
-  };
-}
 
 /** The fewest layers that reach the target in a precision, if any do; `layers` are the noisiest first. */
 async function fewest(
@@ -252,7 +222,7 @@ export async function meetAccuracyTarget(
     for (const precision of ['dynamic', 'int16'] as const) {
       // Trying all layers first saves the search where no number of them is enough.
       if (!(await trials.with(ranking, precision))?.met) continue;
-      const kept = await fewest(trials, layers, costs(graph, plan), precision);
+      const kept = await fewest(trials, layers, timeOfLayers(graph, plan), precision);
       if (kept !== undefined) return chosen(kept, precision);
     }
     const count = await smallestCount(trials, ranking, 'float');

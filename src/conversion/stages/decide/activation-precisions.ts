@@ -3,13 +3,13 @@ import { measureSensitivity } from '../../../evaluation/sensitivity';
 import type { Graph } from '../../../graph/ir';
 import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
 import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../passes/quantize/plan/layers';
 import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
 import type { Observations } from '../../../quantization/observations';
 import { configuredPrecisions, type Settings } from '../../settings';
 import type { Int8Decision, WeightPlan } from '../../stage-results';
 import { meetAccuracyTarget } from './accuracy-target';
+import { planWithPrecisions } from './layer-precisions';
 import { planWithoutData } from './without-data';
 
 /** Names of the nodes that have a form with int16 activations. */
@@ -53,8 +53,7 @@ export async function decidePrecisions(
   const precisions = await requestedPrecisions(model, observations, weights, settings);
   if (!accuracyTarget) {
     if (precisions.size === 0) return { plan, precisions };
-    const nodes = floatInOutNodes(graph, plan, precisions);
-    return { plan: planQuantization(graph, { float: floatAnyway(plan), precisions: nodes }), precisions };
+    return { plan: planWithPrecisions(graph, plan, precisions), precisions };
   }
   const found = await meetAccuracyTarget(graph, plan, observations, validation!, accuracyTarget, {
     ...weights,

@@ -2,20 +2,15 @@
 import type { Judgement } from '../../../../evaluation/judge';
 import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
 import { countMacs } from '../../../../graph/count-macs';
-import { output, refKey } from '../../../../graph/edit';
 import type { Graph } from '../../../../graph/ir';
 import type { ActivationPrecision } from '../../../../passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../../../../passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../../passes/quantize/plan/layers';
-import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../../passes/quantize/plan/plan';
-import { FLOAT_FOR_ACCURACY } from '../../../float-reasons';
+import type { QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Precision } from '../../../report-types';
 import type { Int8Decision } from '../../../stage-results';
+import { planWithPrecisions, timeOfLayers } from '../layer-precisions';
 import type { Climb } from './climb';
 import { excessOf } from './target';
-
-/** Reading or storing a float32 value costs about as much time as so many multiply-accumulates. */
-const MACS_A_VALUE = 8;
 
 /** Times of a multiply-accumulate above that of static INT8, which is 1. */
 const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1, float: 10 };
@@ -31,22 +26,14 @@ export type Precisions = ReadonlyMap<string, Precision>;
 
 /** A decision with layers in higher precision. */
 export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Decision {
-  const { model, precisions: configured } = base;
-  const nodes = new Map(layersOf(model.graph, model.plan).map((layer) => [layer.name, layer.nodes]));
-  const inFloat = [...layers].filter(([, precision]) => precision === 'float');
-  const float = new Map([
-    ...floatAnyway(model.plan),
-    ...inFloat.flatMap(([layer]) =>
-      [...nodes.get(layer)!].map((name): [string, string] => [name, FLOAT_FOR_ACCURACY]),
-    ),
-  ]);
-  const precisions = new Map(configured);
-  for (const [layer, precision] of layers) if (precision !== 'float') precisions.set(layer, precision);
-  const plan = planQuantization(model.graph, {
-    float,
-    precisions: floatInOutNodes(model.graph, model.plan, precisions),
-  });
-  return { ...base, plan, precisions };
+  const { graph, plan } = base.model;
+  const precisions = new Map(base.precisions);
+  const float: string[] = [];
+  for (const [layer, precision] of layers) {
+    if (precision === 'float') float.push(layer);
+    else precisions.set(layer, precision);
+  }
+  return { ...base, plan: planWithPrecisions(graph, plan, precisions, float), precisions };
 }
 
 /** One layer in a higher precision than before. */
@@ -56,11 +43,9 @@ export interface Upgrade {
 }
 
 /** Time that a precision adds to a layer, in multiply-accumulates. */
-export function addedCosts(graph: Graph, { shapes }: QuantizationPlan) {
-  return (layer: string, precision: Precision): number => {
-    const values = (shapes.get(refKey(output(layer))) ?? []).reduce((product, d) => product * Math.abs(d), 1);
-    return MACS_A_VALUE * values + ADDED_MACS[precision] * countMacs(graph, shapes, graph.nodes.get(layer)!);
-  };
+export function addedCosts(graph: Graph, plan: QuantizationPlan) {
+  const timeOf = timeOfLayers(graph, plan);
+  return (layer: string, precision: Precision): number => timeOf(layer, ADDED_MACS[precision]);
 }
 
 /** Layers that stay static where int16 activations are requested: there is no other form of them. */
