@@ -1,13 +1,6 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
-import {
-  newExpertShape,
-  newMatrixNumbers,
-  newRouterNumbers,
-  writeExpertShape,
-  writeMatrixNumbers,
-  writeRouterNumbers,
-} from '../program/program';
+import { newExpertShape, newRouterNumbers, writeExpertShape, writeRouterNumbers } from '../program/program';
 import type {
   CompiledProgram,
   Engine,
@@ -18,8 +11,15 @@ import type {
   TensorData,
   WeightReader,
 } from './engine';
+import {
+  checkHadamard,
+  checkMaxMemory,
+  checkThreads,
+  disposedError,
+  matrixNumbersOf,
+} from './engine-arguments';
 import { type ExpertReaderAddon, loadNativeAddon, type NativeAddon } from './native-addon';
-import { decodeShapes, encodeShapes, type Shapes, sameShapes } from './shapes';
+import { decodeShapes, LastShapes, type Shapes } from './shapes';
 
 /** Errors of the addon carry one of our codes. */
 function lowbitError(error: unknown): unknown {
@@ -50,11 +50,7 @@ function compileFrom(addon: NativeAddon, program: Int32Array, weights: WeightRea
 class NativeProgram implements CompiledProgram {
   readonly words: Int32Array;
   private handle: unknown;
-  /** The shapes of the last call, which most often are those of the next. */
-  private last: { shapes: Shapes; words: Int32Array; outputs?: number[][] } = {
-    shapes: [],
-    words: new Int32Array(0),
-  };
+  private readonly last = new LastShapes();
 
   constructor(
     private readonly addon: NativeAddon,
@@ -73,13 +69,13 @@ class NativeProgram implements CompiledProgram {
 
   outputShapes(inputShapes: Shapes): number[][] {
     this.live();
-    const call = this.callFor(inputShapes);
+    const call = this.last.of(inputShapes);
     call.outputs ??= decodeShapes(rethrow(() => this.addon.outputShapes(this.live(), call.words)));
     return call.outputs;
   }
 
   run(inputShapes: Shapes, inputs: readonly TensorData[], outputs: readonly TensorData[]): void {
-    const { words } = this.callFor(inputShapes);
+    const { words } = this.last.of(inputShapes);
     rethrow(() => this.addon.run(this.live(), words, inputs, outputs));
   }
 
@@ -106,27 +102,15 @@ class NativeProgram implements CompiledProgram {
 
   private live(): unknown {
     if (this.handle === undefined) {
-      throw new LowbitError('invalid-argument', 'The compiled program was disposed of.');
+      throw disposedError();
     }
     return this.handle;
-  }
-
-  private callFor(shapes: Shapes) {
-    if (!sameShapes(shapes, this.last.shapes)) {
-      this.last = { shapes: shapes.map((shape) => [...shape]), words: encodeShapes(shapes) };
-    }
-    return this.last;
   }
 }
 
 // Reused: allocating a small array costs more than the call that reads it.
 const routerNumbers = newRouterNumbers();
 const expertShape = newExpertShape();
-const matrixNumbers = newMatrixNumbers();
-
-function checkInt32(name: string, value: number): void {
-  checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
-}
 
 class NativeExpertReader implements ExpertReader {
   private readonly handle: unknown;
@@ -176,31 +160,25 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       return addon.threads();
     },
     set threads(count: number) {
-      checkArgument(Number.isInteger(count) && count > 0, 'threads', 'a positive integer', count);
+      checkThreads(count);
       addon.setThreads(count);
     },
     get maxMemory() {
       return addon.maxMemory();
     },
     set maxMemory(bytes: number) {
-      checkArgument(bytes > 0 && bytes < 2 ** 63, 'maxMemory', 'a positive number of bytes', bytes);
+      checkMaxMemory(bytes);
       addon.setMaxMemory(bytes);
     },
     compile: (program, weights) => new NativeProgram(addon, program, weights, isa),
-    dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
-      const { storage, rows, depth, group, unit, levels, codes, scales } = matrix;
-      checkInt32('storage', storage);
-      checkInt32('rows', rows);
-      checkInt32('depth', depth);
-      checkInt32('group', group);
-      checkInt32('zeroPoint', zeroPoint);
-      const numbers = { storage, rows, depth, group, unit, scale, zeroPoint };
-      writeMatrixNumbers(matrixNumbers, numbers);
-      rethrow(() => addon.dequantize(matrixNumbers, levels, codes, scales, out, isa));
+    dequantize(matrix, out, affine = { scale: 1, zeroPoint: 0 }) {
+      const { levels, codes, scales } = matrix;
+      const numbers = matrixNumbersOf(matrix, affine);
+      rethrow(() => addon.dequantize(numbers, levels, codes, scales, out, isa));
     },
-    hadamard(values, { rows, depth, block, seed, inverse = false }) {
-      checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);
-      checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
+    hadamard(values, options) {
+      checkHadamard(values, options);
+      const { rows, depth, block, seed, inverse = false } = options;
       rethrow(() => addon.hadamard(values, rows, depth, block, seed, Number(inverse), isa));
     },
     route(router, { logits, tokens, bias, resident, ids, weights, meanRange }) {

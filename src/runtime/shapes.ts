@@ -10,6 +10,26 @@ export function sameShapes(a: Shapes, b: Shapes): boolean {
   );
 }
 
+/** The shapes of a call's inputs, encoded, and those of its outputs once they are known. */
+interface ShapesOfCall {
+  readonly shapes: Shapes;
+  readonly words: Int32Array;
+  outputs?: number[][];
+}
+
+/** Remembers the shapes of the last call, which most often are those of the next. */
+export class LastShapes {
+  private last: ShapesOfCall = { shapes: [], words: new Int32Array(0) };
+
+  /** @throws LowbitError as `encodeShapes` */
+  of(shapes: Shapes): ShapesOfCall {
+    if (!sameShapes(shapes, this.last.shapes)) {
+      this.last = { shapes: shapes.map((shape) => [...shape]), words: encodeShapes(shapes) };
+    }
+    return this.last;
+  }
+}
+
 /** @throws LowbitError 'invalid-shape' for a dimension that is no int32 */
 export function encodeShapes(shapes: Shapes): Int32Array {
   for (const shape of shapes) {

@@ -2,11 +2,9 @@
 import { checkArgument, LowbitError } from '../base/errors';
 import {
   newExpertShape,
-  newMatrixNumbers,
   newRouterNumbers,
   TensorType,
   writeExpertShape,
-  writeMatrixNumbers,
   writeRouterNumbers,
 } from '../program/program';
 import type {
@@ -18,7 +16,14 @@ import type {
   TensorData,
   WeightReader,
 } from './engine';
-import { decodeShapes, encodeShapes, type Shapes, sameShapes } from './shapes';
+import {
+  checkHadamard,
+  checkMaxMemory,
+  checkThreads,
+  disposedError,
+  matrixNumbersOf,
+} from './engine-arguments';
+import { decodeShapes, LastShapes, type Shapes } from './shapes';
 import { alignUp, WasmInstance, type WasmModule } from './wasm-module';
 
 /** Words that the shapes of all outputs of a program may take: 256 tensors of rank 8. */
@@ -48,11 +53,7 @@ class WasmProgram implements CompiledProgram {
   /** Of the module: the program, and where its inputs and outputs are laid out; 0 once they are freed. */
   private readonly held: { instance: WasmInstance; handle: number; buffers: number };
   private bufferBytes = 0;
-  /** The shapes of the last call, which most often are those of the next. */
-  private last: { shapes: Shapes; words: Int32Array; outputs?: number[][] } = {
-    shapes: [],
-    words: new Int32Array(0),
-  };
+  private readonly last = new LastShapes();
 
   constructor(
     private readonly instance: WasmInstance,
@@ -76,7 +77,7 @@ class WasmProgram implements CompiledProgram {
 
   outputShapes(inputShapes: Shapes): number[][] {
     const handle = this.live();
-    const call = this.callFor(inputShapes);
+    const call = this.last.of(inputShapes);
     if (call.outputs) return call.outputs;
     const { instance } = this;
     const [shapes, out, count] = instance.place([call.words, 4 * SHAPE_WORDS, 4]);
@@ -89,7 +90,7 @@ class WasmProgram implements CompiledProgram {
 
   run(inputShapes: Shapes, inputs: readonly TensorData[], outputs: readonly TensorData[]): void {
     const handle = this.live();
-    const { words } = this.callFor(inputShapes);
+    const { words } = this.last.of(inputShapes);
     const { instance } = this;
     const tensors = [...inputs, ...outputs];
     // Addresses, then sizes, of inputs and then outputs.
@@ -165,7 +166,7 @@ class WasmProgram implements CompiledProgram {
 
   private live(): number {
     if (this.held.handle === 0) {
-      throw new LowbitError('invalid-argument', 'The compiled program was disposed of.');
+      throw disposedError();
     }
     return this.held.handle;
   }
@@ -178,27 +179,15 @@ class WasmProgram implements CompiledProgram {
     this.held.buffers = this.instance.allocate(bytes);
     this.bufferBytes = bytes;
   }
-
-  private callFor(shapes: Shapes) {
-    if (!sameShapes(shapes, this.last.shapes)) {
-      this.last = { shapes: shapes.map((shape) => [...shape]), words: encodeShapes(shapes) };
-    }
-    return this.last;
-  }
 }
 
 // Reused: allocating a small array costs more than the call that reads it.
 const routerNumbers = newRouterNumbers();
 const expertShape = newExpertShape();
-const matrixNumbers = newMatrixNumbers();
 
 function typeOf(out: Float32Array | Int8Array | Int32Array): TensorType {
   if (out instanceof Float32Array) return TensorType.Float32;
   return out instanceof Int8Array ? TensorType.Int8 : TensorType.Int32;
-}
-
-function checkInt32(name: string, value: number): void {
-  checkArgument(value === (value | 0), name, 'a 32-bit integer', value);
 }
 
 /** What an engine is made of that its host has to give. */
@@ -227,25 +216,20 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       return 1;
     },
     set threads(count: number) {
-      checkArgument(Number.isInteger(count) && count > 0, 'threads', 'a positive integer', count);
+      checkThreads(count);
     },
     get maxMemory() {
       return instance.guard((exports) => exports.maxMemory() >>> 0);
     },
     set maxMemory(bytes: number) {
-      checkArgument(bytes > 0 && bytes < 2 ** 63, 'maxMemory', 'a positive number of bytes', bytes);
+      checkMaxMemory(bytes);
       instance.guard((exports) => exports.setMaxMemory(Math.min(Math.ceil(bytes), MAX_ADDRESS)));
     },
     compile: (program, weights) => new WasmProgram(instance, program, weights),
-    dequantize(matrix, out, { scale, zeroPoint } = { scale: 1, zeroPoint: 0 }) {
-      const { storage, rows, depth, group, unit, levels } = matrix;
-      checkInt32('storage', storage);
-      checkInt32('rows', rows);
-      checkInt32('depth', depth);
-      checkInt32('group', group);
-      checkInt32('zeroPoint', zeroPoint);
+    dequantize(matrix, out, affine = { scale: 1, zeroPoint: 0 }) {
+      const { levels } = matrix;
+      const matrixNumbers = matrixNumbersOf(matrix, affine);
       checkArgument(levels.length === 16, 'levels', '16 levels', levels.length);
-      writeMatrixNumbers(matrixNumbers, { storage, rows, depth, group, unit, scale, zeroPoint });
       const [numbers, levelsAt, codes, scales, to] = instance.place([
         matrixNumbers,
         levels,
@@ -270,9 +254,9 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       );
       instance.read(to, out);
     },
-    hadamard(values, { rows, depth, block, seed, inverse = false }) {
-      checkArgument(values.length === rows * depth, 'values', `${rows} x ${depth} numbers`, values.length);
-      checkArgument(seed >>> 0 === seed, 'seed', 'an unsigned 32-bit integer', seed);
+    hadamard(values, options) {
+      checkHadamard(values, options);
+      const { rows, depth, block, seed, inverse = false } = options;
       const [at] = instance.place([values]);
       instance.call((exports, error) =>
         exports.hadamard(at, rows, depth, block, seed, Number(inverse), instance.isa, error),
