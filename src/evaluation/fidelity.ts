@@ -100,7 +100,7 @@ export async function measureFidelity(
 ): Promise<Fidelity> {
   install();
   const results = await withBackend(await importBackend(), async () => ({
-    float: await outputsOf(graphs.float, check.samples, signal),
+    float: check.float ?? (await outputsOf(graphs.float, check.samples, signal)),
     lowbit: await withHeldRegions(graphs.lowbit, (lowbit) => outputsOf(lowbit, check.samples, signal)),
   }));
   const shapes = inferShapes(graphs.float);

@@ -1,6 +1,6 @@
 /** Samples to check a conversion on that its calibration has not seen, as far as the data has any more. */
 import type { DenseTensor, Sample } from '../graph/ir';
-import type { InputSpec, SampleSource } from '../graph/samples';
+import type { InputSpec, Output, SampleSource } from '../graph/samples';
 
 const COUNT = 8;
 
@@ -10,6 +10,8 @@ export interface CheckSamples {
   readonly heldBack: boolean;
   /** How many were held out of the calibration data. */
   readonly heldOut?: number;
+  /** What the float model computes for each, where that is known already. */
+  readonly float?: readonly (readonly Output[])[];
 }
 
 /** A copy: who gave a sample may use its memory again. */

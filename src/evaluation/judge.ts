@@ -175,7 +175,7 @@ export class Judge {
     private readonly shapes: Shapes,
     readonly samples: readonly Sample[],
     /** By sample. */
-    private readonly float: readonly (readonly Output[])[],
+    readonly float: readonly (readonly Output[])[],
   ) {}
 
   /** @param graph the float model */

@@ -11,6 +11,7 @@
  * Steps are ordered by their cost when the model runs; none depends on the clock. A time budget that runs out keeps the
  * best model so far.
  */
+import { LowbitError } from '../../../../base/errors';
 import { Judge } from '../../../../evaluation/judge';
 import type { RecipeSettings, Settings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
@@ -46,7 +47,8 @@ export async function followRecipe(
     if (!climb.best.met) await climb.free(observed);
     if (!climb.best.met) await refine(climb);
   } catch (error) {
-    late = within.signal!.aborted && !settings.signal?.aborted;
+    const cancelled = error instanceof LowbitError && error.code === 'cancelled';
+    late = cancelled && !settings.signal?.aborted;
     if (!late) throw error;
   }
   const { decision, met, step: chosen } = climb.best;
@@ -55,6 +57,7 @@ export async function followRecipe(
   return {
     ...decision,
     settings: { ...decision.settings, signal: settings.signal },
+    checkSamples: { ...observed.checkSamples, float: judge.float },
     recipe: { name, target, samples: samples.length, met, late, steps },
   };
 }
