@@ -99,33 +99,34 @@ function checkCalibration(calibration: Calibration, { activations, tune }: Setti
   checkArgument(known, 'calibration', "a source of samples or 'random'", calibration);
 }
 
+/** The first of some settings that is given and not switched off. */
+function firstGiven(settings: Readonly<Record<string, unknown>>): string | undefined {
+  return Object.keys(settings).find((name) => settings[name] !== undefined && settings[name] !== false);
+}
+
 /** Refuses what cannot be done for INT8 activations without data. */
 function checkWithoutData(settings: Settings): void {
   const { targetBits, accuracyTarget, equalize, errorFeedback, costliestInt16, biasCorrection } = settings;
-  const [name] =
-    Object.entries({
-      targetBits,
-      maxDrop: accuracyTarget?.maxDrop,
-      minSignalToNoise: accuracyTarget?.minSignalToNoise,
-      equalize: equalize || undefined,
-      errorFeedback: errorFeedback || undefined,
-      'biasCorrection sequential': biasCorrection === 'sequential' || undefined,
-      'int16 as a number': costliestInt16 > 0 || undefined,
-    }).find(([, value]) => value !== undefined) ?? [];
+  const name = firstGiven({
+    targetBits,
+    ...accuracyTarget,
+    equalize,
+    errorFeedback,
+    'biasCorrection sequential': biasCorrection === 'sequential',
+    'int16 as a number': costliestInt16 > 0,
+  });
   if (name === undefined) return;
   throw new LowbitError('invalid-argument', `The option ${name} needs calibration data; give calibration.`);
 }
 
 /** Refuses what only makes sense for INT8 activations. */
 function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16, rules }: Settings): void {
-  const [name] =
-    Object.entries({
-      targetBits,
-      maxDrop: accuracyTarget?.maxDrop,
-      minSignalToNoise: accuracyTarget?.minSignalToNoise,
-      equalize: equalize || undefined,
-      'int16 or dynamic': costliestInt16 > 0 || rules.activationRules.length > 0 || undefined,
-    }).find(([, value]) => value !== undefined) ?? [];
+  const name = firstGiven({
+    targetBits,
+    ...accuracyTarget,
+    equalize,
+    'int16 or dynamic': costliestInt16 > 0 || rules.activationRules.length > 0,
+  });
   if (name === undefined) return;
   throw new LowbitError(
     'invalid-argument',
