@@ -3,14 +3,10 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
-const tf = require('@tensorflow/tfjs-core');
-const { fileSystem } = require('tfjs-lowbit');
 const { convert } = require('tfjs-lowbit/convert');
 const { dataOf, labelled } = require('./data');
+const { infinite, loadModel, onSomeBackend, outputNames, predict, take } = require('./models');
 const { MODES } = require('./modes');
-
-require('@tensorflow/tfjs-backend-wasm');
-require('@tensorflow/tfjs-backend-cpu');
 
 /** Ops that multiply by weights or by one another. */
 const PRODUCTS =
@@ -39,51 +35,10 @@ async function* madeUp(inputs) {
   }
 }
 
-async function* take(source, count, skip = 0) {
-  let index = 0;
-  for await (const sample of source) {
-    if (index++ < skip) continue;
-    if (index > skip + count) return;
-    yield sample;
-  }
-}
-
-async function loadFloat(location) {
-  const { modelTopology } = JSON.parse(fs.readFileSync(location, 'utf8'));
-  if (modelTopology.node) return loadGraphModel(fileSystem(location));
-  return require('@tensorflow/tfjs-layers').loadLayersModel(fileSystem(location));
-}
-
-async function run(model, sample, names) {
-  const tensors = Object.fromEntries(
-    Object.entries(sample).map(([name, { values, shape, dtype }]) => [
-      name,
-      tf.tensor(values, [...shape], dtype),
-    ]),
-  );
-  const results = [
-    model.executeAsync ? await model.executeAsync(tensors, names) : model.predict(Object.values(tensors)),
-  ].flat();
-  const outputs = results.map((t) => ({ shape: t.shape, values: t.dtype === 'string' ? [] : t.dataSync() }));
-  tf.dispose([results, Object.values(tensors)]);
-  return outputs;
-}
-
-/** On the WebAssembly backend if that can run the model; TF.js disposes too early in some loops over lists. */
-async function runAll(load, samples, names) {
-  for (const backend of ['wasm', 'cpu', 'cpu, keeping tensors']) {
-    await tf.setBackend(backend.split(',')[0]);
-    tf.env().set('KEEP_INTERMEDIATE_TENSORS', backend.includes('keeping'));
-    try {
-      const model = await load();
-      const keys = names(model);
-      const results = [];
-      for (const sample of samples) results.push(await run(model, sample, keys));
-      return { results, backend };
-    } catch (error) {
-      if (backend.includes('keeping')) throw error;
-    }
-  }
+async function predictAll(model, samples, keys) {
+  const results = [];
+  for (const sample of samples) results.push(await predict(model, sample, keys));
+  return results;
 }
 
 const decibels = (signal, noise) =>
@@ -105,11 +60,6 @@ function judge(float, lowbit) {
     });
   }
   return { dB: decibels(signal, noise), varyingDb: varying > 0 ? decibels(varying, noise) : undefined };
-}
-
-function namesOf(model) {
-  const { outputs } = model.modelSignature ?? {};
-  return outputs && Object.keys(outputs).length > 0 ? Object.keys(outputs) : model.outputNodes;
 }
 
 async function convertOne({ input, name, mode, samples, tests }) {
@@ -147,20 +97,13 @@ async function convertOne({ input, name, mode, samples, tests }) {
     for await (const sample of take(source(specs), tests, samples)) held.push(sample);
     const location = path.join(folder, 'out', 'model.json');
     let keys;
-    const lowbit = await runAll(
-      () => loadGraphModel(`file://${location}`),
-      held,
-      (model) => {
-        keys = namesOf(model);
-        return keys;
-      },
-    );
+    const lowbit = await onSomeBackend(async () => {
+      const model = await loadGraphModel(`file://${location}`);
+      keys = outputNames(model);
+      return predictAll(model, held, keys);
+    });
     row.stage = 'float';
-    const float = await runAll(
-      () => loadFloat(input),
-      held,
-      () => keys,
-    );
+    const float = await onSomeBackend(async () => predictAll(await loadModel(input), held, keys));
     row.backends = { float: float.backend, lowbit: lowbit.backend };
     row.outputs = keys.map((key, k) => {
       const [a, b] = [float, lowbit].map(({ results }) => results.map((outputs) => outputs[k]));
@@ -183,7 +126,5 @@ async function convertOne({ input, name, mode, samples, tests }) {
   }
   return row;
 }
-
-const infinite = (_, value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
 
 convertOne(JSON.parse(process.argv[2])).then((row) => console.log(`\n${JSON.stringify(row, infinite)}`));

@@ -5,12 +5,20 @@ const path = require('node:path');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
 const wasm = require('@tensorflow/tfjs-backend-wasm');
-const { engineInfo, fileSystem, setThreads } = require('tfjs-lowbit');
+const { engineInfo, setThreads } = require('tfjs-lowbit');
 const { convert } = require('tfjs-lowbit/convert');
 const { realNumbers } = require('../../dist/src/evaluation/judge');
 const { dataOf } = require('../convert-all/data');
-
-require('@tensorflow/tfjs-backend-cpu');
+const {
+  execute,
+  infinite,
+  loadModel,
+  onSomeBackend,
+  outputNames,
+  predict,
+  take,
+  tensorsOf,
+} = require('../convert-all/models');
 
 /** One sample of so many is kept for the test. */
 const TEST_EVERY = 4;
@@ -22,46 +30,8 @@ async function* partOf(samples, test) {
   for await (const sample of samples) if ((index++ % TEST_EVERY === TEST_EVERY - 2) === test) yield sample;
 }
 
-async function* take(source, count) {
-  let index = 0;
-  for await (const sample of source) {
-    if (index++ === count) return;
-    yield sample;
-  }
-}
-
-async function load(location) {
-  const { modelTopology } = JSON.parse(fs.readFileSync(location, 'utf8'));
-  if (modelTopology.node) return loadGraphModel(fileSystem(location));
-  return require('@tensorflow/tfjs-layers').loadLayersModel(fileSystem(location));
-}
-
-const tensorsOf = (sample) =>
-  Object.fromEntries(
-    Object.entries(sample).map(([name, { values, shape, dtype }]) => [
-      name,
-      tf.tensor(values, [...shape], dtype),
-    ]),
-  );
-
-async function run(model, tensors, keys) {
-  const inputs = model.executeAsync ? tensors : Object.values(tensors);
-  return [model.executeAsync ? await model.executeAsync(inputs, keys) : model.predict(inputs)].flat();
-}
-
-async function predict(model, sample, keys) {
-  const tensors = tensorsOf(sample);
-  const results = await run(model, tensors, keys);
-  const outputs = results.map((t) => ({
-    dtype: t.dtype,
-    shape: t.shape,
-    values: t.dtype === 'string' ? [] : t.dataSync(),
-  }));
-  tf.dispose([results, tensors]);
-  return outputs;
-}
-
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
 /** Of an output of real numbers that has the same size for all samples. */
 function judge(key, float, lowbit) {
   const [first] = float;
@@ -76,7 +46,7 @@ async function time(models, sample, keys) {
   for (let i = -3; i < RUNS; i++) {
     for (const name of ['float', 'lowbit']) {
       const start = performance.now();
-      const results = await run(models[name], tensors, keys);
+      const results = await execute(models[name], tensors, keys);
       for (const t of results) if (t.dtype !== 'string') t.dataSync();
       if (i >= 0) times[name].push(performance.now() - start);
       tf.dispose(results);
@@ -84,19 +54,6 @@ async function time(models, sample, keys) {
   }
   tf.dispose(tensors);
   return { float: median(times.float), lowbit: median(times.lowbit) };
-}
-
-/** The backend that can run the float model; TF.js disposes too early in some loops over lists. */
-async function withBackend(body) {
-  for (const backend of ['wasm', 'cpu', 'cpu, keeping tensors']) {
-    await tf.setBackend(backend.split(',')[0]);
-    tf.env().set('KEEP_INTERMEDIATE_TENSORS', backend.includes('keeping'));
-    try {
-      return { ...(await body()), backend };
-    } catch (error) {
-      if (backend.includes('keeping')) throw error;
-    }
-  }
 }
 
 async function tryModel({ name, input, samples, tests, options }) {
@@ -134,14 +91,12 @@ async function tryModel({ name, input, samples, tests, options }) {
     row.tests = held.length;
     wasm.setThreadsCount(1);
     setThreads(1);
-    const measured = await withBackend(async () => {
+    const { results: measured, backend } = await onSomeBackend(async () => {
       const models = {
-        float: await load(input),
+        float: await loadModel(input),
         lowbit: await loadGraphModel(`file://${folder}/out/model.json`),
       };
-      const { outputs } = models.lowbit.modelSignature ?? {};
-      const keys =
-        outputs && Object.keys(outputs).length > 0 ? Object.keys(outputs) : models.lowbit.outputNodes;
+      const keys = outputNames(models.lowbit);
       const results = { float: [], lowbit: [] };
       for (const sample of held) {
         for (const which of ['float', 'lowbit'])
@@ -155,7 +110,7 @@ async function tryModel({ name, input, samples, tests, options }) {
         milliseconds: await time(models, held[0], keys),
       };
     });
-    Object.assign(row, measured, { isa: engineInfo().isa });
+    Object.assign(row, measured, { backend, isa: engineInfo().isa });
   } catch (error) {
     row.error = { code: error.code ?? error.name, message: error.message, stack: error.stack };
   } finally {
@@ -163,7 +118,5 @@ async function tryModel({ name, input, samples, tests, options }) {
   }
   return row;
 }
-
-const infinite = (_, value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
 
 tryModel(JSON.parse(process.argv[2])).then((row) => console.log(`\n${JSON.stringify(row, infinite)}`));
