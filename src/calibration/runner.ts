@@ -13,6 +13,7 @@ import {
   type SignatureEntry,
 } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
+import { copiesKey } from '../graph/turns';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
@@ -118,13 +119,13 @@ function firstNaN(values: Float32Array): number {
 
 /** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
-  readonly mean?: ChannelMeanObserver;
+  mean?: ChannelMeanObserver;
   readonly grid?: GridObserver;
 
   constructor(
     private readonly node: GraphNode,
     readonly tensor: ObservedTensor,
-    readonly range: Observer,
+    public range: Observer,
   ) {
     const { channels } = tensor;
     if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
@@ -133,6 +134,13 @@ class TensorWatch {
 
   get key(): string {
     return observedKey(this.tensor);
+  }
+
+  /** The same with the observers of another. */
+  sharing({ range, mean }: TensorWatch): this {
+    this.range = range;
+    this.mean &&= mean;
+    return this;
   }
 
   observe(tensor: tf.Tensor): void {
@@ -166,10 +174,20 @@ async function observeAll(
   source: SampleSource,
   options: Settings,
 ) {
+  // The turns of a loop are observed as one tensor: what they read and write has the same scale in all of them.
+  const shared = new Map<string, TensorWatch>();
   const watches = tensors.map((tensor) => {
     const { node } = tensor.ref;
     const observer = newObserver(options.methodOf?.(node) ?? options.method, options.percentile);
-    return new TensorWatch(graph.nodes.get(node)!, tensor, observer);
+    const watch = new TensorWatch(graph.nodes.get(node)!, tensor, observer);
+    const key = observedKey({
+      ...tensor,
+      ref: { node: copiesKey(graph, tensor.ref), index: tensor.ref.index },
+    });
+    const first = shared.get(key);
+    if (first) return watch.sharing(first);
+    shared.set(key, watch);
+    return watch;
   });
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
   const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));

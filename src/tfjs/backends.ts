@@ -1,6 +1,7 @@
 /** The TF.js backend that float parts run on, when we choose it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
+import { repairWasmBackend } from './wasm-repairs';
 
 function isMissing(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
@@ -15,6 +16,7 @@ function isMissing(error: unknown): boolean {
 export async function importBackend(): Promise<'wasm' | 'cpu'> {
   try {
     await import('@tensorflow/tfjs-backend-wasm');
+    repairWasmBackend();
     return 'wasm';
   } catch (error) {
     if (!isMissing(error)) throw error;
@@ -50,6 +52,7 @@ export async function withBackend<T>(name: string, body: () => Promise<T>): Prom
   if (!(await tf.setBackend(name))) {
     throw new LowbitError('unsupported-backend', `The TF.js backend '${name}' could not be initialized.`);
   }
+  if (name === 'wasm') repairWasmBackend();
   try {
     return await body();
   } finally {
