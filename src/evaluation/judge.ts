@@ -6,6 +6,7 @@ import type { Graph, Sample } from '../graph/ir';
 import type { Output } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { withHeldRegions } from './held-regions';
+import { type Judged, type JudgedTensor, judgedTensors, toJudged } from './judged-tensors';
 import { type Part, partsOf } from './output-parts';
 import { outputsOf } from './outputs-of';
 import { topClasses } from './tally';
@@ -169,41 +170,77 @@ export function realNumbers(
   };
 }
 
+/** What cannot be compared. */
+const LOST: Spread = { median: Number.NEGATIVE_INFINITY, worstTenth: Number.NEGATIVE_INFINITY };
+
 export class Judge {
+  private readonly shapes: Shapes;
+
   private constructor(
     private readonly graph: Graph,
-    private readonly shapes: Shapes,
+    private readonly judged: Judged,
     readonly samples: readonly Sample[],
-    /** By sample. */
+    /** By sample: the outputs, and the tensors that are judged in their place. */
     readonly float: readonly (readonly Output[])[],
-  ) {}
+  ) {
+    this.shapes = inferShapes(graph);
+  }
 
-  /** @param graph the float model */
-  static async of(graph: Graph, samples: readonly Sample[], signal?: AbortSignal): Promise<Judge> {
-    const float = await withBackend(await importBackend(), () => outputsOf(graph, samples, signal));
-    return new Judge(graph, inferShapes(graph), samples, float);
+  /**
+   * @param graph the float model
+   * @param stays whether a node of it is in all models that are judged
+   */
+  static async of(
+    graph: Graph,
+    samples: readonly Sample[],
+    stays: (node: string) => boolean = () => true,
+    signal?: AbortSignal,
+  ): Promise<Judge> {
+    const judged = judgedTensors(graph, stays);
+    const others = judged.tensors.filter(({ name }) => graph.outputs.every((output) => output.name !== name));
+    const all = { ...graph, outputs: [...graph.outputs, ...others] };
+    const float = await withBackend(await importBackend(), () => outputsOf(all, samples, signal));
+    return new Judge(graph, judged, samples, float);
+  }
+
+  /** By output that comes of a selection, the names of the tensors that are judged in its place. */
+  get selections(): Judged['selections'] {
+    return this.judged.selections;
+  }
+
+  /** Another form of the model, with the judged tensors for outputs. */
+  judgedOf(form: Graph): Graph {
+    return toJudged(form, this.judged.tensors);
   }
 
   /** Outputs whose sizes differ are not judged. */
   async measure(graph: Graph, signal?: AbortSignal): Promise<Judgement> {
     install();
     const lowbit = await withBackend(await importBackend(), () =>
-      withHeldRegions(graph, (held) => outputsOf(held, this.samples, signal)),
+      withHeldRegions(this.judgedOf(graph), (held) => outputsOf(held, this.samples, signal)),
     );
-    const [first] = this.float;
-    const outputs = first.flatMap(({ name }, k) => {
-      const entry = this.graph.outputs.find((output) => output.name === name)!;
-      const [ours, theirs] = [lowbit, this.float].map((each) => each.map((results) => results[k]));
-      if (theirs.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
-      return entry.dtype === 'float32' ? this.figures(name, theirs, ours) : wholeNumbers(name, theirs, ours);
+    const named = (all: readonly (readonly Output[])[], name: string) =>
+      all.flatMap((outputs) => outputs.find((output) => output.name === name) ?? []);
+    const outputs = this.judged.tensors.flatMap((tensor) => {
+      const [float, ours] = [this.float, lowbit].map((all) => named(all, tensor.name));
+      // Strings.
+      if (float.length === 0) return [];
+      if (ours.length === 0) return [{ output: tensor.name, whole: LOST }];
+      if (float.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
+      return this.figures(tensor, float, ours);
     });
     return { outputs };
   }
 
-  private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
-    const entry = this.graph.outputs.find((output) => output.name === name)!;
+  private figures(
+    tensor: JudgedTensor,
+    float: readonly Output[],
+    lowbit: readonly Output[],
+  ): OutputFigures[] {
+    const { name, dtype } = tensor;
+    if (dtype !== 'float32') return [wholeNumbers(name, float, lowbit)];
     const [{ shape, values }] = float;
-    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    const parts = partsOf(this.graph, this.shapes, tensor, shape.length, values.length);
     if (parts.length === 0) return [realNumbers(name, float, lowbit)];
     return parts.map((part) => realNumbers(name, float, lowbit, part));
   }
