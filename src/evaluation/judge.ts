@@ -15,6 +15,8 @@ import { topClasses } from './tally';
 export interface Spread {
   /** Of the median sample. */
   readonly median: number;
+  /** What the median of further samples exceeds with some confidence. */
+  readonly likelyMedian: number;
   /** Of the sample that a tenth of all are no better than. */
   readonly worstTenth: number;
 }
@@ -77,6 +79,26 @@ const LEAST_VARYING = 1e-3;
 /** Fewer numbers than these are all near zero, or near their mean, by chance: their usual power counts. */
 const MANY = 64;
 
+/** That the median of all possible samples is above what is told of it. */
+const CONFIDENCE = 0.9;
+
+/**
+ * The lowest of some values but for so many that the median of what they were drawn from is above it with confidence:
+ * it is below the k lowest of n with the probability of fewer than k heads in n tosses of a coin.
+ *
+ * @see David and Nagaraja 2003, "Order statistics", section 7.1
+ */
+function likelyMedian(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  let [chance, below] = [0.5 ** sorted.length, 0];
+  for (let k = 0; k < sorted.length; k++) {
+    below += chance;
+    if (below > 1 - CONFIDENCE) return sorted[Math.max(0, k - 1)];
+    chance *= (sorted.length - k) / (k + 1);
+  }
+  return sorted[0];
+}
+
 /** @param elements of an output */
 function spread(all: readonly { signal: number; noise: number }[], elements: number): Spread {
   const usual = median(all.map(({ signal }) => signal));
@@ -86,7 +108,11 @@ function spread(all: readonly { signal: number; noise: number }[], elements: num
     if (!Number.isFinite(noise)) return Number.NEGATIVE_INFINITY;
     return 10 * Math.log10(Math.max(signal, least) / noise);
   });
-  return { median: median(decibels), worstTenth: quantile(decibels, 0.1) };
+  return {
+    median: median(decibels),
+    likelyMedian: likelyMedian(decibels),
+    worstTenth: quantile(decibels, 0.1),
+  };
 }
 
 function spreads(all: readonly Powers[], elements: number): { whole: Spread; varying?: Spread } {
@@ -144,13 +170,17 @@ function classChoices(float: readonly Output[], lowbit: readonly Output[]): Choi
   );
 }
 
+/** The same for all samples. */
+function everywhere(decibels: number): Spread {
+  return { median: decibels, likelyMedian: decibels, worstTenth: decibels };
+}
+
 /** Of indices that were selected, for example, or numbers of what was found. */
 function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures {
   const choices = count(
     float.flatMap(({ values }, i) => Array.from(values, (x, k) => x !== lowbit[i].values[k])),
   );
-  const none = { median: Number.POSITIVE_INFINITY, worstTenth: Number.POSITIVE_INFINITY };
-  return { output, whole: none, choices };
+  return { output, whole: everywhere(Number.POSITIVE_INFINITY), choices };
 }
 
 /** By sample: what the float model gives, and the converted one. */
@@ -169,9 +199,6 @@ export function realNumbers(
     ...(!part && float.every(holdsProbabilities) && { choices: classChoices(float, lowbit) }),
   };
 }
-
-/** What cannot be compared. */
-const LOST: Spread = { median: Number.NEGATIVE_INFINITY, worstTenth: Number.NEGATIVE_INFINITY };
 
 export class Judge {
   private readonly shapes: Shapes;
@@ -225,7 +252,7 @@ export class Judge {
       const [float, ours] = [this.float, lowbit].map((all) => named(all, tensor.name));
       // Strings.
       if (float.length === 0) return [];
-      if (ours.length === 0) return [{ output: tensor.name, whole: LOST }];
+      if (ours.length === 0) return [{ output: tensor.name, whole: everywhere(Number.NEGATIVE_INFINITY) }];
       if (float.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
       return this.figures(tensor, float, ours);
     });
