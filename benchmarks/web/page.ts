@@ -15,7 +15,7 @@ const APP = `
   import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
   import { loadGraphModel } from '@tensorflow/tfjs-converter';
   import * as lowbit from 'tfjs-lowbit';
-  setWasmPaths('/tfjs/');
+  setWasmPaths(new URL('/tfjs/', import.meta.url).href);
   globalThis.app = { tf, loadGraphModel, lowbit };
 `;
 
@@ -41,10 +41,13 @@ export interface WebServer {
   close(): void;
 }
 
-/** @param folders more folders to serve, by the start of their paths */
-export async function serveApp(folders: Readonly<Record<string, string>>): Promise<WebServer> {
+/**
+ * @param folders more folders to serve, by the start of their paths
+ * @param more code of the app, after that of any page
+ */
+export async function serveApp(folders: Readonly<Record<string, string>>, more = ''): Promise<WebServer> {
   const { outputFiles } = await build({
-    stdin: { contents: APP, resolveDir: root },
+    stdin: { contents: APP + more, resolveDir: root },
     alias: { 'tfjs-lowbit': join(root, 'dist', 'web', 'index.mjs') },
     bundle: true,
     write: false,
@@ -68,7 +71,8 @@ export async function serveApp(folders: Readonly<Record<string, string>>): Promi
     if (start === undefined) return undefined;
     return readFileSync(join(all[start], normalize(`/${path.slice(start.length)}`)));
   };
-  const server = createServer(({ url = '/' }, response) => {
+  const server = createServer((request, response) => {
+    const [url] = (request.url ?? '/').split('?');
     requests.push(url);
     let content: Uint8Array | string | undefined;
     try {
