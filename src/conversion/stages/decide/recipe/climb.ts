@@ -3,13 +3,12 @@ import { yieldToCancel } from '../../../../base/cancelled';
 import type { LayerSensitivity } from '../../../../evaluation/sensitivity';
 import type { Graph } from '../../../../graph/ir';
 import { quantizeGraph } from '../../../../passes/quantize/quantize-graph';
-import type { RecipeStep } from '../../../report-types';
+import type { Precision, RecipeStep } from '../../../report-types';
 import type { Settings, TUNABLE, TunableSettings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
 import { decideInt8 } from '../int8';
 import { feedbackMacs } from '../round-weights';
 import type { Goal, Verdict } from './goal';
-import type { Precisions } from './upgrades';
 
 /** Settings that cost nothing when the model runs, in the order in which they are tried. */
 const FREE: readonly Partial<TunableSettings>[] = [
@@ -23,6 +22,9 @@ const MAX_FEEDBACK_MACS = 3e11;
 
 /** What a step has to gain to be kept, in dB: less may be chance. */
 export const MIN_GAIN = 0.5;
+
+/** By layer; layers that are absent are static INT8. */
+export type Precisions = ReadonlyMap<string, Precision>;
 
 export interface Trial extends Verdict {
   /** Its place among the steps. */

@@ -8,7 +8,7 @@ import type { QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Precision } from '../../../report-types';
 import type { Int8Decision } from '../../../stage-results';
 import { planWithPrecisions, timeOfLayers } from '../layer-precisions';
-import type { Climb } from './climb';
+import type { Climb, Precisions } from './climb';
 
 /** Times of a multiply-accumulate above that of static INT8, which is 1. */
 const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1, float: 10 };
@@ -18,9 +18,6 @@ const SENSITIVITY_MACS = 4e10;
 
 /** Samples that layers are measured on one by one at most. */
 const MAX_SENSITIVITY_SAMPLES = 8;
-
-/** By layer; layers that are absent are static INT8. */
-export type Precisions = ReadonlyMap<string, Precision>;
 
 /** A decision with layers in higher precision. */
 export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Decision {
