@@ -17,6 +17,7 @@ import type { ConvertProgress } from '../conversion/progress';
 import { RECIPES, type RecipeName } from '../conversion/recipes';
 import type { ConvertReport, Tuning } from '../conversion/report-types';
 import { compare } from '../evaluation/compare';
+import type { OutputFidelity } from '../evaluation/fidelity';
 import { type LabelledSource, type SampleSource, unlabelled, withoutLabels } from '../graph/samples';
 import { BIAS_CORRECTIONS, type BiasCorrection } from '../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
@@ -213,8 +214,14 @@ const decibels = (value: number | undefined) =>
 function fidelityTable({ fidelity }: ConvertReport): string[] {
   if (!fidelity) return [];
   const { samples, heldBack, outputs } = fidelity;
-  const rows = outputs.flatMap(({ name, signalToNoise, varyingSignalToNoise, constant, parts = [] }) => [
-    [name, decibels(signalToNoise), constant ? 'does not depend on it' : decibels(varyingSignalToNoise)],
+  const varying = ({ selectedFrom, constant, varyingSignalToNoise }: OutputFidelity) =>
+    selectedFrom
+      ? 'comes of a selection'
+      : constant
+        ? 'does not depend on it'
+        : decibels(varyingSignalToNoise);
+  const rows = outputs.flatMap(({ parts = [], ...output }) => [
+    [output.name, decibels(output.signalToNoise), varying(output)],
     ...parts.map((part) => [`  ${part.name}`, decibels(part.signalToNoise), '']),
   ]);
   const origin = heldBack ? 'held back from calibration' : 'of the calibration data';
