@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { packageRoot } from '../../src/base/package-root';
 
 const root = packageRoot();
@@ -15,7 +15,7 @@ const APP = `
   import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
   import { loadGraphModel } from '@tensorflow/tfjs-converter';
   import * as lowbit from 'tfjs-lowbit';
-  setWasmPaths('/tfjs/');
+  setWasmPaths(new URL('/tfjs/', import.meta.url).href);
   globalThis.app = { tf, loadGraphModel, lowbit };
 `;
 
@@ -41,11 +41,25 @@ export interface WebServer {
   close(): void;
 }
 
-/** @param folders more folders to serve, by the start of their paths */
-export async function serveApp(folders: Readonly<Record<string, string>>): Promise<WebServer> {
+/** The builds for browsers stand for the package. */
+const ownEntries: Plugin = {
+  name: 'own-entries',
+  setup({ onResolve }) {
+    onResolve({ filter: /^tfjs-lowbit(\/|$)/ }, ({ path }) => {
+      const [, entry = 'index'] = path.split('/');
+      return { path: join(root, 'dist', 'web', `${entry}.mjs`) };
+    });
+  },
+};
+
+/**
+ * @param folders more folders to serve, by the start of their paths
+ * @param more code of the app, after that of any page
+ */
+export async function serveApp(folders: Readonly<Record<string, string>>, more = ''): Promise<WebServer> {
   const { outputFiles } = await build({
-    stdin: { contents: APP, resolveDir: root },
-    alias: { 'tfjs-lowbit': join(root, 'dist', 'web', 'index.mjs') },
+    stdin: { contents: APP + more, resolveDir: root },
+    plugins: [ownEntries],
     bundle: true,
     write: false,
     format: 'esm',
@@ -68,7 +82,8 @@ export async function serveApp(folders: Readonly<Record<string, string>>): Promi
     if (start === undefined) return undefined;
     return readFileSync(join(all[start], normalize(`/${path.slice(start.length)}`)));
   };
-  const server = createServer(({ url = '/' }, response) => {
+  const server = createServer((request, response) => {
+    const [url] = (request.url ?? '/').split('?');
     requests.push(url);
     let content: Uint8Array | string | undefined;
     try {

@@ -105,6 +105,8 @@ export interface RecipeReport {
   /** The time budget ran out. */
   readonly late: boolean;
   readonly steps: readonly RecipeStep[];
+  /** By output that comes of a selection, of the best scores for example: the tensors that are judged in its place. */
+  readonly selections?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** How an accuracy target was met. */

@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { runInNewContext } from 'node:vm';
+import { buildSync } from 'esbuild';
 import { engineInfo } from '../../src/runtime/current-engine';
 import { temporaryFolder } from '../support/tiny-model';
 
@@ -74,7 +76,9 @@ test.each(['tfjs-lowbit', 'tfjs-lowbit/convert', 'tfjs-lowbit/moe', 'tfjs-lowbit
     writeFileSync(
       join(folder, 'main.mjs'),
       `import '${entry}';
-       import { engineInfo } from 'tfjs-lowbit';
+       import { runInNewContext } from 'node:vm';
+import { buildSync } from 'esbuild';
+import { engineInfo } from 'tfjs-lowbit';
        import * as tf from '@tensorflow/tfjs-core';
        console.log(tf.getKernel('QuantizedRegion', 'wasm').backendName, engineInfo().kind);`,
     );
@@ -112,6 +116,36 @@ test('the build for browsers has the names of the default build, and says in Nod
   );
   expect(message).toMatch(
     /^engine-unavailable .*native\/web\/modules\/lowbit-(simd|relaxed)\.wasm: it is not there yet\. Await ready\(\)/,
+  );
+});
+
+/** What a bundler makes of a page's script. */
+function bundled(code: string): string {
+  const folder = project();
+  writeFileSync(join(folder, 'main.js'), code);
+  const { outputFiles } = buildSync({
+    entryPoints: [join(folder, 'main.js')],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    preserveSymlinks: true,
+    logLevel: 'silent',
+  });
+  return outputFiles[0].text;
+}
+
+test.each(['moe', 'layers'])('a page that imports tfjs-lowbit/%s is told that it is for Node.js', (entry) => {
+  const code = bundled(
+    `import { expertsOf, MoELayer } from 'tfjs-lowbit/${entry}'; console.log(expertsOf, MoELayer);`,
+  );
+  expect(() => runInNewContext(code)).toThrow(
+    /^'tfjs-lowbit\/moe' and 'tfjs-lowbit\/layers' are for Node\.js/,
+  );
+});
+
+test('a bundler takes the build for browsers of tfjs-lowbit/convert', () => {
+  expect(bundled(`import { quantizeModel } from 'tfjs-lowbit/convert'; quantizeModel();`)).not.toMatch(
+    /require\("(node:)?(fs|path)/,
   );
 });
 

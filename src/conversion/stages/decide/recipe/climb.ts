@@ -1,7 +1,7 @@
 /** The ladder of one model: its trials, and the best of them. */
 import { yieldToCancel } from '../../../../base/cancelled';
 import type { Judge, Judgement } from '../../../../evaluation/judge';
-import type { Sample } from '../../../../graph/ir';
+import type { Graph, Sample } from '../../../../graph/ir';
 import { quantizeGraph } from '../../../../passes/quantize/quantize-graph';
 import type { RecipeStep } from '../../../report-types';
 import type { RecipeSettings, Settings, TunableSettings } from '../../../settings';
@@ -51,6 +51,11 @@ export class Climb {
 
   get samples(): readonly Sample[] {
     return this.judge.samples;
+  }
+
+  /** A graph with the tensors that are judged for outputs. */
+  judgedOf(graph: Graph): Graph {
+    return this.judge.judgedOf(graph);
   }
 
   isEnough({ met, excess: above }: Trial): boolean {

@@ -13,6 +13,7 @@
  */
 import { LowbitError } from '../../../../base/errors';
 import { Judge } from '../../../../evaluation/judge';
+import { floatAnyway } from '../../../../passes/quantize/plan/plan';
 import type { RecipeSettings, Settings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
 import { decideInt8 } from '../int8';
@@ -39,7 +40,8 @@ export async function followRecipe(
 ): Promise<Int8Decision> {
   const { samples } = observed.checkSamples;
   const within = withBudget(settings, recipe);
-  const judge = await Judge.of(observed.model.source, samples, settings.signal);
+  const float = floatAnyway(observed.model.plan);
+  const judge = await Judge.of(observed.model.source, samples, (node) => float.has(node), settings.signal);
   const climb = new Climb(judge, recipe, within, prepare);
   climb.best = await climb.try('static', await decideInt8(observed, settings));
   let late = false;
@@ -58,6 +60,9 @@ export async function followRecipe(
     ...decision,
     settings: { ...decision.settings, signal: settings.signal },
     checkSamples: { ...observed.checkSamples, float: judge.float },
-    recipe: { name, target, samples: samples.length, met, late, steps },
+    recipe: {
+      ...{ name, target, samples: samples.length, met, late, steps },
+      ...(judge.selections.size > 0 && { selections: Object.fromEntries(judge.selections) }),
+    },
   };
 }

@@ -16,7 +16,10 @@ export const TARGETS: Readonly<Record<'balanced' | 'accurate', FidelityTarget>> 
 };
 
 /** The model is chosen among many for the samples that it is judged on: on others it does worse, in dB. */
-const MARGIN = 1.5;
+const MARGIN = 0.5;
+
+/** The worst tenth is known of one or two samples only: more of the same. */
+const WORST_MARGIN = 1.5;
 
 /** A single choice that differs proves nothing. */
 const ALWAYS_ALLOWED = 1;
@@ -27,13 +30,13 @@ function agrees({ choices }: OutputFigures, target: FidelityTarget): boolean {
   return differing <= Math.max(ALWAYS_ALLOWED, ((100 - target.agreement) / 100) * of);
 }
 
-/** By how many dB an output exceeds the target; negative where it falls short. */
+/** By how many dB an output exceeds the target with confidence; negative where it falls short. */
 export function excessOf({ whole, varying }: OutputFigures, target: FidelityTarget): number {
-  const over = [whole, ...(varying ? [varying] : [])].flatMap(({ median, worstTenth }) => [
-    median - target.median,
-    worstTenth - target.worstTenth,
+  const over = [whole, ...(varying ? [varying] : [])].flatMap(({ likelyMedian, worstTenth }) => [
+    likelyMedian - target.median - MARGIN,
+    worstTenth - target.worstTenth - WORST_MARGIN,
   ]);
-  return Math.min(...over) - MARGIN;
+  return Math.min(...over);
 }
 
 /** The same of the worst output. */

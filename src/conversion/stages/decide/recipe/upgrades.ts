@@ -102,8 +102,10 @@ function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>
 export async function rankUpgrades(
   base: Int8Decision,
   judgement: Judgement,
-  { samples, recipe: { target }, settings: { report, signal } }: Climb,
+  climb: Climb,
 ): Promise<Upgrade[]> {
+  const { samples, recipe, settings } = climb;
+  const { report, signal } = settings;
   const { model, observations, weights } = base;
   const { graph, plan } = model;
   const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
@@ -113,12 +115,12 @@ export async function rankUpgrades(
   const source = async function* () {
     for (const sample of samples.slice(0, count)) yield { sample };
   };
-  const wanting = judgement.outputs.filter((output) => excessOf(output, target) < 0);
+  const wanting = judgement.outputs.filter((output) => excessOf(output, recipe.target) < 0);
   const short = new Set((wanting.length > 0 ? wanting : judgement.outputs).map((each) => each.output));
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
     const options = { samples: count, weights: rest, precision, signal, onProgress };
-    const { layers } = await measureSensitivity(graph, plan, observations, source, options);
+    const { layers } = await measureSensitivity(climb.judgedOf(graph), plan, observations, source, options);
     return noiseOf(layers, short);
   };
   const asStatic = await measure();
