@@ -1,7 +1,8 @@
 // @needs engine
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { convert, convertGraph } from '../../src/conversion/convert';
+import { convert } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import type { ConvertOptions, QuantizationOptions } from '../../src/conversion/options/options';
 import type { ConvertProgress } from '../../src/conversion/progress';
 import { inspect } from '../../src/evaluation/inspect';

@@ -1,6 +1,6 @@
 // @needs engine
 import '../../src/index.node';
-import { convertGraph } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import { fidelityWarnings } from '../../src/conversion/stages/check';
 import { measureFidelity } from '../../src/evaluation/fidelity';
 import { judgedTensors } from '../../src/evaluation/judged-tensors';

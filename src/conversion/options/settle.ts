@@ -1,23 +1,20 @@
-/** The one place that reads options: checks them all and resolves them, with the configuration, into settings. */
-import { dirname, resolve } from 'node:path';
+/** The place that reads options: checks them all and resolves them, with the configuration, into settings. */
 import { fromUser } from '../../base/coded-errors';
 import { checkArgument, LowbitError } from '../../base/errors';
 import { heldOut, withoutHeldOut } from '../../calibration/data/held-out';
-import { unlabelled } from '../../calibration/data/labelled';
 import { randomSamples } from '../../calibration/data/random';
 import { DEFAULT_METHOD } from '../../calibration/observers/methods';
-import { toPath } from '../../graph/read-graph-model';
-import type { InputSpec, SampleSource } from '../../graph/samples';
+import { type InputSpec, type SampleSource, unlabelled } from '../../graph/samples';
 import { blockOf, DEFAULT_GROUP } from '../../quantization/layer-weights';
 import { type Config, checkConfig, type LayerConfig } from '../config/config';
 import { LayerRules } from '../config/layer-rules';
 import { progressReporter } from '../progress';
 import type { RecipeName } from '../recipes';
-import { type Destination, type ExpertPacking, type Settings, TUNABLE } from '../settings';
+import { type Settings, TUNABLE } from '../settings';
 import { TARGETS } from '../stages/decide/recipe/target';
-import { checkConversion, checkExperts, checkQuantization } from './check-options';
+import { checkQuantization } from './check-options';
 import { idleOptions } from './idle-options';
-import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOptions } from './options';
+import type { QuantizationOptions } from './options';
 
 const DEFAULT_SAMPLES = 128;
 
@@ -202,51 +199,4 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
   if (activations === 'float32') checkWeightOnly(settings);
   else if (!data) checkWithoutData(settings);
   return Object.freeze({ ...settings, idle: idleOptions(options, settings) });
-}
-
-function settleExperts(options: ExpertPackOptions = {}): ExpertPacking {
-  checkExperts(options);
-  const { formats = [{ format: 'int8' }], budget = 'auto' } = options;
-  const requested = options.formats !== undefined || options.budget !== undefined;
-  return { formats, budget, requested };
-}
-
-/** The same for a model in files. */
-export function settleConversion(options: ConvertOptions): {
-  readonly input: string;
-  readonly destination: Destination;
-  readonly settings: Settings;
-} {
-  checkConversion(options);
-  const { input, output, overwrite = false } = options;
-  if (resolve(output) === dirname(toPath(input))) {
-    throw new LowbitError(
-      'invalid-argument',
-      `The output folder ${output} is the folder of the input model; choose another.`,
-    );
-  }
-  const experts = settleExperts(options.experts);
-  return {
-    input,
-    destination: { folder: output, overwrite, experts },
-    settings: settle(options, options.calibration),
-  };
-}
-
-/** The same for a conversion that writes nothing. */
-export function settleDryRun(options: DryRunOptions): {
-  readonly input: string;
-  readonly experts: ExpertPacking;
-  readonly settings: Settings;
-} {
-  const settings = settle(options, options.calibration);
-  const { activations, tune } = settings;
-  checkArgument(
-    activations === 'int8',
-    'activations',
-    'int8, as a dry run measures layers in INT8,',
-    activations,
-  );
-  checkArgument(!tune, 'tune', 'false, as a dry run measures one configuration,', options.tune);
-  return { input: options.input, experts: settleExperts(options.experts), settings };
 }

@@ -1,5 +1,5 @@
 // @needs engine
-import { convertGraph } from '../../../../../src/conversion/convert';
+import { convertGraph } from '../../../../../src/conversion/convert-graph';
 import { settle } from '../../../../../src/conversion/options/settle';
 import type { Settings } from '../../../../../src/conversion/settings';
 import { decide } from '../../../../../src/conversion/stages/decide/decide';
