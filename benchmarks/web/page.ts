@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { packageRoot } from '../../src/base/package-root';
 
 const root = packageRoot();
@@ -41,6 +41,17 @@ export interface WebServer {
   close(): void;
 }
 
+/** The builds for browsers stand for the package. */
+const ownEntries: Plugin = {
+  name: 'own-entries',
+  setup({ onResolve }) {
+    onResolve({ filter: /^tfjs-lowbit(\/|$)/ }, ({ path }) => {
+      const [, entry = 'index'] = path.split('/');
+      return { path: join(root, 'dist', 'web', `${entry}.mjs`) };
+    });
+  },
+};
+
 /**
  * @param folders more folders to serve, by the start of their paths
  * @param more code of the app, after that of any page
@@ -48,7 +59,7 @@ export interface WebServer {
 export async function serveApp(folders: Readonly<Record<string, string>>, more = ''): Promise<WebServer> {
   const { outputFiles } = await build({
     stdin: { contents: APP + more, resolveDir: root },
-    alias: { 'tfjs-lowbit': join(root, 'dist', 'web', 'index.mjs') },
+    plugins: [ownEntries],
     bundle: true,
     write: false,
     format: 'esm',

@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <map>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace lowbit {
@@ -74,11 +77,38 @@ class PackedBlocks {
   PackedBlocks() : PackedBlocks(std::vector<size_t>{}) {}
 
   uint8_t* block(size_t index) { return bytes_.data() + offsets_[index]; }
+  const uint8_t* data() const { return bytes_.data(); }
   size_t bytes() const { return bytes_.bytes(); }
 
  private:
   std::vector<size_t> offsets_;
   PackedBytes bytes_;
+};
+
+// What the ops of a program have packed, so that those that pack the same hold it once: the turns of a loop do.
+class SharedPackings {
+ public:
+  // What was packed before, if it is the same, else `packed`.
+  std::shared_ptr<PackedBlocks> share(std::shared_ptr<PackedBlocks> packed) {
+    if (packed->bytes() == 0) return packed;
+    std::vector<std::shared_ptr<PackedBlocks>>& alike = packings_[{packed->bytes(), hashOf(*packed)}];
+    for (const std::shared_ptr<PackedBlocks>& other : alike) {
+      if (std::memcmp(other->data(), packed->data(), packed->bytes()) == 0) return other;
+    }
+    alike.push_back(packed);
+    return packed;
+  }
+
+ private:
+  // FNV-1a of as many bytes as tell most packings apart.
+  static uint32_t hashOf(const PackedBlocks& packed) {
+    const size_t step = packed.bytes() / 1024 + 1;
+    uint32_t hash = 0x811c9dc5;
+    for (size_t i = 0; i < packed.bytes(); i += step) hash = (hash ^ packed.data()[i]) * 0x01000193;
+    return hash;
+  }
+
+  std::map<std::pair<size_t, uint32_t>, std::vector<std::shared_ptr<PackedBlocks>>> packings_;
 };
 
 }  // namespace lowbit

@@ -81,7 +81,7 @@ class TransposedConvolution : public Operator {
         : tapsY(y),
           tapsX(x),
           stage(makeStage(reader, geometry, filter, y * x, offsets, activation, input, output)),
-          matrix(reader.kernels(), filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
+          matrix(reader, filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
           scratchBytes(alignUp(reader.kernels().gemmScratchBytes(y * x, geometry.inChannels))) {}
   };
 

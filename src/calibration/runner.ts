@@ -1,8 +1,8 @@
 /** Calibration: runs the float graph on sample data in TF.js and observes the range of tensors. */
-import { createHash, type Hash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs-core';
 import { throwIfCancelled } from '../base/cancelled';
 import { LowbitError } from '../base/errors';
+import { Sha256 } from '../base/sha256';
 import { refKey } from '../graph/edit';
 import {
   type DenseTensor,
@@ -99,7 +99,7 @@ function checkSample(sample: Sample, inputs: readonly SignatureEntry[], index: n
   }
 }
 
-function addToHash(hash: Hash, name: string, tensor: DenseTensor): void {
+function addToHash(hash: Sha256, name: string, tensor: DenseTensor): void {
   const { shape, values } = tensor;
   hash.update(`${name}\0${shape.join()}\0`);
   if (isStrings(tensor)) hash.update(JSON.stringify(values));
@@ -191,7 +191,7 @@ async function observeAll(
   });
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
   const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
-  const hash = createHash('sha256');
+  const hash = new Sha256();
   let seen = 0;
   const checked = async function* () {
     for await (const sample of source(graph.inputs)) {
@@ -223,7 +223,7 @@ async function observeAll(
       return found ? [[key, found] as const] : [];
     }),
   );
-  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest('hex'), backend: tf.getBackend() };
+  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
 }
 
 function ownMethods(

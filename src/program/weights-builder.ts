@@ -31,7 +31,7 @@ export class WeightsBuilder {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const key = `${bytes.length} ${hashOf(bytes)}`;
     const alike = this.alike.get(key) ?? [];
-    const same = alike.find((part) => Buffer.compare(part.bytes, bytes) === 0);
+    const same = alike.find((part) => part.bytes.every((byte, i) => byte === bytes[i]));
     if (same) return same.offset;
     const offset = this.size;
     if (offset + data.byteLength > MAX_BYTES) {

@@ -6,8 +6,8 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { constantBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
+import { constantBytes } from '../graph/weights';
 
 /** Bytes of a segment, unless a single node has more: of the weights, and of what is asked for, which is held together. */
 const SEGMENT_BYTES = 2 ** 23;

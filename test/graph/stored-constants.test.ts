@@ -1,6 +1,7 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Constant } from '../../src/graph/ir';
+import { readRange, type Shard } from '../../src/graph/shards';
 import { derivedConstant, StoredConstants } from '../../src/graph/stored-constants';
 import { temporaryFolder } from '../support/tiny-model';
 
@@ -20,14 +21,24 @@ function shards(...lengths: number[]) {
 
 const spec = { dtype: 'string', shape: [] } as const;
 
+function inFiles(
+  stored: StoredConstants,
+  files: readonly Shard[],
+  start: number,
+  length: number,
+  decode = (bytes: Uint8Array) => bytes,
+): Constant {
+  return stored.constant(spec, () => decode(readRange(files, start, length)));
+}
+
 test('reads bytes that begin in one shard and end in a later one', () => {
-  const constant = new StoredConstants().constant(spec, shards(5, 3, 10), 4, 9, (bytes) => bytes);
+  const constant = inFiles(new StoredConstants(), shards(5, 3, 10), 4, 9);
   expect([...constant.values]).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12]);
 });
 
 test('reads a file once for several looks in a row', () => {
   let decoded = 0;
-  const constant = new StoredConstants().constant(spec, shards(4), 0, 4, (bytes) => {
+  const constant = inFiles(new StoredConstants(), shards(4), 0, 4, (bytes) => {
     decoded++;
     return bytes;
   });
@@ -40,7 +51,7 @@ test('lets go of what was looked at longest ago, beyond 16 MiB', () => {
   const files = shards(1);
   let decoded = 0;
   const large = () =>
-    stored.constant(spec, files, 0, 1, () => {
+    inFiles(stored, files, 0, 1, () => {
       decoded++;
       return new Uint8Array(6 * 1024 * 1024);
     });
@@ -55,7 +66,7 @@ test('lets go of what was looked at longest ago, beyond 16 MiB', () => {
 
 test('a shard that shrank since it was opened is an error that names it', () => {
   const files = shards(8);
-  const constant = new StoredConstants().constant(spec, files, 0, 8, (bytes) => bytes);
+  const constant = inFiles(new StoredConstants(), files, 0, 8);
   truncateSync(files[0].path, 3);
   expect(() => constant.values).toThrow("Shard '0.bin' shrank while it was read.");
 });
@@ -63,16 +74,13 @@ test('a shard that shrank since it was opened is an error that names it', () => 
 test('what is computed from a weight in a file is computed again once others were looked at; else it is in memory', () => {
   const stored = new StoredConstants();
   const files = shards(4);
-  const filler = () => stored.constant(spec, files, 0, 1, () => new Uint8Array(12 * 1024 * 1024));
+  const filler = () => inFiles(stored, files, 0, 1, () => new Uint8Array(12 * 1024 * 1024));
   let computed = 0;
   const doubled = (values: Constant['values']) => {
     computed++;
     return Uint8Array.from(values, (value) => 2 * value);
   };
-  const constant = derivedConstant(
-    stored.constant(spec, files, 0, 4, (bytes) => bytes),
-    doubled,
-  );
+  const constant = derivedConstant(inFiles(stored, files, 0, 4), doubled);
   const twice = derivedConstant(constant, doubled);
   expect(computed).toBe(0);
   expect([...twice.values]).toEqual([0, 4, 8, 12]);

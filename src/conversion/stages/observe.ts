@@ -1,5 +1,5 @@
 /** Stage 3: runs the optimized float graph on the calibration data and observes ranges and means of tensors. */
-import { createHash } from 'node:crypto';
+import { Sha256 } from '../../base/sha256';
 import { type CalibrationProvenance, calibrate } from '../../calibration/runner';
 import { type CheckSamples, copiesOf, HeldBack } from '../../evaluation/held-back';
 import { weightsPerChannel } from '../../passes/linear-op';
@@ -19,7 +19,7 @@ import type {
 const NO_DATA: CalibrationProvenance = {
   method: 'none',
   samples: 0,
-  sha256: createHash('sha256').digest('hex'),
+  sha256: new Sha256().digest(),
   runtime: 'none',
 };
 
