@@ -1,22 +1,20 @@
 /**
  * Kernels of TF.js's WebAssembly backend (4.22) that are wrong for some types: float models are run on it to calibrate
- * and to compare. Select and Reverse write four bytes for each boolean, past the end of their output; StridedSlice takes
- * booleans for numbers; ClipByValue takes integers for floats. They are given a type that they compute right.
+ * and to compare. Select and Reverse write four bytes for each boolean, past the end of their output; StridedSlice gives
+ * booleans and integers out as the floats of the same bits, and ClipByValue takes integers for floats. They are given a
+ * type that they compute right.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
-interface Repair {
-  readonly kernel: string;
-  readonly wrong: tf.DataType;
-  readonly right: tf.DataType;
-}
+type Types = Partial<Record<tf.DataType, tf.DataType>>;
 
-const REPAIRS: readonly Repair[] = [
-  { kernel: 'Select', wrong: 'bool', right: 'int32' },
-  { kernel: 'Reverse', wrong: 'bool', right: 'int32' },
-  { kernel: 'StridedSlice', wrong: 'bool', right: 'int32' },
-  { kernel: 'ClipByValue', wrong: 'int32', right: 'float32' },
-];
+/** By kernel, the type in whose place to compute with which one. */
+const REPAIRS: Readonly<Record<string, Types>> = {
+  Select: { bool: 'int32' },
+  Reverse: { bool: 'int32' },
+  StridedSlice: { bool: 'float32', int32: 'float32' },
+  ClipByValue: { int32: 'float32' },
+};
 
 const repaired = new WeakSet<tf.KernelFunc>();
 
@@ -26,7 +24,7 @@ type Kernel = (params: {
   attrs?: tf.NamedAttrMap;
 }) => tf.TensorInfo;
 
-function repair({ kernel, wrong, right }: Repair): void {
+function repair(kernel: string, types: Types): void {
   const config = tf.getKernel(kernel, 'wasm');
   const cast = tf.getKernel('Cast', 'wasm')?.kernelFunc as unknown as Kernel | undefined;
   if (!config || !cast || repaired.has(config.kernelFunc)) return;
@@ -38,7 +36,9 @@ function repair({ kernel, wrong, right }: Repair): void {
     const values = Object.entries(params.inputs as Record<string, tf.TensorInfo>).filter(
       ([name]) => name !== 'condition',
     );
-    if (!values.every(([, { dtype }]) => dtype === wrong)) return compute(params);
+    const wrong = values[0][1].dtype;
+    const right = types[wrong];
+    if (!right || values.some(([, { dtype }]) => dtype !== wrong)) return compute(params);
     const given = values.map(([name, x]) => [name, to(right, x)] as const);
     const result = compute({ ...params, inputs: { ...params.inputs, ...Object.fromEntries(given) } });
     const back = to(wrong, result);
@@ -52,5 +52,5 @@ function repair({ kernel, wrong, right }: Repair): void {
 
 /** Repairs the backend where it is loaded; a second call changes nothing. */
 export function repairWasmBackend(): void {
-  for (const one of REPAIRS) repair(one);
+  for (const [kernel, types] of Object.entries(REPAIRS)) repair(kernel, types);
 }
