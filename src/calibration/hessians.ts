@@ -13,7 +13,6 @@ import { firstSamples, type SampleSource } from '../graph/samples';
 import type { Window } from '../program/program';
 import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
-import { observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
@@ -120,11 +119,14 @@ class Moments {
   }
 }
 
-/** Layers that multiply the same, as those of queries, keys and values do; one matrix serves them all. */
-function alike(layers: readonly LayerInput[]): LayerInput[][] {
+/**
+ * Layers that multiply the same, as those of queries, keys and values do, or the same at another turn of a loop; one matrix
+ * serves them all.
+ */
+function alike(graph: Graph, layers: readonly LayerInput[]): LayerInput[][] {
   const found = new Map<string, LayerInput[]>();
   for (const layer of layers) {
-    const key = JSON.stringify([observedKey(layer), layer.depth, layer.window]);
+    const key = JSON.stringify([copiesKey(graph, layer.ref), layer.rotation, layer.depth, layer.window]);
     const same = found.get(key);
     if (same) same.push(layer);
     else found.set(key, [layer]);
@@ -134,16 +136,17 @@ function alike(layers: readonly LayerInput[]): LayerInput[][] {
 
 async function measureGroup(
   graph: Graph,
-  group: readonly LayerInput[],
+  group: readonly (readonly LayerInput[])[],
   source: SampleSource,
   { samples, signal }: HessianOptions,
 ): Promise<Moments[]> {
-  const moments = group.map((layer) => new Moments(layer));
-  const refs = [...new Map(group.map(({ ref }) => [refKey(ref), ref])).values()];
+  const moments = group.map(([layer]) => new Moments(layer));
+  const refs = [...new Map(group.flat().map(({ ref }) => [refKey(ref), ref])).values()];
+  const readers = group.map((same) => new Set(same.map(({ ref }) => refKey(ref))));
   const add = (tensor: tf.Tensor, i: number) => {
     const key = refKey(refs[i]);
-    group.forEach(({ ref }, g) => {
-      if (refKey(ref) === key) moments[g].add(tensor);
+    readers.forEach((read, g) => {
+      if (read.has(key)) moments[g].add(tensor);
     });
   };
   await runSamples(graph, firstSamples(source(graph.inputs), samples), refs, add, signal);
@@ -173,9 +176,8 @@ export async function measureHessians(
   for (const { name, depth } of layers) if (depth > MAX_INPUTS) give(name, undefined);
   if (measured.length === 0) return;
   await withBackend(await importBackend(), async () => {
-    for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
-      const inputs = group.map(([first]) => first);
-      const moments = await measureGroup(graph, inputs, source, options);
+    for (const group of inGroups(alike(graph, measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
+      const moments = await measureGroup(graph, group, source, options);
       for (const [i, same] of group.entries()) {
         const hessian = moments[i].means();
         for (const { name } of same) give(name, hessian);

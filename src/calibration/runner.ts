@@ -210,7 +210,10 @@ async function observeAll(
   else for await (const _ of checked()) throwIfCancelled(options.signal);
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
-  const ranges = new Map(watches.map(({ key, range }) => [key, range.range()!]));
+  const found = new Map(
+    [...new Set(watches.map(({ range }) => range))].map((observer) => [observer, observer.range()!]),
+  );
+  const ranges = new Map(watches.map(({ key, range }) => [key, found.get(range)!]));
   const means = new Map(watches.flatMap(({ key, mean }) => (mean ? [[key, mean.means()] as const] : [])));
   const meanSquares = new Map(
     watches.flatMap(({ key, mean, tensor }) =>
