@@ -1,7 +1,7 @@
 // @needs engine
-/** Deno and Bun run a converted model as Node.js does. `npm run fetch:runtimes` brings them. */
+/** Deno and Bun run a converted model as Node.js does. `npm run fetch:tools` brings them. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { convertDemo, type DemoModel } from '../support/demo-model';
 import { describeIf } from '../support/needs';
@@ -9,7 +9,7 @@ import { projectWith, publish } from '../support/published';
 import { temporaryFolder } from '../support/tiny-model';
 
 const root = resolve(__dirname, '..', '..');
-const runtimes = join(root, 'build', 'runtimes', 'node_modules');
+const runtimes = join(root, 'build', 'tools', 'node_modules');
 const deno = join(runtimes, '@deno', 'linux-x64-glibc', 'deno');
 const bun = join(runtimes, '@oven', 'bun-linux-x64', 'bin', 'bun');
 
@@ -34,12 +34,7 @@ let folder: string;
 
 beforeAll(async () => {
   model = await convertDemo();
-  const published = publish();
-  folder = projectWith(published);
-  // These follow links, and would look for its dependencies beside what is linked to.
-  const installed = join(folder, 'node_modules', 'tfjs-lowbit');
-  rmSync(installed);
-  cpSync(published, installed, { recursive: true });
+  folder = projectWith(publish(), { copied: true });
   writeFileSync(join(folder, 'main.mjs'), SCRIPT);
 }, 120_000);
 
@@ -55,7 +50,7 @@ function run(program: string, options: readonly string[], env: Readonly<Record<s
   return JSON.parse(output.trim().split('\n').at(-1)!);
 }
 
-const absent = 'a program that is not there: run npm run fetch:runtimes';
+const absent = 'a program that is not there: run npm run fetch:tools';
 
 const LOCAL = ['--node-modules-dir=manual', '--no-remote'];
 

@@ -1,6 +1,6 @@
 /** This package as its users have it. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { temporaryFolder } from './tiny-model';
 
@@ -19,15 +19,21 @@ export function publish(): string {
   return published;
 }
 
-/** A user's project, with this package and what it depends on installed. */
-export function projectWith(published: string): string {
+/**
+ * A user's project, with this package and what it depends on installed.
+ *
+ * @param options.copied the package is no link, for tools that follow links and look for its dependencies there
+ */
+export function projectWith(published: string, { copied = false } = {}): string {
   const folder = temporaryFolder();
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);
   for (const entry of readdirSync(join(root, 'node_modules'))) {
     if (entry !== 'tfjs-lowbit') symlinkSync(join(root, 'node_modules', entry), join(modules, entry));
   }
-  symlinkSync(published, join(modules, 'tfjs-lowbit'));
+  const installed = join(modules, 'tfjs-lowbit');
+  if (copied) cpSync(published, installed, { recursive: true });
+  else symlinkSync(published, installed);
   writeFileSync(join(folder, 'package.json'), '{"name": "user", "private": true}');
   return folder;
 }
