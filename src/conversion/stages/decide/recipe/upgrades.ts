@@ -91,6 +91,21 @@ function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>
   );
 }
 
+/** The same in a higher precision: by as much less as there is in the layers' own results. */
+function scaledNoise(
+  noise: ReadonlyMap<string, number>,
+  before: readonly LayerSensitivity[],
+  after: readonly LayerSensitivity[],
+): Map<string, number> {
+  const own = new Map(before.map(({ name, ownSignalToNoise }) => [name, ownSignalToNoise]));
+  return new Map(
+    after.map(({ name, ownSignalToNoise }) => {
+      const gain = ownSignalToNoise - own.get(name)!;
+      return [name, gain > 0 ? noise.get(name)! * 10 ** (-gain / 10) : noise.get(name)!];
+    }),
+  );
+}
+
 /**
  * Measures the layers one by one.
  *
@@ -108,14 +123,14 @@ export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
   const { regions: _, ...rest } = weights;
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
-    const options = { samples, weights: rest, precision, signal, onProgress };
+    const options = { samples, weights: rest, precision, own: precision !== undefined, signal, onProgress };
     const judged = goal.judgedOf(graph);
     return (await measureSensitivity(judged, plan, observations, goal.source, options)).layers;
   };
   climb.layers = await measure();
   const asStatic = noiseOf(climb.layers, best.short);
-  const asDynamic = noiseOf(await measure('dynamic'), best.short);
-  const asInt16 = noiseOf(await measure('int16'), best.short);
+  const asDynamic = scaledNoise(asStatic, climb.layers, await measure('dynamic'));
+  const asInt16 = scaledNoise(asStatic, climb.layers, await measure('int16'));
   const costOf = addedCosts(graph, plan);
   const onlyFloat = withoutInt16(best.decision);
   const upgrades = [...asStatic].flatMap(([layer, noise]) => {
