@@ -10,6 +10,7 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import { firstSamples, type SampleSource } from '../graph/samples';
+import { copiesKey } from '../graph/turns';
 import type { Window } from '../program/program';
 import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';

@@ -14,6 +14,7 @@ import {
 } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
 import { copiesKey } from '../graph/turns';
+import type { Range } from '../quantization/affine';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
@@ -22,7 +23,7 @@ import { withoutInfinities } from './infinities';
 import { boundsOf } from './observers/bounds';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
-import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
+import { type CalibrationMethod, DEFAULT_METHOD, newObserver, observerBy } from './observers/methods';
 import type { Observer } from './observers/observer';
 
 export interface CalibrationOptions {
@@ -55,9 +56,17 @@ export interface CalibrationProvenance {
 
 export interface Calibration extends Observations {
   readonly provenance: CalibrationProvenance;
+  /** What other methods make of the same values; undefined where these have to be seen again. */
+  by(options: Methods): Calibration | undefined;
 }
 
+type Methods = Pick<CalibrationOptions, 'method' | 'methodOf' | 'percentile'>;
+
 type Settings = CalibrationOptions & Required<Pick<CalibrationOptions, 'method' | 'percentile' | 'samples'>>;
+
+function withDefaults(options: CalibrationOptions): Settings {
+  return { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
+}
 
 /** Options without those that were given as undefined. */
 function defined(options: CalibrationOptions): CalibrationOptions {
@@ -117,30 +126,24 @@ function firstNaN(values: Float32Array): number {
   return -1;
 }
 
+function methodOf(node: string, settings: Settings): CalibrationMethod {
+  return settings.methodOf?.(node) ?? settings.method;
+}
+
 /** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
-  mean?: ChannelMeanObserver;
+  readonly mean?: ChannelMeanObserver;
   readonly grid?: GridObserver;
 
   constructor(
     private readonly node: GraphNode,
     readonly tensor: ObservedTensor,
-    public range: Observer,
+    private readonly method: CalibrationMethod,
+    private readonly observer: Observer,
   ) {
     const { channels } = tensor;
     if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
     if (node.op === 'Placeholder' && !tensor.rotation) this.grid = new GridObserver();
-  }
-
-  get key(): string {
-    return observedKey(this.tensor);
-  }
-
-  /** The same with the observers of another. */
-  sharing({ range, mean }: TensorWatch): this {
-    this.range = range;
-    this.mean &&= mean;
-    return this;
   }
 
   observe(tensor: tf.Tensor): void {
@@ -155,9 +158,15 @@ class TensorWatch {
         `${this.node.op} '${this.node.name}' computes NaN (element ${wrong}) on the calibration data; check the model and the data.`,
       );
     }
-    this.range.observe(values, bounds);
+    this.observer.observe(values, bounds);
     this.mean?.observe(values);
     this.grid?.observe(values);
+  }
+
+  /** @returns undefined where the values have to be seen again */
+  rangeBy(method: CalibrationMethod, percentile: number): Range | undefined {
+    const known = method === this.method ? this.observer : observerBy(method, percentile, this.observer);
+    return known?.range();
   }
 
   private valuesOf(tensor: tf.Tensor): Float32Array {
@@ -175,22 +184,20 @@ async function observeAll(
   options: Settings,
 ) {
   // The turns of a loop are observed as one tensor: what they read and write has the same scale in all of them.
-  const shared = new Map<string, TensorWatch>();
-  const watches = tensors.map((tensor) => {
-    const { node } = tensor.ref;
-    const observer = newObserver(options.methodOf?.(node) ?? options.method, options.percentile);
-    const watch = new TensorWatch(graph.nodes.get(node)!, tensor, observer);
-    const key = observedKey({
-      ...tensor,
-      ref: { node: copiesKey(graph, tensor.ref), index: tensor.ref.index },
-    });
-    const first = shared.get(key);
-    if (first) return watch.sharing(first);
-    shared.set(key, watch);
+  const watches = new Map<string, TensorWatch>();
+  const watchOf = (tensor: ObservedTensor): TensorWatch => {
+    const { node, index } = tensor.ref;
+    const key = observedKey({ ...tensor, ref: { node: copiesKey(graph, tensor.ref), index } });
+    const method = methodOf(node, options);
+    const watch =
+      watches.get(key) ??
+      new TensorWatch(graph.nodes.get(node)!, tensor, method, newObserver(method, options.percentile));
+    watches.set(key, watch);
     return watch;
-  });
+  };
+  const observed = tensors.map((tensor) => ({ tensor, key: observedKey(tensor), watch: watchOf(tensor) }));
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
-  const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
+  const watching = refs.map((ref) => observed.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
   const hash = new Sha256();
   let seen = 0;
   const checked = async function* () {
@@ -204,29 +211,33 @@ async function observeAll(
     }
   };
   const observe = (tensor: tf.Tensor, i: number) => {
-    for (const watch of watching[i]) watch.observe(tensor);
+    for (const { watch } of watching[i]) watch.observe(tensor);
   };
   if (refs.length > 0) await runSamples(graph, checked(), refs, observe, options.signal);
   else for await (const _ of checked()) throwIfCancelled(options.signal);
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
-  const found = new Map(
-    [...new Set(watches.map(({ range }) => range))].map((observer) => [observer, observer.range()!]),
-  );
-  const ranges = new Map(watches.map(({ key, range }) => [key, found.get(range)!]));
-  const means = new Map(watches.flatMap(({ key, mean }) => (mean ? [[key, mean.means()] as const] : [])));
-  const meanSquares = new Map(
-    watches.flatMap(({ key, mean, tensor }) =>
-      mean && tensor.squares ? [[key, mean.meanSquares()] as const] : [],
-    ),
-  );
-  const grids = new Map(
-    watches.flatMap(({ key, grid }) => {
-      const found = grid?.grid();
-      return found ? [[key, found] as const] : [];
-    }),
-  );
-  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
+  const rangesBy = (methods: Settings) => {
+    const chosen = new Map<TensorWatch, Range>();
+    for (const watch of watches.values()) {
+      const range = watch.rangeBy(methodOf(watch.tensor.ref.node, methods), methods.percentile);
+      if (!range) return undefined;
+      chosen.set(watch, range);
+    }
+    return new Map(observed.map(({ key, watch }) => [key, graph.ranges?.get(key) ?? chosen.get(watch)!]));
+  };
+  /** What watches found, for each of the tensors that they watch. */
+  const each = <T>(find: (watch: TensorWatch, tensor: ObservedTensor) => T | undefined): Map<string, T> =>
+    new Map(
+      observed.flatMap(({ tensor, key, watch }) => {
+        const found = find(watch, tensor);
+        return found === undefined ? [] : [[key, found] as const];
+      }),
+    );
+  const means = each(({ mean }) => mean?.means());
+  const meanSquares = each(({ mean }, { squares }) => (squares ? mean?.meanSquares() : undefined));
+  const grids = each(({ grid }) => grid?.grid());
+  return { rangesBy, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
 }
 
 function ownMethods(
@@ -255,22 +266,30 @@ export async function calibrate(
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
-  const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
-  const { ranges, means, meanSquares, grids, seen, sha256, backend } = await withBackend(
+  const settings = withDefaults(options);
+  const { rangesBy, means, meanSquares, grids, seen, sha256, backend } = await withBackend(
     await importBackend(),
     () => observeAll(graph, tensors, source, settings),
   );
-  return {
-    ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
-    means,
-    meanSquares,
-    grids: new Map([...grids].filter(([key]) => !graph.ranges?.has(key))),
-    provenance: {
-      method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
-      ...ownMethods(tensors, settings),
-      samples: seen,
-      sha256,
-      runtime: `tfjs ${tf.version_core} ${backend}`,
-    },
+  const by = (methods: Settings): Calibration | undefined => {
+    const ranges = rangesBy(methods);
+    const { method, percentile } = methods;
+    return (
+      ranges && {
+        ranges,
+        means,
+        meanSquares,
+        grids: new Map([...grids].filter(([key]) => !graph.ranges?.has(key))),
+        provenance: {
+          method: method === 'percentile' ? `percentile ${percentile}` : method,
+          ...ownMethods(tensors, methods),
+          samples: seen,
+          sha256,
+          runtime: `tfjs ${tf.version_core} ${backend}`,
+        },
+        by: (others) => by(withDefaults({ ...settings, ...others })),
+      }
+    );
   };
+  return by(settings)!;
 }

@@ -119,6 +119,17 @@ export class Climb {
     return met ? excess : Math.min(excess, -MIN_GAIN);
   }
 
+  /** The model under settings with an alternative to what it was observed with. */
+  private async observe(
+    observed: ObservedInt8,
+    settings: Settings,
+    alternative: Partial<TunableSettings>,
+  ): Promise<ObservedInt8> {
+    if ('errorFeedback' in alternative) return observed;
+    const known = 'calibrationMethod' in alternative ? observed.calibratedBy?.(settings) : undefined;
+    return known ?? ((await this.prepare(settings)) as ObservedInt8);
+  }
+
   /**
    * Tries what costs nothing when the model runs.
    *
@@ -133,8 +144,7 @@ export class Climb {
       if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
         continue;
       const settings = { ...prepared.settings, ...alternative };
-      const again = !('errorFeedback' in alternative);
-      const next = again ? ((await this.prepare(settings)) as ObservedInt8) : prepared.observed;
+      const next = await this.observe(prepared.observed, settings, alternative);
       const decision = await decideInt8(next, settings);
       const trial = await this.try(Object.keys(alternative)[0], decision, { alternative });
       const better = trial.excess >= this.best.excess + MIN_GAIN || (trial.met && !this.best.met);

@@ -96,22 +96,29 @@ function stepsUp(forms: readonly Form[], noise: number): (Upgrade & { worth: num
   }
 }
 
-/**
- * By layer, the noise that it alone causes, of the signal, over the outputs that fall short.
- *
- * @param copies how many layers there are of each; their noise is taken to be alike
- */
+/** By layer, the noise that it alone causes, of the signal, over the outputs that fall short; copies are taken to cause as much each. */
 function noiseOf(
   layers: readonly LayerSensitivity[],
   short: ReadonlySet<string>,
   copies: (layer: string) => number,
 ): Map<string, number> {
+  const noise = ({ outputs }: LayerSensitivity) =>
+    outputs.reduce((sum, o) => sum + (short.has(o.name) ? 10 ** (-o.signalToNoise / 10) : 0), 0);
+  return new Map(layers.map((layer) => [layer.name, copies(layer.name) * noise(layer)]));
+}
+
+/** The same in a higher precision: by as much less as there is in the layers' own results. */
+function scaledNoise(
+  noise: ReadonlyMap<string, number>,
+  before: readonly LayerSensitivity[],
+  after: readonly LayerSensitivity[],
+): Map<string, number> {
+  const own = new Map(before.map(({ name, ownSignalToNoise }) => [name, ownSignalToNoise]));
   return new Map(
-    layers.map(({ name, outputs }) => [
-      name,
-      copies(name) *
-        outputs.reduce((sum, o) => sum + (short.has(o.name) ? 10 ** (-o.signalToNoise / 10) : 0), 0),
-    ]),
+    after.map(({ name, ownSignalToNoise }) => {
+      const gain = ownSignalToNoise - own.get(name)!;
+      return [name, gain > 0 ? noise.get(name)! * 10 ** (-gain / 10) : noise.get(name)!];
+    }),
   );
 }
 
@@ -134,15 +141,16 @@ export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
   const { regions: _, ...rest } = weights;
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
+    const own = precision !== undefined;
     const only = new Set(named.keys());
-    const options = { samples, weights: rest, only, precision, signal, onProgress };
+    const options = { samples, weights: rest, only, precision, own, signal, onProgress };
     const judged = goal.judgedOf(graph);
     return (await measureSensitivity(judged, plan, observations, goal.source, options)).layers;
   };
   climb.layers = await measure();
   const asStatic = noiseOf(climb.layers, best.short, copies);
-  const asDynamic = noiseOf(await measure('dynamic'), best.short, copies);
-  const asInt16 = noiseOf(await measure('int16'), best.short, copies);
+  const asDynamic = scaledNoise(asStatic, climb.layers, await measure('dynamic'));
+  const asInt16 = scaledNoise(asStatic, climb.layers, await measure('int16'));
   const costOf = addedCosts(model);
   const onlyFloat = withoutInt16(best.decision);
   const upgrades = [...asStatic].flatMap(([layer, noise]) => {
