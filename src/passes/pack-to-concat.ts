@@ -10,6 +10,7 @@ import { attr, dtypeAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor, output, refKey } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode } from '../graph/ir';
+import { copyOf } from '../graph/turns';
 import { ChangeLog, type Pass } from './pass';
 
 const isFloat = (node: GraphNode) => (dtypeAttr(node, 'T') ?? 'float32') === 'float32';
@@ -37,7 +38,12 @@ export const packToConcat: Pass = {
       });
       const parts = node.inputs.map((ref, i) => {
         const name = editor.freeName(`${node.name}/part_${i}`);
-        editor.setNode({ name, op: 'ExpandDims', inputs: [ref, place], attrs: { T: attr.dtype('float32') } });
+        editor.setNode({
+          name,
+          op: 'ExpandDims',
+          inputs: [ref, place],
+          attrs: { T: attr.dtype('float32'), ...copyOf(`${node.name}/part`) },
+        });
         return output(name);
       });
       const attrs = { N: attr.int(parts.length), T: attr.dtype('float32'), Tidx: attr.dtype('int32') };

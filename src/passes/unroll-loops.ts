@@ -14,7 +14,7 @@ import { attr, boolAttr, numberAttr, stringAttr } from '../graph/attrs';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import { ShapeInference } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { COPY_OF } from '../graph/turns';
+import { copyOf } from '../graph/turns';
 import { ChangeLog, type Pass } from './pass';
 
 const MAX_TURNS = 1024;
@@ -221,6 +221,7 @@ class Unrolling {
       ellipsis_mask: attr.int(0),
       new_axis_mask: attr.int(0),
       T: attr.dtype('float32'),
+      ...copyOf(`${name}/element`),
     });
   }
 
@@ -307,7 +308,7 @@ class Unrolling {
       return;
     }
     const inputs = node.inputs.map((ref) => this.tensorOf(ref));
-    const attrs = { ...node.attrs, [COPY_OF]: attr.string(node.name) };
+    const attrs = { ...node.attrs, ...copyOf(node.name) };
     const copy = this.add(`${node.name}/turn_${this.turn}`, node.op, inputs, attrs).node;
     const read = this.editor.readers(node.name).flatMap((reader) => reader.inputs);
     const outputs = Math.max(1, ...read.map((ref) => (ref.node === node.name ? ref.index + 1 : 0)));

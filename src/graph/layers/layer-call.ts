@@ -2,7 +2,7 @@
 import { attr } from '../attrs';
 import type { Shape } from '../infer-shapes';
 import type { Constant, RawAttr, TensorRef } from '../ir';
-import { COPY_OF } from '../turns';
+import { copyOf } from '../turns';
 import type { LayerConfig } from './config';
 import type { Attrs, GraphBuilder } from './graph-builder';
 import { CHANNELS_FIRST, type LayerTensor, type Layout, logicalShape, PLAIN } from './layout';
@@ -91,8 +91,7 @@ export class LayerCall {
   /** Adds a node of float32 arithmetic. */
   op(op: string, inputs: readonly TensorRef[], attrs: Attrs = {}): TensorRef {
     const name = `${this.prefix}/${op}`;
-    const copy: Attrs =
-      this.repeated === undefined ? {} : { [COPY_OF]: attr.string(`${name} ${this.repeated++}`) };
+    const copy: Attrs = this.repeated === undefined ? {} : copyOf(`${name} ${this.repeated++}`);
     return this.builder.op(name, op, inputs, { ...FLOAT, ...attrs, ...copy });
   }
 

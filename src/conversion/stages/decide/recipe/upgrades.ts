@@ -16,6 +16,9 @@ const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1
 /** Work that measuring the layers one by one may take, in multiply-accumulates of the float model. */
 const SENSITIVITY_MACS = 4e10;
 
+/** Running a node in TF.js takes as long as so many of them, whatever it computes. */
+const NODE_MACS = 3e5;
+
 /** Samples that layers are measured on one by one at most. */
 const MAX_SENSITIVITY_SAMPLES = 8;
 
@@ -133,7 +136,10 @@ export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
   const { report, signal } = settings;
   const { model, observations, weights } = best.decision;
   const { graph, plan } = model;
-  const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
+  const macs = [...graph.nodes.values()].reduce(
+    (sum, node) => sum + countMacs(graph, plan.shapes, node) + NODE_MACS,
+    0,
+  );
   const named = layersByName(model);
   const copies = (layer: string) => named.get(layer)?.length ?? 1;
   const each = macs * named.size;
