@@ -96,8 +96,10 @@ export class Climb {
       if (this.best.met) return;
       if (!this.recipe.open.some((name) => name in alternative)) continue;
       const { model, provenance } = prepared.observed;
-      if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
-        continue;
+      if ('errorFeedback' in alternative) {
+        const macs = feedbackMacs(model, provenance.samples);
+        if (macs === 0 || macs > MAX_FEEDBACK_MACS) continue;
+      }
       const settings = { ...prepared.settings, ...alternative };
       const again = !('errorFeedback' in alternative);
       const next = again ? ((await this.prepare(settings)) as ObservedInt8) : prepared.observed;
