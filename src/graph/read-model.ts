@@ -65,11 +65,5 @@ export async function readModelArtifacts(artifacts: ModelArtifacts): Promise<Gra
   const { weightSpecs = [], weightData: _, getWeightStream: __, ...model } = artifacts;
   const assemble = parse(model as unknown as Json);
   const parts = (await weightParts(artifacts)).map((part) => new Uint8Array(part));
-  const data = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    data.set(part, filled);
-    filled += part.length;
-  }
-  return assemble(await decodeWeights(weightSpecs, data));
+  return assemble(await decodeWeights(weightSpecs, parts));
 }

@@ -37,7 +37,7 @@ function weightsOf({ node, input, filter, window }: Transposed, affine?: Channel
   return {
     node: node.name,
     input,
-    values,
+    values: () => values,
     channels,
     outputChannel: (i) => Math.floor(i / (taps * depth)),
     inputChannel: (i) => i % depth,
