@@ -6,7 +6,8 @@ import type { WeightReader } from '../runtime/engine';
 import { holdWeights } from '../runtime/held-weights';
 import { regionsOf } from './layer-tensors';
 
-function readerOf(constant: Constant): WeightReader {
+/** Reads the weights of a program without a copy of them all. */
+export function readerOf(constant: Constant): WeightReader {
   return {
     byteLength: constantBytes(constant),
     read: (offset, into) => copyBytes(constant, offset, into),

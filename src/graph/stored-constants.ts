@@ -21,6 +21,15 @@ export function storedForm(constant: Constant): StoredForm | undefined {
 
 export function rememberForm(constant: Constant, form: StoredForm): void {
   forms.set(constant, form);
+  if (form.quantization.dtype === 'uint8') fromBytes.add(constant);
+}
+
+/** Constants that were stored in 8 bits, and those that are computed from one. */
+const fromBytes = new WeakSet<Constant>();
+
+/** Whether a constant has no more information than 8 bits a value, and known factors. */
+export function cameFromBytes(constant: Constant): boolean {
+  return fromBytes.has(constant);
 }
 
 export interface Shard {
@@ -175,11 +184,13 @@ export function derivedConstant(
     return results;
   };
   const origin = origins.get(source);
-  return origin
+  const derived = origin
     ? lazyConstant(source, origin.recent, (start, count, room) =>
         computed(origin.read(start, count, room), start),
       )
     : { ...source, values: computed(source.values, 0) };
+  if (fromBytes.has(source)) fromBytes.add(derived);
+  return derived;
 }
 
 /** A part of a float32 constant along an axis, whose values are made whenever they are looked at. */

@@ -1,6 +1,15 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { derivedConstant, piecesOf, StoredConstants, sliceOf } from '../../src/graph/stored-constants';
+import type { Constant } from '../../src/graph/ir';
+import {
+  cameFromBytes,
+  derivedConstant,
+  piecesOf,
+  rememberForm,
+  StoredConstants,
+  sliceOf,
+  storedForm,
+} from '../../src/graph/stored-constants';
 import { temporaryFolder } from '../support/tiny-model';
 
 /** Shards that hold 0, 1, 2... end to end. */
@@ -126,4 +135,20 @@ test.each([
   const expected = (i: number) =>
     axis === 1 ? Math.floor(i / width) * columns + from + (i % width) : from * columns + i;
   expect(slice.values.findIndex((value, i) => value !== expected(i))).toBe(-1);
+});
+
+test('what is computed from a constant of 8 bits is known to come from one', () => {
+  const constant = (dtype: 'uint8' | 'uint16') => {
+    const made: Constant = { dtype: 'float32', shape: [2], values: Float32Array.of(0, 1) };
+    rememberForm(made, {
+      quantization: { dtype, scale: 1, min: 0 },
+      length: 2,
+      bytes: () => Uint8Array.of(0, 1),
+    });
+    return made;
+  };
+  const halved = (source: Constant) => derivedConstant(source, (value) => value / 2);
+  expect(cameFromBytes(halved(halved(constant('uint8'))))).toBe(true);
+  expect(cameFromBytes(halved(constant('uint16')))).toBe(false);
+  expect(storedForm(halved(constant('uint8')))).toBeUndefined();
 });

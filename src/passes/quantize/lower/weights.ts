@@ -31,6 +31,8 @@ export interface LayerWeights {
   readonly bias?: Float32Array;
   /** The share of the result's elements that each value contributes to; default 1. */
   share?(i: number): number;
+  /** They have no more than 8 bits of information. */
+  readonly fewBits?: boolean;
   /** Of a large layer: some channels after the others, so that its values are never held all at once. */
   readonly blocks?: Blocks;
 }
@@ -135,8 +137,8 @@ export function quantizeInt16Weights(
   weights: LayerWeights,
   builder: ProgramBuilder,
 ): Int16FilterRef | OffsetInt8FilterRef {
-  const { values, outputChannel, channels } = weights;
-  const filter = quantizeInt16Filter(values(), outputChannel, channels);
+  const { values, outputChannel, channels, fewBits } = weights;
+  const filter = quantizeInt16Filter(values(), outputChannel, channels, fewBits);
   const ref = appendInt16Filter(builder.weights, filter, outputChannel, floatBias(weights, filter, builder));
   if (ref.format === WeightFormat.OffsetInt8) builder.offsetInt8.add(weights.node);
   return ref;

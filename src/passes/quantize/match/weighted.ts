@@ -1,7 +1,7 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../../graph/edit';
 import type { Constant, TensorRef } from '../../../graph/ir';
-import { piecesOf, sliceOf } from '../../../graph/stored-constants';
+import { cameFromBytes, piecesOf, sliceOf } from '../../../graph/stored-constants';
 import {
   type Activation,
   Granularity,
@@ -77,6 +77,7 @@ function blockWeights(op: LinearOp, share: LayerWeights['share']): LayerWeights 
     inputChannel: inputChannel(op),
     share,
     bias: op.bias,
+    fewBits: cameFromBytes(op.filter),
   };
 }
 
