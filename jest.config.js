@@ -6,8 +6,12 @@ const leftOut = process.env.CI ? [] : suitesLeftOut();
 /** @type {import('jest').Config} */
 module.exports = {
   globalSetup: '<rootDir>/test/global-setup.js',
-  // Tests import single files rather than an entry of the package, which would provide the engine.
-  setupFiles: ['<rootDir>/test/relaxed-simd.js', '<rootDir>/src/runtime/provide-node-engine.ts'],
+  // Tests import single files rather than an entry of the package, which would provide the engine and TF.js backends.
+  setupFiles: [
+    '<rootDir>/test/relaxed-simd.js',
+    '<rootDir>/src/runtime/provide-node-engine.ts',
+    '<rootDir>/src/tfjs/provide-node-backends.ts',
+  ],
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...leftOut.map((suite) => `<rootDir>/${suite}$`)],

@@ -15,7 +15,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import { Command } from 'commander';
 import { install } from '../kernels/register';
 import { positiveIntegers, table } from '../src/cli/command';
-import { convertGraph } from '../src/conversion/convert';
+import { convertGraph } from '../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../src/conversion/options/options';
 import { measureMemory } from '../src/evaluation/memory';
 import type { Graph, Sample } from '../src/graph/ir';

@@ -8,6 +8,8 @@ import { cpuHost } from './hosts/cpu';
 import { type AsyncHost, type Host, isAsync } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
+import { webglHost } from './hosts/webgl';
+import { webgpuHost } from './hosts/webgpu';
 import type { LowbitKernel } from './kernel';
 import { linearFloatKernel } from './LinearFloat';
 import { mixtureOfExpertsKernel } from './MixtureOfExperts';
@@ -87,9 +89,15 @@ export function addHost(host: Host): void {
   hosts.set(host.backendName, host);
 }
 
-for (const host of [cpuHost, wasmHost, tensorflowHost]) addHost(host);
+for (const host of [cpuHost, wasmHost, tensorflowHost, webglHost, webgpuHost]) addHost(host);
 
-const UNSUPPORTED_BACKENDS = ['webgl', 'webgpu'];
+const noticed = new WeakSet<Host>();
+
+function printNotice(host: Host): void {
+  if (host.notice === undefined || noticed.has(host)) return;
+  noticed.add(host);
+  console.warn(host.notice);
+}
 
 /** The parts of TF.js that we register with: `@tensorflow/tfjs-core` and `-converter`, or the union package. */
 export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'engine'> &
@@ -121,19 +129,10 @@ function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
     if (isRegistered(tf, kernelName, backendName)) continue;
     const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) => {
       if (isAsync(host)) throw needsExecuteAsync(kernelName, backendName);
+      printNotice(host);
       return kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
     };
     ownKernels.add(kernelFunc);
-    tf.registerKernel({ kernelName, backendName, kernelFunc });
-  }
-  for (const backendName of UNSUPPORTED_BACKENDS) {
-    if (tf.getKernel(kernelName, backendName) != null) continue;
-    const kernelFunc: core.KernelFunc = () => {
-      throw new LowbitError(
-        'unsupported-backend',
-        `${kernelName} does not run on the backend '${backendName}' yet; call tf.setBackend('wasm') or tf.setBackend('cpu').`,
-      );
-    };
     tf.registerKernel({ kernelName, backendName, kernelFunc });
   }
 }

@@ -10,7 +10,7 @@ export function needsExecuteAsync(kernelName: string, backendName: string): Lowb
   return new LowbitError(
     'unsupported-backend',
     `${kernelName}: tensors of the backend '${backendName}' can only be read asynchronously; run the model with ` +
-      'executeAsync() or predictAsync(), not with execute() or predict().',
+      "executeAsync() or predictAsync(), not with execute() or predict(), or call tf.setBackend('wasm') or tf.setBackend('cpu').",
   );
 }
 

@@ -134,8 +134,8 @@ function listSources(name, lib, form) {
       source: path.join(nativeDir, file),
       flags: [
         '-std=c++17',
-        // Kernels are where time goes; a page has to fetch the rest as well.
-        set === undefined ? '-Os' : '-O3',
+        // Kernels are where time goes; a page has to fetch the rest as well. Of the scalar set vectors leave little to do.
+        set === undefined || (set === 'scalar' && sets.length > 1) ? '-Os' : '-O3',
         ...(set === undefined ? [] : setFlags(set)),
         ...(FILE_FLAGS[file] ?? []),
         ...(form && set === 'wasmrelaxed' ? [`-DLOWBIT_DOT_FORM=${FORMS[form]}`] : []),
@@ -175,14 +175,14 @@ function listSources(name, lib, form) {
   return [...engine, ...runtime, unwind];
 }
 
-/** The newest change of what any object depends on. */
-function newestHeader() {
-  const headers = fs.readdirSync(nativeDir, { recursive: true }).filter((file) => file.endsWith('.h'));
-  return Math.max(
-    ...[...headers.map((file) => path.join(nativeDir, file)), __filename].map(
-      (file) => fs.statSync(file).mtimeMs,
-    ),
-  );
+const timeOf = (file) => (fs.existsSync(file) ? fs.statSync(file).mtimeMs : Number.POSITIVE_INFINITY);
+
+/** Whether what an object was compiled from, by the list that the compiler wrote beside it, is newer. */
+function isStale(object) {
+  if (!fs.existsSync(object) || !fs.existsSync(`${object}.d`)) return true;
+  const [, files] = fs.readFileSync(`${object}.d`, 'utf8').split(/:\s/, 2);
+  const time = fs.statSync(object).mtimeMs;
+  return [__filename, ...files.split(/[\s\\]+/).filter(Boolean)].some((file) => timeOf(file) > time);
 }
 
 const run = promisify(execFile);
@@ -192,16 +192,16 @@ async function compile(zig, name, form) {
   // The list that native/isa/registry.cc includes.
   const list = MODULES[name].sets.map((set) => `LOWBIT_BUILT(${set}, false)\n`).join('');
   fs.mkdirSync(objectDir, { recursive: true });
-  fs.writeFileSync(path.join(objectDir, 'instruction-sets.inc'), list);
-  const headersTime = newestHeader();
+  const listFile = path.join(objectDir, 'instruction-sets.inc');
+  if (!fs.existsSync(listFile) || fs.readFileSync(listFile, 'utf8') !== list)
+    fs.writeFileSync(listFile, list);
   const objects = [];
   const stale = [];
   for (const source of listSources(name, zig.lib, form)) {
     const object = path.join(objectDir, `${source.object}.o`);
     objects.push(object);
     fs.mkdirSync(path.dirname(object), { recursive: true });
-    const time = fs.existsSync(object) ? fs.statSync(object).mtimeMs : 0;
-    if (time < headersTime || time < fs.statSync(source.source).mtimeMs) stale.push({ ...source, object });
+    if (isStale(object)) stale.push({ ...source, object });
   }
   const flags = [
     ...FLAGS,
@@ -221,6 +221,9 @@ async function compile(zig, name, form) {
         job.source,
         '-o',
         job.object,
+        '-MMD',
+        '-MF',
+        `${job.object}.d`,
       ]);
       if (stderr) console.error(stderr);
     }

@@ -11,23 +11,47 @@ const outdir = path.join(root, 'dist', 'web');
 // The names of shared parts change with their content.
 fs.rmSync(outdir, { recursive: true, force: true });
 
-build({
-  entryPoints: ['index', 'kernels'].map((entry) => ({
-    in: path.join(root, 'src', `${entry}.web.mjs`),
-    out: entry,
-  })),
-  outdir,
-  outExtension: { '.js': '.mjs' },
-  chunkNames: 'shared-[hash]',
+const common = {
   bundle: true,
-  splitting: true,
-  format: 'esm',
   platform: 'browser',
   target: 'es2022',
   external: ['@tensorflow/*'],
-  // package.json tells of the effects of built files, not of sources.
-  ignoreAnnotations: true,
   minifySyntax: true,
   minifyWhitespace: true,
   logLevel: 'warning',
-}).catch(() => process.exit(1));
+};
+const source = (entry) => path.join(root, 'src', `${entry}.web.mjs`);
+
+/** For pages that take TF.js by script tags. */
+const tfIsGlobal = {
+  name: 'tf-is-global',
+  setup({ onResolve }) {
+    onResolve({ filter: /^@tensorflow\// }, () => ({ path: path.join(root, 'src', 'tf-global.web.cjs') }));
+  },
+};
+
+Promise.all([
+  build({
+    ...common,
+    entryPoints: ['index', 'kernels', 'convert'].map((entry) => ({ in: source(entry), out: entry })),
+    outdir,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'shared-[hash]',
+    splitting: true,
+    format: 'esm',
+  }),
+  build({
+    ...common,
+    entryPoints: [source('index')],
+    outfile: path.join(outdir, 'global.mjs'),
+    format: 'esm',
+    external: [],
+    plugins: [tfIsGlobal],
+  }),
+  build({
+    ...common,
+    entryPoints: [source('node-only')],
+    outfile: path.join(outdir, 'node-only.cjs'),
+    format: 'cjs',
+  }),
+]).catch(() => process.exit(1));

@@ -100,7 +100,7 @@ const TYPESCRIPT = [
     name: 'entries',
     holds: 'what package.json exports, a file an entry; no other file lies there',
     knows:
-      'base program graph quantization runtime moe loading kernels calibration evaluation conversion report',
+      'base program graph quantization tfjs runtime moe loading kernels calibration evaluation conversion report',
     why: 'Says what is public; holds no code of its own.',
   },
   {
@@ -161,17 +161,17 @@ const FORBIDDEN = [
   },
   {
     from: /^(?!src\/index\.node\.ts|src\/evaluation\/memory-child\.ts)/,
-    to: /^src\/runtime\/provide-/,
-    why: 'only the entry of a program chooses its engine',
+    to: /^src\/(runtime|tfjs)\/provide-/,
+    why: 'only the entry of a program chooses its engine and backends',
   },
   {
-    from: /^src\/conversion\/(?!options\/|config\/|(convert|quantize|dry-run)\.ts)/,
+    from: /^src\/conversion\/(?!options\/|config\/|(convert|convert-graph|quantize|dry-run)\.ts)/,
     to: /^src\/conversion\/options\//,
     why: 'options are settled at the entry; what follows takes settings',
   },
   {
     from: /^src\/conversion\/stages\//,
-    to: /^src\/conversion\/(convert|quantize|dry-run)\.ts/,
+    to: /^src\/conversion\/(convert|convert-graph|quantize|dry-run)\.ts/,
     why: 'no stage and no strategy calls the whole conversion',
   },
 ];

@@ -13,7 +13,8 @@ export { openSamples } from './calibration/data/open-samples';
 export { labelledRecords, type RecordDType, type RecordLayout, records } from './calibration/data/records';
 export type { ModelInput, TensorData } from './calibration/data/tensors';
 export type { CalibrationMethod } from './calibration/observers/methods';
-export { type Config, type LayerConfig, readConfig } from './conversion/config/config';
+export type { Config, LayerConfig } from './conversion/config/config';
+export { readConfig } from './conversion/config/config-file';
 export { convert } from './conversion/convert';
 export { type DryRunReport, dryRun } from './conversion/dry-run';
 export type {

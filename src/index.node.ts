@@ -4,6 +4,7 @@
  */
 import { registerFileSystemRouter } from './loading/file-system';
 import './runtime/provide-node-engine';
+import './tfjs/provide-node-backends';
 
 registerFileSystemRouter();
 

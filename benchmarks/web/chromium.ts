@@ -12,8 +12,14 @@ export const chromium = (process.env.PATH ?? '')
   .flatMap((folder) => NAMES.map((name) => join(folder, name)))
   .find(existsSync);
 
-/** Starts a browser with a profile of its own; `close` ends it and removes the profile. */
-export async function openBrowser(): Promise<{ browser: Browser; close(): Promise<void> }> {
+/**
+ * Starts a browser with a profile of its own; `close` ends it and removes the profile.
+ *
+ * @param more options of the command line
+ */
+export async function openBrowser(
+  more: readonly string[] = [],
+): Promise<{ browser: Browser; close(): Promise<void> }> {
   if (chromium === undefined) throw new Error('Chromium is not installed: apt-get install chromium.');
   const profile = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-browser-'));
   const browser = await puppeteer.launch({
@@ -28,6 +34,7 @@ export async function openBrowser(): Promise<{ browser: Browser; close(): Promis
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   });
   return {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { packageRoot } from '../../src/base/package-root';
 
 const root = packageRoot();
@@ -15,14 +15,17 @@ const APP = `
   import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
   import { loadGraphModel } from '@tensorflow/tfjs-converter';
   import * as lowbit from 'tfjs-lowbit';
-  setWasmPaths('/tfjs/');
+  setWasmPaths(new URL('/tfjs/', import.meta.url).href);
   globalThis.app = { tf, loadGraphModel, lowbit };
 `;
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html',
+  '.js': 'text/javascript',
   '.mjs': 'text/javascript',
+  '.css': 'text/css',
   '.json': 'application/json',
+  '.png': 'image/png',
   '.wasm': 'application/wasm',
 };
 
@@ -41,11 +44,25 @@ export interface WebServer {
   close(): void;
 }
 
-/** @param folders more folders to serve, by the start of their paths */
-export async function serveApp(folders: Readonly<Record<string, string>>): Promise<WebServer> {
+/** The builds for browsers stand for the package. */
+const ownEntries: Plugin = {
+  name: 'own-entries',
+  setup({ onResolve }) {
+    onResolve({ filter: /^tfjs-lowbit(\/|$)/ }, ({ path }) => {
+      const [, entry = 'index'] = path.split('/');
+      return { path: join(root, 'dist', 'web', `${entry}.mjs`) };
+    });
+  },
+};
+
+/**
+ * @param folders more folders to serve, by the start of their paths
+ * @param more code of the app, after that of any page
+ */
+export async function serveApp(folders: Readonly<Record<string, string>>, more = ''): Promise<WebServer> {
   const { outputFiles } = await build({
-    stdin: { contents: APP, resolveDir: root },
-    alias: { 'tfjs-lowbit': join(root, 'dist', 'web', 'index.mjs') },
+    stdin: { contents: APP + more, resolveDir: root },
+    plugins: [ownEntries],
     bundle: true,
     write: false,
     format: 'esm',
@@ -62,13 +79,15 @@ export async function serveApp(folders: Readonly<Record<string, string>>): Promi
   const requests: string[] = [];
   const contentOf = (path: string): Uint8Array | string | undefined => {
     if (path === '/app/built/app.mjs') return app;
-    // As servers of single-page applications answer whatever they are asked for.
-    if (path.endsWith('.html') || path.startsWith('/any/')) return PAGE;
     const start = Object.keys(all).find((prefix) => path.startsWith(prefix));
-    if (start === undefined) return undefined;
+    if (start === undefined) {
+      // As servers of single-page applications answer whatever they are asked for.
+      return path.endsWith('.html') || path.startsWith('/any/') ? PAGE : undefined;
+    }
     return readFileSync(join(all[start], normalize(`/${path.slice(start.length)}`)));
   };
-  const server = createServer(({ url = '/' }, response) => {
+  const server = createServer((request, response) => {
+    const [url] = (request.url ?? '/').split('?');
     requests.push(url);
     let content: Uint8Array | string | undefined;
     try {

@@ -7,7 +7,9 @@ const tf = require('@tensorflow/tfjs-core');
 const wasm = require('@tensorflow/tfjs-backend-wasm');
 const { engineInfo, setThreads } = require('tfjs-lowbit');
 const { convert } = require('tfjs-lowbit/convert');
-const { realNumbers } = require('../../dist/src/evaluation/judge');
+const { Judge, realNumbers } = require('../../dist/src/evaluation/judge');
+const { readModel } = require('../../dist/src/graph/read-model');
+const { TASKS } = require('./tasks');
 const { dataOf } = require('../convert-all/data');
 const {
   execute,
@@ -37,6 +39,31 @@ function judge(key, float, lowbit) {
   const [first] = float;
   const alike = [...float, ...lowbit].every(({ values }) => values.length === first.values.length);
   return first.dtype === 'float32' && alike ? realNumbers(key, float, lowbit) : { output: key };
+}
+
+/** Figures of what outputs are selected from, and the names of these outputs. */
+async function judgeSelections(input, converted, samples) {
+  const [float, lowbit] = await Promise.all([readModel(input), readModel(converted, { converted: true })]);
+  const judge = await Judge.of(float, samples, (node) => lowbit.nodes.has(node));
+  if (judge.selections.size === 0) return { selected: judge.selections, sources: [] };
+  const { outputs } = await judge.measure(lowbit);
+  const isOutput = ({ output }) => float.outputs.some(({ name }) => name === output);
+  return { selected: judge.selections, sources: outputs.filter((each) => !isOutput(each)) };
+}
+
+/** A model's own score, in words. */
+async function judgeTask(task, models, specs, held, keys) {
+  const score = task.score();
+  const samples = task.samples ? take(task.samples(specs), task.count) : held.map((sample) => ({ sample }));
+  for await (const { sample, label } of samples) {
+    const outputs = {};
+    for (const which of ['float', 'lowbit']) {
+      const results = await predict(models[which], sample, keys);
+      outputs[which] = Object.fromEntries(keys.map((key, i) => [key, results[i]]));
+    }
+    score.add(outputs.float, outputs.lowbit, label);
+  }
+  return task.describe(score.result());
 }
 
 /** Medians of interleaved predictions on one thread each. */
@@ -108,8 +135,12 @@ async function tryModel({ name, input, samples, tests, options }) {
           return judge(key, float, lowbit);
         }),
         milliseconds: await time(models, held[0], keys),
+        ...(TASKS[name] && { task: await judgeTask(TASKS[name], models, specs, held, keys) }),
       };
     });
+    const { selected, sources } = await judgeSelections(input, path.join(folder, 'out', 'model.json'), held);
+    row.selections = Object.fromEntries(selected);
+    measured.outputs = [...measured.outputs.filter(({ output }) => !selected.has(output)), ...sources];
     Object.assign(row, measured, { backend, isa: engineInfo().isa });
   } catch (error) {
     row.error = { code: error.code ?? error.name, message: error.message, stack: error.stack };

@@ -10,6 +10,8 @@ export interface HostOutput {
 
 interface AnyHost {
   readonly backendName: string;
+  /** What users should know of this backend; printed once, when a kernel first runs there. */
+  readonly notice?: string;
   allocate(backend: KernelBackend, shape: number[], dtype: 'float32' | 'int32'): HostOutput;
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { checkArgument, LowbitError } from '../base/errors';
-import { labelledImages, unlabelled } from '../calibration/data/labelled';
+import { labelledImages } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
 import { randomSamples } from '../calibration/data/random';
 import {
@@ -9,14 +9,16 @@ import {
   type CalibrationMethod,
   DEFAULT_METHOD,
 } from '../calibration/observers/methods';
-import { type Config, readConfig, writeConfig } from '../conversion/config/config';
+import type { Config } from '../conversion/config/config';
+import { readConfig, writeConfig } from '../conversion/config/config-file';
 import { convert } from '../conversion/convert';
 import { type DryRunReport, dryRun } from '../conversion/dry-run';
 import type { ConvertProgress } from '../conversion/progress';
 import { RECIPES, type RecipeName } from '../conversion/recipes';
 import type { ConvertReport, Tuning } from '../conversion/report-types';
 import { compare } from '../evaluation/compare';
-import { type LabelledSource, type SampleSource, withoutLabels } from '../graph/samples';
+import type { OutputFidelity } from '../evaluation/fidelity';
+import { type LabelledSource, type SampleSource, unlabelled, withoutLabels } from '../graph/samples';
 import { BIAS_CORRECTIONS, type BiasCorrection } from '../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import {
@@ -212,8 +214,14 @@ const decibels = (value: number | undefined) =>
 function fidelityTable({ fidelity }: ConvertReport): string[] {
   if (!fidelity) return [];
   const { samples, heldBack, outputs } = fidelity;
-  const rows = outputs.flatMap(({ name, signalToNoise, varyingSignalToNoise, constant, parts = [] }) => [
-    [name, decibels(signalToNoise), constant ? 'does not depend on it' : decibels(varyingSignalToNoise)],
+  const varying = ({ selectedFrom, constant, varyingSignalToNoise }: OutputFidelity) =>
+    selectedFrom
+      ? 'comes of a selection'
+      : constant
+        ? 'does not depend on it'
+        : decibels(varyingSignalToNoise);
+  const rows = outputs.flatMap(({ parts = [], ...output }) => [
+    [output.name, decibels(output.signalToNoise), varying(output)],
     ...parts.map((part) => [`  ${part.name}`, decibels(part.signalToNoise), '']),
   ]);
   const origin = heldBack ? 'held back from calibration' : 'of the calibration data';

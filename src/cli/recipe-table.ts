@@ -4,7 +4,8 @@ import { table } from './command';
 const decibels = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(1));
 
 /** The way to the recipe that was chosen: static, what costs nothing, and the mix of precisions. */
-export function recipeTable({ name, target, samples, met, late, steps }: RecipeReport): string {
+export function recipeTable(report: RecipeReport): string {
+  const { name, target, samples, met, late, steps, selections = {} } = report;
   const mixes = steps.filter(({ name: step }) => /\d/.test(step));
   const shown = steps.filter((step) => !mixes.includes(step) || step.chosen);
   const row = ({ name: step, worst = '', signalToNoise, excess, chosen }: RecipeStep) => [
@@ -23,5 +24,9 @@ export function recipeTable({ name, target, samples, met, late, steps }: RecipeR
     '',
   ];
   const more = met ? '--recipe fast: static INT8; --recipe accurate: 35 dB' : '--recipe fast: static INT8';
-  return `${table(head, shown.map(row))}\n${more}`;
+  const selected = Object.entries(selections).map(
+    ([output, from]) =>
+      `output '${output}' comes of a selection, and is judged by what it is selected from: ${from.join(', ')}`,
+  );
+  return [table(head, shown.map(row)), ...selected, more].join('\n');
 }

@@ -1,46 +1,14 @@
 /** Conversion of a float TF.js model into a quantized one: read -> optimize -> observe -> decide -> lower -> check -> write. */
 import { withCode } from '../base/coded-errors';
-import type { Graph } from '../graph/ir';
-import type { SampleSource } from '../graph/samples';
 import { checkOutputFolder } from '../graph/write-graph-model';
-import type { ConvertOptions, QuantizationOptions } from './options/options';
-import { settle, settleConversion } from './options/settle';
+import { decideConversion } from './convert-graph';
+import type { ConvertOptions } from './options/options';
+import { settleConversion } from './options/settle-conversion';
 import type { ConvertReport } from './report-types';
-import type { Settings } from './settings';
-import type { ConvertedModel, Decision, ObservedModel } from './stage-results';
 import { check } from './stages/check';
-import { decide } from './stages/decide/decide';
 import { lower } from './stages/lower/lower';
-import { observe } from './stages/observe';
-import { optimize } from './stages/optimize/optimize';
 import { read } from './stages/read';
 import { write } from './stages/write/write';
-
-async function prepare(source: Graph, settings: Settings): Promise<ObservedModel> {
-  const optimized = await optimize(source, settings);
-  return observe(optimized, settings);
-}
-
-/** All that is decided about a float graph, nothing of which is carried out yet. */
-export async function decideConversion(source: Graph, settings: Settings): Promise<Decision> {
-  const observed = await prepare(source, settings);
-  return decide(observed, settings, (others) => prepare(source, others));
-}
-
-/**
- * Converts a float graph in memory.
- *
- * @throws LowbitError as `convert`
- */
-export async function convertGraph(
-  source: Graph,
-  calibration: SampleSource | 'random' | undefined,
-  options: QuantizationOptions,
-): Promise<ConvertedModel> {
-  const settings = settle(options, calibration);
-  const decision = await decideConversion(source, settings);
-  return lower(decision);
-}
 
 async function convertFiles(options: ConvertOptions): Promise<ConvertReport> {
   const { input, destination, settings } = settleConversion(options);

@@ -5,15 +5,15 @@ import { codedError, withCode } from '../base/coded-errors';
 import { checkArgument, LowbitError } from '../base/errors';
 import { byName, type ModelInput, type TensorData, tensorSamples } from '../calibration/data/tensors';
 import { refKey } from '../graph/edit';
+import { toModelArtifacts, toSavedArtifacts } from '../graph/encode-graph-model';
 import type { DType, Graph, SignatureEntry } from '../graph/ir';
-import { toModelArtifacts } from '../graph/write-graph-model';
-import { decideConversion } from './convert';
+import { readModelArtifacts } from '../graph/read-artifacts';
+import { decideConversion } from './convert-graph';
 import type { QuantizationOptions } from './options/options';
 import { settle } from './options/settle';
 import type { QuantizationReport } from './report-types';
 import { check } from './stages/check';
 import { lower } from './stages/lower/lower';
-import { readArtifacts } from './stages/read';
 
 /** What a tf.LayersModel and a tf.GraphModel have in common. */
 export interface FloatModel {
@@ -51,7 +51,7 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
   readonly outputs: readonly ModelTensor[];
 
   private constructor(
-    private readonly graph: Pick<Graph, 'inputs' | 'outputs'>,
+    private readonly graph: Graph,
     private readonly model: GraphModel,
     /** The names under which the source gives its outputs, if it names them. */
     private readonly keys: readonly string[] | undefined,
@@ -68,9 +68,8 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
     report: QuantizationReport,
   ): Promise<QuantizedModel<M>> {
     const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
-    const { inputs, outputs, source } = graph;
-    const metadata = source.userDefinedMetadata as { structuredOutputKeys?: string[] } | undefined;
-    return new QuantizedModel<M>({ inputs, outputs }, model, metadata?.structuredOutputKeys, report);
+    const metadata = graph.source.userDefinedMetadata as { structuredOutputKeys?: string[] } | undefined;
+    return new QuantizedModel<M>(graph, model, metadata?.structuredOutputKeys, report);
   }
 
   /**
@@ -116,6 +115,22 @@ export class QuantizedModel<M extends FloatModel = FloatModel> {
       return this.model.execute(feeds, Array.isArray(outputs) ? outputs.map(node) : node(outputs));
     } catch (error) {
       throw predictionError(error);
+    }
+  }
+
+  /**
+   * Saves the model as TF.js saves models: `indexeddb://name`, `localstorage://name`, `downloads://name`, the URL of a
+   * server, or a save handler. `tf.loadGraphModel` loads it from there.
+   *
+   * @throws LowbitError 'invalid-argument' for a URL that no handler of TF.js takes, 'io' where saving fails
+   */
+  async save(to: string | tf.io.IOHandler): Promise<tf.io.SaveResult> {
+    const handler = typeof to === 'string' ? tf.io.getSaveHandlers(to)[0] : to;
+    checkArgument(handler?.save !== undefined, 'to', 'a URL that TF.js saves to, or a save handler', to);
+    try {
+      return await handler.save(toSavedArtifacts(this.graph));
+    } catch (cause) {
+      throw new LowbitError('io', `The model cannot be saved: ${(cause as Error).message}`, { cause });
     }
   }
 
@@ -182,7 +197,8 @@ export async function quantizeModel<M extends FloatModel>(
   );
   return withCode('Quantizing the model', async () => {
     const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
-    const source = await readArtifacts(await artifactsOf(model), settings);
+    settings.report('read', 0, 1);
+    const source = await readModelArtifacts(await artifactsOf(model));
     const decision = await decideConversion(source, settings);
     const { graph, ...report } = await check(lower(decision), source, decision);
     return QuantizedModel.load<M>(graph, report);

@@ -5,9 +5,9 @@ import { fromUser, withCode } from '../base/coded-errors';
 import { checkArgument, LowbitError } from '../base/errors';
 import { median } from '../base/median';
 import { listImages } from '../calibration/data/image-folder';
-import { labelledImages, unlabelled } from '../calibration/data/labelled';
+import { labelledImages } from '../calibration/data/labelled';
 import type { Sample } from '../graph/ir';
-import { modelBytes, toPath } from '../graph/read-graph-model';
+import { modelBytes, toPath } from '../graph/model-files';
 import type {
   ImageOptions,
   InputSpec,
@@ -16,6 +16,7 @@ import type {
   Output,
   SampleSource,
 } from '../graph/samples';
+import { unlabelled } from '../graph/samples';
 import { ModelSession } from '../loading/session';
 import { engineInfo } from '../runtime/current-engine';
 import type { Engine } from '../runtime/engine';

@@ -2,9 +2,11 @@
 import { install } from '../../kernels/register';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Graph } from '../graph/ir';
+import type { Output } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
 import type { CheckSamples } from './held-back';
 import { withHeldRegions } from './held-regions';
+import { judgedTensors, toJudged } from './judged-tensors';
 import { partsOf } from './output-parts';
 import { outputsOf } from './outputs-of';
 
@@ -28,6 +30,8 @@ export interface OutputFidelity {
   readonly constant?: true;
   /** Of an output that joins several tensors: how near each of them is. */
   readonly parts?: readonly PartFidelity[];
+  /** Of an output that comes of a selection, of the best scores for example: the tensors that it is judged by instead. */
+  readonly selectedFrom?: readonly string[];
 }
 
 /** Measured on a few samples when a model is converted. */
@@ -99,31 +103,53 @@ export async function measureFidelity(
   signal?: AbortSignal,
 ): Promise<Fidelity> {
   install();
+  const { tensors, selections } = judgedTensors(graphs.float, (node) => graphs.lowbit.nodes.has(node));
+  const others = tensors.filter(({ name }) => graphs.float.outputs.every((output) => output.name !== name));
+  const entries = [...graphs.float.outputs, ...others];
+  const lowbit = {
+    ...graphs.lowbit,
+    outputs: [...graphs.lowbit.outputs, ...toJudged(graphs.lowbit, others).outputs],
+  };
+  const known = entries.every(
+    ({ name, dtype }) => dtype === 'string' || check.float?.[0]?.some((output) => output.name === name),
+  );
   const results = await withBackend(await importBackend(), async () => ({
-    float: check.float ?? (await outputsOf(graphs.float, check.samples, signal)),
-    lowbit: await withHeldRegions(graphs.lowbit, (lowbit) => outputsOf(lowbit, check.samples, signal)),
+    float: known
+      ? check.float!
+      : await outputsOf({ ...graphs.float, outputs: entries }, check.samples, signal),
+    lowbit: await withHeldRegions(lowbit, (held) => outputsOf(held, check.samples, signal)),
   }));
+  const named = (all: readonly (readonly Output[])[], name: string) =>
+    all.flatMap((outputs) => outputs.find((output) => output.name === name) ?? []);
   const shapes = inferShapes(graphs.float);
-  const outputs = (results.float[0] ?? []).map(({ name, shape }, k): OutputFidelity => {
-    const pairs = results.float.map((outputs, i) => ({
-      float: outputs[k].values,
-      lowbit: results.lowbit[i][k].values,
+  const outputs = entries.flatMap((entry): OutputFidelity[] => {
+    const { name } = entry;
+    const ours = named(results.lowbit, name);
+    const pairs = named(results.float, name).map(({ values }, i) => ({
+      float: values,
+      lowbit: ours[i].values,
     }));
-    if (pairs.some(({ float, lowbit }) => float.length !== lowbit.length)) return { name };
-    const entry = graphs.float.outputs.find((output) => output.name === name)!;
-    const parts = partsOf(graphs.float, shapes, entry, shape.length, pairs[0].float.length);
+    if (pairs.length === 0) return [];
+    const selectedFrom = selections.get(name);
+    const selected = selectedFrom && { selectedFrom };
+    if (pairs.some(({ float, lowbit }) => float.length !== lowbit.length)) return [{ name, ...selected }];
+    const rank = named(results.float, name)[0].shape.length;
+    const parts = partsOf(graphs.float, shapes, entry, rank, pairs[0].float.length);
     const alike = pairs.length > 1 && pairs.every(({ float }) => float.length === pairs[0].float.length);
     const varying = alike ? varyingSignalToNoise(pairs) : undefined;
     const constant = varying !== undefined && isConstant(pairs.map(({ lowbit }) => lowbit));
-    return {
-      name,
-      signalToNoise: signalToNoise(pairs),
-      ...(varying !== undefined && { varyingSignalToNoise: varying }),
-      ...(constant && { constant }),
-      ...(parts.length > 0 && {
-        parts: parts.map((part) => ({ name: part.name, signalToNoise: signalToNoise(pairs, part.holds) })),
-      }),
-    };
+    return [
+      {
+        name,
+        signalToNoise: signalToNoise(pairs),
+        ...(varying !== undefined && { varyingSignalToNoise: varying }),
+        ...(constant && { constant }),
+        ...(parts.length > 0 && {
+          parts: parts.map((part) => ({ name: part.name, signalToNoise: signalToNoise(pairs, part.holds) })),
+        }),
+        ...selected,
+      },
+    ];
   });
   return { samples: check.samples.length, heldBack: check.heldBack, outputs };
 }

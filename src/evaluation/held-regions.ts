@@ -1,7 +1,7 @@
 /** Running a converted graph in memory without a copy of its weights in TF.js, see `held-weights.ts`. */
 import type { Constant, Graph } from '../graph/ir';
-import { constantBytes } from '../graph/read-weights';
 import { copyBytes } from '../graph/stored-constants';
+import { constantBytes } from '../graph/weights';
 import type { WeightReader } from '../runtime/engine';
 import { holdWeights } from '../runtime/held-weights';
 import { regionsOf } from './layer-tensors';

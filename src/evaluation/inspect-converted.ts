@@ -3,7 +3,7 @@
 import { withCode } from '../base/coded-errors';
 import { type ArtefactMetadata, artefactMetadata, type LayerRecord } from '../graph/artefact';
 import type { Graph } from '../graph/ir';
-import { modelBytes } from '../graph/read-graph-model';
+import { modelBytes } from '../graph/model-files';
 import { readModel } from '../graph/read-model';
 import { TensorType } from '../program/program';
 import { tapProgram } from '../program/tap-program';

@@ -3,7 +3,7 @@ import { withCode } from '../base/coded-errors';
 import { countMacs } from '../graph/count-macs';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode } from '../graph/ir';
-import { modelBytes } from '../graph/read-graph-model';
+import { modelBytes } from '../graph/model-files';
 import { readModel } from '../graph/read-model';
 import { optimize } from '../passes/pipeline';
 import { planQuantization } from '../passes/quantize/plan/plan';

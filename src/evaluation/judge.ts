@@ -6,6 +6,7 @@ import type { Graph, Sample } from '../graph/ir';
 import type { Output } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { withHeldRegions } from './held-regions';
+import { type Judged, type JudgedTensor, judgedTensors, toJudged } from './judged-tensors';
 import { type Part, partsOf } from './output-parts';
 import { outputsOf } from './outputs-of';
 import { topClasses } from './tally';
@@ -14,6 +15,8 @@ import { topClasses } from './tally';
 export interface Spread {
   /** Of the median sample. */
   readonly median: number;
+  /** What the median of further samples exceeds with some confidence. */
+  readonly likelyMedian: number;
   /** Of the sample that a tenth of all are no better than. */
   readonly worstTenth: number;
 }
@@ -76,6 +79,26 @@ const LEAST_VARYING = 1e-3;
 /** Fewer numbers than these are all near zero, or near their mean, by chance: their usual power counts. */
 const MANY = 64;
 
+/** That the median of all possible samples is above what is told of it. */
+const CONFIDENCE = 0.9;
+
+/**
+ * The lowest of some values but for so many that the median of what they were drawn from is above it with confidence:
+ * it is below the k lowest of n with the probability of fewer than k heads in n tosses of a coin.
+ *
+ * @see David and Nagaraja 2003, "Order statistics", section 7.1
+ */
+function likelyMedian(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  let [chance, below] = [0.5 ** sorted.length, 0];
+  for (let k = 0; k < sorted.length; k++) {
+    below += chance;
+    if (below > 1 - CONFIDENCE) return sorted[Math.max(0, k - 1)];
+    chance *= (sorted.length - k) / (k + 1);
+  }
+  return sorted[0];
+}
+
 /** @param elements of an output */
 function spread(all: readonly { signal: number; noise: number }[], elements: number): Spread {
   const usual = median(all.map(({ signal }) => signal));
@@ -85,7 +108,11 @@ function spread(all: readonly { signal: number; noise: number }[], elements: num
     if (!Number.isFinite(noise)) return Number.NEGATIVE_INFINITY;
     return 10 * Math.log10(Math.max(signal, least) / noise);
   });
-  return { median: median(decibels), worstTenth: quantile(decibels, 0.1) };
+  return {
+    median: median(decibels),
+    likelyMedian: likelyMedian(decibels),
+    worstTenth: quantile(decibels, 0.1),
+  };
 }
 
 function spreads(all: readonly Powers[], elements: number): { whole: Spread; varying?: Spread } {
@@ -143,13 +170,17 @@ function classChoices(float: readonly Output[], lowbit: readonly Output[]): Choi
   );
 }
 
+/** The same for all samples. */
+function everywhere(decibels: number): Spread {
+  return { median: decibels, likelyMedian: decibels, worstTenth: decibels };
+}
+
 /** Of indices that were selected, for example, or numbers of what was found. */
 function wholeNumbers(output: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures {
   const choices = count(
     float.flatMap(({ values }, i) => Array.from(values, (x, k) => x !== lowbit[i].values[k])),
   );
-  const none = { median: Number.POSITIVE_INFINITY, worstTenth: Number.POSITIVE_INFINITY };
-  return { output, whole: none, choices };
+  return { output, whole: everywhere(Number.POSITIVE_INFINITY), choices };
 }
 
 /** By sample: what the float model gives, and the converted one. */
@@ -170,40 +201,73 @@ export function realNumbers(
 }
 
 export class Judge {
+  private readonly shapes: Shapes;
+
   private constructor(
     private readonly graph: Graph,
-    private readonly shapes: Shapes,
+    private readonly judged: Judged,
     readonly samples: readonly Sample[],
-    /** By sample. */
+    /** By sample: the outputs, and the tensors that are judged in their place. */
     readonly float: readonly (readonly Output[])[],
-  ) {}
+  ) {
+    this.shapes = inferShapes(graph);
+  }
 
-  /** @param graph the float model */
-  static async of(graph: Graph, samples: readonly Sample[], signal?: AbortSignal): Promise<Judge> {
-    const float = await withBackend(await importBackend(), () => outputsOf(graph, samples, signal));
-    return new Judge(graph, inferShapes(graph), samples, float);
+  /**
+   * @param graph the float model
+   * @param stays whether a node of it is in all models that are judged
+   */
+  static async of(
+    graph: Graph,
+    samples: readonly Sample[],
+    stays: (node: string) => boolean = () => true,
+    signal?: AbortSignal,
+  ): Promise<Judge> {
+    const judged = judgedTensors(graph, stays);
+    const others = judged.tensors.filter(({ name }) => graph.outputs.every((output) => output.name !== name));
+    const all = { ...graph, outputs: [...graph.outputs, ...others] };
+    const float = await withBackend(await importBackend(), () => outputsOf(all, samples, signal));
+    return new Judge(graph, judged, samples, float);
+  }
+
+  /** By output that comes of a selection, the names of the tensors that are judged in its place. */
+  get selections(): Judged['selections'] {
+    return this.judged.selections;
+  }
+
+  /** Another form of the model, with the judged tensors for outputs. */
+  judgedOf(form: Graph): Graph {
+    return toJudged(form, this.judged.tensors);
   }
 
   /** Outputs whose sizes differ are not judged. */
   async measure(graph: Graph, signal?: AbortSignal): Promise<Judgement> {
     install();
     const lowbit = await withBackend(await importBackend(), () =>
-      withHeldRegions(graph, (held) => outputsOf(held, this.samples, signal)),
+      withHeldRegions(this.judgedOf(graph), (held) => outputsOf(held, this.samples, signal)),
     );
-    const [first] = this.float;
-    const outputs = first.flatMap(({ name }, k) => {
-      const entry = this.graph.outputs.find((output) => output.name === name)!;
-      const [ours, theirs] = [lowbit, this.float].map((each) => each.map((results) => results[k]));
-      if (theirs.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
-      return entry.dtype === 'float32' ? this.figures(name, theirs, ours) : wholeNumbers(name, theirs, ours);
+    const named = (all: readonly (readonly Output[])[], name: string) =>
+      all.flatMap((outputs) => outputs.find((output) => output.name === name) ?? []);
+    const outputs = this.judged.tensors.flatMap((tensor) => {
+      const [float, ours] = [this.float, lowbit].map((all) => named(all, tensor.name));
+      // Strings.
+      if (float.length === 0) return [];
+      if (ours.length === 0) return [{ output: tensor.name, whole: everywhere(Number.NEGATIVE_INFINITY) }];
+      if (float.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
+      return this.figures(tensor, float, ours);
     });
     return { outputs };
   }
 
-  private figures(name: string, float: readonly Output[], lowbit: readonly Output[]): OutputFigures[] {
-    const entry = this.graph.outputs.find((output) => output.name === name)!;
+  private figures(
+    tensor: JudgedTensor,
+    float: readonly Output[],
+    lowbit: readonly Output[],
+  ): OutputFigures[] {
+    const { name, dtype } = tensor;
+    if (dtype !== 'float32') return [wholeNumbers(name, float, lowbit)];
     const [{ shape, values }] = float;
-    const parts = partsOf(this.graph, this.shapes, entry, shape.length, values.length);
+    const parts = partsOf(this.graph, this.shapes, tensor, shape.length, values.length);
     if (parts.length === 0) return [realNumbers(name, float, lowbit)];
     return parts.map((part) => realNumbers(name, float, lowbit, part));
   }

@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
 import { install } from '../../kernels/register';
 import '../runtime/provide-node-engine';
+import '../tfjs/provide-node-backends';
 import * as tf from '@tensorflow/tfjs-core';
 import { attr, shapeToJson } from '../graph/attrs';
 import { output } from '../graph/edit';

@@ -17,7 +17,7 @@ export interface Part {
 export function partsOf(
   graph: Graph,
   shapes: Shapes,
-  { ref }: SignatureEntry,
+  { ref }: Pick<SignatureEntry, 'ref'>,
   rank: number,
   length: number,
 ): Part[] {

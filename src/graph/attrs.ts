@@ -2,11 +2,12 @@
  * Attributes of graph-model JSON, read and made. 64-bit integers come as decimal strings, strings as base64 (or as a
  * list of byte codes), an empty list as `{}`.
  */
+import { fromBase64, toBase64 } from '../base/base64';
 import type { DType, GraphNode, RawAttr } from './ir';
 
 function decodeString(value: unknown): string | undefined {
-  if (typeof value === 'string') return Buffer.from(value, 'base64').toString('utf8');
-  return Array.isArray(value) ? Buffer.from(value as number[]).toString('utf8') : undefined;
+  if (typeof value === 'string') return fromBase64(value);
+  return Array.isArray(value) ? new TextDecoder().decode(Uint8Array.from(value as number[])) : undefined;
 }
 
 function list(attr: RawAttr | undefined): Record<string, unknown> {
@@ -108,9 +109,9 @@ export function shapeToJson(shape: readonly number[]): { dim: { size: string }[]
 }
 
 export const attr = {
-  string: (value: string): RawAttr => ({ s: Buffer.from(value, 'utf8').toString('base64') }),
+  string: (value: string): RawAttr => ({ s: toBase64(value) }),
   strings: (values: readonly string[]): RawAttr => ({
-    list: { s: values.map((v) => Buffer.from(v, 'utf8').toString('base64')) },
+    list: { s: values.map(toBase64) },
   }),
   int: (value: number): RawAttr => ({ i: String(value) }),
   ints: (values: readonly number[]): RawAttr => ({ list: { i: values.map(String) } }),

@@ -29,5 +29,4 @@ export interface GraphModelArtifacts {
   modelInitializer?: object;
   initializerSignature?: object;
   weightSpecs: WeightEntry[];
-  getWeightStream(): ReadableStream<ArrayBuffer>;
 }

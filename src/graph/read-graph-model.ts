@@ -1,13 +1,9 @@
 /** Reads a TF.js graph model into the IR, validating it completely. */
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { LowbitError } from '../base/errors';
 import { dtypeAttr, parseDType, parseShape, shapeAttr } from './attrs';
 import { topologicalOrder } from './edit';
 import type { Constant, DType, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from './ir';
 import { isRecord, type Json } from './json';
-import { EXPERTS_FILE } from './mixture';
 
 function invalid(message: string): LowbitError {
   return new LowbitError('invalid-model', message);
@@ -197,23 +193,6 @@ function assemble(model: Json, nodes: Map<string, GraphNode>, weights: ReadonlyM
   if (graph.outputs.length === 0)
     throw invalid('The graph has no output: no signature and every node is read by another.');
   return graph;
-}
-
-/** The path behind a `file://` URL or a path. */
-export function toPath(location: string): string {
-  return location.startsWith('file://') ? fileURLToPath(location) : resolve(location);
-}
-
-/** Bytes of a model on disk: model.json and the shards that it lists. */
-export async function modelBytes(location: string): Promise<number> {
-  const path = toPath(location);
-  const text = await readFile(path, 'utf8');
-  const { weightsManifest, userDefinedMetadata } = JSON.parse(text);
-  const paths = (weightsManifest as { paths: string[] }[]).flatMap((group) => group.paths);
-  const experts = userDefinedMetadata?.lowbit?.experts === undefined ? [] : [EXPERTS_FILE];
-  const shards = [...paths, ...experts].map((shard) => stat(join(dirname(path), shard)));
-  const sizes = (await Promise.all(shards)).map((info) => info.size);
-  return sizes.reduce((sum, size) => sum + size, Buffer.byteLength(text));
 }
 
 /**

@@ -2,12 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LowbitError } from '../base/errors';
-import type { Constant, Graph } from './ir';
+import type { Graph } from './ir';
 import { isRecord, type Json } from './json';
-import type { ModelArtifacts } from './model-artifacts';
-import { parseGraphModel, toPath } from './read-graph-model';
-import { isLayersModel, parseLayersModel } from './read-layers-model';
-import { decodeWeights, readWeights } from './read-weights';
+import { toPath } from './model-files';
+import { parseModel } from './read-artifacts';
+import { readWeights } from './read-weights';
 
 /**
  * Reads model.json alone.
@@ -31,13 +30,6 @@ export async function readModelJson(location: string): Promise<Json> {
   throw new LowbitError('invalid-model', `${path} is not a TF.js model: expected a JSON object.`);
 }
 
-function parse(
-  model: Json,
-  options?: { converted?: boolean },
-): (weights: ReadonlyMap<string, Constant>) => Graph {
-  return isLayersModel(model) ? parseLayersModel(model) : parseGraphModel(model, options);
-}
-
 /**
  * Reads a model.
  *
@@ -49,21 +41,6 @@ function parse(
  */
 export async function readModel(location: string, options?: { converted?: boolean }): Promise<Graph> {
   const model = await readModelJson(location);
-  const assemble = parse(model, options);
+  const assemble = parseModel(model, options);
   return assemble(await readWeights(dirname(toPath(location)), model.weightsManifest));
-}
-
-async function weightParts({ weightData, getWeightStream }: ModelArtifacts): Promise<ArrayBuffer[]> {
-  if (weightData !== undefined) return [weightData].flat();
-  const parts: ArrayBuffer[] = [];
-  if (getWeightStream) for await (const part of getWeightStream()) parts.push(part);
-  return parts;
-}
-
-/** The same for a model in memory, as a save handler of TF.js gets it. */
-export async function readModelArtifacts(artifacts: ModelArtifacts): Promise<Graph> {
-  const { weightSpecs = [], weightData: _, getWeightStream: __, ...model } = artifacts;
-  const assemble = parse(model as unknown as Json);
-  const parts = (await weightParts(artifacts)).map((part) => new Uint8Array(part));
-  return assemble(await decodeWeights(weightSpecs, parts));
 }

@@ -33,6 +33,13 @@ export async function* firstSamples(samples: AsyncIterable<Sample>, count: numbe
 /** Evaluation data whose right answers are known. */
 export type LabelledSource = (inputs: readonly InputSpec[]) => AsyncIterable<LabelledSample>;
 
+/** Samples whose classes are not known. */
+export function unlabelled(source: SampleSource): LabelledSource {
+  return async function* (inputs) {
+    for await (const sample of source(inputs)) yield { sample };
+  };
+}
+
 export function withoutLabels(source: LabelledSource): SampleSource {
   return async function* (inputs) {
     for await (const { sample } of source(inputs)) yield sample;

@@ -1,7 +1,4 @@
 /** Weights that stay in their file until they are used. */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { basename } from 'node:path';
-import { LowbitError } from '../base/errors';
 import type { Constant } from './ir';
 
 /** Codes of a weight that a model stores as uint8 or uint16, and what they stand for: code * scale + min. */
@@ -32,53 +29,11 @@ export function cameFromBytes(constant: Constant): boolean {
   return fromBytes.has(constant);
 }
 
-export interface Shard {
-  readonly path: string;
-  readonly bytes: number;
-}
-
 /** Weights from this size on stay in their file. */
 export const STORED_BYTES = 64 * 1024;
 
 /** How much of them is kept in memory: passes look at a weight several times in a row. */
 const KEPT_BYTES = 16 * 1024 * 1024;
-
-/**
- * Reads bytes across shards that lie end to end.
- *
- * @param room for the result; default: new
- */
-export function readRange(
-  shards: readonly Shard[],
-  start: number,
-  length: number,
-  room: ArrayBuffer = new ArrayBuffer(length),
-): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(room, 0, length);
-  let filled = 0;
-  let begin = 0;
-  for (const { path, bytes } of shards) {
-    const end = begin + bytes;
-    if (end > start + filled && filled < length) {
-      const file = openSync(path, 'r');
-      try {
-        const from = start + filled - begin;
-        const count = Math.min(length - filled, bytes - from);
-        for (let read = 0; read < count; ) {
-          const got = readSync(file, result, filled, count - read, from + read);
-          if (got === 0)
-            throw new LowbitError('invalid-weights', `Shard '${basename(path)}' shrank while it was read.`);
-          read += got;
-          filled += got;
-        }
-      } finally {
-        closeSync(file);
-      }
-    }
-    begin = end;
-  }
-  return result;
-}
 
 type Values = Constant['values'];
 
@@ -256,21 +211,11 @@ export class StoredConstants {
   private readonly recent = new Recent();
 
   /**
-   * A constant whose values are read from the file whenever they are not among the most recently used ones.
+   * A constant whose values are read whenever they are not among the most recently used ones.
    *
-   * @param start where its bytes begin in `shards`, which lie end to end
-   * @param elementBytes of an element in the file
-   * @param decode turns the bytes of some elements into values
+   * @param read some elements, from a start on, anew each time; they may lie in the room that is given
    */
-  constant(
-    type: Pick<Constant, 'dtype' | 'shape'>,
-    shards: readonly Shard[],
-    start: number,
-    elementBytes: number,
-    decode: (bytes: Uint8Array) => Values,
-  ): Constant {
-    return lazyConstant(type, this.recent, (first, count, room) =>
-      decode(readRange(shards, start + first * elementBytes, count * elementBytes, room)),
-    );
+  constant(type: Pick<Constant, 'dtype' | 'shape'>, read: Origin['read']): Constant {
+    return lazyConstant(type, this.recent, read);
   }
 }

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 import { ARTEFACT_FORMAT_VERSION } from '../graph/artefact';
-import { toPath } from '../graph/read-graph-model';
+import { toPath } from '../graph/model-files';
 import { listShards } from '../graph/read-weights';
 import { type ExpertSettings, loadExperts } from '../moe/open-experts';
 import { withWeights } from './held-artifacts';

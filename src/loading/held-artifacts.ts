@@ -5,8 +5,8 @@
  * tokens in place of the weights; every later one returns the contents of the files, read again.
  */
 import type { io } from '@tensorflow/tfjs-core';
-import { storedElementBytes } from '../graph/read-weights';
-import type { Shard } from '../graph/stored-constants';
+import type { Shard } from '../graph/shards';
+import { storedElementBytes } from '../graph/weights';
 import type { WeightReader } from '../runtime/engine';
 import { holdWeights } from '../runtime/held-weights';
 import { readShards, ShardFiles } from './shard-files';

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { LowbitError } from '../base/errors';
-import type { Shard } from '../graph/stored-constants';
+import type { Shard } from '../graph/shards';
 
 const shrank = (path: string) =>
   new LowbitError('invalid-weights', `Shard '${basename(path)}' shrank while it was read.`);

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io } from '@tensorflow/tfjs-core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LowbitError } from '../base/errors';
 import { attr } from '../graph/attrs';
 import type { Graph, GraphNode, RawAttr } from '../graph/ir';

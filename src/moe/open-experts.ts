@@ -46,7 +46,7 @@ export function mixtureOf(store: unknown): MixtureOfExperts {
   if (mixture) return mixture;
   throw new LowbitError(
     'invalid-weights',
-    'The experts of this model are not open; load it from its files: ' +
+    'The experts of this model are not open; load it from its files, in Node.js: ' +
       "import 'tfjs-lowbit/moe', then tf.loadGraphModel(fileSystem('model.json')).",
   );
 }

@@ -7,7 +7,7 @@
  * ```
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LowbitError } from '../base/errors';
 
 const MAGIC = 0x544d424c;

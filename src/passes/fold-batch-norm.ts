@@ -11,8 +11,8 @@
 import { boolAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { isInfinite } from '../graph/read-weights';
 import { derivedConstant } from '../graph/stored-constants';
+import { isInfinite } from '../graph/weights';
 import { filterChannel, foldableLinearOp, type LinearOp, perChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 

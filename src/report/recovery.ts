@@ -1,12 +1,13 @@
 /** What each way to recover accuracy gained that a conversion used: the model is converted again without it. */
-import { unlabelled } from '../calibration/data/labelled';
+
 import { randomSamples } from '../calibration/data/random';
 import type { Config } from '../conversion/config/config';
-import { convertGraph } from '../conversion/convert';
+import { convertGraph } from '../conversion/convert-graph';
 import type { QuantizationReport } from '../conversion/report-types';
 import { Validation } from '../evaluation/validation';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
+import { unlabelled } from '../graph/samples';
 import { importBackend, withBackend } from '../tfjs/backends';
 
 export interface RecoveryEffect {

@@ -3,7 +3,6 @@
 import { basename, dirname } from 'node:path';
 import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
-import { unlabelled } from '../calibration/data/labelled';
 import { calibrate } from '../calibration/runner';
 import type { QuantizationReport } from '../conversion/report-types';
 import type { CompareReport } from '../evaluation/compare';
@@ -15,9 +14,10 @@ import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensiti
 import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Graph, Sample } from '../graph/ir';
-import { toPath } from '../graph/read-graph-model';
+import { toPath } from '../graph/model-files';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
+import { unlabelled } from '../graph/samples';
 import { graphWithExperts } from '../moe/model-experts';
 import { optimize } from '../passes/pipeline';
 import { layersOf } from '../passes/quantize/plan/layers';

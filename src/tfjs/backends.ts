@@ -2,45 +2,56 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
 
+/** Those that float models run on, the faster one first. */
+const BACKENDS = ['wasm', 'cpu'] as const;
+
+type Backend = (typeof BACKENDS)[number];
+
+/** Imports a backend that the program has not imported itself. */
+let importers: Partial<Record<Backend, () => Promise<unknown>>> = {};
+
+/**
+ * Sets how backends are imported. The entries for Node.js do so; in a browser the page imports them, as its bundler would
+ * refuse one that is not installed.
+ */
+export function provideBackends(imports: Readonly<Record<Backend, () => Promise<unknown>>>): void {
+  importers = imports;
+}
+
 function isMissing(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
+  const { code } = error as { code?: unknown };
   return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND';
 }
 
-/**
- * Imports the WebAssembly backend, or else the plain JavaScript one.
- *
- * @throws LowbitError 'unsupported-backend' where neither is installed
- */
-export async function importBackend(): Promise<'wasm' | 'cpu'> {
+/** Whether a backend is there, imported if that takes it. */
+async function has(backend: Backend): Promise<boolean> {
+  const isThere = () => tf.findBackendFactory(backend) != null;
+  if (isThere()) return true;
   try {
-    await import('@tensorflow/tfjs-backend-wasm');
-    return 'wasm';
+    await importers[backend]?.();
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  try {
-    await import('@tensorflow/tfjs-backend-cpu');
-    return 'cpu';
-  } catch (cause) {
-    if (!isMissing(cause)) throw cause;
-    throw new LowbitError(
-      'unsupported-backend',
-      'This runs a float model in TF.js and needs a backend: npm install @tensorflow/tfjs-backend-wasm.',
-      { cause },
-    );
-  }
+  return isThere();
+}
+
+/**
+ * The WebAssembly backend, or else the plain JavaScript one, imported if that takes it.
+ *
+ * @throws LowbitError 'unsupported-backend' where there is neither
+ */
+export async function importBackend(): Promise<Backend> {
+  for (const backend of BACKENDS) if (await has(backend)) return backend;
+  throw new LowbitError(
+    'unsupported-backend',
+    'This runs a float model in TF.js and needs a backend: npm install @tensorflow/tfjs-backend-wasm, and in a page ' +
+      "import '@tensorflow/tfjs-backend-wasm'.",
+  );
 }
 
 /** Goes on with the plain JavaScript backend, which knows ops that the WebAssembly one does not, if it is installed. */
 export async function fallBackToCpu(): Promise<boolean> {
-  if (tf.getBackend() !== 'wasm') return false;
-  try {
-    await import('@tensorflow/tfjs-backend-cpu');
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
+  if (tf.getBackend() !== 'wasm' || !(await has('cpu'))) return false;
   return tf.setBackend('cpu');
 }
 

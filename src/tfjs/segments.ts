@@ -6,8 +6,8 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { constantBytes } from '../graph/read-weights';
 import { STORED_BYTES } from '../graph/stored-constants';
+import { constantBytes } from '../graph/weights';
 import { withExplicitPadding } from './explicit-padding';
 import { withSplitProducts } from './split-large-products';
 

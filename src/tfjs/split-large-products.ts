@@ -5,8 +5,8 @@
 import { attr, boolAttr, stringAttr, stringsAttr } from '../graph/attrs';
 import { output } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
-import { constantBytes } from '../graph/read-weights';
 import { sliceOf } from '../graph/stored-constants';
+import { constantBytes } from '../graph/weights';
 
 /** The axis of output channels of a node's weights; undefined for one that is not split. */
 function channelAxis(node: GraphNode): number | undefined {

@@ -9,9 +9,9 @@ import { pictures } from '../../benchmarks/networks/pictures';
 import { Random } from '../../benchmarks/networks/random';
 import { resnet50 } from '../../benchmarks/networks/resnet-50';
 import { countMacs } from '../../src/graph/count-macs';
+import { toModelArtifacts } from '../../src/graph/encode-graph-model';
 import { inferShapes } from '../../src/graph/infer-shapes';
 import type { DenseTensor, Graph } from '../../src/graph/ir';
-import { toModelArtifacts } from '../../src/graph/write-graph-model';
 import { cosineSimilarity } from '../../src/quantization/metrics';
 
 beforeAll(() => tf.setBackend('wasm'));

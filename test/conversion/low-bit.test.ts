@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../../src/conversion/config/config';
-import { convertGraph, decideConversion } from '../../src/conversion/convert';
+import { convertGraph, decideConversion } from '../../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../../src/conversion/options/options';
 import { settle } from '../../src/conversion/options/settle';
 import type { Int8Decision } from '../../src/conversion/stage-results';

@@ -242,3 +242,25 @@ describe('refuses', () => {
     expect(() => int8.predict([images(1), images(1)])).toThrow(/Expected tensors for the inputs .*'input 1'/);
   });
 });
+
+test('a quantized model is saved as TF.js saves models, and loads from there', async () => {
+  const int8 = await quantizeModel(classifier(), images(16), { recipe: 'fast' });
+  let saved: tf.io.ModelArtifacts | undefined;
+  const handler = tf.io.withSaveHandler(async (artifacts) => {
+    saved = artifacts;
+    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) };
+  });
+  const { modelArtifactsInfo } = await int8.save(handler);
+  expect(modelArtifactsInfo.weightDataBytes).toBe((saved!.weightData as ArrayBuffer).byteLength);
+  const loaded = await loadGraphModel(tf.io.fromMemory(structuredClone(saved!)));
+  const picture = images(2, 1);
+  expect((loaded.predict(picture) as tf.Tensor).dataSync()).toEqual(
+    (int8.predict(picture) as tf.Tensor).dataSync(),
+  );
+  await expect(int8.save('nowhere://model')).rejects.toThrow(/a URL that TF.js saves to, or a save handler/);
+  const full = { save: () => Promise.reject(new Error('the disk is full')) };
+  await expect(int8.save(full)).rejects.toMatchObject({
+    code: 'io',
+    message: expect.stringContaining('saved: the disk is full'),
+  });
+});

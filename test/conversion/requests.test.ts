@@ -1,6 +1,6 @@
 // @needs engine
 /** What was requested and cannot be done gives a warning. */
-import { convertGraph } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../../src/conversion/options/options';
 import { attr } from '../../src/graph/attrs';
 import { drawFeeds, FloatGraph } from '../support/float-graph';

@@ -1,6 +1,6 @@
 // @needs engine
 /** Models whose weights alone are quantized: what TF.js computes with them. */
-import { convertGraph } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../../src/conversion/options/options';
 import { attr } from '../../src/graph/attrs';
 import type { Graph, Sample } from '../../src/graph/ir';

@@ -1,5 +1,5 @@
 // @needs engine
-import { convertGraph } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../../src/conversion/options/options';
 import '../../src/index.node';
 import { signalToNoise } from '../../src/quantization/metrics';

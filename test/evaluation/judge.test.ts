@@ -34,6 +34,28 @@ test('the median sample counts, and the worst tenth', async () => {
   expect(output.whole.worstTenth).toBeCloseTo(40, 1);
 });
 
+test.each([
+  [3, 1],
+  [8, 2],
+  [12, 4],
+  [16, 5],
+])('of %d samples, the median of all others is likely above number %d', async (count, expected) => {
+  // Drawn at random, that many or more of the samples are below the median nine times of ten.
+  const drawn = (of: number) => Array.from({ length: of }, () => (random.real(0, 1) < 0.5 ? 1 : 0));
+  const below = Array.from({ length: 4000 }, () => drawn(count).reduce<number>((sum, coin) => sum + coin, 0));
+  const share = (least: number) => below.filter((n) => n >= least).length / below.length;
+  if (expected > 1) expect(share(expected)).toBeGreaterThan(0.88);
+  expect(share(expected + 1)).toBeLessThan(0.9);
+
+  const noise = (i: number) => 0.001 * (i + 1);
+  const samples = Array.from({ length: count }, (_, i) => sampleOf([1, noise(i)]));
+  const graph = (factor: number) => scaled([1, factor]);
+  const [output] = await judge(graph(1), graph(2), samples);
+  // The noisiest come first.
+  const decibels = samples.map((_, i) => 10 * Math.log10((1 + noise(i) ** 2) / noise(i) ** 2)).reverse();
+  expect(output.whole.likelyMedian).toBeCloseTo(decibels[expected - 1], 2);
+});
+
 test('the mean over the samples is taken from the signal', async () => {
   const samples = [-1, 1, -1, 1].map((sign) => sampleOf(wide(() => 10 + sign)));
   const [{ whole, varying }] = await judge(scaled(wide(() => 1)), scaled(wide(() => 1.01)), samples);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../../src/base/errors';
+import { toModelArtifacts } from '../../src/graph/encode-graph-model';
 import { readModel } from '../../src/graph/read-model';
-import { toModelArtifacts } from '../../src/graph/write-graph-model';
 import { temporaryFolder } from '../support/tiny-model';
 
 // biome-ignore lint/suspicious/noExplicitAny: model.json is damaged in ways that no type allows

@@ -10,7 +10,8 @@ import {
   sequential,
 } from '@tensorflow/tfjs-layers';
 import { LowbitError } from '../../src/base/errors';
-import { readModel, readModelArtifacts } from '../../src/graph/read-model';
+import { readModelArtifacts } from '../../src/graph/read-artifacts';
+import { readModel } from '../../src/graph/read-model';
 import { fileSystem } from '../../src/loading/file-system';
 import { optimize } from '../../src/passes/pipeline';
 import { ops } from '../support/float-graph';

@@ -1,6 +1,7 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Constant } from '../../src/graph/ir';
+import { readRange, type Shard } from '../../src/graph/shards';
 import {
   cameFromBytes,
   derivedConstant,
@@ -29,14 +30,27 @@ function shards(...lengths: number[]) {
 const bytesOf = (length: number) => ({ dtype: 'bool', shape: [length] }) as const;
 const spec = bytesOf(1);
 
+function inFiles(
+  stored: StoredConstants,
+  type: Pick<Constant, 'dtype' | 'shape'>,
+  files: readonly Shard[],
+  start: number,
+  size: number,
+  decode: (bytes: Uint8Array) => Constant['values'],
+): Constant {
+  return stored.constant(type, (first, count, room) =>
+    decode(readRange(files, start + first * size, count * size, room)),
+  );
+}
+
 test('reads bytes that begin in one shard and end in a later one', () => {
-  const constant = new StoredConstants().constant(bytesOf(9), shards(5, 3, 10), 4, 1, (bytes) => bytes);
+  const constant = inFiles(new StoredConstants(), bytesOf(9), shards(5, 3, 10), 4, 1, (bytes) => bytes);
   expect([...constant.values]).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12]);
 });
 
 test('reads a file once for several looks in a row', () => {
   let decoded = 0;
-  const constant = new StoredConstants().constant(bytesOf(4), shards(4), 0, 1, (bytes) => {
+  const constant = inFiles(new StoredConstants(), bytesOf(4), shards(4), 0, 1, (bytes) => {
     decoded++;
     return bytes;
   });
@@ -49,7 +63,7 @@ test('lets go of what was looked at longest ago, beyond 16 MiB', () => {
   const files = shards(1);
   let decoded = 0;
   const large = () =>
-    stored.constant(spec, files, 0, 1, () => {
+    inFiles(stored, spec, files, 0, 1, () => {
       decoded++;
       return new Uint8Array(6 * 1024 * 1024);
     });
@@ -64,7 +78,7 @@ test('lets go of what was looked at longest ago, beyond 16 MiB', () => {
 
 test('a shard that shrank since it was opened is an error that names it', () => {
   const files = shards(8);
-  const constant = new StoredConstants().constant(bytesOf(8), files, 0, 1, (bytes) => bytes);
+  const constant = inFiles(new StoredConstants(), bytesOf(8), files, 0, 1, (bytes) => bytes);
   truncateSync(files[0].path, 3);
   expect(() => constant.values).toThrow("Shard '0.bin' shrank while it was read.");
 });
@@ -72,14 +86,14 @@ test('a shard that shrank since it was opened is an error that names it', () => 
 test('what is computed from a weight in a file is computed again once others were looked at; else it is in memory', () => {
   const stored = new StoredConstants();
   const files = shards(4);
-  const filler = () => stored.constant(spec, files, 0, 1, () => new Uint8Array(12 * 1024 * 1024));
+  const filler = () => inFiles(stored, spec, files, 0, 1, () => new Uint8Array(12 * 1024 * 1024));
   let computed = 0;
   const plusIndex = (value: number, index: number) => {
     if (index === 0) computed++;
     return value + index;
   };
   const constant = derivedConstant(
-    stored.constant(bytesOf(4), files, 0, 1, (bytes) => bytes),
+    inFiles(stored, bytesOf(4), files, 0, 1, (bytes) => bytes),
     plusIndex,
   );
   const twice = derivedConstant(constant, plusIndex);
@@ -104,7 +118,7 @@ function counting(rows: number, columns: number) {
   writeFileSync(path, new Uint8Array(values.buffer));
   const type = { dtype: 'float32', shape: [rows, columns] } as const;
   const decode = ({ buffer, length }: Uint8Array) => new Float32Array(buffer, 0, length / 4);
-  return new StoredConstants().constant(type, [{ path, bytes: values.byteLength }], 0, 4, decode);
+  return inFiles(new StoredConstants(), type, [{ path, bytes: values.byteLength }], 0, 4, decode);
 }
 
 test('a large weight in a file is read piece by piece, and so is what is computed from it', () => {

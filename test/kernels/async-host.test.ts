@@ -5,7 +5,7 @@ import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import * as converter from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { quantize } from '../../kernels/functions';
-import { type AsyncHost, asTensorData, newData } from '../../kernels/hosts/host';
+import { webgpuHost } from '../../kernels/hosts/webgpu';
 import { addHost, install, KERNELS } from '../../kernels/register';
 import { convert } from '../../src/convert';
 import { fileSystem } from '../../src/index.node';
@@ -32,15 +32,7 @@ class LaterBackend extends MathBackendCPU {
   }
 }
 
-const laterHost: AsyncHost = {
-  backendName: BACKEND,
-  readAsync: async (backend, { dataId, dtype }) =>
-    asTensorData((await backend.read(dataId)) as ArrayLike<number>, dtype),
-  allocate(backend, shape, dtype) {
-    const values = newData(shape, dtype);
-    return { tensor: { dataId: backend.write(values, shape, dtype), shape, dtype }, data: () => values };
-  },
-};
+const laterHost = { ...webgpuHost, backendName: BACKEND };
 
 beforeAll(() => {
   tf.registerBackend(BACKEND, () => new LaterBackend(), 0);

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
-import { convertGraph } from '../../src/conversion/convert';
+import { convertGraph } from '../../src/conversion/convert-graph';
 import { writeGraphModel } from '../../src/graph/write-graph-model';
 import { fileSystem } from '../../src/index.node';
 import { takeWeights } from '../../src/runtime/held-weights';

@@ -10,6 +10,7 @@ const DOCUMENTS = [
   'SECURITY.md',
   'benchmarks/README.md',
   'docs/architecture.md',
+  'docs/browsers.md',
   'docs/mixture-of-experts.md',
   'docs/releasing.md',
 ];

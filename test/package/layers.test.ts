@@ -37,7 +37,7 @@ test.each([
   [
     'kernels/kernel.ts',
     'src/runtime/provide-node-engine.ts',
-    'only the entry of a program chooses its engine',
+    'only the entry of a program chooses its engine and backends',
   ],
   ['native/isa/rows.h', 'native/ops/ops.h', 'isa may not know ops'],
 ])('%s may not import %s', (from, to, why) => {

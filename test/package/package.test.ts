@@ -1,39 +1,21 @@
 // @needs engine
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { runInNewContext } from 'node:vm';
+import { buildSync } from 'esbuild';
 import { engineInfo } from '../../src/runtime/current-engine';
-import { temporaryFolder } from '../support/tiny-model';
+import { projectWith, publish } from '../support/published';
 
 const root = resolve(__dirname, '..', '..');
 
-/** This package as it is published, unpacked. */
 let published: string;
 
 beforeAll(() => {
-  const folder = temporaryFolder();
-  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', pack, { encoding: 'utf8', cwd: root, stdio: 'pipe' }),
-  );
-  execFileSync('tar', ['-xzf', join(folder, filename), '-C', folder]);
-  published = join(folder, 'package');
-  // Built when the package is installed.
-  symlinkSync(join(root, 'build'), join(published, 'build'));
+  published = publish();
 });
 
-/** A user's project, with this package and what it depends on installed. */
-function project(): string {
-  const folder = temporaryFolder();
-  const modules = join(folder, 'node_modules');
-  mkdirSync(modules);
-  for (const entry of readdirSync(join(root, 'node_modules'))) {
-    if (entry !== 'tfjs-lowbit') symlinkSync(join(root, 'node_modules', entry), join(modules, entry));
-  }
-  symlinkSync(published, join(modules, 'tfjs-lowbit'));
-  writeFileSync(join(folder, 'package.json'), '{"name": "user", "private": true}');
-  return folder;
-}
+const project = () => projectWith(published);
 
 /** Something of each entry. */
 const ENTRIES: readonly (readonly [entry: string, names: readonly string[]])[] = [
@@ -74,7 +56,9 @@ test.each(['tfjs-lowbit', 'tfjs-lowbit/convert', 'tfjs-lowbit/moe', 'tfjs-lowbit
     writeFileSync(
       join(folder, 'main.mjs'),
       `import '${entry}';
-       import { engineInfo } from 'tfjs-lowbit';
+       import { runInNewContext } from 'node:vm';
+import { buildSync } from 'esbuild';
+import { engineInfo } from 'tfjs-lowbit';
        import * as tf from '@tensorflow/tfjs-core';
        console.log(tf.getKernel('QuantizedRegion', 'wasm').backendName, engineInfo().kind);`,
     );
@@ -112,6 +96,36 @@ test('the build for browsers has the names of the default build, and says in Nod
   );
   expect(message).toMatch(
     /^engine-unavailable .*native\/web\/modules\/lowbit-(simd|relaxed)\.wasm: it is not there yet\. Await ready\(\)/,
+  );
+});
+
+/** What a bundler makes of a page's script. */
+function bundled(code: string): string {
+  const folder = project();
+  writeFileSync(join(folder, 'main.js'), code);
+  const { outputFiles } = buildSync({
+    entryPoints: [join(folder, 'main.js')],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    preserveSymlinks: true,
+    logLevel: 'silent',
+  });
+  return outputFiles[0].text;
+}
+
+test.each(['moe', 'layers'])('a page that imports tfjs-lowbit/%s is told that it is for Node.js', (entry) => {
+  const code = bundled(
+    `import { expertsOf, MoELayer } from 'tfjs-lowbit/${entry}'; console.log(expertsOf, MoELayer);`,
+  );
+  expect(() => runInNewContext(code)).toThrow(
+    /^'tfjs-lowbit\/moe' and 'tfjs-lowbit\/layers' are for Node\.js/,
+  );
+});
+
+test('a bundler takes the build for browsers of tfjs-lowbit/convert', () => {
+  expect(bundled(`import { quantizeModel } from 'tfjs-lowbit/convert'; quantizeModel();`)).not.toMatch(
+    /require\("(node:)?(fs|path)/,
   );
 });
 

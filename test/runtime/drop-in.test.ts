@@ -105,11 +105,6 @@ describe.each(['cpu', 'wasm'])('a converted model on the %s backend', (backend) 
   });
 });
 
-test('other backends get an error that names the ones to use', () => {
-  const { kernelFunc } = tf.getKernel('QuantizedRegion', 'webgl');
-  expect(() => kernelFunc({ inputs: {}, attrs: {}, backend: {} })).toThrow(/webgl.*tf.setBackend\('wasm'\)/);
-});
-
 test('releaseArtifacts drops the retained copy of the weights', async () => {
   const model: GraphModel = await loadGraphModel(`file://${converted}`);
   releaseArtifacts(model);

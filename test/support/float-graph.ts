@@ -4,9 +4,9 @@ import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { attr, shapeToJson } from '../../src/graph/attrs';
 import { refKey, topologicalOrder } from '../../src/graph/edit';
+import { toModelArtifacts } from '../../src/graph/encode-graph-model';
 import type { Constant, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from '../../src/graph/ir';
 import { parseRef } from '../../src/graph/read-graph-model';
-import { toModelArtifacts } from '../../src/graph/write-graph-model';
 import type { Random } from './random';
 
 type Shape = readonly number[];

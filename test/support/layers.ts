@@ -5,7 +5,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type { Graph } from '../../src/graph/ir';
-import { readModelArtifacts } from '../../src/graph/read-model';
+import { readModelArtifacts } from '../../src/graph/read-artifacts';
 import { execute } from './float-graph';
 import type { Random } from './random';
 

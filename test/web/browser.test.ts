@@ -1,18 +1,15 @@
 // @needs engine
 /** The build for browsers in Chromium: it gives what Node.js gives, and says what to do where it cannot be loaded. */
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import type { loadGraphModel } from '@tensorflow/tfjs-converter';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Browser, Page } from 'puppeteer-core';
-import '@tensorflow/tfjs-backend-cpu';
-import { loadGraphModel } from '@tensorflow/tfjs-converter';
-import * as tf from '@tensorflow/tfjs-core';
 import { openBrowser } from '../../benchmarks/web/chromium';
 import { serveApp, type WebServer } from '../../benchmarks/web/page';
-import { fileSystem } from '../../src/index.node';
 import { describeWithBrowser } from '../support/browser';
-import { temporaryFolder } from '../support/tiny-model';
+import { convertDemo } from '../support/demo-model';
 
 const root = resolve(__dirname, '..', '..');
 
@@ -85,25 +82,9 @@ describeWithBrowser('in Chromium', () => {
   let shape: number[];
 
   beforeAll(async () => {
-    const folder = join(temporaryFolder(), 'int8');
-    const main = join(root, 'dist', 'src', 'cli', 'main.js');
-    const model = join(root, 'examples', 'demo', 'model', 'model.json');
-    execFileSync(
-      process.execPath,
-      [main, 'convert', '--input', model, '--output', folder, '--calibration', 'random'],
-      {
-        stdio: 'ignore',
-      },
-    );
-    await tf.setBackend('cpu');
-    const loaded = await loadGraphModel(fileSystem(join(folder, 'model.json')));
-    shape = loaded.inputs[0].shape!.map((dim) => Math.max(dim, 1));
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    expected = [0, 1].map((phase) => {
-      const values = Float32Array.from({ length: size }, (_, i) => ((i * 37 + phase * 11) % 256) / 255);
-      return [...(loaded.predict(tf.tensor(values, shape)) as tf.Tensor).dataSync()];
-    });
-    server = await serveApp({ '/model/': folder });
+    const model = await convertDemo();
+    ({ shape, expected } = model);
+    server = await serveApp({ '/model/': model.folder });
     ({ browser, close: closeBrowser } = await openBrowser());
   }, 120_000);
 

@@ -13,6 +13,7 @@ uint8_t flip = 0;
 // times the weights then.
 struct DotProduct {
   static constexpr int kDepth = 4;
+  static constexpr bool kPrepares = false;
   static v128_t codes(const uint8_t* p) { return wasm_v128_xor(wasm_v128_load(p), wasm_u8x16_splat(flip)); }
   static v128_t weights(const int8_t* p) { return wasm_v128_load(p); }
   static v128_t multiplyAdd(v128_t sums, v128_t codes, v128_t weights) { return dot(weights, codes, sums); }

@@ -3,6 +3,9 @@
 // over 4 output pixels at a time, so that each vector of weights is used 4 times.
 //   scratch: column | pair of rows | channel of 8 | row of 2, as int16
 //   packed:  block b | bias of 8 | multiplier of 8 | kernel column | pair of rows | channel of 8 | row of 2, as int16
+// The last of 3 rows has no partner. In a kernel of 3 x 3 that is its own next column of the kernel, so that 5 products
+// do for 9 taps: of the second pairs those of kernel column 0 are (row 2, row 2 of column 1), of column 1 none, of
+// column 2 (row 2, 0).
 #pragma once
 #include "vector.h"
 
@@ -24,6 +27,8 @@ struct Depthwise {
     int32_t bias[kBlock];
     float multiplier[kBlock];
   };
+
+  static bool isThree(int kernelH, int kernelW) { return kernelH == 3 && kernelW == 3; }
 
   static size_t pairs(int kernelH) { return ceilDiv(kernelH, 2); }
 
@@ -47,7 +52,9 @@ struct Depthwise {
         own.multiplier[i] = constants.multiplier[c0 + i];
         for (int kx = 0; kx < kernelW; ++kx) {
           for (int ky = 0; ky < kernelH; ++ky) {
-            weights[(kx * pairs(kernelH) + ky / 2) * kPair + 2 * i + ky % 2] =
+            const bool beside = isThree(kernelH, kernelW) && ky == 2 && kx == 1;
+            const size_t pair = (beside ? 0 : kx) * pairs(kernelH) + ky / 2;
+            weights[pair * kPair + 2 * i + (beside ? 1 : ky % 2)] =
                 filter[(static_cast<size_t>(ky) * kernelW + kx) * channels + c0 + i];
           }
         }
@@ -65,10 +72,12 @@ struct Depthwise {
     for (int ky = 0; ky < args.kernelH; ky += 2) {
       int16_t* out = static_cast<int16_t*>(args.scratch) + ky / 2 * kPair;
       const uint8_t* const* upper = args.columns + static_cast<size_t>(ky) * args.columnCount;
-      const uint8_t* const* lower = ky + 1 < args.kernelH ? upper + args.columnCount : nullptr;
+      const bool beside = ky == 2 && isThree(args.kernelH, args.kernelW);
+      const uint8_t* const* lower = upper + (beside ? args.dilation : args.columnCount);
+      const int partners = ky + 1 < args.kernelH ? args.columnCount : beside ? args.columnCount - args.dilation : 0;
       for (int x = 0; x < args.columnCount; ++x, out += step) {
         const v128_t a = wasm_v128_load64_zero(upper[x] + c0);
-        const v128_t b = lower ? wasm_v128_load64_zero(lower[x] + c0) : wasm_i32x4_const_splat(0);
+        const v128_t b = x < partners ? wasm_v128_load64_zero(lower[x] + c0) : wasm_i32x4_const_splat(0);
         const v128_t both = wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         wasm_v128_store(out, wasm_u16x8_extend_low_u8x16(both));
         wasm_v128_store(out + 8, wasm_u16x8_extend_high_u8x16(both));
@@ -103,29 +112,33 @@ struct Depthwise {
     }
   }
 
-  // The same for windows of 3 columns that lie side by side or one apart: neighbouring windows share what is loaded.
+  // The same for windows of 3 x 3 that lie side by side or one apart: neighbouring ones share what is loaded, and the
+  // product that is of no taps is left out.
   template <int N, int Stride>
   static void sumHalf3(const DepthwiseArgs& args, const Constants& constants, int m, int half, v128_t (&sums)[N]) {
-    constexpr int kColumns = (N - 1) * Stride + 3;
-    const size_t column = pairs(args.kernelH) * kPair;
+    constexpr size_t kColumn = 2 * kPair;
     const int16_t* weights = reinterpret_cast<const int16_t*>(&constants + 1) + 8 * half;
-    const int16_t* at = static_cast<const int16_t*>(args.scratch) + m * Stride * column + 8 * half;
-    const int16_t* const end = at + column;
+    const int16_t* at = static_cast<const int16_t*>(args.scratch) + m * Stride * kColumn + 8 * half;
 #pragma clang loop unroll(full)
     for (int i = 0; i < N; ++i) sums[i] = wasm_v128_load(constants.bias + 4 * half);
-#pragma clang loop unroll(disable)
-    for (; at != end; at += kPair, weights += kPair) {
-      v128_t w[3], codes[kColumns];
+    addPairs<N, Stride, 1>(at, weights, sums);
+    addPairs<N, Stride, 2>(at + kPair, weights + kPair, sums);
+  }
+
+  // One pair of rows, of kernel columns 0, Step, ...
+  template <int N, int Stride, int Step>
+  static void addPairs(const int16_t* at, const int16_t* weights, v128_t (&sums)[N]) {
+    constexpr int kColumns = (N - 1) * Stride + 3;
+    v128_t w[3], codes[kColumns];
 #pragma clang loop unroll(full)
-      for (int i = 0; i < 3; ++i) w[i] = wasm_v128_load(weights + i * column);
+    for (int i = 0; i < 3; i += Step) w[i] = wasm_v128_load(weights + i * 2 * kPair);
 #pragma clang loop unroll(full)
-      for (int i = 0; i < kColumns; ++i) codes[i] = wasm_v128_load(at + i * column);
+    for (int i = 0; i < kColumns; ++i) codes[i] = wasm_v128_load(at + i * 2 * kPair);
 #pragma clang loop unroll(full)
-      for (int i = 0; i < N; ++i) {
+    for (int i = 0; i < N; ++i) {
 #pragma clang loop unroll(full)
-        for (int kx = 0; kx < 3; ++kx) {
-          sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(codes[i * Stride + kx], w[kx]));
-        }
+      for (int kx = 0; kx < 3; kx += Step) {
+        sums[i] = wasm_i32x4_add(sums[i], wasm_i32x4_dot_i16x8(codes[i * Stride + kx], w[kx]));
       }
     }
   }
@@ -134,7 +147,7 @@ struct Depthwise {
   template <int N>
   static void pixels(const DepthwiseArgs& args, const Store& store, const Constants& constants, int m, int c0) {
     v128_t sums[2][N];
-    const bool three = args.kernelW == 3 && args.dilation == 1;
+    const bool three = isThree(args.kernelH, args.kernelW) && args.dilation == 1;
     for (int half = 0; half < 2; ++half) {
       if (three && args.stride == 1) {
         sumHalf3<N, 1>(args, constants, m, half, sums[half]);

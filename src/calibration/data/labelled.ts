@@ -1,7 +1,7 @@
 /** Samples with their classes. */
 import { dirname, join } from 'node:path';
 import { LowbitError } from '../../base/errors';
-import type { ImageOptions, LabelledSource, SampleSource } from '../../graph/samples';
+import type { ImageOptions, LabelledSource } from '../../graph/samples';
 import { imageInput, labelKey, listImages, readImage } from './image-folder';
 import { readLabels } from './labels';
 
@@ -11,13 +11,6 @@ export interface LabelledImageOptions {
   labels?: string;
   /** Added to a label's index to get the model's class: 1 where class 0 is a background class. Default 0. */
   labelOffset?: number;
-}
-
-/** Samples without their classes. */
-export function unlabelled(source: SampleSource): LabelledSource {
-  return async function* (inputs) {
-    for await (const sample of source(inputs)) yield { sample };
-  };
 }
 
 /**

@@ -1,6 +1,5 @@
 /** The configuration of a conversion, as `lowbit.json` holds it. */
-import { readFile, writeFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LowbitError } from '../../base/errors';
 import { CALIBRATION_METHODS } from '../../calibration/observers/methods';
 import { BIAS_CORRECTIONS } from '../../quantization/bias-correction';
@@ -109,28 +108,4 @@ export function checkConfig(value: unknown, source: string): Config {
   if (result.success) return result.data;
   const problems = result.error.issues.map(describe).join('; ');
   throw new LowbitError('invalid-argument', `${source} is no valid configuration: ${problems}.`);
-}
-
-/** @throws LowbitError 'io' if it cannot be read, 'invalid-argument' as `checkConfig` */
-export async function readConfig(path: string): Promise<Config> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new LowbitError('io', `Cannot read the configuration ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  return checkConfig(value, path);
-}
-
-/** @throws LowbitError 'io' if it cannot be written */
-export async function writeConfig(path: string, config: Config): Promise<void> {
-  try {
-    await writeFile(path, `${JSON.stringify(config, null, 2)}\n`);
-  } catch (cause) {
-    throw new LowbitError('io', `Cannot write the configuration ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
 }

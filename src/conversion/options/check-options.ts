@@ -1,13 +1,12 @@
 /** Checks of single options. */
 import { checkArgument } from '../../base/errors';
 import { CALIBRATION_METHODS } from '../../calibration/observers/methods';
-import { checkBudget } from '../../moe/memory-budget';
 import { BIAS_CORRECTIONS } from '../../quantization/bias-correction';
 import { ROTATION_BLOCKS } from '../../quantization/hadamard';
 import { ACTIVATIONS, GROUPS, MAX_TARGET_BITS, WEIGHT_FORMATS } from '../../quantization/layer-weights';
 import { WEIGHT_RANGES } from '../../quantization/weight-range';
 import { RECIPES } from '../recipes';
-import type { ConvertOptions, ExpertPackOptions, QuantizationOptions } from './options';
+import type { QuantizationOptions } from './options';
 
 interface Check {
   readonly expected: string;
@@ -62,17 +61,4 @@ export function checkQuantization(options: QuantizationOptions): void {
     const value = options[name as keyof QuantizationOptions];
     checkArgument(value === undefined || holds(value), name, expected, value);
   }
-}
-
-export function checkConversion({ input, output }: ConvertOptions): void {
-  checkArgument(typeof input === 'string' && input !== '', 'input', 'the path of a model.json', input);
-  checkArgument(typeof output === 'string' && output !== '', 'output', 'the path of a folder', output);
-}
-
-export function checkExperts({ formats, budget }: ExpertPackOptions): void {
-  checkArgument(formats === undefined || formats.length > 0, 'experts.formats', 'one or more', 0);
-  for (const { format } of formats ?? []) {
-    checkArgument(WEIGHT_FORMATS.includes(format), 'experts.formats', WEIGHT_FORMATS.join(', '), format);
-  }
-  if (budget !== undefined) checkBudget(budget);
 }

@@ -1,23 +1,20 @@
-/** The one place that reads options: checks them all and resolves them, with the configuration, into settings. */
-import { dirname, resolve } from 'node:path';
+/** The place that reads options: checks them all and resolves them, with the configuration, into settings. */
 import { fromUser } from '../../base/coded-errors';
 import { checkArgument, LowbitError } from '../../base/errors';
 import { heldOut, withoutHeldOut } from '../../calibration/data/held-out';
-import { unlabelled } from '../../calibration/data/labelled';
 import { randomSamples } from '../../calibration/data/random';
 import { DEFAULT_METHOD } from '../../calibration/observers/methods';
-import { toPath } from '../../graph/read-graph-model';
-import type { InputSpec, SampleSource } from '../../graph/samples';
+import { type InputSpec, type SampleSource, unlabelled } from '../../graph/samples';
 import { blockOf, DEFAULT_GROUP } from '../../quantization/layer-weights';
 import { type Config, checkConfig, type LayerConfig } from '../config/config';
 import { LayerRules } from '../config/layer-rules';
 import { progressReporter } from '../progress';
 import type { RecipeName } from '../recipes';
-import { type Destination, type ExpertPacking, type Settings, TUNABLE } from '../settings';
+import { type Settings, TUNABLE } from '../settings';
 import { TARGETS } from '../stages/decide/recipe/target';
-import { checkConversion, checkExperts, checkQuantization } from './check-options';
+import { checkQuantization } from './check-options';
 import { idleOptions } from './idle-options';
-import type { ConvertOptions, DryRunOptions, ExpertPackOptions, QuantizationOptions } from './options';
+import type { QuantizationOptions } from './options';
 
 const DEFAULT_SAMPLES = 128;
 
@@ -39,9 +36,10 @@ function layerRules({ skip = [], int16 = 0, dynamic = [] }: QuantizationOptions,
   const dynamicLayers = entries('dynamic', dynamic, { activations: 'dynamic' });
   const int16Layers = entries('int16', typeof int16 === 'number' ? [] : int16, { activations: 'int16' });
   const skipped = entries('skip', skip, { bits: 'float' });
-  const rulesWith = (more: readonly LayerConfig[]) =>
-    new LayerRules({ ...config, layers: [...(config.layers ?? []), ...dynamicLayers, ...more, ...skipped] });
-  return { rules: rulesWith(int16Layers), withoutInt16: rulesWith([]) };
+  return new LayerRules({
+    ...config,
+    layers: [...(config.layers ?? []), ...dynamicLayers, ...int16Layers, ...skipped],
+  });
 }
 
 /** Samples of the user's own, whose errors say whose they are. */
@@ -142,7 +140,7 @@ function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16,
 export function settle(options: QuantizationOptions, calibration: Calibration): Settings {
   checkQuantization(options);
   const config = options.config ? checkConfig(options.config, 'config') : {};
-  const { rules, withoutInt16 } = layerRules(options, config);
+  const rules = layerRules(options, config);
   const activations = options.activations ?? config.activations ?? 'int8';
   const random = activations === 'int8' ? randomSamples() : undefined;
   const data =
@@ -183,7 +181,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     ...((maxDrop !== undefined || minSignalToNoise !== undefined) && {
       accuracyTarget: { maxDrop, minSignalToNoise },
     }),
-    ...(options.tune && { tune: { open: openSettings(options, config), rules: withoutInt16 } }),
+    ...(options.tune && { tune: { open: openSettings(options, config) } }),
     ...(recipe !== 'fast' && {
       recipe: {
         name: recipe,
@@ -201,51 +199,4 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
   if (activations === 'float32') checkWeightOnly(settings);
   else if (!data) checkWithoutData(settings);
   return Object.freeze({ ...settings, idle: idleOptions(options, settings) });
-}
-
-function settleExperts(options: ExpertPackOptions = {}): ExpertPacking {
-  checkExperts(options);
-  const { formats = [{ format: 'int8' }], budget = 'auto' } = options;
-  const requested = options.formats !== undefined || options.budget !== undefined;
-  return { formats, budget, requested };
-}
-
-/** The same for a model in files. */
-export function settleConversion(options: ConvertOptions): {
-  readonly input: string;
-  readonly destination: Destination;
-  readonly settings: Settings;
-} {
-  checkConversion(options);
-  const { input, output, overwrite = false } = options;
-  if (resolve(output) === dirname(toPath(input))) {
-    throw new LowbitError(
-      'invalid-argument',
-      `The output folder ${output} is the folder of the input model; choose another.`,
-    );
-  }
-  const experts = settleExperts(options.experts);
-  return {
-    input,
-    destination: { folder: output, overwrite, experts },
-    settings: settle(options, options.calibration),
-  };
-}
-
-/** The same for a conversion that writes nothing. */
-export function settleDryRun(options: DryRunOptions): {
-  readonly input: string;
-  readonly experts: ExpertPacking;
-  readonly settings: Settings;
-} {
-  const settings = settle(options, options.calibration);
-  const { activations, tune } = settings;
-  checkArgument(
-    activations === 'int8',
-    'activations',
-    'int8, as a dry run measures layers in INT8,',
-    activations,
-  );
-  checkArgument(!tune, 'tune', 'false, as a dry run measures one configuration,', options.tune);
-  return { input: options.input, experts: settleExperts(options.experts), settings };
 }

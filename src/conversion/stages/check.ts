@@ -13,7 +13,15 @@ const ADVICE = "Try the recipe 'balanced' or 'accurate', or more calibration dat
 
 const shown = (decibels: number) => `${decibels.toFixed(1)} dB`;
 
-function warningOf({ name, signalToNoise, varyingSignalToNoise, constant, parts = [] }: OutputFidelity) {
+function warningOf({
+  name,
+  signalToNoise,
+  varyingSignalToNoise,
+  constant,
+  parts = [],
+  selectedFrom,
+}: OutputFidelity) {
+  if (selectedFrom) return undefined;
   if (constant)
     return `Output '${name}' does not depend on the input: it is the same for every sample, that of the float model is not. ${ADVICE}`;
   if (signalToNoise === undefined) return undefined;

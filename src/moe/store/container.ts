@@ -11,7 +11,7 @@
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LowbitError } from '../../base/errors';
 import { readAt } from '../../base/read-at';
 

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LowbitError } from '../../base/errors';
 import { currentEngine } from '../../runtime/current-engine';
 import { shownRedis, WITHHELD } from './address';

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, checkConfig, readConfig } from '../../../src/conversion/config/config';
+import { type Config, checkConfig } from '../../../src/conversion/config/config';
+import { readConfig } from '../../../src/conversion/config/config-file';
 import { LayerRules } from '../../../src/conversion/config/layer-rules';
 import { temporaryFolder } from '../../support/tiny-model';
 

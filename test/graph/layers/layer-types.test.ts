@@ -9,7 +9,7 @@ import {
   type SymbolicTensor,
 } from '@tensorflow/tfjs-layers';
 import { LAYER_TYPES } from '../../../src/graph/layers/layer-types';
-import { readModelArtifacts } from '../../../src/graph/read-model';
+import { readModelArtifacts } from '../../../src/graph/read-artifacts';
 import '../../../src/index.node';
 import { MoELayer } from '../../../src/moe/moe-layer';
 import { execute } from '../../support/float-graph';

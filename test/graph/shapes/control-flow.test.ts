@@ -1,9 +1,9 @@
 /** Shapes across loops and lists of tensors, against TF.js. */
 import { attr } from '../../../src/graph/attrs';
+import { toModelArtifacts } from '../../../src/graph/encode-graph-model';
 import { inferShapes } from '../../../src/graph/infer-shapes';
 import type { Graph } from '../../../src/graph/ir';
-import { readModelArtifacts } from '../../../src/graph/read-model';
-import { toModelArtifacts } from '../../../src/graph/write-graph-model';
+import { readModelArtifacts } from '../../../src/graph/read-artifacts';
 import { FloatGraph, windowAttrs } from '../../support/float-graph';
 import { randomOf } from '../../support/random';
 import { expectInferredShapes } from '../../support/shapes';

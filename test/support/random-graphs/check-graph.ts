@@ -1,6 +1,6 @@
 /** Converts a random graph in a mode and runs it, and says what is wrong. */
 import { LowbitError } from '../../../src/base/errors';
-import { decideConversion } from '../../../src/conversion/convert';
+import { decideConversion } from '../../../src/conversion/convert-graph';
 import { settle } from '../../../src/conversion/options/settle';
 import type { Decision } from '../../../src/conversion/stage-results';
 import { check } from '../../../src/conversion/stages/check';

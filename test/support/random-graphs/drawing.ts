@@ -4,6 +4,7 @@ import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { attr, shapeToJson } from '../../../src/graph/attrs';
 import { refKey, topologicalOrder } from '../../../src/graph/edit';
+import { toModelArtifacts } from '../../../src/graph/encode-graph-model';
 import type {
   Constant,
   DenseTensor,
@@ -16,7 +17,6 @@ import type {
   TensorRef,
 } from '../../../src/graph/ir';
 import { parseRef } from '../../../src/graph/read-graph-model';
-import { toModelArtifacts } from '../../../src/graph/write-graph-model';
 import { GraphRunner } from '../../../src/tfjs/graph-runner';
 import type { Random } from '../random';
 

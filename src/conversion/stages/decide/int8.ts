@@ -1,6 +1,6 @@
 /** Decisions for a model with INT8 activations: widths, codes of weights, biases, and what needs higher precision. */
 import type { Graph } from '../../../graph/ir';
-import { constantBytes } from '../../../graph/read-weights';
+import { constantBytes } from '../../../graph/weights';
 import type { Settings } from '../../settings';
 import type { Int8Decision, ObservedInt8 } from '../../stage-results';
 import { decidePrecisions } from './activation-precisions';

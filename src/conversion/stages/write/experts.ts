@@ -1,7 +1,8 @@
 /** Mixture-of-experts layers of a converted model: their experts go into a container beside the model. */
+
+import { graphModelBytes } from '../../../graph/encode-graph-model';
 import type { Graph } from '../../../graph/ir';
 import { EXPERTS_FILE, MIXTURE_OP } from '../../../graph/mixture';
-import { graphModelBytes } from '../../../graph/write-graph-model';
 import type { ExpertsMetadata } from '../../../moe/model-experts';
 import { type ExpertBytes, PAGE_BYTES, pageAligned, writeContainer } from '../../../moe/store/container';
 import type { ReportProgress } from '../../progress';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { regionsOf } from '../../../evaluation/layer-tensors';
 import type { Graph } from '../../../graph/ir';
-import { constantBytes } from '../../../graph/read-weights';
+import { constantBytes } from '../../../graph/weights';
 import { writeGraphModel } from '../../../graph/write-graph-model';
 import type { ConvertReport } from '../../report-types';
 import type { Destination, Settings } from '../../settings';

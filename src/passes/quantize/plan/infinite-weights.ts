@@ -1,6 +1,6 @@
 /** Layers whose weights are infinite or NaN: no code stands for these, so that the layers stay in float. */
 import type { Graph } from '../../../graph/ir';
-import { isInfinite } from '../../../graph/read-weights';
+import { isInfinite } from '../../../graph/weights';
 
 /** Ops whose weights are multiplied or added: infinite ones compute NaN, or infinity for every input. */
 const WEIGHTED =
