@@ -63,7 +63,10 @@ export async function ready(): Promise<void> {
  */
 export function setIsa(isa: Isa): void {
   const next = newEngine({ isa });
-  if (engine?.kind === next.kind) next.maxMemory = engine.maxMemory;
+  if (engine?.kind === next.kind) {
+    next.maxMemory = engine.maxMemory;
+    next.threads = engine.threads;
+  }
   engine = next;
 }
 
