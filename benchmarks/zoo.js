@@ -1,6 +1,6 @@
 /**
- * Converts models without any option but their data, and prints what recipe each got, how near it is to float TF.js on
- * samples that neither the calibration nor the search saw, and how fast: `npm run bench:zoo -- selfie meet`.
+ * Converts models of npm packages without any option but their data, and prints what recipe each got, how near it is to
+ * float TF.js on samples that neither the calibration nor the search saw, and how fast: `npm run bench:zoo -- selfie meet`.
  */
 const { execFile } = require('node:child_process');
 const fs = require('node:fs');
@@ -9,6 +9,7 @@ const { promisify } = require('node:util');
 const Table = require('cli-table3');
 const { program } = require('commander');
 const { shared } = require('./real-models/samples');
+const { modelPath, PACKAGED } = require('./zoo/packages');
 
 const MB = 1e6;
 
@@ -25,7 +26,8 @@ function recipeOf({ layers, settings = [] }) {
 function cells(row) {
   const { name, error, bytes, milliseconds, outputs, recipe, seconds, cpuSeconds, backend, integerPercent } =
     row;
-  if (error) return [name, `${error.code}: ${error.message.slice(0, 80)}`, ...Array(9).fill('')];
+  const { task = '' } = row;
+  if (error) return [name, `${error.code}: ${error.message.slice(0, 80)}`, ...Array(10).fill('')];
   const speed = milliseconds.float / milliseconds.lowbit;
   return [
     name,
@@ -34,6 +36,7 @@ function cells(row) {
     shown(least(outputs, ({ whole }) => whole?.median)),
     shown(least(outputs, ({ whole }) => whole?.worstTenth)),
     shown(least(outputs, ({ varying }) => varying?.median)),
+    task,
     `${shown(integerPercent, 0)} %`,
     `${shown(bytes.before / MB, 2)} -> ${shown(bytes.after / MB, 2)}`,
     `${shown(milliseconds.float, 2)} / ${shown(milliseconds.lowbit, 2)} = ${shown(speed)}x ${backend}`,
@@ -43,10 +46,13 @@ function cells(row) {
 }
 
 async function main(names, { folder, samples, tests, json, steps, options }) {
-  const all = fs.readdirSync(folder).filter((name) => fs.existsSync(path.join(folder, name, 'model.json')));
+  const beside = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+  const all = [...new Set([...PACKAGED.keys(), ...beside])].sort();
   const rows = [];
   for (const name of names.length > 0 ? names : all) {
-    const job = { name, input: path.join(folder, name, 'model.json'), samples, tests, options };
+    const input = await modelPath(name, folder);
+    if (!fs.existsSync(input)) continue;
+    const job = { name, input, samples, tests, options };
     const script = path.join(__dirname, 'zoo', 'child.js');
     const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(job)], {
       maxBuffer: 1e9,
@@ -69,6 +75,7 @@ async function main(names, { folder, samples, tests, json, steps, options }) {
     'dB',
     'worst tenth',
     'mean removed',
+    'task',
     'INT8, int16',
     'MB',
     'ms, TF.js / ours',
@@ -83,7 +90,7 @@ async function main(names, { folder, samples, tests, json, steps, options }) {
 
 program
   .argument('[models...]', 'names of folders; default: all')
-  .option('--folder <folder>', 'holds a folder for each model', shared('models'))
+  .option('--folder <folder>', 'holds a folder for each model that no package has', shared('models'))
   .option('--samples <count>', 'samples for calibration and search', Number, 48)
   .option('--tests <count>', 'samples for the test', Number, 16)
   .option('--options <json>', 'options of the conversion', JSON.parse, {})

@@ -22,6 +22,14 @@ const common = {
 };
 const source = (entry) => path.join(root, 'src', `${entry}.web.mjs`);
 
+/** For pages that take TF.js by script tags. */
+const tfIsGlobal = {
+  name: 'tf-is-global',
+  setup({ onResolve }) {
+    onResolve({ filter: /^@tensorflow\// }, () => ({ path: path.join(root, 'src', 'tf-global.web.cjs') }));
+  },
+};
+
 Promise.all([
   build({
     ...common,
@@ -31,6 +39,14 @@ Promise.all([
     chunkNames: 'shared-[hash]',
     splitting: true,
     format: 'esm',
+  }),
+  build({
+    ...common,
+    entryPoints: [source('index')],
+    outfile: path.join(outdir, 'global.mjs'),
+    format: 'esm',
+    external: [],
+    plugins: [tfIsGlobal],
   }),
   build({
     ...common,

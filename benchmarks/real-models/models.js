@@ -83,7 +83,7 @@ const MODELS = [
     name: 'selfie',
     ...onPictures({ crop: 'none', mean: 0, std: 255 }),
     convert: { int16: ['**'] },
-    score: () => maskOverlap(0.5),
+    score: () => maskOverlap(([value]) => value > 0.5),
     targets: [['maskOverlap', 'least', 0.97]],
   },
   {

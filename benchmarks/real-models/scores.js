@@ -78,14 +78,18 @@ function classification(labelOffset = 0) {
   };
 }
 
-/** Mean distance of landmarks in three dimensions, in percent of the input's side. */
-function landmarks(output, side) {
+/**
+ * Mean distance of landmarks in three dimensions, in percent of the input's side.
+ *
+ * @param each numbers of a landmark, its place first
+ */
+function landmarks(output, side, each = 3) {
   let distance = 0;
   let points = 0;
   return {
     add(float, lowbit) {
       const [a, b] = [float[output].values, lowbit[output].values];
-      for (let i = 0; i < a.length; i += 3) {
+      for (let i = 0; i < a.length; i += each) {
         distance += Math.hypot(a[i] - b[i], a[i + 1] - b[i + 1], a[i + 2] - b[i + 2]);
         points++;
       }
@@ -97,24 +101,31 @@ function landmarks(output, side) {
 /** A float mask below this share of the picture shows nobody: a handful of stray pixels. */
 const SOMEBODY = 0.01;
 
-/** Intersection over union of masks at a threshold: the mean over all samples, and over those that show somebody. */
-function maskOverlap(threshold) {
+/**
+ * Intersection over union of masks: the mean over all samples, and over those that show somebody.
+ *
+ * @param isMarked whether a place is, from the numbers of its channels
+ * @param output default: the first
+ */
+function maskOverlap(isMarked, output) {
   const overlaps = { all: [], somebody: [] };
   const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
   return {
     add(float, lowbit) {
-      const [name] = Object.keys(float);
+      const name = output ?? Object.keys(float)[0];
       const [a, b] = [float[name].values, lowbit[name].values];
+      const channels = float[name].shape.at(-1);
+      const isIn = (values, i) => isMarked(values.subarray(i, i + channels));
       let [either, both, marked] = [0, 0, 0];
-      for (let i = 0; i < a.length; i++) {
-        const [inA, inB] = [a[i] > threshold, b[i] > threshold];
+      for (let i = 0; i < a.length; i += channels) {
+        const [inA, inB] = [isIn(a, i), isIn(b, i)];
         if (inA) marked++;
         if (inA || inB) either++;
         if (inA && inB) both++;
       }
       const overlap = either === 0 ? 1 : both / either;
       overlaps.all.push(overlap);
-      if (marked >= SOMEBODY * a.length) overlaps.somebody.push(overlap);
+      if (marked >= (SOMEBODY * a.length) / channels) overlaps.somebody.push(overlap);
     },
     result: () => ({
       maskOverlap: mean(overlaps.all),

@@ -21,8 +21,11 @@ const APP = `
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html',
+  '.js': 'text/javascript',
   '.mjs': 'text/javascript',
+  '.css': 'text/css',
   '.json': 'application/json',
+  '.png': 'image/png',
   '.wasm': 'application/wasm',
 };
 
@@ -76,10 +79,11 @@ export async function serveApp(folders: Readonly<Record<string, string>>, more =
   const requests: string[] = [];
   const contentOf = (path: string): Uint8Array | string | undefined => {
     if (path === '/app/built/app.mjs') return app;
-    // As servers of single-page applications answer whatever they are asked for.
-    if (path.endsWith('.html') || path.startsWith('/any/')) return PAGE;
     const start = Object.keys(all).find((prefix) => path.startsWith(prefix));
-    if (start === undefined) return undefined;
+    if (start === undefined) {
+      // As servers of single-page applications answer whatever they are asked for.
+      return path.endsWith('.html') || path.startsWith('/any/') ? PAGE : undefined;
+    }
     return readFileSync(join(all[start], normalize(`/${path.slice(start.length)}`)));
   };
   const server = createServer((request, response) => {

@@ -9,6 +9,7 @@ const { engineInfo, setThreads } = require('tfjs-lowbit');
 const { convert } = require('tfjs-lowbit/convert');
 const { Judge, realNumbers } = require('../../dist/src/evaluation/judge');
 const { readModel } = require('../../dist/src/graph/read-model');
+const { TASKS } = require('./tasks');
 const { dataOf } = require('../convert-all/data');
 const {
   execute,
@@ -48,6 +49,21 @@ async function judgeSelections(input, converted, samples) {
   const { outputs } = await judge.measure(lowbit);
   const isOutput = ({ output }) => float.outputs.some(({ name }) => name === output);
   return { selected: judge.selections, sources: outputs.filter((each) => !isOutput(each)) };
+}
+
+/** A model's own score, in words. */
+async function judgeTask(task, models, specs, held, keys) {
+  const score = task.score();
+  const samples = task.samples ? take(task.samples(specs), task.count) : held.map((sample) => ({ sample }));
+  for await (const { sample, label } of samples) {
+    const outputs = {};
+    for (const which of ['float', 'lowbit']) {
+      const results = await predict(models[which], sample, keys);
+      outputs[which] = Object.fromEntries(keys.map((key, i) => [key, results[i]]));
+    }
+    score.add(outputs.float, outputs.lowbit, label);
+  }
+  return task.describe(score.result());
 }
 
 /** Medians of interleaved predictions on one thread each. */
@@ -119,6 +135,7 @@ async function tryModel({ name, input, samples, tests, options }) {
           return judge(key, float, lowbit);
         }),
         milliseconds: await time(models, held[0], keys),
+        ...(TASKS[name] && { task: await judgeTask(TASKS[name], models, specs, held, keys) }),
       };
     });
     const { selected, sources } = await judgeSelections(input, path.join(folder, 'out', 'model.json'), held);

@@ -8,10 +8,12 @@ import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
 
 function enlarge(maxima: Float64Array, values: Float32Array): void {
-  for (let i = 0; i < values.length; i++) {
-    const channel = i % maxima.length;
-    const magnitude = Math.abs(values[i]);
-    if (magnitude > maxima[channel]) maxima[channel] = magnitude;
+  const channels = maxima.length;
+  for (let row = 0; row < values.length; row += channels) {
+    for (let channel = 0; channel < channels; channel++) {
+      const magnitude = Math.abs(values[row + channel]);
+      if (magnitude > maxima[channel]) maxima[channel] = magnitude;
+    }
   }
 }
 

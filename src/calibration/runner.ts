@@ -13,6 +13,7 @@ import {
   type SignatureEntry,
 } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
+import type { Range } from '../quantization/affine';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
@@ -21,7 +22,7 @@ import { withoutInfinities } from './infinities';
 import { boundsOf } from './observers/bounds';
 import { ChannelMeanObserver } from './observers/channel-mean';
 import { GridObserver } from './observers/grid';
-import { type CalibrationMethod, DEFAULT_METHOD, newObserver } from './observers/methods';
+import { type CalibrationMethod, DEFAULT_METHOD, newObserver, observerBy } from './observers/methods';
 import type { Observer } from './observers/observer';
 
 export interface CalibrationOptions {
@@ -54,9 +55,17 @@ export interface CalibrationProvenance {
 
 export interface Calibration extends Observations {
   readonly provenance: CalibrationProvenance;
+  /** What other methods make of the same values; undefined where these have to be seen again. */
+  by(options: Methods): Calibration | undefined;
 }
 
+type Methods = Pick<CalibrationOptions, 'method' | 'methodOf' | 'percentile'>;
+
 type Settings = CalibrationOptions & Required<Pick<CalibrationOptions, 'method' | 'percentile' | 'samples'>>;
+
+function withDefaults(options: CalibrationOptions): Settings {
+  return { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
+}
 
 /** Options without those that were given as undefined. */
 function defined(options: CalibrationOptions): CalibrationOptions {
@@ -116,6 +125,10 @@ function firstNaN(values: Float32Array): number {
   return -1;
 }
 
+function methodOf(node: string, settings: Settings): CalibrationMethod {
+  return settings.methodOf?.(node) ?? settings.method;
+}
+
 /** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
   readonly mean?: ChannelMeanObserver;
@@ -124,7 +137,8 @@ class TensorWatch {
   constructor(
     private readonly node: GraphNode,
     readonly tensor: ObservedTensor,
-    readonly range: Observer,
+    private readonly method: CalibrationMethod,
+    private readonly observer: Observer,
   ) {
     const { channels } = tensor;
     if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
@@ -147,9 +161,15 @@ class TensorWatch {
         `${this.node.op} '${this.node.name}' computes NaN (element ${wrong}) on the calibration data; check the model and the data.`,
       );
     }
-    this.range.observe(values, bounds);
+    this.observer.observe(values, bounds);
     this.mean?.observe(values);
     this.grid?.observe(values);
+  }
+
+  /** @returns undefined where the values have to be seen again */
+  rangeBy(method: CalibrationMethod, percentile: number): Range | undefined {
+    const known = method === this.method ? this.observer : observerBy(method, percentile, this.observer);
+    return known?.range();
   }
 
   private valuesOf(tensor: tf.Tensor): Float32Array {
@@ -168,8 +188,8 @@ async function observeAll(
 ) {
   const watches = tensors.map((tensor) => {
     const { node } = tensor.ref;
-    const observer = newObserver(options.methodOf?.(node) ?? options.method, options.percentile);
-    return new TensorWatch(graph.nodes.get(node)!, tensor, observer);
+    const method = methodOf(node, options);
+    return new TensorWatch(graph.nodes.get(node)!, tensor, method, newObserver(method, options.percentile));
   });
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
   const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
@@ -192,7 +212,15 @@ async function observeAll(
   else for await (const _ of checked()) throwIfCancelled(options.signal);
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
-  const ranges = new Map(watches.map(({ key, range }) => [key, range.range()!]));
+  const rangesBy = (methods: Settings) => {
+    const ranges = new Map<string, Range>();
+    for (const watch of watches) {
+      const range = watch.rangeBy(methodOf(watch.tensor.ref.node, methods), methods.percentile);
+      if (!range) return undefined;
+      ranges.set(watch.key, graph.ranges?.get(watch.key) ?? range);
+    }
+    return ranges;
+  };
   const means = new Map(watches.flatMap(({ key, mean }) => (mean ? [[key, mean.means()] as const] : [])));
   const meanSquares = new Map(
     watches.flatMap(({ key, mean, tensor }) =>
@@ -205,7 +233,7 @@ async function observeAll(
       return found ? [[key, found] as const] : [];
     }),
   );
-  return { ranges, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
+  return { rangesBy, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
 }
 
 function ownMethods(
@@ -234,22 +262,30 @@ export async function calibrate(
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
-  const settings = { method: DEFAULT_METHOD, percentile: 99.99, samples: 128, ...defined(options) };
-  const { ranges, means, meanSquares, grids, seen, sha256, backend } = await withBackend(
+  const settings = withDefaults(options);
+  const { rangesBy, means, meanSquares, grids, seen, sha256, backend } = await withBackend(
     await importBackend(),
     () => observeAll(graph, tensors, source, settings),
   );
-  return {
-    ranges: new Map([...ranges].map(([key, range]) => [key, graph.ranges?.get(key) ?? range])),
-    means,
-    meanSquares,
-    grids: new Map([...grids].filter(([key]) => !graph.ranges?.has(key))),
-    provenance: {
-      method: settings.method === 'percentile' ? `percentile ${settings.percentile}` : settings.method,
-      ...ownMethods(tensors, settings),
-      samples: seen,
-      sha256,
-      runtime: `tfjs ${tf.version_core} ${backend}`,
-    },
+  const by = (methods: Settings): Calibration | undefined => {
+    const ranges = rangesBy(methods);
+    const { method, percentile } = methods;
+    return (
+      ranges && {
+        ranges,
+        means,
+        meanSquares,
+        grids: new Map([...grids].filter(([key]) => !graph.ranges?.has(key))),
+        provenance: {
+          method: method === 'percentile' ? `percentile ${percentile}` : method,
+          ...ownMethods(tensors, methods),
+          samples: seen,
+          sha256,
+          runtime: `tfjs ${tf.version_core} ${backend}`,
+        },
+        by: (others) => by(withDefaults({ ...settings, ...others })),
+      }
+    );
   };
+  return by(settings)!;
 }

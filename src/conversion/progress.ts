@@ -3,7 +3,6 @@ import { LowbitError } from '../base/errors';
 
 export type ConvertStage =
   | 'read'
-  | 'tune'
   | 'optimize'
   | 'calibrate'
   | 'encode weights'

@@ -89,6 +89,8 @@ export interface RecipeStep {
   /** Of the worst output above the target, in dB. */
   readonly excess: number;
   readonly met: boolean;
+  /** Whether it is also met on samples that the search has not seen; absent where that was not tried. */
+  readonly confirmed?: boolean;
   /** That the trial took. */
   readonly seconds: number;
 }
@@ -116,10 +118,10 @@ export interface AccuracyReport {
   readonly quantized: AccuracyFigures;
   /** As converted. */
   readonly converted: AccuracyFigures;
-  /** Of the layers below. */
-  readonly precision: Precision;
   /** Layers in higher precision, the costliest first, and the signal-to-noise that quantizing each alone leaves. */
-  readonly kept: readonly Pick<LayerSensitivity, 'name' | 'op' | 'signalToNoise'>[];
+  readonly kept: readonly (Pick<LayerSensitivity, 'name' | 'op' | 'signalToNoise'> & {
+    readonly precision: Precision;
+  })[];
   /** How many models were measured. */
   readonly trials: number;
 }

@@ -40,8 +40,6 @@ export interface RecipeSettings {
 export interface TuneSettings {
   /** Settings that neither the options nor the configuration fix. */
   readonly open: readonly (typeof TUNABLE)[number][];
-  /** Rules of the trials: without the option `int16`, which is applied to the tuned model. */
-  readonly rules: LayerRules;
 }
 
 export interface Settings {

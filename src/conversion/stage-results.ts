@@ -82,6 +82,11 @@ export interface ObservedInt8 {
   readonly observations: Observations;
   readonly provenance: CalibrationProvenance;
   readonly checkSamples: CheckSamples;
+  /**
+   * The same under settings that differ in the method of calibration only, without another run of the float model;
+   * undefined where that takes one.
+   */
+  calibratedBy?(settings: Settings): ObservedInt8 | undefined;
 }
 
 /** Observe, for float32 activations. */

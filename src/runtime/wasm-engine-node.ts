@@ -40,9 +40,13 @@ function loadModule(path: string): WasmModule {
   return module;
 }
 
-/** Half of the memory of the machine, or of its container. */
+/** Half of the memory of the machine, or of its container; no limit where a sandbox (Deno's) does not tell. */
 function halfOfMemory(): number {
-  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem()) / 2;
+  try {
+    return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem()) / 2;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /**

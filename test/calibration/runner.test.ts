@@ -130,3 +130,22 @@ test('inputs of strings are passed through, and are part of the hash', async () 
   expect(first.ranges.get('real:0')).toEqual({ min: Math.min(...hashes), max: Math.max(...hashes) });
   expect(first.provenance.sha256).not.toBe(second.provenance.sha256);
 });
+
+test('what another method makes of the same values is what a run with that method gives', async () => {
+  const random = randomOf('other method', 0);
+  const drawn = () => sample(Array.from({ length: 2000 }, () => random.real(-1, 1) ** 9 * 5));
+  const data = source(drawn(), drawn(), drawn());
+  const percentile = { method: 'percentile' as const, percentile: 99 };
+  const mse = await calibrate(graph, tensors, data, { method: 'mse' });
+  const { by: _, ...expected } = await calibrate(graph, tensors, data, percentile);
+  const { by: back, ...received } = mse.by(percentile)!;
+  expect(received).toEqual(expected);
+  expect(received.ranges).not.toEqual(mse.ranges);
+  expect(back({ method: 'mse' })!.ranges).toEqual(mse.ranges);
+  expect(mse.by({ method: 'entropy' })).toBeUndefined();
+  const { methods } = mse.by({
+    ...percentile,
+    methodOf: (node) => (node === 'double' ? 'mse' : undefined),
+  })!.provenance;
+  expect(methods).toEqual({ double: 'mse' });
+});

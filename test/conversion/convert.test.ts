@@ -228,7 +228,7 @@ test('leaves nothing behind when aborted during calibration', async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('meets a target for signal-to-noise, and has the layers with dynamic activations in the configuration', async () => {
+test('meets a target for signal-to-noise, and has the layers of higher precision in the configuration', async () => {
   const report = await convert(options({ minSignalToNoise: 1, validationSamples: 4 }));
   expect(report.accuracy).toMatchObject({ samples: 4, kept: [], trials: 1 });
   const whole = report.accuracy!.quantized.signalToNoise;
@@ -238,13 +238,12 @@ test('meets a target for signal-to-noise, and has the layers with dynamic activa
   const { kept, converted } = refined.accuracy!;
   expect(kept.length).toBeGreaterThan(0);
   expect(converted.signalToNoise).toBeGreaterThan(whole + 0.5);
-  const atHand = refined.config.layers
-    ?.filter(({ activations }) => activations === 'dynamic')
-    .map(({ match }) => match);
-  expect(atHand?.sort()).toEqual(kept.map(({ name }) => name).sort());
-  expect(
-    refined.quantized.filter(({ activationPrecision }) => activationPrecision === 'dynamic'),
-  ).not.toEqual([]);
+  const configured = refined.config.layers!.filter(({ activations }) => activations !== undefined);
+  const pairs = (layers: readonly (string | undefined)[][]) => layers.map((layer) => layer.join(' ')).sort();
+  expect(pairs(configured.map(({ match, activations }) => [match, activations]))).toEqual(
+    pairs(kept.map(({ name, precision }) => [name, precision])),
+  );
+  expect(refined.quantized.filter(({ activationPrecision }) => activationPrecision)).not.toEqual([]);
   const again = await convert(options({ output: join(folder, 'again'), config: refined.config }));
   expect(again.quantized).toEqual(refined.quantized);
   expect(files(again.output)).toEqual(files(refined.output));

@@ -103,6 +103,14 @@ test('measures each layer as a conversion of it alone does, and the worst comes 
   expect(layers.every((l) => l.top1Drop === undefined)).toBe(true);
 });
 
+test("measures layers' own results alone as beside the outputs", async () => {
+  const ownOf = async (own: boolean) => {
+    const { layers } = await measureSensitivity(graph, plan, await observe(), source, { own });
+    return new Map(layers.map(({ name, ownSignalToNoise }) => [name, ownSignalToNoise]));
+  };
+  expect(await ownOf(true)).toEqual(await ownOf(false));
+});
+
 test('counts the labels that a layer loses', async () => {
   const classes = await Promise.all(
     feeds.map(async (feed) => {

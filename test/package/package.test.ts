@@ -1,41 +1,21 @@
 // @needs engine
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { buildSync } from 'esbuild';
 import { engineInfo } from '../../src/runtime/current-engine';
-import { temporaryFolder } from '../support/tiny-model';
+import { projectWith, publish } from '../support/published';
 
 const root = resolve(__dirname, '..', '..');
 
-/** This package as it is published, unpacked. */
 let published: string;
 
 beforeAll(() => {
-  const folder = temporaryFolder();
-  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', pack, { encoding: 'utf8', cwd: root, stdio: 'pipe' }),
-  );
-  execFileSync('tar', ['-xzf', join(folder, filename), '-C', folder]);
-  published = join(folder, 'package');
-  // Built when the package is installed.
-  symlinkSync(join(root, 'build'), join(published, 'build'));
+  published = publish();
 });
 
-/** A user's project, with this package and what it depends on installed. */
-function project(): string {
-  const folder = temporaryFolder();
-  const modules = join(folder, 'node_modules');
-  mkdirSync(modules);
-  for (const entry of readdirSync(join(root, 'node_modules'))) {
-    if (entry !== 'tfjs-lowbit') symlinkSync(join(root, 'node_modules', entry), join(modules, entry));
-  }
-  symlinkSync(published, join(modules, 'tfjs-lowbit'));
-  writeFileSync(join(folder, 'package.json'), '{"name": "user", "private": true}');
-  return folder;
-}
+const project = () => projectWith(published);
 
 /** Something of each entry. */
 const ENTRIES: readonly (readonly [entry: string, names: readonly string[]])[] = [

@@ -59,17 +59,21 @@ class ValueSample {
  * codes of some ranges and beside those of others.
  */
 export class MeasuredObserver implements Observer {
-  private readonly sample = new ValueSample();
-
   /**
    * @param others observers whose ranges may serve instead, beside the bounds of all values
    * @param tolerance how many times the least error is taken
    */
   constructor(
-    private readonly own: Observer,
+    readonly own: Observer,
     private readonly others: readonly Observer[],
     private readonly tolerance: number,
+    private readonly sample = new ValueSample(),
   ) {}
+
+  /** The same for other observers, which have seen the same values. */
+  with(own: Observer, others: readonly Observer[], tolerance: number): MeasuredObserver {
+    return new MeasuredObserver(own, others, tolerance, this.sample);
+  }
 
   observe(values: Float32Array, bounds: Range = boundsOf(values)): void {
     for (const observer of [this.own, ...this.others]) observer.observe(values, bounds);

@@ -49,3 +49,15 @@ export function newObserver(method: CalibrationMethod, percentile: number): Obse
       return new MeasuredObserver(new EntropyObserver(), [new MseObserver()], TOLERANCES.bounds);
   }
 }
+
+/** The observer of another method that has seen the same values; undefined where too little is known of them. */
+export function observerBy(
+  method: CalibrationMethod,
+  percentile: number,
+  seen: Observer,
+): Observer | undefined {
+  if (method !== 'percentile' || !(seen instanceof MeasuredObserver)) return undefined;
+  const { own } = seen;
+  if (!(own instanceof MseObserver)) return undefined;
+  return seen.with(new PercentileObserver(percentile, own.histogram), [own], TOLERANCES.percentile);
+}

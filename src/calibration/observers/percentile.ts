@@ -8,10 +8,14 @@ import type { Observer } from './observer';
  * @see Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2 (percentile calibration)
  */
 export class PercentileObserver implements Observer {
-  private readonly histogram = new Histogram();
-
-  /** @param percentile share of the values that either bound keeps, in percent, for example 99.99 */
-  constructor(private readonly percentile: number) {}
+  /**
+   * @param percentile share of the values that either bound keeps, in percent, for example 99.99
+   * @param histogram of values that were seen before
+   */
+  constructor(
+    private readonly percentile: number,
+    private readonly histogram = new Histogram(),
+  ) {}
 
   observe(values: Float32Array, bounds?: Range): void {
     this.histogram.add(values, bounds);

@@ -7,7 +7,7 @@ const BINS = 2048;
 
 /** Bounds that a search over the histogram of all values seen finds best. */
 export class SearchingObserver implements Observer {
-  private readonly histogram = new Histogram();
+  readonly histogram = new Histogram();
 
   constructor(private readonly search: (bins: Bins) => Range) {}
 

@@ -36,9 +36,10 @@ function layerRules({ skip = [], int16 = 0, dynamic = [] }: QuantizationOptions,
   const dynamicLayers = entries('dynamic', dynamic, { activations: 'dynamic' });
   const int16Layers = entries('int16', typeof int16 === 'number' ? [] : int16, { activations: 'int16' });
   const skipped = entries('skip', skip, { bits: 'float' });
-  const rulesWith = (more: readonly LayerConfig[]) =>
-    new LayerRules({ ...config, layers: [...(config.layers ?? []), ...dynamicLayers, ...more, ...skipped] });
-  return { rules: rulesWith(int16Layers), withoutInt16: rulesWith([]) };
+  return new LayerRules({
+    ...config,
+    layers: [...(config.layers ?? []), ...dynamicLayers, ...int16Layers, ...skipped],
+  });
 }
 
 /** Samples of the user's own, whose errors say whose they are. */
@@ -139,7 +140,7 @@ function checkWeightOnly({ targetBits, accuracyTarget, equalize, costliestInt16,
 export function settle(options: QuantizationOptions, calibration: Calibration): Settings {
   checkQuantization(options);
   const config = options.config ? checkConfig(options.config, 'config') : {};
-  const { rules, withoutInt16 } = layerRules(options, config);
+  const rules = layerRules(options, config);
   const activations = options.activations ?? config.activations ?? 'int8';
   const random = activations === 'int8' ? randomSamples() : undefined;
   const data =
@@ -180,7 +181,7 @@ export function settle(options: QuantizationOptions, calibration: Calibration): 
     ...((maxDrop !== undefined || minSignalToNoise !== undefined) && {
       accuracyTarget: { maxDrop, minSignalToNoise },
     }),
-    ...(options.tune && { tune: { open: openSettings(options, config), rules: withoutInt16 } }),
+    ...(options.tune && { tune: { open: openSettings(options, config) } }),
     ...(recipe !== 'fast' && {
       recipe: {
         name: recipe,

@@ -1,6 +1,6 @@
 /** Stage 3: runs the optimized float graph on the calibration data and observes ranges and means of tensors. */
 import { Sha256 } from '../../base/sha256';
-import { type CalibrationProvenance, calibrate } from '../../calibration/runner';
+import { type Calibration, type CalibrationProvenance, calibrate } from '../../calibration/runner';
 import { type CheckSamples, copiesOf, HeldBack } from '../../evaluation/held-back';
 import { weightsPerChannel } from '../../passes/linear-op';
 import { observedTensors } from '../../passes/quantize/plan/observed-tensors';
@@ -54,7 +54,7 @@ async function observeInt8(model: Int8Model, settings: Settings): Promise<Observ
   if (!data) return unobserved(model);
   const tensors = observedTensors(model.plan, inputRotations(model));
   const held = new HeldBack(data);
-  const { provenance, ...observations } = await calibrate(model.graph, tensors, held.source, {
+  const calibration = await calibrate(model.graph, tensors, held.source, {
     method: calibrationMethod,
     methodOf: calibrationMethods(settings, model.plan),
     percentile,
@@ -62,13 +62,24 @@ async function observeInt8(model: Int8Model, settings: Settings): Promise<Observ
     signal,
     onProgress: (done, total) => report('calibrate', done, total),
   });
-  return {
+  const checkSamples = await samplesToCheck(model, settings, held);
+  const from = ({ provenance, by, ...observations }: Calibration): ObservedInt8 => ({
     activations: 'int8',
     model,
     observations,
     provenance: { ...provenance, ...(randomData && { random: true }) },
-    checkSamples: await samplesToCheck(model, settings, held),
-  };
+    checkSamples,
+    calibratedBy(others) {
+      const methods = calibrationMethods(others, model.plan);
+      const again = by({
+        method: others.calibrationMethod,
+        methodOf: methods,
+        percentile: others.percentile,
+      });
+      return again && from(again);
+    },
+  });
+  return from(calibration);
 }
 
 /** Inputs of low-bit products, whose mean squares weigh the errors of weights. */
@@ -93,7 +104,11 @@ async function observeWeightOnly(
     for await (const _ of held.source(model.graph.inputs)) break;
     return { activations: 'float32', model, provenance: NO_DATA, checkSamples: held.take() };
   }
-  const { provenance, ...observations } = await calibrate(model.graph, tensors, held.source, {
+  const {
+    provenance,
+    by: _,
+    ...observations
+  } = await calibrate(model.graph, tensors, held.source, {
     samples,
     signal,
     onProgress: (done, total) => report('calibrate', done, total),

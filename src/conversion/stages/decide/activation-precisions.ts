@@ -1,4 +1,4 @@
-/** Which layers get int16 or dynamic activations: those configured, and those that the accuracy target needs. */
+/** Which layers get int16 or dynamic activations from the start: those configured, and the costliest if so requested. */
 import { measureSensitivity } from '../../../evaluation/sensitivity';
 import type { Graph } from '../../../graph/ir';
 import type { WeightOptions } from '../../../passes/quantize/lower/weight-options';
@@ -8,7 +8,6 @@ import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../p
 import type { Observations } from '../../../quantization/observations';
 import { configuredPrecisions, type Settings } from '../../settings';
 import type { Int8Decision, WeightPlan } from '../../stage-results';
-import { meetAccuracyTarget } from './accuracy-target';
 import { planWithPrecisions } from './layer-precisions';
 import { planWithoutData } from './without-data';
 
@@ -46,23 +45,10 @@ export async function decidePrecisions(
   observations: Observations,
   { regions: _, ...weights }: Int8Decision['weights'],
   settings: Settings,
-): Promise<Pick<Int8Decision, 'plan' | 'precisions' | 'accuracy'>> {
+): Promise<Pick<Int8Decision, 'plan' | 'precisions'>> {
   const { graph, plan } = model;
-  const { accuracyTarget, validation, validationSamples, report, signal } = settings;
   if (!settings.data) return planWithoutData(model, configuredPrecisions(settings, graph, plan));
   const precisions = await requestedPrecisions(model, observations, weights, settings);
-  if (!accuracyTarget) {
-    if (precisions.size === 0) return { plan, precisions };
-    return { plan: planWithPrecisions(graph, plan, precisions), precisions };
-  }
-  const found = await meetAccuracyTarget(graph, plan, observations, validation!, accuracyTarget, {
-    ...weights,
-    precisions,
-    samples: validationSamples,
-    signal,
-    onTrial: (trials) => report('refine', trials, trials),
-  });
-  const { precision, kept } = found.accuracy;
-  const chosen = precision === 'float' ? [] : kept.map(({ name }) => [name, precision] as const);
-  return { ...found, precisions: new Map([...precisions, ...chosen]) };
+  if (precisions.size === 0) return { plan, precisions };
+  return { plan: planWithPrecisions(graph, plan, precisions), precisions };
 }

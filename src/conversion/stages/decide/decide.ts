@@ -2,8 +2,8 @@
 import type { Settings } from '../../settings';
 import type { Decision, ObservedModel, Prepare } from '../../stage-results';
 import { decideInt8 } from './int8';
+import { reachAccuracy } from './recipe/accuracy';
 import { followRecipe } from './recipe/recipe';
-import { tune } from './tune';
 import { decideWeightOnly } from './weight-only';
 
 /**
@@ -17,7 +17,6 @@ export async function decide(
 ): Promise<Decision> {
   if (observed.activations === 'float32') return decideWeightOnly(observed, settings);
   if (settings.recipe) return followRecipe(observed, settings, settings.recipe, prepare);
-  if (!settings.tune) return decideInt8(observed, settings);
-  const tuned = await tune(observed, settings, settings.tune, prepare);
-  return { ...(await decideInt8(tuned.observed, tuned.settings)), tuning: tuned.tuning };
+  if (settings.tune || settings.accuracyTarget) return reachAccuracy(observed, settings, prepare);
+  return decideInt8(observed, settings);
 }

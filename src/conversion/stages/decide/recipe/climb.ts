@@ -1,14 +1,14 @@
-/** The ladder of one model: its trials, and the best of them. */
+/** The ladder of one model: its trials, and those that were kept. */
 import { yieldToCancel } from '../../../../base/cancelled';
-import type { Judge, Judgement } from '../../../../evaluation/judge';
-import type { Graph, Sample } from '../../../../graph/ir';
+import type { LayerSensitivity } from '../../../../evaluation/sensitivity';
+import type { Graph } from '../../../../graph/ir';
 import { quantizeGraph } from '../../../../passes/quantize/quantize-graph';
-import type { RecipeStep } from '../../../report-types';
-import type { RecipeSettings, Settings, TunableSettings } from '../../../settings';
+import type { Precision, RecipeStep } from '../../../report-types';
+import type { Settings, TUNABLE, TunableSettings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
 import { decideInt8 } from '../int8';
 import { feedbackMacs } from '../round-weights';
-import { excess, reaches, worstOf } from './target';
+import type { Goal, Verdict } from './goal';
 
 /** Settings that cost nothing when the model runs, in the order in which they are tried. */
 const FREE: readonly Partial<TunableSettings>[] = [
@@ -23,92 +23,133 @@ const MAX_FEEDBACK_MACS = 3e11;
 /** What a step has to gain to be kept, in dB: less may be chance. */
 export const MIN_GAIN = 0.5;
 
-export interface Trial {
+/** By layer; layers that are absent are static INT8. */
+export type Precisions = ReadonlyMap<string, Precision>;
+
+export interface Trial extends Verdict {
   /** Its place among the steps. */
   readonly step: number;
   readonly decision: Int8Decision;
-  readonly judgement: Judgement;
-  /** In dB above the target. */
-  readonly excess: number;
-  readonly met: boolean;
+  /** Settings that are tried in it. */
+  readonly alternative?: Partial<TunableSettings>;
+  /** Layers that got higher precision in it. */
+  readonly added: Precisions;
 }
 
-/** Runs trials, and remembers the best. */
+function quantized({ model, plan, observations, weights }: Int8Decision): Graph {
+  return quantizeGraph(model.graph, plan, observations, weights).graph;
+}
+
+/** Runs trials, and remembers those that were better than the ones before. */
 export class Climb {
   readonly steps: RecipeStep[] = [];
-  /** What the model is converted with if nothing better comes. */
-  best!: Trial;
-  /** Enough where the target cannot be reached, in dB above it. */
-  goal = 0;
+  readonly trials: Trial[] = [];
+  /** Each better than the one before, or as good and faster. */
+  readonly kept: Trial[] = [];
+  /** By how much a model that meets the target has to exceed it, in dB. */
+  margin = Number.NEGATIVE_INFINITY;
+  /** What is enough where the target cannot be met, in dB above it. */
+  nearest = Number.POSITIVE_INFINITY;
+  /** The layers as they were measured one by one, if they were. */
+  layers: readonly LayerSensitivity[] = [];
 
   constructor(
-    private readonly judge: Judge,
-    readonly recipe: RecipeSettings,
+    readonly goal: Goal,
+    /** Settings that neither the options nor the configuration fix. */
+    private readonly open: readonly (typeof TUNABLE)[number][],
     /** Their signal is also that of the time budget. */
     readonly settings: Settings,
     private readonly prepare: Prepare,
   ) {}
 
-  get samples(): readonly Sample[] {
-    return this.judge.samples;
+  /** What the model is converted with if nothing better comes. */
+  get best(): Trial {
+    return this.kept.at(-1)!;
   }
 
-  /** A graph with the tensors that are judged for outputs. */
-  judgedOf(graph: Graph): Graph {
-    return this.judge.judgedOf(graph);
+  keep(trial: Trial): void {
+    this.kept.push(trial);
   }
 
-  isEnough({ met, excess: above }: Trial): boolean {
-    return met || above >= this.goal;
+  isEnough({ met, excess }: Trial): boolean {
+    return excess >= (met ? this.margin : this.nearest);
   }
 
-  async try(name: string, decision: Int8Decision): Promise<Trial> {
+  async try(
+    name: string,
+    decision: Int8Decision,
+    { alternative, added = new Map() }: Partial<Pick<Trial, 'alternative' | 'added'>> = {},
+  ): Promise<Trial> {
     const start = performance.now();
-    const { graph } = quantizeGraph(
-      decision.model.graph,
-      decision.plan,
-      decision.observations,
-      decision.weights,
-    );
+    const graph = quantized(decision);
     const first = this.steps.length === 0;
     if (!first) await yieldToCancel(this.settings.signal);
-    const judgement = await this.judge.measure(graph, first ? undefined : this.settings.signal);
-    const { target } = this.recipe;
-    const above = excess(judgement, target);
-    const trial: Trial = {
+    const verdict = await this.goal.measure(graph, first ? undefined : this.settings.signal);
+    const { worst, excess, met } = verdict;
+    const trial = {
+      ...verdict,
       step: this.steps.length,
       decision,
-      judgement,
-      excess: above,
-      met: reaches(judgement, target),
+      added,
+      ...(alternative && { alternative }),
     };
-    const worst = worstOf(judgement, target);
     this.steps.push({
       name,
-      ...(worst && { worst: worst.part ?? worst.output, signalToNoise: worst.whole.median }),
-      excess: above,
-      met: trial.met,
+      ...(worst && { worst: worst.name, signalToNoise: worst.signalToNoise }),
+      excess,
+      met,
       seconds: (performance.now() - start) / 1000,
     });
+    this.trials.push(trial);
     this.settings.report('refine', this.steps.length, this.steps.length);
     return trial;
   }
 
-  /** Tries what costs nothing when the model runs. */
-  async free(observed: ObservedInt8): Promise<void> {
+  /**
+   * Measures a trial on other samples, if the goal has any.
+   *
+   * @returns by how much it exceeds the target there, in dB; undefined where that is not known
+   */
+  async confirm({ decision, step }: Trial): Promise<number | undefined> {
+    const { goal, settings } = this;
+    if (!goal.confirm) return undefined;
+    await yieldToCancel(settings.signal);
+    const { met, excess } = await goal.confirm(quantized(decision), settings.signal);
+    this.steps[step] = { ...this.steps[step], confirmed: met };
+    return met ? excess : Math.min(excess, -MIN_GAIN);
+  }
+
+  /** The model under settings with an alternative to what it was observed with. */
+  private async observe(
+    observed: ObservedInt8,
+    settings: Settings,
+    alternative: Partial<TunableSettings>,
+  ): Promise<ObservedInt8> {
+    if ('errorFeedback' in alternative) return observed;
+    const known = 'calibrationMethod' in alternative ? observed.calibratedBy?.(settings) : undefined;
+    return known ?? ((await this.prepare(settings)) as ObservedInt8);
+  }
+
+  /**
+   * Tries what costs nothing when the model runs.
+   *
+   * @param all whether to go on where the target is met
+   */
+  async free(observed: ObservedInt8, all = false): Promise<void> {
     let prepared = { observed, settings: this.settings };
     for (const alternative of FREE) {
-      if (this.best.met) return;
-      if (!this.recipe.open.some((name) => name in alternative)) continue;
+      if (this.best.met && !all) return;
+      if (!this.open.some((name) => name in alternative)) continue;
       const { model, provenance } = prepared.observed;
       if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
         continue;
       const settings = { ...prepared.settings, ...alternative };
-      const again = !('errorFeedback' in alternative);
-      const next = again ? ((await this.prepare(settings)) as ObservedInt8) : prepared.observed;
-      const trial = await this.try(Object.keys(alternative)[0], await decideInt8(next, settings));
-      if (trial.excess < this.best.excess + MIN_GAIN && !trial.met) continue;
-      this.best = trial;
+      const next = await this.observe(prepared.observed, settings, alternative);
+      const decision = await decideInt8(next, settings);
+      const trial = await this.try(Object.keys(alternative)[0], decision, { alternative });
+      const better = trial.excess >= this.best.excess + MIN_GAIN || (trial.met && !this.best.met);
+      if (!better) continue;
+      this.keep(trial);
       prepared = { observed: next, settings };
     }
   }

@@ -10,14 +10,16 @@
  *
  * Steps are ordered by their cost when the model runs; none depends on the clock. A time budget that runs out keeps the
  * best model so far.
+ *
+ * A model that was chosen among many for the samples that they were judged on is worse on others: where it falls short on
+ * samples of the calibration data, the search is repeated with that much more of a margin.
  */
 import { LowbitError } from '../../../../base/errors';
-import { Judge } from '../../../../evaluation/judge';
-import { floatAnyway } from '../../../../passes/quantize/plan/plan';
 import type { RecipeSettings, Settings } from '../../../settings';
 import type { Int8Decision, ObservedInt8, Prepare } from '../../../stage-results';
 import { decideInt8 } from '../int8';
 import { Climb } from './climb';
+import { FidelityGoal } from './fidelity-goal';
 import { refine } from './refine';
 
 /** Settings whose signal is aborted, too, when the time budget has run out. */
@@ -40,10 +42,9 @@ export async function followRecipe(
 ): Promise<Int8Decision> {
   const { samples } = observed.checkSamples;
   const within = withBudget(settings, recipe);
-  const float = floatAnyway(observed.model.plan);
-  const judge = await Judge.of(observed.model.source, samples, (node) => float.has(node), settings.signal);
-  const climb = new Climb(judge, recipe, within, prepare);
-  climb.best = await climb.try('static', await decideInt8(observed, settings));
+  const goal = await FidelityGoal.of(observed, recipe.target, settings);
+  const climb = new Climb(goal, recipe.open, within, prepare);
+  climb.keep(await climb.try('static', await decideInt8(observed, settings)));
   let late = false;
   try {
     if (!climb.best.met) await climb.free(observed);
@@ -55,14 +56,15 @@ export async function followRecipe(
   }
   const { decision, met, step: chosen } = climb.best;
   const { name, target } = recipe;
-  const steps = climb.steps.map((step, i) => ({ ...step, ...(i === chosen && { chosen: true as const }) }));
+  const { float, selections } = goal.judge;
   return {
     ...decision,
     settings: { ...decision.settings, signal: settings.signal },
-    checkSamples: { ...observed.checkSamples, float: judge.float },
+    checkSamples: { ...observed.checkSamples, float },
     recipe: {
-      ...{ name, target, samples: samples.length, met, late, steps },
-      ...(judge.selections.size > 0 && { selections: Object.fromEntries(judge.selections) }),
+      ...{ name, target, samples: samples.length, met, late },
+      steps: climb.steps.map((step, i) => ({ ...step, ...(i === chosen && { chosen: true as const }) })),
+      ...(selections.size > 0 && { selections: Object.fromEntries(selections) }),
     },
   };
 }

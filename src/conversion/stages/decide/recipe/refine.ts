@@ -8,8 +8,16 @@ const NEAR = 1;
 /** The share of the layers that may stay in float. */
 const MAX_FLOAT = 0.25;
 
+/** Searches, each with the margin that the one before lacked on other samples. */
+const MAX_ROUNDS = 3;
+
 /** Models that are tried with some upgrades taken back. */
 const MAX_RETURNED = 32;
+
+/** Layers whose upgrades come first. */
+function noisiest(upgrades: readonly Upgrade[], count: number): string[] {
+  return [...new Set(upgrades.map(({ layer }) => layer))].slice(0, Math.max(0, count));
+}
 
 /**
  * Leaves the smallest number of upgrades that is enough.
@@ -26,7 +34,7 @@ async function fewestUpgrades(
   const isEnough = async (count: number) => {
     const trial = await trialOf(count);
     if (!climb.isEnough(trial)) return false;
-    climb.best = trial;
+    climb.keep(trial);
     return true;
   };
   for (let count = 1; count < enough; count *= 2) {
@@ -43,23 +51,36 @@ async function fewestUpgrades(
 
 /** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
 export async function refine(climb: Climb): Promise<void> {
-  const { decision: base, judgement } = climb.best;
-  const upgrades = await rankUpgrades(base, judgement, climb);
-  const trialOf = (some: readonly Upgrade[]) => {
-    const precisions = after(some);
-    return climb.try(describe(precisions), withPrecisions(base, precisions));
+  const { best, goal } = climb;
+  const base = best.decision;
+  const upgrades = await rankUpgrades(climb);
+  const known = new Map<string, Trial>();
+  const trialOf = async (some: readonly Upgrade[]) => {
+    const added = after(some);
+    const key = [...added].flat().join('\0');
+    const trial =
+      known.get(key) ?? (await climb.try(describe(added), withPrecisions(base, added), { added }));
+    known.set(key, trial);
+    return trial;
   };
   const all = await trialOf(upgrades);
-  const few = upgrades.slice(0, Math.ceil(after(upgrades).size * MAX_FLOAT));
-  const inFloat = few.map(({ layer }): Upgrade => ({ layer, precision: 'float' }));
+  const layers = after(upgrades).size;
+  // Where the target is a must, something has to be left in INT8 only.
+  const count = goal.required ? layers - 1 : Math.ceil(layers * MAX_FLOAT);
+  const inFloat = noisiest(upgrades, count).map((layer): Upgrade => ({ layer, precision: 'float' }));
   const more = all.met ? all : await trialOf([...inFloat, ...upgrades]);
   const top = all.met || more.excess < all.excess + MIN_GAIN ? all : more;
-  if (!top.met && top.excess < climb.best.excess + MIN_GAIN) return;
-  climb.best = top;
-  if (!top.met) climb.goal = top.excess - NEAR;
+  if (!top.met && (goal.required || top.excess < best.excess + MIN_GAIN)) return;
+  if (!top.met) climb.nearest = top.excess - NEAR;
   const ranked = top === all ? upgrades : [...upgrades, ...inFloat];
-  const enough = await fewestUpgrades(climb, ranked.length, (count) => trialOf(ranked.slice(0, count)));
-  await takeBack(climb, ranked.slice(0, enough), trialOf);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    climb.keep(top);
+    const enough = await fewestUpgrades(climb, ranked.length, (some) => trialOf(ranked.slice(0, some)));
+    await takeBack(climb, ranked.slice(0, enough), trialOf);
+    const above = climb.best.met ? await climb.confirm(climb.best) : undefined;
+    if (above === undefined || above >= 0) return;
+    climb.margin = climb.best.excess - above;
+  }
 }
 
 /** Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones. */
@@ -76,8 +97,12 @@ async function takeBack(
     for (let at = 0; at < kept.length && left > 0; left--) {
       const without = [...kept.slice(0, at), ...kept.slice(at + size)];
       const trial = without.length > 0 ? await trialOf(without) : undefined;
-      if (trial && climb.isEnough(trial)) [climb.best, kept] = [trial, without];
-      else at += size;
+      if (!trial || !climb.isEnough(trial)) {
+        at += size;
+        continue;
+      }
+      climb.keep(trial);
+      kept = without;
     }
   }
 }

@@ -1,5 +1,4 @@
 /** Layers in higher precision, ranked by the noise that it takes away for the time that it adds. */
-import type { Judgement } from '../../../../evaluation/judge';
 import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
 import { countMacs } from '../../../../graph/count-macs';
 import type { Graph } from '../../../../graph/ir';
@@ -9,8 +8,7 @@ import type { QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Precision } from '../../../report-types';
 import type { Int8Decision } from '../../../stage-results';
 import { planWithPrecisions, timeOfLayers } from '../layer-precisions';
-import type { Climb } from './climb';
-import { excessOf } from './target';
+import type { Climb, Precisions } from './climb';
 
 /** Times of a multiply-accumulate above that of static INT8, which is 1. */
 const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1, float: 10 };
@@ -20,9 +18,6 @@ const SENSITIVITY_MACS = 4e10;
 
 /** Samples that layers are measured on one by one at most. */
 const MAX_SENSITIVITY_SAMPLES = 8;
-
-/** By layer; layers that are absent are static INT8. */
-export type Precisions = ReadonlyMap<string, Precision>;
 
 /** A decision with layers in higher precision. */
 export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Decision {
@@ -96,38 +91,48 @@ function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>
   );
 }
 
+/** The same in a higher precision: by as much less as there is in the layers' own results. */
+function scaledNoise(
+  noise: ReadonlyMap<string, number>,
+  before: readonly LayerSensitivity[],
+  after: readonly LayerSensitivity[],
+): Map<string, number> {
+  const own = new Map(before.map(({ name, ownSignalToNoise }) => [name, ownSignalToNoise]));
+  return new Map(
+    after.map(({ name, ownSignalToNoise }) => {
+      const gain = ownSignalToNoise - own.get(name)!;
+      return [name, gain > 0 ? noise.get(name)! * 10 ** (-gain / 10) : noise.get(name)!];
+    }),
+  );
+}
+
 /**
- * Upgrades of layers, those first that take away the most noise for the time that they add. The noise of layers adds up.
+ * Measures the layers one by one.
+ *
+ * @returns upgrades of layers, those first that take away the most noise for the time that they add; the noise of layers
+ *   adds up
  */
-export async function rankUpgrades(
-  base: Int8Decision,
-  judgement: Judgement,
-  climb: Climb,
-): Promise<Upgrade[]> {
-  const { samples, recipe, settings } = climb;
+export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
+  const { goal, settings, best } = climb;
   const { report, signal } = settings;
-  const { model, observations, weights } = base;
+  const { model, observations, weights } = best.decision;
   const { graph, plan } = model;
   const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
   const each = macs * layersOf(graph, plan).length;
-  const count = Math.max(1, Math.min(MAX_SENSITIVITY_SAMPLES, Math.floor(SENSITIVITY_MACS / each)));
+  const samples = Math.max(1, Math.min(MAX_SENSITIVITY_SAMPLES, Math.floor(SENSITIVITY_MACS / each)));
   const { regions: _, ...rest } = weights;
-  const source = async function* () {
-    for (const sample of samples.slice(0, count)) yield { sample };
-  };
-  const wanting = judgement.outputs.filter((output) => excessOf(output, recipe.target) < 0);
-  const short = new Set((wanting.length > 0 ? wanting : judgement.outputs).map((each) => each.output));
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
-    const options = { samples: count, weights: rest, precision, signal, onProgress };
-    const { layers } = await measureSensitivity(climb.judgedOf(graph), plan, observations, source, options);
-    return noiseOf(layers, short);
+    const options = { samples, weights: rest, precision, own: precision !== undefined, signal, onProgress };
+    const judged = goal.judgedOf(graph);
+    return (await measureSensitivity(judged, plan, observations, goal.source, options)).layers;
   };
-  const asStatic = await measure();
-  const asDynamic = await measure('dynamic');
-  const asInt16 = await measure('int16');
+  climb.layers = await measure();
+  const asStatic = noiseOf(climb.layers, best.short);
+  const asDynamic = scaledNoise(asStatic, climb.layers, await measure('dynamic'));
+  const asInt16 = scaledNoise(asStatic, climb.layers, await measure('int16'));
   const costOf = addedCosts(graph, plan);
-  const onlyFloat = withoutInt16(base);
+  const onlyFloat = withoutInt16(best.decision);
   const upgrades = [...asStatic].flatMap(([layer, noise]) => {
     // What has no form in a precision is computed in float32 there.
     const forms = [

@@ -1,18 +1,21 @@
 // @needs engine
-import { calibrate } from '../../../../src/calibration/runner';
-import { FLOAT_FOR_ACCURACY } from '../../../../src/conversion/float-reasons';
-import { meetAccuracyTarget } from '../../../../src/conversion/stages/decide/accuracy-target';
-import { Validation } from '../../../../src/evaluation/validation';
-import type { Graph } from '../../../../src/graph/ir';
-import type { LabelledSource } from '../../../../src/graph/samples';
-import type { ActivationPrecision } from '../../../../src/passes/quantize/match/quantizable';
-import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
-import { observedTensors } from '../../../../src/passes/quantize/plan/observed-tensors';
-import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
-import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
-import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../../support/float-graph';
-import { toSample } from '../../../support/quantize';
-import { randomOf } from '../../../support/random';
+import { calibrate } from '../../../../../src/calibration/runner';
+import { FLOAT_FOR_ACCURACY } from '../../../../../src/conversion/float-reasons';
+import { settle } from '../../../../../src/conversion/options/settle';
+import type { AccuracyTarget } from '../../../../../src/conversion/settings';
+import type { Int8Model, ObservedInt8 } from '../../../../../src/conversion/stage-results';
+import { reachAccuracy } from '../../../../../src/conversion/stages/decide/recipe/accuracy';
+import { Validation } from '../../../../../src/evaluation/validation';
+import type { Graph } from '../../../../../src/graph/ir';
+import { type LabelledSource, withoutLabels } from '../../../../../src/graph/samples';
+import type { ActivationPrecision } from '../../../../../src/passes/quantize/match/quantizable';
+import { floatInOutNodes } from '../../../../../src/passes/quantize/plan/float-in-out-nodes';
+import { observedTensors } from '../../../../../src/passes/quantize/plan/observed-tensors';
+import { planQuantization } from '../../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../../src/passes/quantize/quantize-graph';
+import { drawFeeds, execute, FloatGraph, fusedAttrs, windowAttrs } from '../../../../support/float-graph';
+import { toSample } from '../../../../support/quantize';
+import { randomOf } from '../../../../support/random';
 
 const random = randomOf('accuracy control', 0);
 const LAYERS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -58,10 +61,32 @@ async function observe(...cut: string[]) {
   return { ...observed, ranges };
 }
 
+function modelOf(source: Graph): Int8Model {
+  const none = { layers: new Map(), kept: new Map(), rotations: new Map(), rotatedResults: new Map() };
+  const plan = planQuantization(source);
+  return { activations: 'int8', source, graph: source, plan, changes: [], folded: new Set(), ...none };
+}
+
+/** What the search finds for a model that was observed so. */
+async function reach(
+  target: AccuracyTarget,
+  observations: Awaited<ReturnType<typeof observe>>,
+  { validation = source, model = graph }: { validation?: LabelledSource; model?: Graph } = {},
+) {
+  const settings = settle({ ...target, validation }, withoutLabels(validation));
+  const observed: ObservedInt8 = {
+    activations: 'int8',
+    model: modelOf(model),
+    observations,
+    provenance: { ...observations.provenance },
+    checkSamples: { samples: [], heldBack: false },
+  };
+  const { accuracy, ...decision } = await reachAccuracy(observed, settings, async () => observed);
+  return { accuracy: accuracy!, plan: decision.plan };
+}
+
 test('leaves everything in INT8 where the target is met as it is', async () => {
-  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, await observe(), source, {
-    minSignalToNoise: 25,
-  });
+  const { accuracy, plan: found } = await reach({ minSignalToNoise: 25 }, await observe());
   expect(accuracy).toMatchObject({ samples: feeds.length, kept: [], trials: 1 });
   expect(accuracy.converted).toBe(accuracy.quantized);
   expect(accuracy.quantized.signalToNoise).toBeGreaterThan(25);
@@ -71,52 +96,55 @@ test('leaves everything in INT8 where the target is met as it is', async () => {
 /** How the model fares with nothing but these layers on real values. */
 async function measureWith(
   observations: Awaited<ReturnType<typeof observe>>,
-  layers: readonly string[],
-  precision: ActivationPrecision,
+  layers: ReadonlyMap<string, ActivationPrecision>,
 ): Promise<number> {
   const validation = await Validation.of(graph, source, feeds.length);
-  const precisions = floatInOutNodes(graph, plan, new Map(layers.map((name) => [name, precision])));
+  const precisions = floatInOutNodes(graph, plan, layers);
   const { graph: converted } = quantizeGraph(graph, planQuantization(graph, { precisions }), observations);
   return (await validation.measure(converted)).signalToNoise;
 }
 
+const dynamic = (...layers: string[]) => new Map(layers.map((name) => [name, 'dynamic' as const]));
+
 test('gives dynamic activations to the layers that read what is cut off, and to no other', async () => {
   const observations = await observe('b', 'd');
   const target = { minSignalToNoise: 25 };
-  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, observations, source, target);
+  const { accuracy, plan: found } = await reach(target, observations);
   expect(accuracy.quantized.signalToNoise).toBeLessThan(20);
-  expect(accuracy.precision).toBe('dynamic');
-  expect(accuracy.kept.map((k) => k.name).sort()).toEqual(['c', 'e']);
+  expect(accuracy.kept.map(({ name, precision }) => [name, precision]).sort()).toEqual([
+    ['c', 'dynamic'],
+    ['e', 'dynamic'],
+  ]);
   expect([...found.precisions].sort()).toEqual([
     ['c', 'dynamic'],
     ['e', 'dynamic'],
   ]);
   expect(found.float).toEqual(plan.float);
-  const signalToNoise = await measureWith(observations, ['c', 'e'], 'dynamic');
+  const signalToNoise = await measureWith(observations, dynamic('c', 'e'));
   expect(signalToNoise).toBeGreaterThanOrEqual(target.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
   for (const { name } of accuracy.kept) {
-    expect(await measureWith(observations, [name], 'dynamic')).toBeLessThan(target.minSignalToNoise);
+    expect(await measureWith(observations, dynamic(name))).toBeLessThan(target.minSignalToNoise);
   }
 });
 
 test('gives int16 activations to the fewest layers where dynamic ones miss the target', async () => {
   const observations = await observe('b', 'd');
   const target = { minSignalToNoise: 65 };
-  const everything = await measureWith(observations, [...LAYERS, 'scores'], 'dynamic');
+  const everything = await measureWith(observations, dynamic(...LAYERS, 'scores'));
   expect(everything).toBeLessThan(target.minSignalToNoise);
-  const { accuracy, plan: found } = await meetAccuracyTarget(graph, plan, observations, source, target);
-  expect(accuracy.precision).toBe('int16');
-  const kept = accuracy.kept.map((k) => k.name);
-  expect(kept).toEqual(expect.arrayContaining(['c', 'e']));
-  expect([...found.precisions.values()]).toEqual([...found.precisions.keys()].fill('int16'));
+  const { accuracy, plan: found } = await reach(target, observations);
+  const kept = new Map(accuracy.kept.map(({ name, precision }) => [name, precision as ActivationPrecision]));
+  expect([...kept.values()]).toContain('int16');
+  expect([...kept.keys()]).toEqual(expect.arrayContaining(['c', 'e']));
+  expect(new Map(found.precisions)).toEqual(kept);
   expect(found.float).toEqual(plan.float);
-  const signalToNoise = await measureWith(observations, kept, 'int16');
+  const signalToNoise = await measureWith(observations, kept);
   expect(signalToNoise).toBeGreaterThanOrEqual(target.minSignalToNoise);
   expect(accuracy.converted.signalToNoise).toBeCloseTo(signalToNoise, 3);
-  for (const name of kept) {
-    const others = kept.filter((other) => other !== name);
-    expect(await measureWith(observations, others, 'int16')).toBeLessThan(target.minSignalToNoise);
+  for (const [name] of kept) {
+    const others = new Map([...kept].filter(([other]) => other !== name));
+    expect(await measureWith(observations, others)).toBeLessThan(target.minSignalToNoise);
   }
 });
 
@@ -139,15 +167,12 @@ test('leaves layers in float that have no form on real values', async () => {
   const labelled: LabelledSource = async function* () {
     for (const sample of data) yield { sample };
   };
-  const { accuracy, plan: found } = await meetAccuracyTarget(
-    doubling,
-    whole,
-    { ...calibration, ranges },
-    labelled,
+  const { accuracy, plan: found } = await reach(
     { minSignalToNoise: 25 },
+    { ...calibration, ranges },
+    { validation: labelled, model: doubling },
   );
-  expect(accuracy.precision).toBe('float');
-  expect(accuracy.kept.map((k) => k.name)).toEqual(['doubled']);
+  expect(accuracy.kept.map(({ name, precision }) => [name, precision])).toEqual([['doubled', 'float']]);
   expect(found.float.get('doubled')).toBe(FLOAT_FOR_ACCURACY);
 });
 
@@ -161,16 +186,14 @@ test('meets a target for top-1', async () => {
   // Scores rounded to zero: the first class wins.
   const observations = await observe();
   const ranges = new Map(observations.ranges).set('f:0', { min: 0, max: 1e5 });
-  const { accuracy } = await meetAccuracyTarget(graph, plan, { ...observations, ranges }, labelled, {
-    maxDrop: 0,
-  });
+  const { accuracy } = await reach({ maxDrop: 0 }, { ...observations, ranges }, { validation: labelled });
   expect(accuracy.quantized.top1Drop).toBeGreaterThan(0);
   expect(accuracy.converted.top1Drop).toBe(0);
   expect(accuracy.kept.map((k) => k.name)).toEqual(['scores']);
 });
 
 test('reports that no choice meets the target', async () => {
-  const impossible = meetAccuracyTarget(graph, plan, await observe(), source, { minSignalToNoise: 300 });
+  const impossible = reach({ minSignalToNoise: 300 }, await observe());
   await expect(impossible).rejects.toMatchObject({
     code: 'accuracy',
     message: expect.stringMatching(/at least 300 dB, .* all of them in INT8: \d/),
@@ -178,6 +201,6 @@ test('reports that no choice meets the target', async () => {
 });
 
 test('needs labels for a target for top-1', async () => {
-  const unlabelled = meetAccuracyTarget(graph, plan, await observe(), source, { maxDrop: 1 });
+  const unlabelled = reach({ maxDrop: 1 }, await observe());
   await expect(unlabelled).rejects.toMatchObject({ code: 'invalid-argument' });
 });

@@ -1,0 +1,78 @@
+// @needs engine
+import '../../../../../src/index.node';
+import { settle } from '../../../../../src/conversion/options/settle';
+import type { Settings } from '../../../../../src/conversion/settings';
+import type { ObservedInt8 } from '../../../../../src/conversion/stage-results';
+import { decideInt8 } from '../../../../../src/conversion/stages/decide/int8';
+import { Climb, type Trial } from '../../../../../src/conversion/stages/decide/recipe/climb';
+import { refine } from '../../../../../src/conversion/stages/decide/recipe/refine';
+import { observe } from '../../../../../src/conversion/stages/observe';
+import { optimize } from '../../../../../src/conversion/stages/optimize/optimize';
+import type { Graph, Sample } from '../../../../../src/graph/ir';
+import { drawFeeds } from '../../../../support/float-graph';
+import { toSample } from '../../../../support/quantize';
+import { randomOf } from '../../../../support/random';
+import { conv, image } from '../../../../support/small-network';
+
+const random = randomOf('refine', 0);
+
+const network = () => {
+  const graph = image(random);
+  for (let i = 0; i < 6; i++) conv(graph, `conv${i}`, i === 0 ? 'image' : `conv${i - 1}`, 'Relu');
+  return graph.build('conv5');
+};
+
+const graph = network();
+const samples = Array.from({ length: 4 }, () => toSample(drawFeeds(graph, random)));
+const data = async function* (): AsyncGenerator<Sample> {
+  yield* samples;
+};
+
+/** What a search needs to know of models is the number of their layers in higher precision. */
+class Counted extends Climb {
+  confirmed: number[] = [];
+
+  constructor(
+    settings: Settings,
+    private readonly needed: { readonly searched: number; readonly unseen: number },
+  ) {
+    const goal = { source: async function* () {}, required: false, judgedOf: (each: Graph) => each };
+    const source = async function* () {
+      for (const sample of samples) yield { sample };
+    };
+    super({ ...goal, source, measure: () => Promise.reject(new Error('not measured')) }, [], settings, () =>
+      Promise.reject(new Error('not prepared')),
+    );
+  }
+
+  override async try(...[, decision, { added = new Map() } = {}]: Parameters<Climb['try']>): Promise<Trial> {
+    const excess = added.size - this.needed.searched;
+    return { step: 0, decision, added, excess, met: excess >= 0, short: new Set(['conv5']) };
+  }
+
+  override async confirm({ added }: Trial): Promise<number> {
+    this.confirmed.push(added.size);
+    return added.size - this.needed.unseen;
+  }
+}
+
+async function layersFor(needed: { searched: number; unseen: number }) {
+  const settings = settle({ recipe: 'fast' }, data);
+  const observed = (await observe(await optimize(graph, settings), settings)) as ObservedInt8;
+  const climb = new Counted(settings, needed);
+  climb.keep(await climb.try('static', await decideInt8(observed, settings)));
+  await refine(climb);
+  return { layers: climb.best.added.size, confirmed: climb.confirmed };
+}
+
+test('gives as few layers higher precision as the target takes', async () => {
+  expect(await layersFor({ searched: 2, unseen: 1 })).toEqual({ layers: 2, confirmed: [2] });
+});
+
+test('searches again where the model falls short on samples that it was not searched for', async () => {
+  expect(await layersFor({ searched: 2, unseen: 4 })).toEqual({ layers: 4, confirmed: [2, 4] });
+});
+
+test('comes near where the target cannot be met', async () => {
+  expect(await layersFor({ searched: 100, unseen: 100 })).toEqual({ layers: 5, confirmed: [] });
+});

@@ -1,0 +1,53 @@
+/** Bundles the reference suites of kernels for a page: `globalThis.suites()` runs them. */
+import { readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build, type Plugin } from 'esbuild';
+
+const root = resolve(__dirname, '..', '..', '..');
+
+/** What a page has in place of files for Node.js. */
+const STANDINS: Readonly<Record<string, string>> = {
+  'src/runtime/node-engine': 'test/support/page/node-engine.ts',
+  'src/kernels.node': 'src/kernels.ts',
+};
+
+const standIns: Plugin = {
+  name: 'stand-ins',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+      const file = resolve(resolveDir, path);
+      const found = Object.keys(STANDINS).find((name) => file === join(root, name));
+      return found === undefined ? undefined : { path: join(root, STANDINS[found]) };
+    });
+  },
+};
+
+/**
+ * Writes suites.mjs.
+ *
+ * @param cases how many of each series are run at most
+ */
+export async function bundleSuites(outdir: string, cases: number): Promise<void> {
+  const folder = join(root, 'test', 'kernels');
+  const suites = readdirSync(folder).filter((file) => /^reference-.*\.test\.ts$/.test(file));
+  const imports = suites.map((file) => `import './${file}';`);
+  const contents = [
+    `import { run } from '../support/page/jest';`,
+    `import { createNodeEngine } from '../support/page/node-engine';`,
+    ...imports,
+    'globalThis.suites = async () => ({ isas: createNodeEngine().supportedIsas, ...(await run()) });',
+  ];
+  await build({
+    stdin: { contents: contents.join('\n'), resolveDir: folder },
+    plugins: [standIns],
+    bundle: true,
+    outfile: join(outdir, 'suites.mjs'),
+    format: 'esm',
+    platform: 'browser',
+    // package.json says that files other than entries have no effects.
+    ignoreAnnotations: true,
+    target: 'es2022',
+    define: { 'process.env': JSON.stringify({ LOWBIT_TEST_CASES: String(cases) }) },
+    logLevel: 'error',
+  });
+}
