@@ -7,8 +7,13 @@ const SOURCE = `${SERVE}serve(require('node:worker_threads').workerData);`;
 
 /** A `worker_thread` of the user computes alone, so that several do not take the cores from each other. */
 function defaultThreads(): number {
-  const wanted = Number(process.env.LOWBIT_NUM_THREADS ?? 0);
-  return wanted > 0 ? wanted : isMainThread ? availableParallelism() : 1;
+  try {
+    const wanted = Number(process.env.LOWBIT_NUM_THREADS ?? 0);
+    return wanted > 0 ? wanted : isMainThread ? availableParallelism() : 1;
+  } catch {
+    // A sandbox (Deno's) does not tell.
+    return 1;
+  }
 }
 
 export function nodeWorkers(): WorkerHost {
