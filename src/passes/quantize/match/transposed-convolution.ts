@@ -120,7 +120,7 @@ function blocksOf(op: Transposed, affine?: ChannelAffine) {
   const weights: LayerWeights = {
     node: op.node.name,
     input: op.input,
-    values,
+    values: () => values,
     channels: pixels * channels,
     outputChannel: (i) => Math.floor(i / (taps * depth)),
     inputChannel: (i) => i % depth,
