@@ -20,6 +20,11 @@ const { promisify } = require('node:util');
 
 const ZIG_VERSION = '0.17.1';
 
+/** Of the memory that a module imports, as src/runtime/wasm-memory.ts has them too. */
+const PAGE = 65536;
+const INITIAL_PAGES = 32;
+const MOST_PAGES = 65536;
+
 const root = path.resolve(__dirname, '..');
 const nativeDir = path.join(root, 'native');
 const objectRoot = path.join(root, 'build', 'wasm-objects');
@@ -49,11 +54,14 @@ const EXPORTS = [
   'isa',
   'supports',
   'measure_limits',
+  'set_threads',
 ].map((name) => `lowbit_${name}`);
 
 const FLAGS = [
   '--target=wasm32-wasip1',
   ...'-ffp-contract=off -fno-math-errno -fvisibility=hidden -ffunction-sections -fdata-sections'.split(' '),
+  // Instructions that hosts know where they know WebAssembly's exceptions; they serve one thread as well.
+  ...'-matomics -mbulk-memory'.split(' '),
   ...'-fwasm-exceptions -fno-threadsafe-statics -Wall -Wextra -Wno-unused-private-field -nostdinc'.split(' '),
 ];
 
@@ -113,8 +121,8 @@ const includeFlags = (lib) =>
 
 /** Flags of single files. */
 const FILE_FLAGS = {
-  // The bulk instructions, and no recognition of loops as calls of these very functions.
-  'web/strings.cc': ['-mbulk-memory', '-fno-builtin'],
+  // No recognition of loops as calls of these very functions.
+  'web/strings.cc': ['-fno-builtin'],
 };
 
 const setFlags = (set) =>
@@ -243,11 +251,31 @@ async function link(zig, objects, out) {
     '--stack-first',
     '-z',
     'stack-size=1048576',
+    '--import-memory',
+    '--shared-memory',
+    `--initial-memory=${INITIAL_PAGES * PAGE}`,
+    `--max-memory=${MOST_PAGES * PAGE}`,
+    // Every thread has a stack.
+    '--export=__stack_pointer',
     ...EXPORTS.map((symbol) => `--export=${symbol}`),
     ...objects,
     '-o',
     out,
   ]);
+  markUnshared(out);
+}
+
+/**
+ * Makes the memory that a module imports one that is not shared: a bit of its limits. Who has shared memory sets it
+ * again (src/runtime/wasm-memory.ts), so that one file serves both.
+ */
+function markUnshared(file) {
+  const bytes = fs.readFileSync(file);
+  const limits = Buffer.concat([Buffer.from('\u0003env\u0006memory\u0002'), Buffer.of(3)]);
+  const at = bytes.indexOf(limits);
+  if (at < 0 || bytes.indexOf(limits, at + 1) >= 0) throw new Error(`${file} imports no shared memory.`);
+  bytes[at + limits.length - 1] = 1;
+  fs.writeFileSync(file, bytes);
 }
 
 async function main() {

@@ -10,6 +10,10 @@ const path = require('node:path');
 const STEPS = {
   'dot-product-forms': { command: 'npm run test:wasm-forms' },
   'kernels-in-browsers': { command: 'npx jest test/web/kernels', env: { LOWBIT_TEST_CASES: '200' } },
+  'soak-in-a-page': {
+    command: 'npx jest test/web/soak',
+    env: { LOWBIT_SOAK_PREDICTIONS: '10000', LOWBIT_SOAK_LOADS: '200' },
+  },
 };
 
 const named = process.argv.slice(2);

@@ -34,8 +34,12 @@ const PAGE = '<!doctype html><title>app</title><script type="module" src="/app/b
 /** Content-Security-Policies, by the page that has them. */
 const POLICIES: Record<string, string> = {
   '/strict.html': "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'",
+  '/isolated-strict.html': "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'",
   '/without-wasm.html': "default-src 'none'; script-src 'self'; connect-src 'self'",
 };
+
+/** Pages that are isolated, and so have shared memory. */
+const ISOLATED = ['/isolated.html', '/isolated-strict.html'];
 
 export interface WebServer {
   readonly url: string;
@@ -109,6 +113,10 @@ export async function serveApp(folders: Readonly<Record<string, string>>, more =
       .writeHead(200, {
         'content-type': type ?? 'application/octet-stream',
         ...(policy && { 'content-security-policy': policy }),
+        ...(ISOLATED.includes(url) && {
+          'cross-origin-opener-policy': 'same-origin',
+          'cross-origin-embedder-policy': 'require-corp',
+        }),
       })
       .end(content);
   });

@@ -4,10 +4,9 @@
 
 #include <__verbose_abort>
 
-extern "C" {
+#include "host.h"
 
-// Milliseconds from any start on, never running backwards. The only import.
-__attribute__((import_module("lowbit"), import_name("now"))) double lowbit_host_now(void);
+extern "C" {
 
 // There is no environment: the host names the instruction set.
 char* getenv(const char*) { return nullptr; }

@@ -3,7 +3,8 @@ import { LowbitError } from '../base/errors';
 /** Offsets are int32. */
 const MAX_BYTES = 2 ** 31 - 1;
 
-interface Part {
+/** Bytes at their offset, which is a multiple of four. */
+export interface WeightPart {
   readonly offset: number;
   readonly bytes: Uint8Array;
 }
@@ -21,10 +22,15 @@ function hashOf(bytes: Uint8Array): number {
  * have in common is stored once.
  */
 export class WeightsBuilder {
-  private readonly parts: Part[] = [];
+  /** What was appended, in order. */
+  readonly parts: WeightPart[] = [];
   /** By length and hash. */
-  private readonly alike = new Map<string, Part[]>();
+  private readonly alike = new Map<string, WeightPart[]>();
   private size = 0;
+
+  get byteLength(): number {
+    return this.size;
+  }
 
   /** @returns the byte offset of the data */
   append(data: Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Float32Array): number {
@@ -48,6 +54,7 @@ export class WeightsBuilder {
     return offset;
   }
 
+  /** A copy of all parts, with zeros between them. */
   build(): Int32Array {
     const bytes = new Uint8Array(this.size);
     for (const part of this.parts) bytes.set(part.bytes, part.offset);

@@ -63,7 +63,10 @@ export async function ready(): Promise<void> {
  */
 export function setIsa(isa: Isa): void {
   const next = newEngine({ isa });
-  if (engine?.kind === next.kind) next.maxMemory = engine.maxMemory;
+  if (engine?.kind === next.kind) {
+    next.maxMemory = engine.maxMemory;
+    next.threads = engine.threads;
+  }
   engine = next;
 }
 
@@ -86,7 +89,10 @@ export function setMaxMemory(bytes: number): void {
 }
 
 /** The engine, its instruction set, the instruction sets available to `LOWBIT_ISA`, and the limits. */
-export function engineInfo(): Pick<Engine, 'kind' | 'isa' | 'supportedIsas' | 'threads' | 'maxMemory'> {
-  const { kind, isa, supportedIsas, threads, maxMemory } = currentEngine();
-  return { kind, isa, supportedIsas, threads, maxMemory };
+export function engineInfo(): Pick<
+  Engine,
+  'kind' | 'isa' | 'supportedIsas' | 'threads' | 'activeThreads' | 'maxMemory'
+> {
+  const { kind, isa, supportedIsas, threads, activeThreads, maxMemory } = currentEngine();
+  return { kind, isa, supportedIsas, threads, activeThreads, maxMemory };
 }

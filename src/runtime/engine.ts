@@ -154,6 +154,8 @@ export interface Engine {
   /** ISAs that this machine can run, fastest last. */
   readonly supportedIsas: readonly Isa[];
   threads: number;
+  /** Of `threads` those that compute now: fewer where they are still being started, or cannot be. */
+  readonly activeThreads: number;
   /**
    * Bytes that a program may take for intermediate tensors, scratch and outputs of one combination of input shapes; more
    * is refused before it is allocated. Default: half of the memory of the machine, or of its container.

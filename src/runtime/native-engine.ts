@@ -159,6 +159,9 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
     get threads() {
       return addon.threads();
     },
+    get activeThreads() {
+      return addon.threads();
+    },
     set threads(count: number) {
       checkThreads(count);
       addon.setThreads(count);

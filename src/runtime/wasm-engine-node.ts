@@ -10,6 +10,7 @@ import { openExpertFile } from './expert-file';
 import { createWasmEngine } from './wasm-engine';
 import { chooseFile, supportedFiles, type WasmFileName, wasmPath } from './wasm-files';
 import { compileModule, type WasmModule } from './wasm-module';
+import { nodeWorkers } from './wasm-threads-node';
 
 /** Compiled modules, by path. */
 const modules = new Map<string, WasmModule>();
@@ -34,7 +35,7 @@ function loadModule(path: string): WasmModule {
       { cause },
     );
   }
-  const module = compileModule(bytes, path, 'See that this is the file of the installed version.');
+  const module = compileModule(bytes, true, path, 'See that this is the file of the installed version.');
   modules.set(path, module);
   return module;
 }
@@ -62,6 +63,7 @@ export function createNodeWasmEngine(options: { isa?: Isa } = {}): Engine {
     isa,
     supportedIsas: files.map((file) => file.isa),
     openExperts: openExpertFile,
+    workers: nodeWorkers(),
   });
   engine.maxMemory = Math.min(engine.maxMemory, halfOfMemory());
   return engine;

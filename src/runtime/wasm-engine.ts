@@ -25,6 +25,7 @@ import {
 } from './engine-arguments';
 import { decodeShapes, LastShapes, type Shapes } from './shapes';
 import { alignUp, WasmInstance, type WasmModule } from './wasm-module';
+import type { WorkerHost } from './wasm-threads';
 
 /** Words that the shapes of all outputs of a program may take: 256 tensors of rank 8. */
 const SHAPE_WORDS = 256 * 9;
@@ -92,6 +93,7 @@ class WasmProgram implements CompiledProgram {
     const handle = this.live();
     const { words } = this.last.of(inputShapes);
     const { instance } = this;
+    instance.pool?.prepare();
     const tensors = [...inputs, ...outputs];
     // Addresses, then sizes, of inputs and then outputs.
     const table = new Int32Array(2 * tensors.length);
@@ -141,7 +143,7 @@ class WasmProgram implements CompiledProgram {
       const ops = exports.lowbit_ops(handle);
       const [out] = this.instance.place([8 * ops]);
       const runs = exports.lowbit_end_profile(handle, out);
-      return { runs, opNanoseconds: [...new Float64Array(exports.memory.buffer, out, ops)] };
+      return { runs, opNanoseconds: [...new Float64Array(this.instance.memory.buffer, out, ops)] };
     });
   }
 
@@ -197,6 +199,8 @@ export interface WasmHost {
   /** Of all modules that this host can run, fastest last. */
   readonly supportedIsas: readonly Isa[];
   openExperts(path: string, options: { direct: boolean }): ExpertReader;
+  /** Undefined where one thread computes. */
+  readonly workers?: WorkerHost;
 }
 
 /**
@@ -207,16 +211,22 @@ export interface WasmHost {
 export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
   // The plain module has the scalar kernels alone.
   const kernels = host.isa === 'wasm' ? 'scalar' : host.isa;
-  const instance = new WasmInstance(module, kernels);
+  const instance = new WasmInstance(module, kernels, host.workers);
+  const { pool } = instance;
   return {
     kind: 'wasm',
     isa: host.isa,
     supportedIsas: host.supportedIsas,
     get threads() {
-      return 1;
+      return pool?.threads ?? 1;
     },
     set threads(count: number) {
       checkThreads(count);
+      if (pool) pool.threads = count;
+    },
+    get activeThreads() {
+      pool?.prepare();
+      return pool?.active ?? 1;
     },
     get maxMemory() {
       return instance.guard((exports) => exports.maxMemory() >>> 0);
@@ -225,7 +235,10 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       checkMaxMemory(bytes);
       instance.guard((exports) => exports.setMaxMemory(Math.min(Math.ceil(bytes), MAX_ADDRESS)));
     },
-    compile: (program, weights) => new WasmProgram(instance, program, weights),
+    compile(program, weights) {
+      pool?.prepare();
+      return new WasmProgram(instance, program, weights);
+    },
     dequantize(matrix, out, affine = { scale: 1, zeroPoint: 0 }) {
       const { levels } = matrix;
       const matrixNumbers = matrixNumbersOf(matrix, affine);
@@ -258,9 +271,16 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
       checkHadamard(values, options);
       const { rows, depth, block, seed, inverse = false } = options;
       const [at] = instance.place([values]);
-      instance.call((exports, error) =>
-        exports.hadamard(at, rows, depth, block, seed, Number(inverse), instance.isa, error),
-      );
+      // In place: a part that was lost could not be computed again.
+      const threads = pool?.threads ?? 1;
+      if (pool) pool.threads = 1;
+      try {
+        instance.call((exports, error) =>
+          exports.hadamard(at, rows, depth, block, seed, Number(inverse), instance.isa, error),
+        );
+      } finally {
+        if (pool) pool.threads = threads;
+      }
       instance.read(at, values);
     },
     route(router, { logits, tokens, bias, resident, ids, weights, meanRange }) {

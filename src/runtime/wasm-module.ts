@@ -1,25 +1,30 @@
 /** A WebAssembly module of the engine and its memory: calls of the C ABI (native/include/lowbit.h). */
 import { LowbitError, type LowbitErrorCode } from '../base/errors';
+import { newMemory, type WasmMemory, withSharedMemory } from './wasm-memory';
+import { type ThreadExports, type WorkerHost, WorkerPool } from './wasm-threads';
 
 /** As much of the host's `WebAssembly` as is used here; TypeScript has it only together with all of the DOM. */
 declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => WasmModule;
-  compile(bytes: ArrayBuffer): Promise<WasmModule>;
-  compileStreaming(response: Response): Promise<WasmModule>;
-  Instance: new (module: WasmModule, imports: object) => { exports: unknown };
+  Module: new (bytes: Uint8Array) => object;
+  compile(bytes: ArrayBuffer | Uint8Array): Promise<object>;
+  compileStreaming(response: Response): Promise<object>;
+  Instance: new (module: object, imports: object) => { exports: unknown };
   RuntimeError: new () => Error;
   validate(bytes: Uint8Array): boolean;
 };
 
-/** A compiled `WebAssembly.Module`. */
-export type WasmModule = object;
+export interface WasmModule {
+  /** A compiled `WebAssembly.Module`. */
+  readonly code: object;
+  /** Whether it is for shared memory. */
+  readonly shared: boolean;
+}
 
 /** Addresses and handles are int32 numbers: `>>> 0` makes those beyond 2 GiB positive. */
 type Pointer = number;
 
 /** What scripts/build-wasm.js exports. */
-interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer };
+interface Exports extends ThreadExports {
   initialize(): void;
   allocate(bytes: number): Pointer;
   release(memory: Pointer): void;
@@ -150,13 +155,14 @@ function notCompiled(from: string, advice: string, cause: unknown): LowbitError 
 /**
  * Compiles a module.
  *
+ * @param shared whether its memory is shared with workers
  * @param from where its bytes come from
  * @param advice what to do if the host refuses them
  * @throws LowbitError 'engine-unavailable' if they are no module, or one that this host does not know all of
  */
-export function compileModule(bytes: Uint8Array, from: string, advice: string): WasmModule {
+export function compileModule(bytes: Uint8Array, shared: boolean, from: string, advice: string): WasmModule {
   try {
-    return new WebAssembly.Module(bytes);
+    return { code: new WebAssembly.Module(shared ? withSharedMemory(bytes) : bytes), shared };
   } catch (cause) {
     throw notCompiled(from, advice, cause);
   }
@@ -165,13 +171,15 @@ export function compileModule(bytes: Uint8Array, from: string, advice: string): 
 /** The same with bytes that arrive: they are compiled meanwhile, where the server gives them the right type. */
 export async function compileModuleLater(
   response: Response,
+  shared: boolean,
   from: string,
   advice: string,
 ): Promise<WasmModule> {
-  const streams = response.headers.get('content-type')?.startsWith('application/wasm');
+  const streams = !shared && response.headers.get('content-type')?.startsWith('application/wasm');
   try {
-    if (streams) return await WebAssembly.compileStreaming(response);
-    return await WebAssembly.compile(await response.arrayBuffer());
+    if (streams) return { code: await WebAssembly.compileStreaming(response), shared };
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    return { code: await WebAssembly.compile(shared ? withSharedMemory(bytes) : bytes), shared };
   } catch (cause) {
     throw notCompiled(from, advice, cause);
   }
@@ -192,9 +200,9 @@ export function validates(bytes: Uint8Array): boolean {
   return WebAssembly.validate(bytes);
 }
 
-function instantiate(module: WasmModule, imports: object) {
+function instantiate(code: object, imports: object) {
   try {
-    return new WebAssembly.Instance(module, imports);
+    return new WebAssembly.Instance(code, imports);
   } catch (cause) {
     // The module has all that it asks for but its memory.
     throw new LowbitError(
@@ -208,6 +216,9 @@ function instantiate(module: WasmModule, imports: object) {
 /** An instance with its own memory. */
 export class WasmInstance {
   readonly exports: Exports;
+  /** Where there is shared memory and a host that starts workers. */
+  readonly pool: WorkerPool | undefined;
+  readonly memory: WasmMemory;
   /** Address of the name of the instruction set. */
   readonly isa: Pointer;
   private readonly error: Pointer;
@@ -218,14 +229,19 @@ export class WasmInstance {
   /** A trap left the instance in a state of its own. */
   private broken: Error | undefined;
 
-  /** @param isa a C ABI name of the instruction set that the module's programs are compiled for */
-  constructor(
-    readonly module: WasmModule,
-    isa: string,
-  ) {
-    const imports = { lowbit: { now: () => performance.now() } };
-    this.exports = instantiate(module, imports).exports as Exports;
+  /**
+   * @param isa a C ABI name of the instruction set that the module's programs are compiled for
+   * @param workers how the host starts them; the calling thread computes alone without
+   */
+  constructor(module: WasmModule, isa: string, workers?: WorkerHost) {
+    this.memory = newMemory(module.shared);
+    const imports = { env: { memory: this.memory }, lowbit: { now: () => performance.now() } };
+    this.exports = instantiate(module.code, imports).exports as Exports;
     this.exports.initialize();
+    if (workers !== undefined && module.shared) {
+      const allocate = (bytes: number) => this.allocate(bytes);
+      this.pool = new WorkerPool(this.exports, module.code, this.memory, workers, allocate);
+    }
     this.error = this.allocate(4 + MESSAGE_BYTES);
     this.isa = this.allocate(isa.length + 1);
     this.u8.set([...isa].map((letter) => letter.charCodeAt(0)).concat(0), this.isa);
@@ -233,13 +249,13 @@ export class WasmInstance {
 
   /** All memory; to be had anew after every call, as it moves when it grows. */
   get u8(): Uint8Array {
-    const { buffer } = this.exports.memory;
+    const { buffer } = this.memory;
     if (this.bytes.buffer !== buffer) this.bytes = new Uint8Array(buffer);
     return this.bytes;
   }
 
   i32(address: Pointer, length: number): Int32Array {
-    return new Int32Array(this.exports.memory.buffer, address, length);
+    return new Int32Array(this.memory.buffer, address, length);
   }
 
   /** @throws LowbitError 'out-of-memory' */

@@ -5,6 +5,7 @@ import type { Engine, Isa } from './engine';
 import { createWasmEngine } from './wasm-engine';
 import { chooseFile, supportedFiles, type WasmFileName, wasmPath } from './wasm-files';
 import { compileModule, compileModuleLater, type WasmModule } from './wasm-module';
+import { webWorkers } from './wasm-threads-web';
 
 /** As much of the host as is used here; TypeScript has it only together with all of the DOM. */
 declare const XMLHttpRequest:
@@ -41,7 +42,7 @@ async function fetchModule(url: string): Promise<WasmModule> {
     throw notLoaded(url, (cause as Error).message, cause);
   }
   if (!response.ok) throw notLoaded(url, `HTTP status ${response.status}`);
-  const module = await compileModuleLater(response, url, CSP);
+  const module = await compileModuleLater(response, webWorkers() !== undefined, url, CSP);
   compiled.set(url, module);
   return module;
 }
@@ -64,7 +65,7 @@ function readNow(url: string): WasmModule {
   const text = request.responseText;
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const module = compileModule(bytes, url, CSP);
+  const module = compileModule(bytes, webWorkers() !== undefined, url, CSP);
   compiled.set(url, module);
   return module;
 }
@@ -84,6 +85,7 @@ export function provideWebEngine(urls: Readonly<Record<WasmFileName, string>>): 
     const { url, ...isas } = choose(options.isa);
     return createWasmEngine(compiled.get(url) ?? readNow(url), {
       ...isas,
+      workers: webWorkers(),
       openExperts() {
         throw new LowbitError('io', 'Experts lie in files, which a browser does not have.');
       },

@@ -16,9 +16,11 @@ import { temporaryFolder } from '../support/tiny-model';
 
 const MODULES = ['lowbit-plain.wasm', 'lowbit-simd.wasm', 'lowbit-relaxed.wasm'] as const;
 
+type Memory = { readonly buffer: ArrayBuffer };
+
 declare const WebAssembly: {
   Module: { new (bytes: Uint8Array): object; imports(module: object): { module: string; name: string }[] };
-  Instance: new (module: object, imports: object) => { exports: { memory: { buffer: ArrayBuffer } } };
+  Memory: new (limits: { initial: number; maximum: number; shared: boolean }) => Memory;
 };
 
 const bytesOf = (file: string) => readFileSync(join(packageRoot(), 'native', 'web', 'modules', file));
@@ -26,9 +28,9 @@ const bytesOf = (file: string) => readFileSync(join(packageRoot(), 'native', 'we
 afterEach(() => setWasmPaths({}));
 
 describe.each(MODULES)('%s', (file) => {
-  test('imports a clock and nothing else', () => {
+  test('imports memory, a clock and nothing else', () => {
     const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytesOf(file)));
-    expect(imports.map(({ module, name }) => `${module}.${name}`)).toEqual(['lowbit.now']);
+    expect(imports.map(({ module, name }) => `${module}.${name}`)).toEqual(['env.memory', 'lowbit.now']);
   });
 
   test('is at most 450 KB, and 150 KB compressed', () => {
@@ -59,20 +61,21 @@ const errorOf = (call: () => unknown): LowbitError => {
   throw new Error('nothing was thrown');
 };
 
-/** Creates an engine, and returns the memory of its module too. */
-function engineWithMemory(isa: string) {
-  const { Instance } = WebAssembly;
-  let memory = { buffer: new ArrayBuffer(0) };
-  WebAssembly.Instance = class extends Instance {
-    constructor(module: object, imports: object) {
-      super(module, imports);
-      memory = this.exports.memory;
+/** Creates an engine whose memory can grow to so many pages of 64 KiB at most, and returns the memory too. */
+function engineWithMemory(isa: string, pages = 65536) {
+  const { Memory } = WebAssembly;
+  const made: Memory[] = [];
+  WebAssembly.Memory = class extends Memory {
+    constructor(limits: ConstructorParameters<typeof Memory>[0]) {
+      super({ ...limits, maximum: Math.min(limits.maximum, pages) });
+      made.push(this);
     }
   };
   try {
-    return { engine: createNodeWasmEngine({ isa }), memory };
+    const engine = createNodeWasmEngine({ isa });
+    return { engine, memory: made[0]! };
   } finally {
-    WebAssembly.Instance = Instance;
+    WebAssembly.Memory = Memory;
   }
 }
 
@@ -88,7 +91,9 @@ describe.each(ISAS)('the engine on %s', (isa) => {
     expect(engine.isa).toBe(isa);
     expect(engine.supportedIsas).toEqual(ISAS);
     engine.threads = 4;
-    expect(engine.threads).toBe(1);
+    expect(engine.threads).toBe(4);
+    engine.threads = 1;
+    expect(engine.activeThreads).toBe(1);
   });
 
   test('refuses with the code and the message of the engine, and goes on', () => {
@@ -132,31 +137,6 @@ test('an instruction set that is not there is refused', () => {
   expect(() => createNodeWasmEngine({ isa: 'avx2' })).toThrow('one of wasm, wasmsimd, wasmrelaxed for isa');
 });
 
-/** The same module, whose memory grows to so many pages of 64 KiB at most. */
-function withMaximum(module: Uint8Array, pages: number): Uint8Array {
-  const leb = (value: number): number[] =>
-    value < 128 ? [value] : [(value & 127) | 128, ...leb(value >> 7)];
-  const MEMORY = 5;
-  for (let at = 8; at < module.length; ) {
-    const section = at;
-    const id = module[at++];
-    let size = 0;
-    for (let shift = 0, more = true; more; shift += 7) {
-      more = module[at] > 127;
-      size += (module[at++] & 127) << shift;
-    }
-    if (id === MEMORY) {
-      // One memory, without a maximum, and its minimum.
-      expect([...module.subarray(at, at + 2)]).toEqual([1, 0]);
-      const content = [1, 1, ...module.subarray(at + 2, at + size), ...leb(pages)];
-      const parts = [module.subarray(0, section), [MEMORY, ...leb(content.length), ...content]];
-      return Buffer.concat([...parts.map((part) => Buffer.from(part)), module.subarray(at + size)]);
-    }
-    at += size;
-  }
-  throw new Error('the module has no memory');
-}
-
 describe('a module', () => {
   const folder = temporaryFolder();
   const place = (content: Uint8Array) => {
@@ -188,8 +168,7 @@ describe('a module', () => {
   });
 
   test('whose memory cannot grow refuses what is too large, and runs what is not', () => {
-    place(withMaximum(bytesOf('lowbit-relaxed.wasm'), 256));
-    const engine = createNodeWasmEngine();
+    const { engine } = engineWithMemory('wasmrelaxed', 256);
     const compiled = engine.compile(enlarging(3000, false), new Int32Array(0));
     for (const call of [
       () => compiled.outputShapes([[1, 1, 1, 1]]),

@@ -61,6 +61,37 @@ async function predictInPage(backend: string, isa: string | undefined, shape: nu
   return { isa: lowbit.engineInfo().isa, values };
 }
 
+/**
+ * Runs in the page: predicts while workers start, with them, on one thread and with them again.
+ *
+ * @returns the threads that computed, but for the first prediction, and all answers
+ */
+async function predictInThreads(isa: string, shape: number[], threads: number) {
+  const { tf, loadGraphModel, lowbit } = app;
+  await tf.setBackend('cpu');
+  lowbit.setIsa(isa);
+  lowbit.setThreads(threads);
+  const model = await loadGraphModel('/model/model.json');
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  const input = tf.tensor(
+    Float32Array.from({ length: size }, (_, i) => ((i * 37) % 256) / 255),
+    shape,
+  );
+  const predict = () => [...(model.predict(input) as tf.Tensor).dataSync()];
+  const active: number[] = [];
+  const values = [predict()];
+  for (const count of [threads, 1, threads]) {
+    lowbit.setThreads(count);
+    const end = performance.now() + 5000;
+    while (lowbit.engineInfo().activeThreads !== count && performance.now() < end) {
+      await new Promise((later) => setTimeout(later, 20));
+    }
+    active.push(lowbit.engineInfo().activeThreads);
+    for (let run = 0; run < 5; run++) values.push(predict());
+  }
+  return { active, values };
+}
+
 /** Runs in the page: the code and the message of what a call throws. */
 async function failureInPage(call: string, paths: string | undefined): Promise<string> {
   const { lowbit } = app;
@@ -124,6 +155,27 @@ describeWithBrowser('in Chromium', () => {
       expect(found.values).toEqual(expected);
     },
   );
+
+  test.each([
+    ['/isolated.html', 'wasm', 2],
+    ['/isolated.html', 'wasmsimd', 2],
+    ['/isolated.html', 'wasmrelaxed', 3],
+  ])('%s: %s computes with %d threads, and gives the same', async (path, isa, threads) => {
+    const found = await withPage(path, (page) => page.evaluate(predictInThreads, isa, shape, threads));
+    expect(found.active).toEqual([threads, 1, threads]);
+    for (const values of found.values) expect(values).toEqual(expected[0]);
+  });
+
+  test('where an isolated page allows no workers, one thread computes', async () => {
+    const warnings: string[] = [];
+    const found = await withPage('/isolated-strict.html', (page) => {
+      page.on('console', (message) => warnings.push(message.text()));
+      return page.evaluate(predictInThreads, 'wasmsimd', shape, 2);
+    });
+    expect(found.active).toEqual([1, 1, 1]);
+    for (const values of found.values) expect(values).toEqual(expected[0]);
+    expect(warnings.join()).toContain('computes on one thread');
+  });
 
   test('a strict Content-Security-Policy that allows WebAssembly is enough', async () => {
     const found = await withPage('/strict.html', (page) =>

@@ -3,8 +3,10 @@
 import { attr } from '../../../../src/graph/attrs';
 import { optimize } from '../../../../src/passes/pipeline';
 import { lowerRegion } from '../../../../src/passes/quantize/lower-region';
+import { floatInOutNodes } from '../../../../src/passes/quantize/plan/float-in-out-nodes';
 import { layersOf } from '../../../../src/passes/quantize/plan/layers';
 import { planQuantization } from '../../../../src/passes/quantize/plan/plan';
+import { quantizeGraph } from '../../../../src/passes/quantize/quantize-graph';
 import { OpKind } from '../../../../src/program/program';
 import { FloatGraph, windowAttrs } from '../../../support/float-graph';
 import { expectReference, fidelity, quantize } from '../../../support/quantize';
@@ -59,6 +61,37 @@ test.each<Window>([
   expect(plan.float.size).toBe(0);
   for (const decibels of await fidelity(graph, quantized, random)) expect(decibels).toBeGreaterThan(25);
   await expectReference(graph, observations, random);
+});
+
+describe.each(['dynamic', 'int16'] as const)('with %s activations', (precision) => {
+  const precisions = new Map([['up', precision]]);
+
+  test.each<Window>([
+    HALF,
+    { kernel: 4, strides: 2, size: 10, padding: 'SAME' },
+    { kernel: 5, strides: 3, size: 15, padding: 'SAME' },
+    { kernel: 7, strides: 2, size: 10, padding: 'SAME' },
+    { kernel: 2, strides: 3, size: 15, padding: 'SAME' },
+    { kernel: 3, strides: 1, size: 5, padding: 'SAME' },
+  ])('are a convolution to blocks of pixels: %p', async (window) => {
+    const { graph } = optimize(withHead(transposed(window)).build('relu'));
+    const { observations, plan: inInt8 } = await quantize(graph, random);
+    const [{ name }] = layersOf(graph, inInt8);
+    const all = floatInOutNodes(graph, inInt8, new Map([[name, precision]]));
+    const plan = planQuantization(graph, { precisions: all });
+    expect([plan.float.size, plan.refused.size]).toEqual([0, 0]);
+    const { ops } = lowerRegion(plan.regions[0], plan, observations).build();
+    expect(ops.map(({ kind }) => kind)).toEqual(expect.arrayContaining([OpKind.Conv2D]));
+    const { graph: quantized } = quantizeGraph(graph, plan, observations);
+    for (const decibels of await fidelity(graph, quantized, random))
+      expect(decibels).toBeGreaterThan(precision === 'int16' ? 70 : 35);
+  });
+
+  test('have no such form where the result is cut', () => {
+    const graph = transposed({ kernel: 3, strides: 2, size: 11, padding: 'VALID' }).build('up');
+    const { refused, float } = planQuantization(graph, { precisions });
+    expect([...refused.keys(), ...float.keys()]).toEqual(['up']);
+  });
 });
 
 test('take in bias, batch norm and activation', async () => {
