@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <new>
 #include <utility>
@@ -88,18 +87,31 @@ class PackedBlocks {
 // What the ops of a program have packed, so that those that pack the same hold it once: the turns of a loop do.
 class SharedPackings {
  public:
-  // What was packed before, if it is the same, else `packed`.
-  std::shared_ptr<PackedBlocks> share(std::shared_ptr<PackedBlocks> packed) {
-    if (packed->bytes() == 0) return packed;
-    std::vector<std::shared_ptr<PackedBlocks>>& alike = packings_[{packed->bytes(), hashOf(*packed)}];
-    for (const std::shared_ptr<PackedBlocks>& other : alike) {
-      if (std::memcmp(other->data(), packed->data(), packed->bytes()) == 0) return other;
+  // Keeps `packed`, or gives what was packed before, if that is the same.
+  PackedBlocks* share(PackedBlocks packed) {
+    const uint32_t hash = hashOf(packed);
+    for (const Packing& other : packings_) {
+      if (other.hash == hash && other.blocks->bytes() == packed.bytes() &&
+          std::memcmp(other.blocks->data(), packed.data(), packed.bytes()) == 0) {
+        return other.blocks.get();
+      }
     }
-    alike.push_back(packed);
-    return packed;
+    packings_.push_back(Packing{hash, std::make_unique<PackedBlocks>(std::move(packed))});
+    return packings_.back().blocks.get();
+  }
+
+  size_t bytes() const {
+    size_t sum = 0;
+    for (const Packing& packing : packings_) sum += packing.blocks->bytes();
+    return sum;
   }
 
  private:
+  struct Packing {
+    uint32_t hash;
+    std::unique_ptr<PackedBlocks> blocks;
+  };
+
   // FNV-1a of as many bytes as tell most packings apart.
   static uint32_t hashOf(const PackedBlocks& packed) {
     const size_t step = packed.bytes() / 1024 + 1;
@@ -108,7 +120,7 @@ class SharedPackings {
     return hash;
   }
 
-  std::map<std::pair<size_t, uint32_t>, std::vector<std::shared_ptr<PackedBlocks>>> packings_;
+  std::vector<Packing> packings_;
 };
 
 }  // namespace lowbit

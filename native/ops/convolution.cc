@@ -173,12 +173,6 @@ class Convolution : public Operator {
     });
   }
 
-  size_t packedBytes() const override {
-    size_t sum = 0;
-    for (const PackedMatrix& matrix : matrices_) sum += matrix.bytes();
-    return sum;
-  }
-
  private:
   int32_t taps() const { return geometry_.window.kernelH * (strips_ ? 1 : geometry_.window.kernelW); }
   int32_t depth() const { return geometry_.inChannels / geometry_.groups * (strips_ ? geometry_.window.kernelW : 1); }

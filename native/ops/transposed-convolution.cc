@@ -61,12 +61,6 @@ class TransposedConvolution : public Operator {
     });
   }
 
-  size_t packedBytes() const override {
-    size_t sum = 0;
-    for (const Phase& phase : phases_) sum += phase.matrix.bytes();
-    return sum;
-  }
-
  private:
   static constexpr int32_t kRows = 256;
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <memory>
 
 #include "operator.h"
 #include "ops.h"
@@ -73,7 +72,8 @@ class ChannelStage {
   OutputStage stage_{};
 };
 
-// A filter matrix [outputs][taps][depth], packed in blocks of outputs that threads take one by one.
+// A filter matrix [outputs][taps][depth], packed in blocks of outputs that threads take one by one. The program holds
+// them.
 class PackedMatrix {
  public:
   static constexpr int32_t kBlock = 128;  // a multiple of every panel width
@@ -86,17 +86,16 @@ class PackedMatrix {
     for (int32_t first = 0; first < outputs; first += kBlock) {
       sizes.push_back(kernels.packedGemmBytes(std::min(kBlock, outputs - first), taps, depth));
     }
-    const auto packed = std::make_shared<PackedBlocks>(sizes);
+    PackedBlocks packed(sizes);
     for (size_t i = 0; i < sizes.size(); ++i) {
       const int32_t first = static_cast<int32_t>(i) * kBlock;
       kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, std::min(kBlock, outputs - first), taps,
-                       depth, ChannelConstants{constants.bias + first, constants.multiplier + first}, packed->block(i));
+                       depth, ChannelConstants{constants.bias + first, constants.multiplier + first}, packed.block(i));
     }
-    packed_ = reader.packings().share(packed);
-    if (packed_ == packed) bytes_ = packed->bytes();
+    PackedBlocks* const shared = reader.packings().share(std::move(packed));
     for (size_t i = 0; i < sizes.size(); ++i) {
       const int32_t first = static_cast<int32_t>(i) * kBlock;
-      blocks_.push_back(Block{first, std::min(kBlock, outputs - first), packed_->block(i)});
+      blocks_.push_back(Block{first, std::min(kBlock, outputs - first), shared->block(i)});
     }
   }
 
@@ -108,12 +107,7 @@ class PackedMatrix {
 
   const std::vector<Block>& blocks() const { return blocks_; }
 
-  // Those that no matrix before it holds.
-  size_t bytes() const { return bytes_; }
-
  private:
-  std::shared_ptr<PackedBlocks> packed_;
-  size_t bytes_ = 0;
   std::vector<Block> blocks_;
 };
 

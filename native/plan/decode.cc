@@ -234,12 +234,12 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const WeightBlob& w
     program.inputs.push_back(inputs[i]);
   }
   std::vector<bool> isInput = written;
-  SharedPackings packings;
   for (size_t i = 0; i < stepCount; ++i) {
-    program.steps.push_back(decodeStep(words, data[1], program, weights, kernels, packings, written));
+    program.steps.push_back(decodeStep(words, data[1], program, weights, kernels, program.packings, written));
     program.packedBytes += program.steps.back().op->packedBytes();
     if (weights.loader) weights.loader->endStep();
   }
+  program.packedBytes += program.packings.bytes();
   if (words.left() != 0) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words after its last op.", words.left());
   }
