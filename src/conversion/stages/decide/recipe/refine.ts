@@ -9,10 +9,10 @@ const NEAR = 1;
 const MAX_FLOAT = 0.25;
 
 /** Searches, each with the margin that the one before lacked on other samples. */
-const MAX_ROUNDS = 3;
+const MAX_ROUNDS = 4;
 
-/** Models that are tried with some upgrades taken back. */
-const MAX_RETURNED = 32;
+/** Models that are tried with some upgrades taken back, in all rounds. */
+const MAX_RETURNED = 64;
 
 /** Layers whose upgrades come first. */
 function noisiest(upgrades: readonly Upgrade[], count: number): string[] {
@@ -73,26 +73,41 @@ export async function refine(climb: Climb): Promise<void> {
   if (!top.met && (goal.required || top.excess < best.excess + MIN_GAIN)) return;
   if (!top.met) climb.nearest = top.excess - NEAR;
   const ranked = top === all ? upgrades : [...upgrades, ...inFloat];
+  let left = MAX_RETURNED;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     climb.keep(top);
     const enough = await fewestUpgrades(climb, ranked.length, (some) => trialOf(ranked.slice(0, some)));
-    await takeBack(climb, ranked.slice(0, enough), trialOf);
-    const above = climb.best.met ? await climb.confirm(climb.best) : undefined;
-    if (above === undefined || above >= 0) return;
-    climb.margin = climb.best.excess - above;
+    if (!(await isConfirmed(climb))) continue;
+    left = await takeBack(climb, ranked.slice(0, enough), left, trialOf);
+    if (await isConfirmed(climb)) return;
   }
 }
 
-/** Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones. */
+/** Whether the best model does as well on samples that the search has not seen; if not, it needs more of a margin. */
+async function isConfirmed(climb: Climb): Promise<boolean> {
+  const { best } = climb;
+  const above = best.met ? await climb.confirm(best) : undefined;
+  if (above === undefined || above >= 0) return true;
+  climb.margin = best.excess - above;
+  return false;
+}
+
+/**
+ * Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones.
+ *
+ * @param most models that may be tried
+ * @returns how many of them are left
+ */
 async function takeBack(
   climb: Climb,
   upgrades: readonly Upgrade[],
+  most: number,
   trialOf: (upgrades: readonly Upgrade[]) => Promise<Trial>,
-): Promise<void> {
+): Promise<number> {
   const { graph, plan } = climb.best.decision.model;
   const costOf = addedCosts(graph, plan);
   let kept = upgrades.toSorted((a, b) => costOf(b.layer, b.precision) - costOf(a.layer, a.precision));
-  let left = MAX_RETURNED;
+  let left = most;
   for (let size = kept.length >> 1; size > 0; size >>= 1) {
     for (let at = 0; at < kept.length && left > 0; left--) {
       const without = [...kept.slice(0, at), ...kept.slice(at + size)];
@@ -105,4 +120,5 @@ async function takeBack(
       kept = without;
     }
   }
+  return left;
 }

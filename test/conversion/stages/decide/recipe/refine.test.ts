@@ -30,7 +30,7 @@ const data = async function* (): AsyncGenerator<Sample> {
 
 /** What a search needs to know of models is the number of their layers in higher precision. */
 class Counted extends Climb {
-  confirmed: number[] = [];
+  readonly looked = new Set<number>();
 
   constructor(
     settings: Settings,
@@ -51,7 +51,7 @@ class Counted extends Climb {
   }
 
   override async confirm({ added }: Trial): Promise<number> {
-    this.confirmed.push(added.size);
+    this.looked.add(added.size);
     return added.size - this.needed.unseen;
   }
 }
@@ -62,7 +62,7 @@ async function layersFor(needed: { searched: number; unseen: number }) {
   const climb = new Counted(settings, needed);
   climb.keep(await climb.try('static', await decideInt8(observed, settings)));
   await refine(climb);
-  return { layers: climb.best.added.size, confirmed: climb.confirmed };
+  return { layers: climb.best.added.size, confirmed: [...climb.looked] };
 }
 
 test('gives as few layers higher precision as the target takes', async () => {
