@@ -1,4 +1,5 @@
 /** Gives as few layers as possible higher precision. */
+import { layersOf } from '../../../../passes/quantize/plan/layers';
 import { type Climb, MIN_GAIN, type Trial } from './climb';
 import { addedCosts, after, describe, rankUpgrades, type Upgrade, withPrecisions } from './upgrades';
 
@@ -49,11 +50,30 @@ async function fewestUpgrades(
   return enough;
 }
 
+/**
+ * The model to give higher precision to: the best so far, or the first of all where that comes nearer to the target with all
+ * layers in int16. What helps static INT8 may cost there: equalization makes weights of one layer differ the more.
+ */
+async function startOf(climb: Climb): Promise<Trial> {
+  const { best } = climb;
+  const [first] = climb.kept;
+  if (best === first || climb.goal.required) return best;
+  const inInt16 = ({ decision }: Trial) => {
+    const { graph, plan } = decision.model;
+    const added = new Map(layersOf(graph, plan).map(({ name }) => [name, 'int16' as const]));
+    return climb.try(describe(added), withPrecisions(decision, added), { added });
+  };
+  const top = await inInt16(best);
+  if (top.met) return best;
+  return (await inInt16(first)).excess >= top.excess + MIN_GAIN ? first : best;
+}
+
 /** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
 export async function refine(climb: Climb): Promise<void> {
   const { best, goal } = climb;
-  const base = best.decision;
-  const upgrades = await rankUpgrades(climb);
+  const from = await startOf(climb);
+  const base = from.decision;
+  const upgrades = await rankUpgrades(climb, from);
   const known = new Map<string, Trial>();
   const trialOf = async (some: readonly Upgrade[]) => {
     const added = after(some);
