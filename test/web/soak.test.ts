@@ -26,18 +26,19 @@ declare const app: {
 /** Runs in the page before all else: finds the memories of WebAssembly, which no heap counts. */
 const WATCH_MEMORIES = `
   const memories = new Set();
-  const watch = (instance) => {
-    for (const each of Object.values(instance.exports)) if (each instanceof WebAssembly.Memory) memories.add(each);
+  const watch = (instance, imports = {}) => {
+    for (const exchanged of [instance.exports, ...Object.values(imports)])
+      for (const each of Object.values(exchanged)) if (each instanceof WebAssembly.Memory) memories.add(each);
     return instance;
   };
   WebAssembly.Instance = new Proxy(WebAssembly.Instance, {
-    construct: (Instance, args) => watch(new Instance(...args)),
+    construct: (Instance, args) => watch(new Instance(...args), args[1]),
   });
   for (const name of ['instantiate', 'instantiateStreaming']) {
     const original = WebAssembly[name];
     WebAssembly[name] = async (...args) => {
       const result = await original(...args);
-      watch(result.instance ?? result);
+      watch(result.instance ?? result, args[1]);
       return result;
     };
   }

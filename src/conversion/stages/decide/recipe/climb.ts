@@ -144,8 +144,10 @@ export class Climb {
       if (this.best.met && !all) return;
       if (!this.open.some((name) => name in alternative)) continue;
       const { model, provenance } = prepared.observed;
-      if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
-        continue;
+      if ('errorFeedback' in alternative) {
+        const macs = feedbackMacs(model, provenance.samples);
+        if (macs === 0 || macs > MAX_FEEDBACK_MACS) continue;
+      }
       const settings = { ...prepared.settings, ...alternative };
       const next = await this.observe(prepared.observed, settings, alternative);
       const decision = await decideInt8(next, settings);
