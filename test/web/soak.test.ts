@@ -101,13 +101,14 @@ describeWithBrowser('in Chromium', () => {
 
   async function soak(
     backend: string,
+    path: string,
     body: (count: number, shape: number[]) => Promise<void>,
     count: number,
   ): Promise<void> {
     const page = await browser.newPage();
     try {
       await page.evaluateOnNewDocument(WATCH_MEMORIES);
-      await page.goto(`${server.url}/index.html`);
+      await page.goto(server.url + path);
       await page.waitForFunction('globalThis.app !== undefined');
       const load = `app.loadGraphModel('/model/model.json').then((model) => { app.model = model; })`;
       await page.evaluate(`app.tf.setBackend('${backend}').then(() => ${load})`);
@@ -121,7 +122,7 @@ describeWithBrowser('in Chromium', () => {
       const grown = after.usedSize - before.usedSize;
       const buffers = after.backingStorageSize - before.backingStorageSize;
       console.log(
-        `${backend}, ${count}: heap ${grown} bytes, buffers ${buffers} bytes more; WebAssembly ${before.wasm} -> ${after.wasm}`,
+        `${backend}, ${path}, ${count}: heap ${grown} bytes, buffers ${buffers} bytes more; WebAssembly ${before.wasm} -> ${after.wasm}`,
       );
       expect(after.tensors).toEqual(before.tensors);
       // Ours, and that of the backend.
@@ -134,15 +135,22 @@ describeWithBrowser('in Chromium', () => {
     }
   }
 
-  test.each(['cpu', 'wasm'])(
-    `${PREDICTIONS} predictions on %s`,
-    (backend) => soak(backend, predictInPage, PREDICTIONS),
+  const CASES = [
+    ['cpu', '/index.html'],
+    ['wasm', '/index.html'],
+    // With threads.
+    ['cpu', '/isolated.html'],
+  ];
+
+  test.each(CASES)(
+    `${PREDICTIONS} predictions on %s, %s`,
+    (backend, path) => soak(backend, path, predictInPage, PREDICTIONS),
     600_000,
   );
 
-  test.each(['cpu', 'wasm'])(
-    `${LOADS} models loaded and disposed of on %s`,
-    (backend) => soak(backend, loadInPage, LOADS),
+  test.each(CASES)(
+    `${LOADS} models loaded and disposed of on %s, %s`,
+    (backend, path) => soak(backend, path, loadInPage, LOADS),
     600_000,
   );
 });
