@@ -135,6 +135,10 @@ int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t inpu
 
 size_t lowbit_ops(const lowbit_program* program) { return program->program.steps.size(); }
 
+size_t lowbit_output_shape_words(const lowbit_program* program) {
+  return program->program.outputs.size() * (lowbit::kMaxRank + 1);
+}
+
 void lowbit_start_profile(lowbit_program* program) {
   program->profile = std::make_unique<lowbit::Profile>();
   program->profile->nanoseconds.resize(lowbit_ops(program));

@@ -47,6 +47,7 @@ const EXPORTS = [
   'output_shapes',
   'run',
   'ops',
+  'output_shape_words',
   'start_profile',
   'end_profile',
   'memory',

@@ -52,6 +52,9 @@ int lowbit_run(lowbit_program* program, const int32_t* input_shapes, size_t inpu
 
 // Ops of the program.
 size_t lowbit_ops(const lowbit_program* program);
+
+// The most words that the shapes of its outputs take.
+size_t lowbit_output_shape_words(const lowbit_program* program);
 // Starts to count the time of each op over the runs that follow, from zero.
 void lowbit_start_profile(lowbit_program* program);
 // Ends it: writes the nanoseconds of each op (lowbit_ops of them, in the program's order, summed over the runs) and

@@ -15,9 +15,6 @@
 
 namespace {
 
-constexpr size_t kMaxTensors = 256;
-constexpr size_t kMaxShapeWords = kMaxTensors * 9;
-
 // A compiled program and the external memory that the garbage collector was told of.
 struct Handle {
   lowbit_program* program;
@@ -83,7 +80,7 @@ bool bytesOf(napi_env env, napi_value value, Bytes* out) {
 
 bool bytesOfList(napi_env env, napi_value list, std::vector<void*>* data, std::vector<size_t>* sizes) {
   uint32_t count = 0;
-  if (napi_get_array_length(env, list, &count) != napi_ok || count > kMaxTensors) return false;
+  if (napi_get_array_length(env, list, &count) != napi_ok) return false;
   for (uint32_t i = 0; i < count; ++i) {
     napi_value element;
     Bytes bytes;
@@ -248,7 +245,7 @@ napi_value outputShapes(napi_env env, napi_callback_info info) {
   if (!handle) return nullptr;
   Bytes shapes;
   if (!bytesOf(env, arguments[1], &shapes)) return throwError(env, "invalid-argument", "Expected shape words.");
-  std::vector<int32_t> words(kMaxShapeWords);
+  std::vector<int32_t> words(lowbit_output_shape_words(handle->program));
   size_t written = 0;
   lowbit_error error;
   if (lowbit_output_shapes(handle->program, static_cast<const int32_t*>(shapes.data), shapes.size / 4, words.data(),

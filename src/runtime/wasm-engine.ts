@@ -27,9 +27,6 @@ import { decodeShapes, LastShapes, type Shapes } from './shapes';
 import { alignUp, WasmInstance, type WasmModule } from './wasm-module';
 import type { WorkerHost } from './wasm-threads';
 
-/** Words that the shapes of all outputs of a program may take: 256 tensors of rank 8. */
-const SHAPE_WORDS = 256 * 9;
-
 /** The memory of a module ends here. */
 const MAX_ADDRESS = 2 ** 32 - 1;
 
@@ -81,9 +78,10 @@ class WasmProgram implements CompiledProgram {
     const call = this.last.of(inputShapes);
     if (call.outputs) return call.outputs;
     const { instance } = this;
-    const [shapes, out, count] = instance.place([call.words, 4 * SHAPE_WORDS, 4]);
+    const words = instance.guard((exports) => exports.lowbit_output_shape_words(handle));
+    const [shapes, out, count] = instance.place([call.words, 4 * words, 4]);
     instance.call((exports, error) =>
-      exports.lowbit_output_shapes(handle, shapes, call.words.length, out, SHAPE_WORDS, count, error),
+      exports.lowbit_output_shapes(handle, shapes, call.words.length, out, words, count, error),
     );
     call.outputs = decodeShapes([...instance.i32(out, instance.i32(count, 1)[0])]);
     return call.outputs;

@@ -61,6 +61,7 @@ interface Exports extends ThreadExports {
     error: Pointer,
   ): number;
   lowbit_ops(program: Pointer): number;
+  lowbit_output_shape_words(program: Pointer): number;
   lowbit_start_profile(program: Pointer): void;
   lowbit_end_profile(program: Pointer, nanoseconds: Pointer): number;
   /** Writes a lowbit_memory_bytes. */
