@@ -16,7 +16,7 @@ import { packageRoot } from '../src/base/package-root';
 import { table } from '../src/cli/command';
 import { writeGraphModel } from '../src/graph/write-graph-model';
 import { optimize } from '../src/passes/pipeline';
-import '../src/runtime/provide-node-engine';
+import '../src/index.node';
 import { headerLines, machine } from './machine';
 import { blocks } from './networks/blocks';
 import { runCommand } from './run-command';

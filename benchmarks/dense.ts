@@ -24,7 +24,7 @@ import { WEIGHT_FORMATS, type WeightsName } from '../src/quantization/layer-weig
 import { SignalToNoise } from '../src/quantization/metrics';
 import { importBackend, withBackend } from '../src/tfjs/backends';
 import { LoadedGraph } from '../src/tfjs/loaded-graph';
-import '../src/runtime/provide-node-engine';
+import '../src/index.node';
 import { headerLines, machine } from './machine';
 import { autoencoder, autoencoderData } from './networks/autoencoder';
 import { Random } from './networks/random';

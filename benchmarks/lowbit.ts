@@ -31,7 +31,7 @@ import { type FormatName, groupsOf, type LowBitMatrix } from '../src/quantizatio
 import { formatNamed } from '../src/quantization/formats/registry';
 import { currentEngine } from '../src/runtime/current-engine';
 import type { CompiledProgram } from '../src/runtime/engine';
-import '../src/runtime/provide-node-engine';
+import '../src/index.node';
 import { headerLines, machine } from './machine';
 import { encodeModel } from './onnx/model';
 import { runCommand } from './run-command';

@@ -3,13 +3,14 @@
  * that feed the error of a weight back into the others (Frantar et al. 2022, "GPTQ").
  *
  * A matrix has depth^2 numbers, so layers are taken in groups that fit in memory together, with a pass over the data for
- * each group.
+ * each group. Layers whose matrix does not fit get none.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import { firstSamples, type SampleSource } from '../graph/samples';
+import { constantBytes } from '../graph/weights';
 import type { Window } from '../program/program';
 import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
@@ -37,13 +38,28 @@ export interface HessianOptions {
   signal?: AbortSignal;
 }
 
-/**
- * Layers with more numbers an output get no matrix: 2^13 x 2^13 float64 are half a gigabyte, and the encoder needs some
- * of them.
- */
-export const MAX_INPUTS = 4096;
+/** Layers with more numbers an output get no matrix: it would take too much time. */
+const MAX_INPUTS = 4096;
 
-const BYTES_AT_A_TIME = 2 ** 29;
+/** Up to this many bytes of weights, a conversion may take much more memory than these. */
+const SMALL_BYTES = 2 ** 26;
+
+const ROOM_OF_SMALL = 2 ** 29;
+
+/** Bytes that the matrices of layers that are measured together, and the factors of one, may take. */
+function roomOf({ constants }: Graph): number {
+  const bytes = [...constants.values()].reduce((sum, constant) => sum + constantBytes(constant), 0);
+  return bytes <= SMALL_BYTES ? ROOM_OF_SMALL : Math.max(SMALL_BYTES, bytes / 2);
+}
+
+/** Of the matrix in float32, and of its factors in float64. */
+const matrixBytes = (depth: number) => 12 * depth ** 2;
+
+/** Whether layers of a graph get a matrix, by the numbers that an output is made of. */
+export function measurable(graph: Graph): (depth: number) => boolean {
+  const room = roomOf(graph);
+  return (depth) => depth <= MAX_INPUTS && matrixBytes(depth) <= room;
+}
 
 /** Rows of one sample that are counted at most, evenly spread: neighbours are nearly the same. */
 export const MAX_ROWS = 512;
@@ -89,12 +105,64 @@ function rowsOf(
   return rows;
 }
 
+/** Columns of the matrix that are computed together. */
+const PANEL = 256;
+
+/** Adds x^T x of some rows to the upper triangle of sums. */
+function addSquares(sums: Float32Array, rows: Float32Array, depth: number): void {
+  const count = rows.length / depth;
+  for (let first = 0; first < depth; first += PANEL) {
+    const [height, width] = [Math.min(PANEL, depth - first), depth - first];
+    // Transposed here: TF.js's WebAssembly backend multiplies a transposed matrix ten times more slowly.
+    const left = new Float32Array(height * count);
+    const right = new Float32Array(count * width);
+    for (let row = 0; row < count; row++) {
+      for (let i = 0; i < height; i++) left[i * count + row] = rows[row * depth + first + i];
+      right.set(rows.subarray(row * depth + first, (row + 1) * depth), row * width);
+    }
+    // Not out of a tidy: that walks every element of what it returns.
+    const factors = [tf.tensor2d(left, [height, count]), tf.tensor2d(right, [count, width])] as const;
+    const squares = tf.matMul(...factors);
+    const product = squares.dataSync();
+    tf.dispose([...factors, squares]);
+    for (let i = 0; i < height; i++) {
+      const at = (first + i) * depth + first;
+      for (let j = i; j < width; j++) sums[at + j] += product[i * width + j];
+    }
+  }
+}
+
+/** Rows that are multiplied together: for each product, all of the matrix is added to. */
+function rowsAtATime(depth: number): number {
+  return Math.min(MAX_ROWS, Math.max(64, depth >> 2));
+}
+
+/** Memory that is used again: what was let go of is freed much later than the next group needs its own. */
+class Buffers {
+  private readonly free: Float32Array[] = [];
+
+  take(length: number): Float32Array {
+    const fitting = this.free.findIndex((buffer) => buffer.length === length);
+    return fitting < 0 ? new Float32Array(length) : this.free.splice(fitting, 1)[0].fill(0);
+  }
+
+  giveBack(...buffers: readonly Float32Array[]): void {
+    this.free.push(...buffers);
+  }
+}
+
 class Moments {
-  private readonly sums: Float64Array;
+  private readonly sums: Float32Array;
+  private readonly waiting: Float32Array;
+  private waitingRows = 0;
   private rows = 0;
 
-  constructor(private readonly layer: LayerInput) {
-    this.sums = new Float64Array(layer.depth ** 2);
+  constructor(
+    private readonly layer: LayerInput,
+    private readonly buffers: Buffers,
+  ) {
+    this.sums = buffers.take(layer.depth ** 2);
+    this.waiting = buffers.take(rowsAtATime(layer.depth) * layer.depth);
   }
 
   add(tensor: tf.Tensor): void {
@@ -105,18 +173,40 @@ class Moments {
     const worth = this.rows < ROWS_A_DEPTH * depth ? MAX_ROWS : FEW_ROWS;
     const most = Math.max(worth, Math.floor(CHEAP_MACS / depth ** 2));
     const rows = rowsOf(turned, tensor.shape, this.layer, most);
-    // Not out of a tidy: that walks every element of what it returns.
-    const x = tf.tensor2d(rows, [rows.length / depth, depth]);
-    const squares = tf.matMul(x, x, true, false);
-    const product = squares.dataSync();
-    tf.dispose([x, squares]);
-    for (let i = 0; i < product.length; i++) this.sums[i] += product[i];
     this.rows += rows.length / depth;
+    const room = this.waiting.length / depth;
+    for (let row = 0; row * depth < rows.length; ) {
+      const end = Math.min(rows.length / depth, row + room - this.waitingRows);
+      this.waiting.set(rows.subarray(row * depth, end * depth), this.waitingRows * depth);
+      this.waitingRows += end - row;
+      row = end;
+      if (this.waitingRows === room) this.flush();
+    }
   }
 
-  means(): Float64Array {
-    for (let i = 0; i < this.sums.length; i++) this.sums[i] /= Math.max(this.rows, 1);
+  private flush(): void {
+    const { depth } = this.layer;
+    if (this.waitingRows > 0)
+      addSquares(this.sums, this.waiting.subarray(0, this.waitingRows * depth), depth);
+    this.waitingRows = 0;
+  }
+
+  means(): Float32Array {
+    this.flush();
+    const { depth } = this.layer;
+    for (let i = 0; i < depth; i++) {
+      for (let j = i; j < depth; j++) {
+        const mean = this.sums[i * depth + j] / Math.max(this.rows, 1);
+        this.sums[i * depth + j] = mean;
+        this.sums[j * depth + i] = mean;
+      }
+    }
     return this.sums;
+  }
+
+  /** What `means` gave is not to be used any more. */
+  release(): void {
+    this.buffers.giveBack(this.sums, this.waiting);
   }
 }
 
@@ -137,8 +227,9 @@ async function measureGroup(
   group: readonly LayerInput[],
   source: SampleSource,
   { samples, signal }: HessianOptions,
+  buffers: Buffers,
 ): Promise<Moments[]> {
-  const moments = group.map((layer) => new Moments(layer));
+  const moments = group.map((layer) => new Moments(layer, buffers));
   const refs = [...new Map(group.map(({ ref }) => [refKey(ref), ref])).values()];
   const add = (tensor: tf.Tensor, i: number) => {
     const key = refKey(refs[i]);
@@ -162,23 +253,27 @@ export async function measureHessians(
   layers: readonly LayerInput[],
   source: SampleSource,
   options: HessianOptions,
-  visit: (name: string, hessian: Float64Array | undefined) => void,
+  visit: (name: string, hessian: Float32Array | undefined) => void,
 ): Promise<void> {
   let done = 0;
-  const give = (name: string, hessian: Float64Array | undefined) => {
+  const give = (name: string, hessian: Float32Array | undefined) => {
     visit(name, hessian);
     options.onProgress?.(++done, layers.length);
   };
-  const measured = layers.filter(({ depth }) => depth <= MAX_INPUTS);
-  for (const { name, depth } of layers) if (depth > MAX_INPUTS) give(name, undefined);
+  const isMeasurable = measurable(graph);
+  const measured = layers.filter(({ depth }) => isMeasurable(depth));
+  for (const { name, depth } of layers) if (!isMeasurable(depth)) give(name, undefined);
   if (measured.length === 0) return;
   await withBackend(await importBackend(), async () => {
-    for (const group of inGroups(alike(measured), BYTES_AT_A_TIME, ([{ depth }]) => 8 * depth ** 2)) {
+    const buffers = new Buffers();
+    const bytes = ([{ depth }]: readonly LayerInput[]) => 4 * depth * (depth + rowsAtATime(depth));
+    for (const group of inGroups(alike(measured), roomOf(graph) / 2, bytes)) {
       const inputs = group.map(([first]) => first);
-      const moments = await measureGroup(graph, inputs, source, options);
+      const moments = await measureGroup(graph, inputs, source, options, buffers);
       for (const [i, same] of group.entries()) {
         const hessian = moments[i].means();
         for (const { name } of same) give(name, hessian);
+        moments[i].release();
       }
     }
   });

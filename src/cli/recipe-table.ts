@@ -8,12 +8,12 @@ export function recipeTable(report: RecipeReport): string {
   const { name, target, samples, met, late, steps, selections = {} } = report;
   const mixes = steps.filter(({ name: step }) => /\d/.test(step));
   const shown = steps.filter((step) => !mixes.includes(step) || step.chosen);
-  const row = ({ name: step, worst = '', signalToNoise, excess, chosen }: RecipeStep) => [
+  const row = ({ name: step, worst = '', signalToNoise, excess, chosen, confirmed }: RecipeStep) => [
     step,
     decibels(signalToNoise),
     decibels(excess),
     worst,
-    chosen ? 'chosen' : '',
+    chosen ? `chosen${confirmed ? ', confirmed on other samples' : ''}` : '',
   ];
   const reached = met ? 'reached' : late ? 'not reached in the time budget' : 'not reached';
   const head = [

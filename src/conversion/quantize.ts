@@ -8,6 +8,7 @@ import { refKey } from '../graph/edit';
 import { toModelArtifacts, toSavedArtifacts } from '../graph/encode-graph-model';
 import type { DType, Graph, SignatureEntry } from '../graph/ir';
 import { readModelArtifacts } from '../graph/read-artifacts';
+import { ready } from '../runtime/current-engine';
 import { decideConversion } from './convert-graph';
 import type { QuantizationOptions } from './options/options';
 import { settle } from './options/settle';
@@ -197,6 +198,8 @@ export async function quantizeModel<M extends FloatModel>(
   );
   return withCode('Quantizing the model', async () => {
     const settings = settle(options, typeof data === 'string' ? data : tensorSamples(data));
+    // A page would else wait for the engine where the models are first compared.
+    await ready();
     settings.report('read', 0, 1);
     const source = await readModelArtifacts(await artifactsOf(model));
     const decision = await decideConversion(source, settings);

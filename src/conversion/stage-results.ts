@@ -120,6 +120,8 @@ export interface Int8Decision {
   readonly plan: QuantizationPlan;
   /** Layers with int16 or dynamic activations, by name. */
   readonly precisions: ReadonlyMap<string, ActivationPrecision>;
+  /** Layers that error feedback was left out for, where it is on. */
+  readonly withoutFeedback?: readonly string[];
   readonly accuracy?: AccuracyReport;
   readonly allocation?: BitAllocation;
   readonly tuning?: Tuning;

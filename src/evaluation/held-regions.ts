@@ -1,14 +1,16 @@
 /** Running a converted graph in memory without a copy of its weights in TF.js, see `held-weights.ts`. */
 import type { Constant, Graph } from '../graph/ir';
+import { copyBytes } from '../graph/stored-constants';
+import { constantBytes } from '../graph/weights';
 import type { WeightReader } from '../runtime/engine';
 import { holdWeights } from '../runtime/held-weights';
 import { regionsOf } from './layer-tensors';
 
-function readerOf({ values }: Constant): WeightReader {
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+/** Reads the weights of a program without a copy of them all. */
+export function readerOf(constant: Constant): WeightReader {
   return {
-    byteLength: bytes.length,
-    read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
+    byteLength: constantBytes(constant),
+    read: (offset, into) => copyBytes(constant, offset, into),
     compiled() {},
   };
 }

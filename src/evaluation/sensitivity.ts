@@ -13,6 +13,7 @@ import { consumers, output, refKey, topologicalOrder } from '../graph/edit';
 import type { Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, SignatureEntry, TensorRef } from '../graph/ir';
 import type { LabelledSource, Output } from '../graph/samples';
+import { joinedConstant } from '../graph/stored-constants';
 import type { WeightOptions } from '../passes/quantize/lower/weight-options';
 import { lowerRegion } from '../passes/quantize/lower-region';
 import type { ActivationPrecision } from '../passes/quantize/match/quantizable';
@@ -28,6 +29,7 @@ import type { CompiledProgram } from '../runtime/engine';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { toOutputs } from '../tfjs/loaded-graph';
 import { loadGraph, type RunnableGraph } from '../tfjs/run-samples';
+import { readerOf } from './held-regions';
 import { Tally } from './tally';
 
 const DEFAULT_SAMPLES = 16;
@@ -185,7 +187,9 @@ class LoneLayer {
     const builder = lowerRegion(region, plan, observations, weights);
     this.inputs = region.inputs;
     this.index = region.outputs.findIndex((o) => refKey(o) === refKey(layer.result));
-    this.program = currentEngine().compile(encodeProgram(builder.build()), builder.weights.build());
+    const { parts, byteLength } = builder.weights;
+    const reader = readerOf(joinedConstant(parts, byteLength / 4));
+    this.program = currentEngine().compile(encodeProgram(builder.build()), reader);
     this.after = downstream(graph, layer.result.node);
   }
 

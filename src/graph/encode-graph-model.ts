@@ -5,7 +5,8 @@ import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
 import type { GraphModelArtifacts, WeightEntry } from './model-artifacts';
 import { isResource, parseRef } from './read-graph-model';
-import { storedForm } from './stored-constants';
+import { piecesOf, storedForm } from './stored-constants';
+import { constantBytes } from './weights';
 
 type Json = Record<string, unknown>;
 
@@ -75,7 +76,7 @@ function normalFloat16(bits: number): number | undefined {
   return ((bits >>> 16) & 0x8000) | ((exponent - 112) << 10) | ((bits >>> 13) & 0x3ff);
 }
 
-/** Half precision, when it holds every value exactly. */
+/** Half precision; undefined where it does not hold every value exactly. */
 function exactFloat16(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length * 2);
   const view = new DataView(bytes.buffer);
@@ -96,7 +97,18 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
 export interface StoredWeight {
   readonly spec: WeightEntry;
   readonly length: number;
-  bytes(): Uint8Array;
+  /** What was given before is not to be used any more once the next is asked for. */
+  bytes(): Iterable<Uint8Array>;
+}
+
+function isExactFloat16(constant: Constant): boolean {
+  if (constant.dtype !== 'float32') return false;
+  for (const { values } of piecesOf(constant)) if (!exactFloat16(values as Float32Array)) return false;
+  return true;
+}
+
+function* bytesOfPieces(constant: Constant, encode: (values: Constant['values']) => Uint8Array) {
+  for (const { values } of piecesOf(constant)) yield encode(values);
 }
 
 /** How a constant is stored; its bytes are made when they are written. */
@@ -104,16 +116,20 @@ function store(name: string, constant: Constant): StoredWeight {
   const { dtype, shape } = constant;
   const spec: WeightEntry = { name, shape: [...shape], dtype };
   const form = storedForm(constant);
-  if (form) return { ...form, spec: { ...spec, quantization: form.quantization } };
-  const { values } = constant;
-  const half = values instanceof Float32Array ? exactFloat16(values) : undefined;
-  if (half)
+  if (form)
     return {
-      spec: { ...spec, quantization: { dtype: 'float16' } },
-      length: half.length,
-      bytes: () => exactFloat16(constant.values as Float32Array)!,
+      spec: { ...spec, quantization: form.quantization },
+      length: form.length,
+      bytes: () => [form.bytes()],
     };
-  return { spec, length: values.byteLength, bytes: () => bytesOf(constant.values) };
+  const length = dtype === 'string' ? constant.values.byteLength : constantBytes(constant);
+  if (!isExactFloat16(constant)) return { spec, length, bytes: () => bytesOfPieces(constant, bytesOf) };
+  const halves = (values: Constant['values']) => exactFloat16(values as Float32Array)!;
+  return {
+    spec: { ...spec, quantization: { dtype: 'float16' } },
+    length: length / 2,
+    bytes: () => bytesOfPieces(constant, halves),
+  };
 }
 
 /** Every field of model.json but the weights. */
@@ -180,7 +196,7 @@ export function toSavedArtifacts(graph: Graph): GraphModelArtifacts & { weightDa
   return {
     ...fields(graph),
     weightSpecs: weights.map(({ spec }) => spec),
-    weightData: joinBytes(weights.map((weight) => weight.bytes())).buffer,
+    weightData: joinBytes([...shards(weights)]).buffer,
   };
 }
 
@@ -194,17 +210,18 @@ export function* shards(weights: readonly StoredWeight[]): Generator<Uint8Array>
   let shard = new Uint8Array(Math.min(SHARD_BYTES, left));
   let filled = 0;
   for (const weight of weights) {
-    const bytes = weight.bytes();
-    for (let read = 0; read < bytes.length; ) {
-      const length = Math.min(bytes.length - read, shard.length - filled);
-      shard.set(bytes.subarray(read, read + length), filled);
-      read += length;
-      filled += length;
-      if (filled < shard.length) continue;
-      yield shard;
-      left -= filled;
-      shard = new Uint8Array(Math.min(SHARD_BYTES, left));
-      filled = 0;
+    for (const bytes of weight.bytes()) {
+      for (let read = 0; read < bytes.length; ) {
+        const length = Math.min(bytes.length - read, shard.length - filled);
+        shard.set(bytes.subarray(read, read + length), filled);
+        read += length;
+        filled += length;
+        if (filled < shard.length) continue;
+        yield shard;
+        left -= filled;
+        shard = new Uint8Array(Math.min(SHARD_BYTES, left));
+        filled = 0;
+      }
     }
   }
 }

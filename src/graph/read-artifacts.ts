@@ -1,5 +1,4 @@
 /** Reads TF.js models in memory into the IR. */
-import { joinBytes } from '../base/join-bytes';
 import type { Constant, Graph } from './ir';
 import type { Json } from './json';
 import type { ModelArtifacts } from './model-artifacts';
@@ -32,5 +31,5 @@ export async function readModelArtifacts(artifacts: ModelArtifacts): Promise<Gra
   const { weightSpecs = [], weightData: _, getWeightStream: __, ...model } = artifacts;
   const assemble = parseModel(model as unknown as Json);
   const parts = (await weightParts(artifacts)).map((part) => new Uint8Array(part));
-  return assemble(await decodeWeights(weightSpecs, joinBytes(parts)));
+  return assemble(await decodeWeights(weightSpecs, parts));
 }

@@ -7,9 +7,11 @@ import { isRecord } from './json';
 import { readRange, type Shard } from './shards';
 import { StoredConstants } from './stored-constants';
 import {
+  addEntry,
   decode,
   parseSpec,
   readEntry,
+  staysInFile,
   storedElementBytes,
   type WeightReader,
   type WeightSpec,
@@ -100,6 +102,16 @@ class ShardReader implements WeightReader {
     return result;
   }
 
+  async skip(bytes: number): Promise<void> {
+    if (bytes > this.remaining) throw sizeError(this.shards, this.total + bytes - this.remaining);
+    this.remaining -= bytes;
+    this.position += bytes;
+    while (this.index < this.shards.length && this.position > this.shards[this.index].bytes) {
+      await this.close();
+      this.position -= this.shards[this.index++].bytes;
+    }
+  }
+
   private get total(): number {
     return this.shards.reduce((sum, s) => sum + s.bytes, 0);
   }
@@ -146,11 +158,19 @@ async function readGroup(
   const reader = new ShardReader(shards);
   try {
     for (const spec of specs) {
-      const start = bytes - reader.remaining;
-      await readEntry(spec, reader, constants, (length) => ({
-        constant: stored.constant(spec, () => decode(spec, readRange(shards, start, length))),
+      if (!staysInFile(spec)) {
+        addEntry(constants, spec, await readEntry(spec, reader));
+        continue;
+      }
+      const [start, size] = [bytes - reader.remaining, storedElementBytes(spec)];
+      const length = spec.elements * size;
+      await reader.skip(length);
+      addEntry(constants, spec, {
+        constant: stored.constant(spec, (first, count, room) =>
+          decode(spec, readRange(shards, start + first * size, count * size, room)),
+        ),
         bytes: () => readRange(shards, start, length),
-      }));
+      });
     }
     if (reader.remaining > 0) throw sizeError(shards, bytes - reader.remaining);
   } finally {
@@ -160,7 +180,7 @@ async function readGroup(
 
 /**
  * Reads all weights that a manifest lists. Sizes are checked against the files before anything is allocated; large
- * weights are checked, and read again when they are looked at.
+ * weights are read when they are looked at.
  *
  * @param folder where model.json lies
  * @param manifest `weightsManifest` of model.json

@@ -8,9 +8,18 @@ export interface Shard {
   readonly bytes: number;
 }
 
-/** Reads bytes across shards that lie end to end. */
-export function readRange(shards: readonly Shard[], start: number, length: number): Uint8Array {
-  const result = new Uint8Array(length);
+/**
+ * Reads bytes across shards that lie end to end.
+ *
+ * @param room for the result; default: new
+ */
+export function readRange(
+  shards: readonly Shard[],
+  start: number,
+  length: number,
+  room: ArrayBuffer = new ArrayBuffer(length),
+): Uint8Array {
+  const result = new Uint8Array(room, 0, length);
   let filled = 0;
   let begin = 0;
   for (const { path, bytes } of shards) {

@@ -4,7 +4,7 @@ import { LowbitError } from '../base/errors';
 import { joinBytes } from '../base/join-bytes';
 import type { Constant, DType } from './ir';
 import { isRecord } from './json';
-import { rememberForm, STORED_BYTES } from './stored-constants';
+import { piecesOf, rememberForm, STORED_BYTES } from './stored-constants';
 
 type StoredDType = 'uint8' | 'uint16' | 'float16';
 
@@ -106,22 +106,42 @@ export function parseSpec(entry: unknown): WeightSpec {
   return { name, dtype, shape, elements, quantization: parseQuantization(name, dtype, entry.quantization) };
 }
 
-/** Weights that are in memory already, laid end to end. */
+/** Weights that are in memory already, laid end to end in parts. */
 class MemoryReader implements WeightReader {
+  private index = 0;
   private position = 0;
+  remaining: number;
 
-  constructor(private readonly data: Uint8Array) {}
-
-  get remaining(): number {
-    return this.data.length - this.position;
+  constructor(private readonly parts: readonly Uint8Array[]) {
+    this.remaining = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
-  /** A copy: what reads it decides its alignment. */
+  /** A copy only of what lies across parts, or where numbers of 4 bytes cannot. */
   async read(bytes: number): Promise<Uint8Array> {
     if (bytes > this.remaining)
       throw invalid(`The weights are truncated: ${bytes - this.remaining} bytes are missing.`);
-    this.position += bytes;
-    return this.data.slice(this.position - bytes, this.position);
+    this.remaining -= bytes;
+    while (this.position === this.parts[this.index]?.length) this.nextPart();
+    const part = this.parts[this.index] ?? new Uint8Array();
+    const whole = part.subarray(this.position, this.position + bytes);
+    if (whole.length === bytes && whole.byteOffset % 4 === 0) {
+      this.position += bytes;
+      return whole;
+    }
+    const result = new Uint8Array(bytes);
+    for (let filled = 0; filled < bytes; ) {
+      const piece = this.parts[this.index].subarray(this.position, this.position + bytes - filled);
+      result.set(piece, filled);
+      filled += piece.length;
+      this.position += piece.length;
+      if (filled < bytes) this.nextPart();
+    }
+    return result;
+  }
+
+  private nextPart(): void {
+    this.index++;
+    this.position = 0;
   }
 }
 
@@ -136,7 +156,7 @@ async function readStrings(reader: WeightReader, spec: WeightSpec): Promise<Uint
   const parts: Uint8Array[] = [];
   for (let i = 0; i < spec.elements; i++) {
     const prefix = await reader.read(4);
-    const length = new DataView(prefix.buffer).getUint32(0, true);
+    const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
     if (length > reader.remaining) {
       throw invalid(
         `Weight '${spec.name}': string ${i} says it has ${length} bytes, ${reader.remaining} are left.`,
@@ -174,9 +194,10 @@ function codeTable({ dtype, quantization }: WeightSpec): Float32Array | Int32Arr
 /** By a table: one look-up a weight. A table of 2^16 numbers is not worth it for a few. */
 function dequantize(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Array {
   const { dtype, scale, min } = spec.quantization!;
-  const codes = dtype === 'uint8' ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, spec.elements);
-  const values = spec.dtype === 'float32' ? new Float32Array(spec.elements) : new Int32Array(spec.elements);
-  if (dtype === 'uint16' && spec.elements < 2 ** 16) {
+  const codes = dtype === 'uint8' ? bytes : new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const { length } = codes;
+  const values = spec.dtype === 'float32' ? new Float32Array(length) : new Int32Array(length);
+  if (dtype === 'uint16' && length < 2 ** 16) {
     const whole = spec.dtype === 'int32';
     for (let i = 0; i < values.length; i++) {
       const value = codes[i] * scale + min;
@@ -192,63 +213,80 @@ function dequantize(spec: WeightSpec, bytes: Uint8Array): Float32Array | Int32Ar
 /** The values of stored bytes. */
 export function decode(spec: WeightSpec, bytes: Uint8Array): Constant['values'] {
   if (spec.quantization) return dequantize(spec, bytes);
-  if (spec.dtype === 'float32') return new Float32Array(bytes.buffer);
-  if (spec.dtype === 'int32') return new Int32Array(bytes.buffer);
+  const { buffer, byteOffset, length } = bytes;
+  if (spec.dtype === 'float32') return new Float32Array(buffer, byteOffset, length / 4);
+  if (spec.dtype === 'int32') return new Int32Array(buffer, byteOffset, length / 4);
   return bytes;
 }
 
-/** What is known of constants: whether some of their values are infinite or NaN. */
+/** What was found out of constants: whether some of their values are infinite or NaN. */
 const infinitely = new WeakMap<Constant, boolean>();
 
-function hasInfinite(values: Constant['values']): boolean {
-  if (!(values instanceof Float32Array)) return false;
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return true;
+function hasInfinite(constant: Constant): boolean {
+  if (constant.dtype !== 'float32') return false;
+  for (const { values } of piecesOf(constant))
+    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return true;
   return false;
 }
 
 /** Whether a weight has values that are infinite or NaN. */
 export function isInfinite(constant: Constant): boolean {
-  const known = infinitely.get(constant) ?? hasInfinite(constant.values);
+  const known = infinitely.get(constant) ?? hasInfinite(constant);
   infinitely.set(constant, known);
   return known;
 }
 
-/** @param leave makes the constant of a large weight that stays where it is */
-export async function readEntry(
-  spec: WeightSpec,
-  reader: WeightReader,
-  constants: Map<string, Constant>,
-  leave?: (length: number) => { constant: Constant; bytes: () => Uint8Array },
-): Promise<void> {
-  if (constants.has(spec.name))
-    throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
+/** A constant, and how to get its bytes as they are stored. */
+export interface Entry {
+  readonly constant: Constant;
+  bytes(): Uint8Array;
+}
+
+export async function readEntry(spec: WeightSpec, reader: WeightReader): Promise<Entry> {
   const length = spec.elements * storedElementBytes(spec);
   const bytes = spec.dtype === 'string' ? await readStrings(reader, spec) : await reader.read(length);
   const values = spec.dtype === 'string' ? bytes : decode(spec, bytes);
-  const large = values.byteLength >= STORED_BYTES && spec.dtype !== 'string';
-  const left = large ? leave?.(length) : undefined;
-  const read = left?.constant ?? { dtype: spec.dtype, shape: spec.shape, values };
-  constants.set(spec.name, read);
-  const { quantization } = spec;
-  if (quantization && quantization.dtype !== 'float16') {
-    const { dtype, scale, min } = quantization;
-    rememberForm(read, { quantization: { dtype, scale, min }, length, bytes: left?.bytes ?? (() => bytes) });
-  }
-  infinitely.set(read, hasInfinite(values));
+  return { constant: { dtype: spec.dtype, shape: spec.shape, values }, bytes: () => bytes };
+}
+
+/** Remembers that it was stored in fewer bits than its values have. */
+export function addEntry(
+  constants: Map<string, Constant>,
+  spec: WeightSpec,
+  { constant, bytes }: Entry,
+): void {
+  if (constants.has(spec.name))
+    throw invalid(`Weight '${spec.name}' is listed twice in the weights manifest.`);
+  constants.set(spec.name, constant);
+  const { quantization, elements } = spec;
+  if (!quantization || quantization.dtype === 'float16') return;
+  const { dtype, scale, min } = quantization;
+  rememberForm(constant, { quantization: { dtype, scale, min }, length: elements * BYTES[dtype], bytes });
+}
+
+/** Whether a weight stays in its file until it is used. */
+export function staysInFile(spec: WeightSpec): boolean {
+  return spec.dtype !== 'string' && spec.dtype !== 'complex64' && constantBytes(spec) >= STORED_BYTES;
 }
 
 /**
  * Decodes weights that are in memory, as TF.js hands them over.
  *
  * @param specs their manifest entries, in order
- * @param data laid end to end
+ * @param parts laid end to end; float32 and int32 weights stay in them, where they can
  * @throws LowbitError 'invalid-weights' naming the weight and what was expected
  */
-export async function decodeWeights(specs: unknown, data: Uint8Array): Promise<Map<string, Constant>> {
+export async function decodeWeights(
+  specs: unknown,
+  parts: readonly Uint8Array[],
+): Promise<Map<string, Constant>> {
   if (!Array.isArray(specs)) throw invalid('Expected a list of weights in the weight specs.');
   const constants = new Map<string, Constant>();
-  const reader = new MemoryReader(data);
-  for (const spec of specs) await readEntry(parseSpec(spec), reader, constants);
+  const reader = new MemoryReader(parts);
+  for (const each of specs) {
+    const spec = parseSpec(each);
+    addEntry(constants, spec, await readEntry(spec, reader));
+  }
   if (reader.remaining > 0)
     throw invalid(`The weights are ${reader.remaining} bytes longer than their specs say.`);
   return constants;

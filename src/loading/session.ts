@@ -14,6 +14,7 @@ import { expertsOf } from '../moe/model-experts';
 import { fallBackToCpu } from '../tfjs/backends';
 import { GraphRunner } from '../tfjs/graph-runner';
 import { type FileSystemOptions, fileSystem } from './file-system';
+import { releaseArtifacts } from './release-artifacts';
 
 /** A model that is loaded as often as a backend asks for it. */
 interface Source {
@@ -31,7 +32,12 @@ async function sourceOf(location: string, options: FileSystemOptions): Promise<S
     return { ops, load: () => loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph))) };
   }
   const { node = [] } = (json.modelTopology ?? {}) as { node?: { name: string; op: string }[] };
-  const load = () => loadGraphModel(fileSystem(location, options) as unknown as string);
+  const load = async () => {
+    const model = await loadGraphModel(fileSystem(location, options) as unknown as string);
+    // Nobody saves it.
+    releaseArtifacts(model);
+    return model;
+  };
   return { ops: new Map(node.map(({ name, op }) => [name, op])), load };
 }
 

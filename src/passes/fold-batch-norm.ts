@@ -12,6 +12,7 @@ import { boolAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor } from '../graph/edit';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { derivedConstant } from '../graph/stored-constants';
+import { isInfinite } from '../graph/weights';
 import { filterChannel, foldableLinearOp, type LinearOp, perChannel, writeLinearOp } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 
@@ -70,11 +71,7 @@ function affineOf(graph: Pick<Graph, 'constants'>, node: GraphNode, op: LinearOp
 
 function apply(op: LinearOp, { scale, shift }: ChannelAffine): LinearOp {
   const channel = filterChannel(op);
-  const filter = derivedConstant(op.filter, (values) => {
-    const scaled = new Float32Array(values.length);
-    for (let i = 0; i < scaled.length; i++) scaled[i] = values[i] * scale[channel(i)];
-    return scaled;
-  });
+  const filter = derivedConstant(op.filter, (value, i) => value * scale[channel(i)]);
   const bias = Float32Array.from(shift, (s, c) => (op.bias?.[c] ?? 0) * scale[c] + s);
   const plain = !op.bias && bias.every((b) => b === 0);
   return { ...op, filter, ...(!plain && { bias }) };
@@ -105,7 +102,7 @@ export const foldBatchNorm: Pass = {
         continue;
       }
       const folded = apply(op, affine);
-      if (!folded.filter.values.every(Number.isFinite) || !(folded.bias ?? []).every(Number.isFinite)) {
+      if (isInfinite(folded.filter) || !(folded.bias ?? []).every(Number.isFinite)) {
         log.declined(node.name, 'not folded: the folded weights would not be finite');
         continue;
       }

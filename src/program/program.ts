@@ -33,7 +33,7 @@ import {
 import { WordReader, WordWriter } from './words';
 
 export * from './generated';
-export { WeightsBuilder } from './weights-builder';
+export { type WeightPart, WeightsBuilder } from './weights-builder';
 
 export interface TensorSpec {
   type: TensorType;

@@ -3,10 +3,21 @@ import { LowbitError } from '../base/errors';
 /** Offsets are int32. */
 const MAX_BYTES = 2 ** 31 - 1;
 
+/** Bytes at their offset, which is a multiple of four. */
+export interface WeightPart {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
 /** Collects the weights of a program: appends typed arrays 4-aligned and hands out their byte offsets. */
 export class WeightsBuilder {
-  private readonly parts: { offset: number; bytes: Uint8Array }[] = [];
+  /** What was appended, in order. */
+  readonly parts: WeightPart[] = [];
   private size = 0;
+
+  get byteLength(): number {
+    return this.size;
+  }
 
   /** @returns the byte offset of the appended data */
   append(data: Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Float32Array): number {
@@ -23,6 +34,7 @@ export class WeightsBuilder {
     return offset;
   }
 
+  /** A copy of all parts, with zeros between them. */
   build(): Int32Array {
     const bytes = new Uint8Array(this.size);
     for (const part of this.parts) bytes.set(part.bytes, part.offset);

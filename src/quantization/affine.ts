@@ -97,6 +97,7 @@ function channelSums(values: Float32Array, channel: (i: number) => number, chann
  * @param bias real bias, one per channel
  * @param inputScale scale of the activation that the weights multiply
  * @param range how the bound is chosen
+ * @param strongest the largest |w| of the layer, where these are not all of its channels
  * @see Krishnamoorthi 2018, section 3.1 (symmetric, per channel)
  */
 export function quantizeFilter(
@@ -106,13 +107,14 @@ export function quantizeFilter(
   bias: Float32Array | undefined,
   inputScale: number,
   range: WeightRange = 'max',
+  strongest?: number,
 ): FilterCodes {
   const maxima = channelMaxima(values, channel, channels);
   const chosen = range === 'mse' ? leastSquaresBounds(values, channel, maxima) : maxima;
   const grid = gridBounds(values, channel, maxima);
   const bounds = chosen.map((bound, c) => grid[c] ?? bound);
   const sums = channelSums(values, channel, channels);
-  const weakest = maxima.reduce((most, max) => Math.max(most, max), 0) * WEAKEST_CHANNEL;
+  const weakest = (strongest ?? maxima.reduce((most, max) => Math.max(most, max), 0)) * WEAKEST_CHANNEL;
   const scales = Float32Array.from(bounds, (bound, c) => {
     const forWeights = Math.max(bound, weakest) / 127;
     const forBias = Math.abs(bias?.[c] ?? 0) / inputScale / HALF_ACCUMULATOR;

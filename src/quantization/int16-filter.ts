@@ -32,26 +32,34 @@ export function fitsInt16(weightsPerChannel: number): boolean {
  * that were stored in 8 bits keep their steps, and so their values.
  *
  * @param channel output channel of each flat index of `values`
+ * @param narrow codes of a channel are at most 255 apart: for weights that have no more than 8 bits of information, though
+ *   rescaling may have taken them off the grid that they were on
  */
 export function quantizeInt16Filter(
   values: Float32Array,
   channel: (i: number) => number,
   channels: number,
+  narrow = false,
 ): Int16Filter {
-  const maxima = new Float64Array(channels);
+  const [lowest, highest] = [new Float64Array(channels), new Float64Array(channels)];
+  lowest.fill(Number.POSITIVE_INFINITY);
+  highest.fill(Number.NEGATIVE_INFINITY);
   const sums = new Float64Array(channels);
   for (let i = 0; i < values.length; i++) {
     const c = channel(i);
-    const magnitude = Math.abs(values[i]);
-    maxima[c] = Math.max(maxima[c], magnitude);
-    sums[c] += magnitude;
+    lowest[c] = Math.min(lowest[c], values[i]);
+    highest[c] = Math.max(highest[c], values[i]);
+    sums[c] += Math.abs(values[i]);
   }
+  const maxima = highest.map((high, c) => Math.max(high, -lowest[c]));
   const stored = storedSteps(values, channel, maxima);
+  // Rounding either end adds up to half a step to their distance. Codes reach from int16's lowest on.
+  const narrowStep = (c: number) =>
+    Math.max((highest[c] - lowest[c]) / (OFFSET_INT8_SPAN - 1), maxima[c] / MAX_CODE);
+  const steps = stored ?? Array.from(maxima, (max, c) => (narrow ? narrowStep(c) : max / MAX_CODE));
   // Rounding adds up to half a step per weight, and float32 scales are off by a little.
   const room = (MAX_SUM - values.length / channels) * (1 - 2 ** -20);
-  const scales = Float32Array.from(maxima, (max, c) =>
-    Math.max(stored?.[c] ?? max / MAX_CODE, sums[c] / room, MIN_SCALE),
-  );
+  const scales = Float32Array.from(maxima, (_, c) => Math.max(steps[c], sums[c] / room, MIN_SCALE));
   const codes = new Int16Array(values.length);
   for (let i = 0; i < codes.length; i++) {
     const code = roundHalfToEven(values[i] / scales[channel(i)]);

@@ -1,7 +1,7 @@
 /** INT8 codes with error feedback: each compensates for earlier errors, as in `formats/error-feedback.ts`. */
 import { roundHalfToEven } from './activation';
 import type { FilterCodes } from './affine';
-import { factorise } from './formats/error-feedback';
+import { factorise, type Hessian } from './formats/error-feedback';
 
 const MAX_CODE = 127;
 
@@ -19,11 +19,7 @@ const DAMPING = 0.001;
  * @throws LowbitError 'invalid-argument' for a matrix that is not positive semidefinite
  * @see Frantar et al. 2022, "GPTQ"; the formula is at the top of `formats/error-feedback.ts`
  */
-export function roundWithFeedback(
-  values: Float32Array,
-  scales: Float32Array,
-  hessian: Float64Array,
-): FilterCodes {
+export function roundWithFeedback(values: Float32Array, scales: Float32Array, hessian: Hessian): FilterCodes {
   const depth = values.length / scales.length;
   const { unit } = factorise(hessian, depth, DAMPING);
   const codes = new Int8Array(values.length);

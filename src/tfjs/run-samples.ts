@@ -4,9 +4,8 @@ import { yieldToCancel } from '../base/cancelled';
 import { refKey } from '../graph/edit';
 import type { Graph, Sample, TensorRef } from '../graph/ir';
 import { parseRef } from '../graph/read-graph-model';
-import { withExplicitPadding } from './explicit-padding';
 import { LoadedGraph } from './loaded-graph';
-import { nameOf, runsInSegments, type Segment, segmentsOf } from './segments';
+import { nameOf, prepareForSegments, runsInSegments, type Segment, segmentsOf } from './segments';
 
 /** Takes a tensor of one sample; those of one sample may come in any order. */
 type Visit = (tensor: tf.Tensor, index: number) => void;
@@ -139,7 +138,7 @@ export async function runSamples(
   signal?: AbortSignal,
 ): Promise<void> {
   if (!runsInSegments(graph, refs)) return runWhole(graph, samples, refs, visit, signal);
-  const segments = segmentsOf(withExplicitPadding(graph), refs);
+  const segments = segmentsOf(prepareForSegments(graph), refs);
   for await (const group of groupsOf(samples, graph)) {
     try {
       await runTogether(segments, group, refs, visit, signal);
@@ -154,7 +153,7 @@ class SegmentedGraph {
   private readonly graph: Graph;
 
   constructor(graph: Graph) {
-    this.graph = withExplicitPadding(graph);
+    this.graph = prepareForSegments(graph);
   }
 
   feed(sample: Sample): tf.NamedTensorMap {

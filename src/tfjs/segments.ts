@@ -8,11 +8,13 @@ import { inferShapes } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { STORED_BYTES } from '../graph/stored-constants';
 import { constantBytes } from '../graph/weights';
+import { withExplicitPadding } from './explicit-padding';
+import { withSplitProducts } from './split-large-products';
 
 /** Bytes of a segment, unless a single node has more: of the weights, and of what is asked for, which is held together. */
 const SEGMENT_BYTES = 2 ** 23;
 
-/** Up to this many bytes of weights a graph is run as a whole. */
+/** Up to this many bytes of weights a graph is run as a whole, however little of it is asked for. */
 const WHOLE_BYTES = 2 ** 25;
 
 /** Ops whose results are not all that their inputs determine, or that decide what is computed at all. */
@@ -104,11 +106,17 @@ function partOf({ constants, source }: Graph, group: readonly GraphNode[]): Omit
   };
 }
 
+/** The graph as it is cut into segments: what would be a large segment of its own is divided. */
+export function prepareForSegments(graph: Graph): Graph {
+  return withSplitProducts(withExplicitPadding(graph), SEGMENT_BYTES);
+}
+
 /** Whether a graph is run in segments: its weights are large, and nothing in it speaks against it. */
 export function runsInSegments(graph: Graph, refs: readonly TensorRef[]): boolean {
   const nodes = computedNodes(graph, refs, new Set());
+  const bytes = [...graph.constants.values()].reduce((sum, constant) => sum + constantBytes(constant), 0);
   return (
-    nodes.map(weightBytes(graph)).reduce((sum, bytes) => sum + bytes, 0) > WHOLE_BYTES &&
+    bytes > WHOLE_BYTES &&
     !graph.inputs.some(({ optional }) => optional) &&
     !refs.some(({ node }) => graph.constants.has(node)) &&
     !nodes.some(({ op }) => STATEFUL.test(op))

@@ -1,4 +1,4 @@
-import { type LayerInput, measureHessians } from '../../src/calibration/hessians';
+import { type LayerInput, measurable, measureHessians } from '../../src/calibration/hessians';
 import { output } from '../../src/graph/edit';
 import type { Graph, Sample } from '../../src/graph/ir';
 import { type LinearOp, readLinearOp } from '../../src/passes/linear-op';
@@ -23,7 +23,7 @@ function source(samples: readonly Sample[]) {
 }
 
 async function hessianOf(graph: Graph, layer: LayerInput, samples: readonly Sample[]) {
-  let found: Float64Array | undefined;
+  let found: Float32Array | undefined;
   await measureHessians(graph, [layer], source(samples), { samples: samples.length }, (_, hessian) => {
     found = hessian;
   });
@@ -31,7 +31,7 @@ async function hessianOf(graph: Graph, layer: LayerInput, samples: readonly Samp
 }
 
 /** w^T H w: the mean square of the output that weights w compute. */
-function energy(hessian: Float64Array, weights: Float32Array): number {
+function energy(hessian: Float32Array, weights: Float32Array): number {
   const depth = weights.length;
   let sum = 0;
   for (let i = 0; i < depth; i++)
@@ -87,7 +87,7 @@ test('layers that multiply the same tensor alike share a matrix, and no others',
     { name: 'rotated', ...x, rotation: ROTATION },
     { name: 'value', ...x },
   ];
-  const found = new Map<string, Float64Array>();
+  const found = new Map<string, Float32Array>();
   await measureHessians(graph, layers, source(samples), { samples: 1 }, (name, hessian) => {
     found.set(name, hessian!);
   });
@@ -115,4 +115,20 @@ test('passes over a layer of too many inputs, and measures the others', async ()
     ['wide', undefined],
     ['narrow', 16],
   ]);
+});
+
+test('a large model has no matrix of a layer for which there is not room', () => {
+  const graph = new FloatGraph(random).input('x', [-1, 4]).node('y', 'Relu', ['x']).build('y');
+  const withBytes = (bytes: number): Graph => {
+    // Whose values nobody looks at.
+    const weights = { dtype: 'float32', shape: [bytes / 4], values: new Float32Array() } as const;
+    return { ...graph, constants: new Map([['w', weights]]) };
+  };
+  const measurableAt = (megabytes: number) => {
+    const isMeasurable = measurable(withBytes(megabytes * 2 ** 20));
+    return [1024, 2304, 3456, 4096, 4608].filter(isMeasurable);
+  };
+  expect(measurableAt(10)).toEqual([1024, 2304, 3456, 4096]);
+  expect(measurableAt(100)).toEqual([1024, 2304]);
+  expect(measurableAt(500)).toEqual([1024, 2304, 3456, 4096]);
 });

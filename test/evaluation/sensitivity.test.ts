@@ -2,7 +2,8 @@
 import { calibrate } from '../../src/calibration/runner';
 import { measureSensitivity } from '../../src/evaluation/sensitivity';
 import { attr } from '../../src/graph/attrs';
-import type { Graph } from '../../src/graph/ir';
+import { topologicalOrder } from '../../src/graph/edit';
+import type { Graph, GraphNode } from '../../src/graph/ir';
 import type { LabelledSample, LabelledSource } from '../../src/graph/samples';
 import { layersOf } from '../../src/passes/quantize/plan/layers';
 import { observedTensors } from '../../src/passes/quantize/plan/observed-tensors';
@@ -218,4 +219,19 @@ test('layers beside truth values: one that reads them as numbers, and an output 
   const { layers } = await sensitivityOf({ ...truths, outputs });
   expect(layers.map(({ name }) => name).sort()).toEqual(['y', 'z']);
   for (const { outputs } of layers) expect(outputs[0].signalToNoise).toBeGreaterThan(30);
+});
+
+test('layers whose weights and constants must come after another node are measured as any other', async () => {
+  const plain = block();
+  const after = [...plain.nodes.values()].map((node): [string, GraphNode] => [
+    node.name,
+    node.op === 'Const' ? { ...node, controlInputs: ['image'] } : node,
+  ]);
+  const { layers } = await sensitivityOf({ ...plain, nodes: topologicalOrder(new Map(after)) });
+  expect(layers.map(({ name }) => name).sort()).toEqual(
+    layersOf(plain, planQuantization(plain))
+      .map(({ name }) => name)
+      .sort(),
+  );
+  for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(20);
 });

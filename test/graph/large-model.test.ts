@@ -10,29 +10,46 @@ import { temporaryFolder } from '../support/tiny-model';
 
 const script = resolve(__dirname, '..', 'support', 'convert-large.js');
 
+/** Converts a large model by a recipe: the growth of the resident set, by stage and of all, over the bytes of its weights. */
+function convertLarge(kind: Parameters<typeof writeLargeFloat>[0], layers: number, recipe: string) {
+  const { location, bytes } = writeLargeFloat(kind, layers);
+  expect(bytes).toBeGreaterThan(100e6);
+  const output = join(temporaryFolder(), 'int8');
+  const printed = execFileSync(process.execPath, [script, location, output, recipe], { encoding: 'utf8' });
+  const growth = JSON.parse(printed.trim().split('\n').at(-1)!);
+  const times = growth.all / bytes;
+  console.info(`${kind}, ${recipe}: ${JSON.stringify(growth)}, ${times.toFixed(2)} times the weights`);
+  expect(growth.checked).toBeGreaterThan(0);
+  const written = readdirSync(output).reduce((sum, file) => sum + statSync(join(output, file)).size, 0);
+  return { times, written: written / bytes };
+}
+
+const KINDS = [
+  ['dense', 26],
+  ['convolutions', 12],
+  ['huge dense', 2],
+  ['huge convolutions', 2],
+] as const;
+
 describeIf(
   existsSync('/proc/self/status'),
   'the /proc file system',
-  'converting by the fast recipe takes at most twice the bytes of the float model',
+  'converting takes at most twice the bytes of the float model',
   () => {
-    test.each([
-      ['dense', 26],
-      ['convolutions', 12],
-    ] as const)(
-      'of %s layers of over 100 MB, the check included, at any time',
+    test.each(KINDS.slice(0, 2))(
+      'of %s layers of over 100 MB by the fast recipe, the check included, at any time',
       (kind, layers) => {
-        const { location, bytes } = writeLargeFloat(kind, layers);
-        expect(bytes).toBeGreaterThan(100e6);
-        const output = join(temporaryFolder(), 'int8');
-        const printed = execFileSync(process.execPath, [script, location, output], { encoding: 'utf8' });
-        const growth = JSON.parse(printed.trim().split('\n').at(-1)!);
-        console.info(
-          `${kind}: ${JSON.stringify(growth)}, ${(growth.all / bytes).toFixed(2)} times the weights`,
-        );
-        expect(growth.checked).toBeGreaterThan(0);
-        expect(growth.all).toBeLessThan(2 * bytes);
-        const int8 = readdirSync(output).reduce((sum, file) => sum + statSync(join(output, file)).size, 0);
-        expect(int8).toBeLessThan(0.26 * bytes);
+        const { times, written } = convertLarge(kind, layers, 'fast');
+        expect(times).toBeLessThan(2);
+        expect(written).toBeLessThan(0.26);
+      },
+      600_000,
+    );
+
+    test.each(KINDS)(
+      'of %s layers of over 100 MB by the default recipe, its search included, at any time',
+      (kind, layers) => {
+        expect(convertLarge(kind, layers, 'balanced').times).toBeLessThan(2);
       },
       600_000,
     );

@@ -1,5 +1,5 @@
 // @needs engine
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runInNewContext } from 'node:vm';
@@ -144,6 +144,16 @@ test('only the entries can be imported, and the command runs', () => {
   );
 });
 
+/** What the compiler has to say of main.ts. */
+function typecheck(folder: string, options: object): string {
+  const common = { target: 'es2022', strict: true, skipLibCheck: true, noEmit: true, types: [] };
+  const config = { compilerOptions: { ...common, ...options }, files: ['main.ts'] };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
+  return stdout;
+}
+
 test('works from TypeScript', () => {
   const folder = project();
   writeFileSync(
@@ -162,17 +172,26 @@ test('works from TypeScript', () => {
      // @ts-expect-error: the color is misspelt
      imageFolder('photos', { color: 'brg' });`,
   );
-  const compilerOptions = {
-    module: 'nodenext',
-    target: 'es2022',
-    strict: true,
-    skipLibCheck: true,
-    noEmit: true,
-    types: [],
+  expect(typecheck(folder, { module: 'nodenext' })).toBe('');
+});
+
+test("works from TypeScript for a page, whose bundler's conditions are told", () => {
+  const folder = project();
+  writeFileSync(
+    join(folder, 'main.ts'),
+    `import { LowbitError, ready, setWasmPaths } from 'tfjs-lowbit';
+     import { quantizeModel } from 'tfjs-lowbit/convert';
+     export const all = [LowbitError, ready, setWasmPaths, quantizeModel];
+     // @ts-expect-error: what reads files is not there
+     export { imageFolder } from 'tfjs-lowbit/convert';`,
+  );
+  const options = {
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    customConditions: ['browser'],
+    lib: ['es2022', 'dom'],
   };
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }));
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  expect(execFileSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' })).toBe('');
+  expect(typecheck(folder, options)).toBe('');
 });
 
 test('importing it loads neither the image library nor the native engine', () => {

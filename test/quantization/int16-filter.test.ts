@@ -63,6 +63,29 @@ test('weights that were stored in 8 bits keep their values, in 8 bits', () => {
   }
 });
 
+test('narrow codes fit 8 bits and are at most half a step off, whatever was done to the weights', () => {
+  const random = new Random(6);
+  const [channels, depth] = [5, 60];
+  const channel = (i: number) => i % channels;
+  // On no grid any more, on either side of zero, on one side of it, and far from it.
+  const middles = [0, 0.3, -0.9, 1, 40];
+  const values = Float32Array.from({ length: channels * depth }, (_, i) =>
+    channel(i) === 4 ? middles[4] + random.real(-1e-3, 1e-3) : middles[channel(i)] + random.real(-1, 1),
+  );
+  expect(offsetInt8Codes(quantizeInt16Filter(values, channel, channels), channel)).toBeUndefined();
+  const filter = quantizeInt16Filter(values, channel, channels, true);
+  const narrow = offsetInt8Codes(filter, channel)!;
+  values.forEach((value, i) => {
+    const c = channel(i);
+    const code = narrow.codes[i] - narrow.zeroPoints[c];
+    expect(code).toBe(filter.codes[i]);
+    const step = c === 4 ? filter.scales[c] : 2 / 254;
+    expect(Math.abs(code * filter.scales[c] - value)).toBeLessThan(0.5001 * step);
+  });
+  // The last has steps as int16 has.
+  expect(filter.scales[4]).toBeLessThan(40 / 2 ** 10);
+});
+
 test('codes are stored in 8 bits only where those of each channel are at most 255 apart', () => {
   const scales = Float32Array.of(1, 1);
   const channel = (i: number) => i % 2;

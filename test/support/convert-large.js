@@ -1,10 +1,13 @@
-// Converts the model of argv[2] to argv[3], and prints how far the resident set of the process had grown at its highest by
+// Converts the model of argv[2] to argv[3] by the recipe argv[4], and prints how far the resident set of the process had grown at its highest by
 // the end of each stage, in bytes.
 
 const { readFileSync } = require('node:fs');
 const { convert } = require('../../dist/src/convert.js');
 
 const SAMPLES = 16;
+
+/** Enough for a search to hold several models. */
+const SECONDS = 25;
 
 /** Of the highest point so far. `maxRSS` of the resource usage would count the process that started this one. */
 const peak = () => 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
@@ -19,7 +22,7 @@ async function* samples([{ name, shape }]) {
   }
 }
 
-async function main(input, output) {
+async function main(input, output, recipe) {
   const before = process.memoryUsage.rss();
   const growth = {};
   let stage;
@@ -28,8 +31,8 @@ async function main(input, output) {
     output,
     calibration: samples,
     samples: SAMPLES,
-    // Others hold several models to choose from.
-    recipe: 'fast',
+    recipe,
+    timeBudget: SECONDS,
     onProgress: (progress) => {
       if (stage !== undefined) growth[stage] = peak() - before;
       stage = progress.stage;
@@ -38,4 +41,4 @@ async function main(input, output) {
   console.log(JSON.stringify({ ...growth, all: peak() - before, checked: fidelity.samples }));
 }
 
-main(process.argv[2], process.argv[3]);
+main(...process.argv.slice(2));

@@ -10,8 +10,14 @@ import { temporaryFolder } from './tiny-model';
 const SHARD_BYTES = 3 * 1024 * 1024;
 
 const KINDS = {
+  /** 4 MiB a layer */
   dense: { channels: 1024, filter: [1024, 1024], input: [-1, 1024], op: 'MatMul' },
+  /** 9 MiB */
   convolutions: { channels: 512, filter: [3, 3, 512, 512], input: [-1, 8, 8, 512], op: 'Conv2D' },
+  /** 64 MiB */
+  'huge dense': { channels: 4096, filter: [4096, 4096], input: [-1, 4096], op: 'MatMul' },
+  /** 68 MiB */
+  'huge convolutions': { channels: 1408, filter: [3, 3, 1408, 1408], input: [-1, 4, 4, 1408], op: 'Conv2D' },
 };
 
 export interface LargeFloat {
@@ -24,7 +30,6 @@ export interface LargeFloat {
   weight(layer: number, index: number): number;
 }
 
-/** @param kind dense layers of 1024 x 1024, 4 MiB each, or convolutions 3x3 of 512 channels, 9 MiB each */
 export function writeLargeFloat(kind: keyof typeof KINDS, layers: number): LargeFloat {
   const { channels, filter, input, op } = KINDS[kind];
   const elements = filter.reduce((product, d) => product * d, 1);
@@ -33,7 +38,7 @@ export function writeLargeFloat(kind: keyof typeof KINDS, layers: number): Large
   // One layer of weights, and for every other one the same from another position on.
   const block = Float32Array.from({ length: elements }, () => random.real(-bound, bound));
   const weight = (layer: number, index: number) => block[(index + 7919 * layer) % elements];
-  const folder = join(temporaryFolder(), `large-${kind}`);
+  const folder = join(temporaryFolder(), `large-${kind.replace(' ', '-')}`);
   mkdirSync(folder, { recursive: true });
   const bytes = 4 * elements * layers;
   const paths = Array.from({ length: Math.ceil(bytes / SHARD_BYTES) }, (_, i) => `shard${i}.bin`);

@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { importBackend, withBackend } from '../../src/tfjs/backends';
+import { importBackend, provideBackends, withBackend } from '../../src/tfjs/backends';
 
 beforeEach(() => tf.setBackend('cpu'));
 
@@ -20,4 +20,32 @@ test('sets the previous backend again after an error', async () => {
 
 test('prefers WebAssembly where it is installed', async () => {
   expect(await importBackend()).toBe('wasm');
+});
+
+describe('where nothing imports backends, as in a page', () => {
+  const none = { wasm: async () => {}, cpu: async () => {} };
+  let found: string[];
+
+  beforeEach(() => {
+    provideBackends(none);
+    const original = tf.engine().registryFactory;
+    jest
+      .spyOn(tf.engine(), 'findBackendFactory')
+      .mockImplementation((name) => (found.includes(name) ? original[name]!.factory : null) as never);
+  });
+
+  afterEach(() => jest.restoreAllMocks());
+
+  test.each([
+    [['cpu', 'wasm'], 'wasm'],
+    [['cpu', 'webgl'], 'cpu'],
+  ])('of %j it takes %s', async (registered, expected) => {
+    found = registered;
+    expect(await importBackend()).toBe(expected);
+  });
+
+  test('it says what to import where there is neither', async () => {
+    found = ['webgl'];
+    await expect(importBackend()).rejects.toThrow(/in a page import '@tensorflow\/tfjs-backend-wasm'/);
+  });
 });

@@ -8,7 +8,8 @@ import { importBackend, withBackend } from '../../src/tfjs/backends';
 import { LoadedGraph } from '../../src/tfjs/loaded-graph';
 import { loadGraph, runSamples } from '../../src/tfjs/run-samples';
 import { runsInSegments, segmentsOf } from '../../src/tfjs/segments';
-import { FloatGraph } from '../support/float-graph';
+import { withSplitProducts } from '../../src/tfjs/split-large-products';
+import { FloatGraph, fusedAttrs, windowAttrs } from '../support/float-graph';
 import { randomOf } from '../support/random';
 
 const SIZE = 1024;
@@ -181,4 +182,46 @@ test('a graph that is run again with a tensor in its middle given computes the s
   segmented.dispose();
   whole.dispose();
   expect(tf.memory().numTensors).toBe(numTensors);
+});
+
+describe('layers whose weights are larger than a segment', () => {
+  const fused =
+    (name: string, ...inputs: string[]) =>
+    (graph: FloatGraph) =>
+      graph.node(name, name.startsWith('conv') ? '_FusedConv2D' : '_FusedMatMul', inputs, {
+        ...(name.startsWith('conv') ? windowAttrs({ strides: 2 }) : float),
+        ...fusedAttrs(['BiasAdd', 'Relu']),
+      });
+  const cases: [string, number[], number[], (graph: FloatGraph) => FloatGraph][] = [
+    ['dense', [2, 65], [65, 999], (graph) => graph.node('y', 'MatMul', ['x', 'w'], float)],
+    [
+      'transposed dense',
+      [2, 65],
+      [999, 65],
+      (graph) => graph.node('y', 'MatMul', ['x', 'w'], { ...float, transpose_b: { b: true } }),
+    ],
+    ['fused dense', [2, 65], [65, 999], fused('y', 'x', 'w', 'b')],
+    [
+      'convolution',
+      [1, 6, 5, 7],
+      [3, 3, 7, 999],
+      (graph) => graph.node('y', 'Conv2D', ['x', 'w'], windowAttrs()),
+    ],
+    ['fused convolution', [1, 6, 5, 7], [3, 3, 7, 999], fused('conv', 'x', 'w', 'b')],
+  ];
+  test.each(cases)('compute the same in parts: %s', async (name, input, weights, add) => {
+    const random = randomOf('split products', 0);
+    const graph = add(
+      new FloatGraph(random).input('x', input).weights('w', weights).weights('b', [999]),
+    ).build(name === 'fused convolution' ? 'conv' : 'y');
+    const split = withSplitProducts(graph, 100_000);
+    expect(split.nodes.size).toBeGreaterThan(graph.nodes.size + 4);
+    const values = Float32Array.from({ length: input.reduce((p, d) => p * d) }, () => random.real(-1, 1));
+    const samples: Sample[] = [{ x: { dtype: 'float32', shape: input, values } }];
+    const ref = graph.outputs[0].ref;
+    const [whole, parts] = await Promise.all(
+      [graph, split].map((each) => collect((visit) => runSamples(each, samples, [ref], visit), [ref])),
+    );
+    expect(parts).toEqual(whole);
+  });
 });

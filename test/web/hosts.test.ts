@@ -64,10 +64,13 @@ describeWithBrowser('in Chromium', () => {
     server?.close();
   });
 
-  async function withPage<Result>(body: (page: Page) => Promise<Result>): Promise<Result> {
+  async function withPage<Result>(
+    body: (page: Page) => Promise<Result>,
+    path = '/index.html',
+  ): Promise<Result> {
     const page = await browser.newPage();
     try {
-      await page.goto(`${server.url}/index.html`, { waitUntil: 'load' });
+      await page.goto(server.url + path, { waitUntil: 'load' });
       await page.waitForFunction('globalThis.app?.run !== undefined');
       return await body(page);
     } finally {
@@ -76,9 +79,9 @@ describeWithBrowser('in Chromium', () => {
   }
 
   /** Runs text in the page, as the body of an asynchronous function; `shape` is the model's. */
-  function run<Result>(text: string): Promise<Result> {
+  function run<Result>(text: string, path?: string): Promise<Result> {
     const body = `(async () => { const { tf, loadGraphModel, lowbit, warnings, run } = app; const shape = [${model.shape}]; ${text} })()`;
-    return withPage((page) => page.evaluate(body) as Promise<Result>);
+    return withPage((page) => page.evaluate(body) as Promise<Result>, path);
   }
 
   test('webgl: reads back, runs and uploads, and warns once', async () => {
@@ -123,6 +126,17 @@ describeWithBrowser('in Chromium', () => {
       return [before, loaded, after, count()];`);
     expect(counts[2]).toEqual(counts[1]);
     expect(counts[3]).toEqual(counts[0]);
+  });
+
+  test('wasm: where TF.js itself has threads, and its heap is shared', async () => {
+    const { heap, values } = await run<{ heap: string; values: number[][] }>(
+      `await tf.setBackend('wasm');
+      const model = await loadGraphModel('/model/model.json');
+      return { heap: tf.backend().wasm.HEAPU8.buffer.constructor.name, values: await run(model, shape) };`,
+      '/isolated.html',
+    );
+    expect(heap).toBe('SharedArrayBuffer');
+    expect(values).toEqual(model.expected);
   });
 
   test.each([

@@ -26,18 +26,19 @@ declare const app: {
 /** Runs in the page before all else: finds the memories of WebAssembly, which no heap counts. */
 const WATCH_MEMORIES = `
   const memories = new Set();
-  const watch = (instance) => {
-    for (const each of Object.values(instance.exports)) if (each instanceof WebAssembly.Memory) memories.add(each);
+  const watch = (instance, imports = {}) => {
+    for (const exchanged of [instance.exports, ...Object.values(imports)])
+      for (const each of Object.values(exchanged)) if (each instanceof WebAssembly.Memory) memories.add(each);
     return instance;
   };
   WebAssembly.Instance = new Proxy(WebAssembly.Instance, {
-    construct: (Instance, args) => watch(new Instance(...args)),
+    construct: (Instance, args) => watch(new Instance(...args), args[1]),
   });
   for (const name of ['instantiate', 'instantiateStreaming']) {
     const original = WebAssembly[name];
     WebAssembly[name] = async (...args) => {
       const result = await original(...args);
-      watch(result.instance ?? result);
+      watch(result.instance ?? result, args[1]);
       return result;
     };
   }
@@ -100,13 +101,14 @@ describeWithBrowser('in Chromium', () => {
 
   async function soak(
     backend: string,
+    path: string,
     body: (count: number, shape: number[]) => Promise<void>,
     count: number,
   ): Promise<void> {
     const page = await browser.newPage();
     try {
       await page.evaluateOnNewDocument(WATCH_MEMORIES);
-      await page.goto(`${server.url}/index.html`);
+      await page.goto(server.url + path);
       await page.waitForFunction('globalThis.app !== undefined');
       const load = `app.loadGraphModel('/model/model.json').then((model) => { app.model = model; })`;
       await page.evaluate(`app.tf.setBackend('${backend}').then(() => ${load})`);
@@ -120,7 +122,7 @@ describeWithBrowser('in Chromium', () => {
       const grown = after.usedSize - before.usedSize;
       const buffers = after.backingStorageSize - before.backingStorageSize;
       console.log(
-        `${backend}, ${count}: heap ${grown} bytes, buffers ${buffers} bytes more; WebAssembly ${before.wasm} -> ${after.wasm}`,
+        `${backend}, ${path}, ${count}: heap ${grown} bytes, buffers ${buffers} bytes more; WebAssembly ${before.wasm} -> ${after.wasm}`,
       );
       expect(after.tensors).toEqual(before.tensors);
       // Ours, and that of the backend.
@@ -133,15 +135,22 @@ describeWithBrowser('in Chromium', () => {
     }
   }
 
-  test.each(['cpu', 'wasm'])(
-    `${PREDICTIONS} predictions on %s`,
-    (backend) => soak(backend, predictInPage, PREDICTIONS),
+  const CASES = [
+    ['cpu', '/index.html'],
+    ['wasm', '/index.html'],
+    // With threads.
+    ['cpu', '/isolated.html'],
+  ];
+
+  test.each(CASES)(
+    `${PREDICTIONS} predictions on %s, %s`,
+    (backend, path) => soak(backend, path, predictInPage, PREDICTIONS),
     600_000,
   );
 
-  test.each(['cpu', 'wasm'])(
-    `${LOADS} models loaded and disposed of on %s`,
-    (backend) => soak(backend, loadInPage, LOADS),
+  test.each(CASES)(
+    `${LOADS} models loaded and disposed of on %s, %s`,
+    (backend, path) => soak(backend, path, loadInPage, LOADS),
     600_000,
   );
 });

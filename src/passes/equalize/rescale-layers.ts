@@ -24,11 +24,7 @@ function rescale(op: LinearOp, input: Float64Array, result: Float64Array): Linea
       }
     }
   };
-  const filter = derivedConstant(op.filter, (values) => {
-    const all = new Float32Array(values.length);
-    for (let i = 0; i < all.length; i++) all[i] = rescaled(values[i], i);
-    return all;
-  });
+  const filter = derivedConstant(op.filter, rescaled);
   const bias = op.bias?.map((b, c) => b * result[c]);
   return { ...op, filter, ...(bias && { bias }) };
 }

@@ -78,8 +78,11 @@ export function quantizeGraph(
     for (const node of builder.offsetInt8) offsetInt8.add(node);
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
     const program = builder.build();
-    const emit = regions || !canExpand(program) ? regionNode : expandProgram;
-    const results = emit(editor, program, builder.weights.build(), inputs, `lowbit/region_${index}`);
+    const { weights } = builder;
+    const results =
+      regions || !canExpand(program)
+        ? regionNode(editor, program, weights, inputs, `lowbit/region_${index}`)
+        : expandProgram(editor, program, weights.build(), inputs);
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
   return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity, offsetInt8 };

@@ -76,7 +76,7 @@ const floats = (shape: readonly number[]): TensorSpec => ({
 
 interface Lowered {
   readonly program: Program;
-  readonly weights: Int32Array;
+  readonly weights: WeightsBuilder;
   readonly signalToNoise: number;
 }
 
@@ -109,7 +109,7 @@ function lowerProduct({ node, op, inputShape }: Product, encoded: EncodedLayer |
   });
   tensors.push(floats([...inputShape.slice(0, -1), op.channels]));
   const program = { tensors, ops, inputs: [0], outputs: [tensors.length - 1] };
-  return { program, weights: weights.build(), signalToNoise };
+  return { program, weights, signalToNoise };
 }
 
 function lowerTable(table: Table, encoded: EncodedLayer | undefined): Lowered {
@@ -124,12 +124,12 @@ function lowerTable(table: Table, encoded: EncodedLayer | undefined): Lowered {
     inputs: [0],
     outputs: [1],
   };
-  return { program, weights: weights.build(), signalToNoise };
+  return { program, weights, signalToNoise };
 }
 
 /** The expanded node takes the table's name. */
 function replaceTable(editor: GraphEditor, { node, indices }: Table, { program, weights }: Lowered): void {
-  const [made] = expandProgram(editor, program, weights, [indices]);
+  const [made] = expandProgram(editor, program, weights.build(), [indices]);
   const gather = entryOf(editor.nodes, made.node);
   editor.remove(made.node);
   editor.setNode({ ...gather, name: node.name });

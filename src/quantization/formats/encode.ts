@@ -2,7 +2,7 @@
 import { checkArgument } from '../../base/errors';
 import { filterRowBytes, WeightFormat } from '../../program/program';
 import { CodebookEncoder } from './codebook';
-import { encodeWithFeedback } from './error-feedback';
+import { encodeWithFeedback, type Hessian } from './error-feedback';
 import { type Format, type FormatName, GROUP_MULTIPLE, groupsOf, LEVELS, type LowBitMatrix } from './format';
 import { ScaleCoder } from './group-scale';
 import { packRow } from './packing';
@@ -22,7 +22,7 @@ export interface EncodeOptions {
    * [depth][depth]: the mean of x x^T over calibration data, for error feedback.
    * Takes the place of `importance`, which is its diagonal.
    */
-  hessian?: Float64Array;
+  hessian?: Hessian;
 }
 
 const DEFAULT_GROUP = 128;

@@ -11,6 +11,9 @@
 import { checkArgument, LowbitError } from '../../base/errors';
 import { groupsOf, type LowBitMatrix } from './format';
 
+/** [depth][depth], symmetric, positive semidefinite. */
+export type Hessian = Float32Array | Float64Array;
+
 export interface Factors {
   /** V, [depth][depth]; what lies below its diagonal is not read. */
   unit: Float64Array;
@@ -29,7 +32,7 @@ export const MAX_BLOCK = 128;
  *
  * @param share of the mean of its diagonal
  */
-export function dampingOf(hessian: Float64Array, depth: number, share = DAMPING): number {
+export function dampingOf(hessian: Hessian, depth: number, share = DAMPING): number {
   let trace = 0;
   for (let k = 0; k < depth; k++) trace += hessian[k * depth + k];
   checkArgument(
@@ -67,14 +70,14 @@ function subtractPanel(
  * @param share of the mean of its diagonal that is added to it
  * @throws LowbitError 'invalid-argument' naming what is wrong with it
  */
-export function factorise(hessian: Float64Array, depth: number, share = DAMPING): Factors {
+export function factorise(hessian: Hessian, depth: number, share = DAMPING): Factors {
   checkArgument(
     hessian.length === depth * depth,
     'the length of hessian',
     `${depth * depth}`,
     hessian.length,
   );
-  const unit = hessian.slice();
+  const unit = new Float64Array(hessian);
   const damping = dampingOf(hessian, depth, share);
   const diagonal = new Float64Array(depth);
   const columns = Array.from({ length: PANEL }, () => new Float64Array(depth));
@@ -170,7 +173,7 @@ function blocksOf(
 }
 
 /** The hessian with rows and columns in another order. */
-function reordered(hessian: Float64Array, order: Int32Array): Float64Array {
+function reordered(hessian: Hessian, order: Int32Array): Float64Array {
   const depth = order.length;
   const result = new Float64Array(depth * depth);
   for (let i = 0; i < depth; i++) {
@@ -243,7 +246,7 @@ export function encodeWithFeedback(
   encoder: FeedbackEncoder,
   values: Float32Array,
   { rows, depth, group, scales }: LowBitMatrix,
-  hessian: Float64Array,
+  hessian: Hessian,
   stepOf: (scale: number) => number,
   pack: (row: number, codes: Uint8Array) => void,
 ): void {

@@ -4,7 +4,7 @@
  * (q_g H q_h^T) r_h is q_g H w^T.
  */
 import { decodeMatrix } from './decode';
-import { dampingOf } from './error-feedback';
+import { dampingOf, type Hessian } from './error-feedback';
 import { groupEnd, groupsOf, type LowBitMatrix } from './format';
 import type { ScaleCoder } from './group-scale';
 
@@ -31,7 +31,7 @@ function multiply(
   coded: Float32Array,
   start: number,
   end: number,
-  hessian: Float64Array,
+  hessian: Hessian,
   damping: number,
   product: Float64Array,
 ): void {
@@ -50,7 +50,7 @@ function factorsOf(
   weights: Float32Array,
   coded: Float32Array,
   matrix: LowBitMatrix,
-  hessian: Float64Array,
+  hessian: Hessian,
   damping: number,
 ): Float64Array {
   const groups = groupsOf(matrix);
@@ -79,7 +79,7 @@ function factorsOf(
 export function refitScales(
   matrix: LowBitMatrix,
   values: Float32Array,
-  hessian: Float64Array,
+  hessian: Hessian,
   coder: ScaleCoder,
 ): void {
   const { rows, depth, scales } = matrix;

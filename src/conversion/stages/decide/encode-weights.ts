@@ -36,7 +36,7 @@ export async function encodeWeights(
 ): Promise<ReadonlyMap<string, EncodedLayer>> {
   const onProgress = (done: number, total: number) => report('encode weights', done, total);
   const encoded = new Map<string, EncodedLayer>();
-  const encode = (name: string, hessian?: Float64Array) => {
+  const encode = (name: string, hessian?: Float32Array) => {
     const { op, weights } = layers.get(name)!;
     const rotation = rotations.get(name);
     const format = { format: weights.format as FormatName, group: weights.group, rotation };

@@ -6,7 +6,7 @@ import type { Int8Decision, ObservedInt8 } from '../../stage-results';
 import { decidePrecisions } from './activation-precisions';
 import { correctedObservations } from './correction/bias-correction';
 import { encodeWeights } from './encode-weights';
-import { roundWeights } from './round-weights';
+import { layersWithoutFeedback, roundWeights } from './round-weights';
 import { mixWidths } from './target-bits';
 
 /** Up to this many bytes of weights, those that were quantized once are kept for other programs of the same graph. */
@@ -46,6 +46,7 @@ export async function decideInt8(observed: ObservedInt8, settings: Settings): Pr
     checkSamples,
     weights,
     ...precise,
+    ...(errorFeedback && { withoutFeedback: layersWithoutFeedback(model) }),
     ...(allocation && { allocation }),
   };
 }

@@ -1,8 +1,8 @@
 /** INT8 weights with error feedback: which layers get it, and their codes. */
-import { MAX_INPUTS, MAX_ROWS, measureHessians } from '../../../calibration/hessians';
+import { MAX_ROWS, measurable, measureHessians } from '../../../calibration/hessians';
 import { refKey } from '../../../graph/edit';
 import { type LinearOp, weightsPerChannel } from '../../../passes/linear-op';
-import { programChannel, reorder } from '../../../passes/quantize/lower/filter-order';
+import { programChannel, reorderForNow } from '../../../passes/quantize/lower/filter-order';
 import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
 import { chooseAffine, type FilterCodes, quantizeFilter } from '../../../quantization/affine';
 import type { Observations } from '../../../quantization/observations';
@@ -11,13 +11,21 @@ import type { Settings } from '../../settings';
 import type { WeightPlan } from '../../stage-results';
 import { layerInput } from './encode-weights';
 
-/** Depthwise windows are too small for one weight to compensate another; very deep rows need too large a matrix. */
-function suitsFeedback(op: LinearOp): boolean {
-  return op.kind !== 'depthwise' && weightsPerChannel(op) <= MAX_INPUTS;
+/** Depthwise windows are too small for one weight to compensate another. */
+function int8Layers({ graph, plan, layers }: WeightPlan): LinearOp[] {
+  return weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && op.kind !== 'depthwise');
 }
 
-function layersWithFeedback({ graph, plan, layers }: WeightPlan): LinearOp[] {
-  return weightedOps(graph, plan).filter((op) => !layers.has(op.node.name) && suitsFeedback(op));
+function layersWithFeedback(model: WeightPlan): LinearOp[] {
+  const isMeasurable = measurable(model.graph);
+  return int8Layers(model).filter((op) => isMeasurable(weightsPerChannel(op)));
+}
+
+/** Layers whose matrices of second moments would take too much memory, or time. */
+export function layersWithoutFeedback(model: WeightPlan): string[] {
+  const isMeasurable = measurable(model.graph);
+  const ops = [...int8Layers(model), ...[...model.layers.values()].map(({ op }) => op)];
+  return ops.flatMap((op) => (isMeasurable(weightsPerChannel(op)) ? [] : [op.node.name]));
 }
 
 /** Multiply-accumulates that error feedback takes: second moments of so many samples, and their factors. */
@@ -46,7 +54,7 @@ export async function roundWeights(
   const onProgress = (done: number, total: number) => report('encode weights', done, total);
   await measureHessians(graph, inputs, data!, { samples, signal, onProgress }, (name, hessian) => {
     const op = byName.get(name)!;
-    const values = reorder(op);
+    const values = reorderForNow(op);
     const { scale } = chooseAffine(ranges.get(refKey(op.input))!);
     const { scales } = quantizeFilter(values, programChannel(op), op.channels, op.bias, scale, weightRange);
     rounded.set(name, roundWithFeedback(values, scales, hessian!));

@@ -27,7 +27,7 @@ function encodeTable(weighted: Weighted, { format, group }: LayerFormat): Encode
 function encode(
   { weighted, configured, rotation }: WeightOnlyLayer,
   observations: ObservedWeightOnly['observations'],
-  hessian?: Float64Array,
+  hessian?: Float32Array,
 ): EncodedLayer {
   const { group } = configured;
   const format = { format: configured.format as FormatName, group, ...(rotation && { rotation }) };
@@ -43,7 +43,7 @@ async function encodeAll(
   const { graph, layers, inside } = model;
   const encoded = new Map<string, EncodedLayer>();
   const lowBit = [...layers].filter(([, { configured }]) => configured.format !== 'int8');
-  const add = (name: string, hessian?: Float64Array) => {
+  const add = (name: string, hessian?: Float32Array) => {
     encoded.set(name, encode(layers.get(name)!, observations, hessian));
     report('encode weights', encoded.size, lowBit.length);
   };

@@ -39,9 +39,14 @@ function calibrationWarnings({ settings, provenance, checkSamples }: Int8Decisio
 }
 
 function recipeWarnings({ recipe }: Int8Decision): string[] {
-  if (!recipe || recipe.met) return [];
-  const { target, late, steps } = recipe;
-  const { worst, signalToNoise } = steps.find(({ chosen }) => chosen)!;
+  if (!recipe) return [];
+  const { target, met, late, steps } = recipe;
+  const { worst, signalToNoise, confirmed } = steps.find(({ chosen }) => chosen)!;
+  if (met && confirmed !== false) return [];
+  if (met)
+    return [
+      `The accuracy target of ${target.median} dB is reached on the samples that were held out, but not on others. More calibration data may help.`,
+    ];
   const reached = worst === undefined ? '' : `: output '${worst}' is at ${signalToNoise!.toFixed(1)} dB`;
   const advice = late
     ? 'The time budget ran out: give more (timeBudget), or fewer samples.'

@@ -74,6 +74,14 @@ function idleWeights({ settings, weights, model }: Int8Decision): string[] {
   return [`No layer has ${format} weights, all are INT8${reasons && `: ${reasons}`}.`];
 }
 
+/** Layers that error feedback, which is on, was left out for. */
+function unfedLayers({ withoutFeedback = [] }: Int8Decision): string[] {
+  if (withoutFeedback.length === 0) return [];
+  return [
+    `Error feedback was left out for ${some(withoutFeedback)}: a matrix of their inputs would take too much memory.`,
+  ];
+}
+
 /** What was requested and is not as requested. */
 export function requestWarnings(decision: Int8Decision): string[] {
   return [
@@ -81,5 +89,6 @@ export function requestWarnings(decision: Int8Decision): string[] {
     ...idlePatterns(decision),
     ...fewerInt16(decision),
     ...idleWeights(decision),
+    ...unfedLayers(decision),
   ];
 }

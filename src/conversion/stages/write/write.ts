@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { regionsOf } from '../../../evaluation/layer-tensors';
 import type { Graph } from '../../../graph/ir';
+import { constantBytes } from '../../../graph/weights';
 import { writeGraphModel } from '../../../graph/write-graph-model';
 import type { ConvertReport } from '../../report-types';
 import type { Destination, Settings } from '../../settings';
@@ -17,10 +18,7 @@ async function growthWarning(graph: Graph, folder: string, before: number, after
   const regions = regionsOf(graph);
   // Of its inputs, the last two are the program and the weights.
   const bytesAt = (index: number) =>
-    regions.reduce(
-      (sum, { inputs }) => sum + graph.constants.get(inputs.at(index)!.node)!.values.byteLength,
-      0,
-    );
+    regions.reduce((sum, { inputs }) => sum + constantBytes(graph.constants.get(inputs.at(index)!.node)!), 0);
   const [programs, weights] = [bytesAt(-2), bytesAt(-1)];
   const share = (bytes: number) => `${((100 * bytes) / after).toFixed(0)} %`;
   return (

@@ -1,7 +1,8 @@
 import { attr } from '../../../graph/attrs';
 import { type GraphEditor, output } from '../../../graph/edit';
 import type { TensorRef } from '../../../graph/ir';
-import { encodeProgram, OpKind, type Program } from '../../../program/program';
+import { joinedConstant } from '../../../graph/stored-constants';
+import { encodeProgram, OpKind, type Program, type WeightsBuilder } from '../../../program/program';
 
 /** What viewers of models show of a region: how often it has each op, as `35 Conv2D`. */
 function opCounts({ ops }: Program): string[] {
@@ -15,12 +16,14 @@ export function setRegionNode(
   editor: GraphEditor,
   name: string,
   program: Program,
-  weights: Int32Array,
+  weights: WeightsBuilder,
   inputs: readonly TensorRef[],
 ): void {
-  const constant = (what: string, values: Int32Array) =>
-    editor.addConstant(`${name}/${what}`, { dtype: 'int32', shape: [values.length], values });
-  const constants = [constant('program', encodeProgram(program)), constant('weights', weights)];
+  const words = encodeProgram(program);
+  const constants = [
+    editor.addConstant(`${name}/program`, { dtype: 'int32', shape: [words.length], values: words }),
+    editor.addConstant(`${name}/weights`, joinedConstant(weights.parts, weights.byteLength / 4)),
+  ];
   const attrs = { ops: attr.strings(opCounts(program)) };
   editor.setNode({ name, op: 'QuantizedRegion', inputs: [...inputs, ...constants], attrs });
 }
@@ -29,7 +32,7 @@ export function setRegionNode(
 export function regionNode(
   editor: GraphEditor,
   program: Program,
-  weights: Int32Array,
+  weights: WeightsBuilder,
   inputs: readonly TensorRef[],
   region: string,
 ): TensorRef[] {

@@ -2,6 +2,7 @@
 
 import { decodeMatrix } from '../../../quantization/formats/decode';
 import { encodeMatrix } from '../../../quantization/formats/encode';
+import type { Hessian } from '../../../quantization/formats/error-feedback';
 import type { FormatName, LowBitMatrix } from '../../../quantization/formats/format';
 import { type Rotation, rotateRows } from '../../../quantization/hadamard';
 import { SignalToNoise } from '../../../quantization/metrics';
@@ -33,7 +34,7 @@ export interface InputStatistics {
   /** Mean square of every channel of the input as the weights multiply it. */
   readonly meanSquares?: Float64Array;
   /** Second moments E[x x^T] of the inputs of one output. */
-  readonly hessian?: Float64Array;
+  readonly hessian?: Hessian;
 }
 
 export function statisticsOf(op: LinearOp, rotation: Rotation | undefined, observations: Observations) {

@@ -1,17 +1,42 @@
 /** The order of weights in a program: [out, h, w, in], [h, w, in * multiplier] or [out, in]. */
+import { piecesOf } from '../../../graph/stored-constants';
 import { filterChannel, type LinearOp, weightsPerChannel } from '../../linear-op';
 
-/** The filter in the program's order. */
-export function reorder(op: Pick<LinearOp, 'kind' | 'filter' | 'transposed' | 'channels'>): Float32Array {
-  const { values } = op.filter;
-  if (op.kind === 'depthwise' || op.transposed) return values as Float32Array;
+type Filter = Pick<LinearOp, 'kind' | 'filter' | 'transposed' | 'channels'>;
+
+function inOrder(op: Filter, roomOf: (length: number) => Float32Array): Float32Array {
+  if (op.kind === 'depthwise' || op.transposed) return op.filter.values as Float32Array;
   const { channels } = op;
-  const perChannel = values.length / channels;
-  const reordered = new Float32Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    reordered[i] = values[(i % perChannel) * channels + Math.floor(i / perChannel)];
+  const perChannel = weightsPerChannel(op);
+  const reordered = roomOf(perChannel * channels);
+  for (const { start, values } of piecesOf(op.filter)) {
+    for (let channel = 0; channel < channels; channel++) {
+      let row = Math.ceil((start - channel) / channels);
+      for (let i = row * channels + channel - start; i < values.length; i += channels)
+        reordered[channel * perChannel + row++] = values[i];
+    }
   }
   return reordered;
+}
+
+/** The filter in the program's order. */
+export function reorder(op: Filter): Float32Array {
+  return inOrder(op, (length) => new Float32Array(length));
+}
+
+/** Used again as long as it is not collected, which may be long after it is let go of. */
+let used: WeakRef<Float32Array> | undefined;
+
+function usedAgain(length: number): Float32Array {
+  const before = used?.deref();
+  const buffer = before && before.length >= length ? before : new Float32Array(length);
+  used = new WeakRef(buffer);
+  return buffer.subarray(0, length);
+}
+
+/** The same, in memory that the next call uses again. */
+export function reorderForNow(op: Filter): Float32Array {
+  return inOrder(op, usedAgain);
 }
 
 /** The output channel of each weight in the program's order. */

@@ -10,6 +10,7 @@ import { type FilterCodes, quantizeBias, quantizeFilter } from '../../../quantiz
 import { biasCorrection } from '../../../quantization/bias-correction';
 import { type Int16Filter, quantizeInt16Filter } from '../../../quantization/int16-filter';
 import { SignalToNoise } from '../../../quantization/metrics';
+import type { WeightRange } from '../../../quantization/weight-range';
 import { appendInt8Filter, appendInt16Filter } from './filters';
 import type { ProgramBuilder } from './program-builder';
 import type { WeightOptions } from './weight-options';
@@ -19,8 +20,8 @@ export interface LayerWeights {
   readonly node: string;
   /** The activation that they multiply. */
   readonly input: TensorRef;
-  /** In the program's order. */
-  readonly values: Float32Array;
+  /** In the program's order; not to be used any more once those of another layer are asked for. */
+  values(): Float32Array;
   readonly channels: number;
   /** The output channel of each value. */
   outputChannel(i: number): number;
@@ -30,6 +31,48 @@ export interface LayerWeights {
   readonly bias?: Float32Array;
   /** The share of the result's elements that each value contributes to; default 1. */
   share?(i: number): number;
+  /** They have no more than 8 bits of information. */
+  readonly fewBits?: boolean;
+  /** Of a large layer: some channels after the others, so that its values are never held all at once. */
+  readonly blocks?: Blocks;
+}
+
+interface Blocks {
+  readonly all: readonly LayerWeights[];
+  /** The number of all values. */
+  readonly size: number;
+  /** The largest |w| of the layer. */
+  strongest(): number;
+}
+
+function blocksOf(weights: LayerWeights): readonly LayerWeights[] {
+  return weights.blocks?.all ?? [weights];
+}
+
+/** INT8 weights, each the code nearest to it. */
+function roundedToNearest(
+  weights: LayerWeights,
+  inputScale: number | 'dynamic',
+  range: WeightRange | undefined,
+): FilterCodes {
+  const strongest = weights.blocks?.strongest();
+  const quantize = ({ values, channels, outputChannel, bias: own }: LayerWeights) => {
+    // A float32 bias does not bound the scales.
+    const [bias, scale] = inputScale === 'dynamic' ? [undefined, 1] : [own, inputScale];
+    return quantizeFilter(values(), outputChannel, channels, bias, scale, range, strongest);
+  };
+  if (!weights.blocks) return quantize(weights);
+  const { all, size } = weights.blocks;
+  const [codes, scales] = [new Int8Array(size), new Float32Array(weights.channels)];
+  let [code, channel] = [0, 0];
+  for (const block of all) {
+    const own = quantize(block);
+    codes.set(own.codes, code);
+    scales.set(own.scales, channel);
+    code += own.codes.length;
+    channel += block.channels;
+  }
+  return { codes, scales };
 }
 
 function quantizedFilter(
@@ -37,29 +80,17 @@ function quantizedFilter(
   { weightRange, filters, rounded }: WeightOptions,
   inputScale: number | 'dynamic',
 ): FilterCodes {
-  const { node, values, channels, outputChannel } = weights;
+  const { node } = weights;
   const key = `${node} at ${inputScale}`;
   const known = filters?.get(key);
   if (known) return known;
-  // A float32 bias does not bound the scales.
-  const [bias, scale] = inputScale === 'dynamic' ? [undefined, 1] : [weights.bias, inputScale];
-  const plain = quantizeFilter(values, outputChannel, channels, bias, scale, weightRange);
+  const plain = roundedToNearest(weights, inputScale, weightRange);
   const given = rounded?.get(node);
   // Where only a part of the model is quantized, the input may have another scale, and so may the weights: an int32 bias
   // that would overflow at scale_in * scale_w widens scale_w.
   const filter = given?.scales.every((scale, c) => scale === plain.scales[c]) ? given : plain;
   filters?.set(key, filter);
   return filter;
-}
-
-/** Signal-to-noise of quantized weights, in dB. */
-function fidelity(
-  { values, outputChannel }: LayerWeights,
-  { codes, scales }: FilterCodes | Int16Filter,
-): number {
-  const sums = new SignalToNoise();
-  for (let i = 0; i < values.length; i++) sums.addOne(values[i], codes[i] * scales[outputChannel(i)]);
-  return sums.decibels;
 }
 
 /**
@@ -73,11 +104,24 @@ function correctedBias(
   quantizedMeans?: Float64Array,
 ): Float64Array | undefined {
   const { node, input, channels, bias } = weights;
-  builder.weightFidelity.set(node, fidelity(weights, filter));
   const means = builder.calibrated.means(input);
-  const correction = means && biasCorrection({ ...weights, ...filter, means, quantizedMeans });
-  if (!bias && !correction) return undefined;
-  return Float64Array.from({ length: channels }, (_, c) => (bias?.[c] ?? 0) + (correction?.[c] ?? 0));
+  const fidelity = new SignalToNoise();
+  const corrected = new Float64Array(channels);
+  let [code, channel] = [0, 0];
+  for (const block of blocksOf(weights)) {
+    const values = block.values();
+    const codes = filter.codes.subarray(code, code + values.length);
+    const scales = filter.scales.subarray(channel, channel + block.channels);
+    for (let i = 0; i < values.length; i++)
+      fidelity.addOne(values[i], codes[i] * scales[block.outputChannel(i)]);
+    if (means)
+      corrected.set(biasCorrection({ ...block, values, codes, scales, means, quantizedMeans }), channel);
+    code += values.length;
+    channel += block.channels;
+  }
+  builder.weightFidelity.set(node, fidelity.decibels);
+  if (!bias && !means) return undefined;
+  return corrected.map((correction, c) => (bias?.[c] ?? 0) + correction);
 }
 
 function floatBias(
@@ -93,8 +137,8 @@ export function quantizeInt16Weights(
   weights: LayerWeights,
   builder: ProgramBuilder,
 ): Int16FilterRef | OffsetInt8FilterRef {
-  const { values, outputChannel, channels } = weights;
-  const filter = quantizeInt16Filter(values, outputChannel, channels);
+  const { values, outputChannel, channels, fewBits } = weights;
+  const filter = quantizeInt16Filter(values(), outputChannel, channels, fewBits);
   const ref = appendInt16Filter(builder.weights, filter, outputChannel, floatBias(weights, filter, builder));
   if (ref.format === WeightFormat.OffsetInt8) builder.offsetInt8.add(weights.node);
   return ref;

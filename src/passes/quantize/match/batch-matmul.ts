@@ -10,7 +10,7 @@ import { Granularity, OpKind } from '../../../program/program';
 import { UNBOUNDED } from '../../../quantization/activation';
 import { fitsInt16 } from '../../../quantization/int16-filter';
 import { linearKind, readLinearOp } from '../../linear-op';
-import { reorder } from '../lower/filter-order';
+import { reorderForNow } from '../lower/filter-order';
 import { appendConstant } from '../lower/filters';
 import { storeResult } from '../lower/store';
 import { quantizeDynamicWeights, quantizeInt16Weights, quantizeWeights } from '../lower/weights';
@@ -34,7 +34,8 @@ function linear({ node, operands, transposeB }: Product, matrix: Constant): Weig
   const weightsOf = () => ({
     node: node.name,
     input,
-    values: reorder({ kind: 'matmul', filter: matrix, transposed: transposeB, channels: outFeatures }),
+    values: () =>
+      reorderForNow({ kind: 'matmul', filter: matrix, transposed: transposeB, channels: outFeatures }),
     channels: outFeatures,
     outputChannel: (i: number) => Math.floor(i / inFeatures),
     inputChannel: (i: number) => i % inFeatures,

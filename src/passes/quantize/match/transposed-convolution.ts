@@ -49,7 +49,7 @@ function weightsOf({ node, input, filter, window }: Transposed, affine?: Channel
   return {
     node: node.name,
     input,
-    values,
+    values: () => values,
     channels,
     outputChannel: (i) => Math.floor(i / (taps * depth)),
     inputChannel: (i) => i % depth,
@@ -120,7 +120,7 @@ function blocksOf(op: Transposed, affine?: ChannelAffine) {
   const weights: LayerWeights = {
     node: op.node.name,
     input: op.input,
-    values,
+    values: () => values,
     channels: pixels * channels,
     outputChannel: (i) => Math.floor(i / (taps * depth)),
     inputChannel: (i) => i % depth,

@@ -1,6 +1,7 @@
 /** Convolutions, depthwise convolutions and matrix products with constant weights. */
 import { output, refKey } from '../../../graph/edit';
-import type { TensorRef } from '../../../graph/ir';
+import type { Constant, TensorRef } from '../../../graph/ir';
+import { cameFromBytes, piecesOf, sliceOf } from '../../../graph/stored-constants';
 import {
   type Activation,
   Granularity,
@@ -17,9 +18,10 @@ import {
   type LinearOp,
   linearKind,
   readLinearOp,
+  weightCount,
   weightsPerChannel,
 } from '../../linear-op';
-import { inputChannel, programChannel, reorder, tapOf } from '../lower/filter-order';
+import { inputChannel, programChannel, reorderForNow, tapOf } from '../lower/filter-order';
 import { gainsByGrid } from '../lower/grid-offset';
 import { lowerLowBit } from '../lower/low-bit';
 import type { ProgramBuilder } from '../lower/program-builder';
@@ -42,17 +44,51 @@ function shares(op: LinearOp, builder: ProgramBuilder): LayerWeights['share'] {
   return (i) => ofTap[tap(i)];
 }
 
-function weightsOf(op: LinearOp, builder: ProgramBuilder): LayerWeights {
+/** Weights of a layer that are quantized together; of more than that some channels after the others. */
+const MAX_TOGETHER = 2 ** 21;
+
+/** A large layer as layers of some of its channels each; undefined for one that is not divided. */
+function blocksOf(op: LinearOp): LinearOp[] | undefined {
+  const size = weightCount(op.filter);
+  if (op.kind === 'depthwise' || size <= MAX_TOGETHER) return undefined;
+  const count = Math.min(op.channels, Math.ceil(size / MAX_TOGETHER));
+  const axis = op.transposed ? 0 : op.filter.shape.length - 1;
+  return Array.from({ length: count }, (_, i) => {
+    const [from, to] = [i, i + 1].map((k) => Math.floor((k * op.channels) / count));
+    const filter = sliceOf(op.filter, axis, from, to);
+    return { ...op, filter, channels: to - from, bias: op.bias?.subarray(from, to) };
+  });
+}
+
+function largest(constant: Constant): number {
+  let most = 0;
+  for (const { values } of piecesOf(constant))
+    for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
+  return most;
+}
+
+function blockWeights(op: LinearOp, share: LayerWeights['share']): LayerWeights {
   return {
     node: op.node.name,
     input: op.input,
-    values: reorder(op),
+    values: () => reorderForNow(op),
     channels: op.channels,
     outputChannel: programChannel(op),
     inputChannel: inputChannel(op),
-    share: shares(op, builder),
+    share,
     bias: op.bias,
+    fewBits: cameFromBytes(op.filter),
   };
+}
+
+function weightsOf(op: LinearOp, builder: ProgramBuilder): LayerWeights {
+  const share = shares(op, builder);
+  const blocks = blocksOf(op);
+  if (!blocks) return blockWeights(op, share);
+  // Which tap a weight belongs to does not depend on the number of channels.
+  const all = blocks.map((block) => blockWeights(block, share));
+  const size = weightCount(op.filter);
+  return { ...blockWeights(op, share), blocks: { all, size, strongest: () => largest(op.filter) } };
 }
 
 function lower(op: LinearOp, builder: ProgramBuilder, store: Store): void {

@@ -1,7 +1,13 @@
 import { stringsAttr } from '../../../../src/graph/attrs';
 import { GraphEditor } from '../../../../src/graph/edit';
 import { regionNode } from '../../../../src/passes/quantize/emit/region-node';
-import { encodeProgram, OpKind, type Program, TensorType } from '../../../../src/program/program';
+import {
+  encodeProgram,
+  OpKind,
+  type Program,
+  TensorType,
+  WeightsBuilder,
+} from '../../../../src/program/program';
 
 test('a region is one node that reads its inputs, the words of its program, and its weights', () => {
   const float = { type: TensorType.Float32, shape: [4], scale: 1, zeroPoint: 0 };
@@ -24,7 +30,10 @@ test('a region is one node that reads its inputs, the words of its program, and 
     source: {},
   });
   const x = { node: 'x', index: 0 };
-  const results = regionNode(editor, program, Int32Array.of(1, 2), [x], 'region');
+  const builder = new WeightsBuilder();
+  builder.append(Int8Array.of(1, 0, 0));
+  builder.append(Int32Array.of(2));
+  const results = regionNode(editor, program, builder, [x], 'region');
   expect(results).toEqual([
     { node: 'region', index: 0 },
     { node: 'region', index: 1 },

@@ -20,7 +20,7 @@ const row = (i: number) => Math.floor(i / DEPTH);
 const layer: LayerWeights = {
   node: 'layer',
   input: ref('x'),
-  values,
+  values: () => values,
   channels: ROWS,
   outputChannel: row,
   inputChannel: (i) => i % DEPTH,
@@ -97,4 +97,26 @@ test('weights rounded with error feedback are used only with the scales that the
   };
   expect(codesWith(plain.scales)).toEqual(codes);
   expect(codesWith(plain.scales.map((scale) => 2 * scale))).toEqual(plain.codes);
+});
+
+test.each([
+  ['static', quantizeWeights],
+  ['dynamic', quantizeDynamicWeights],
+])('a layer in blocks of channels has the %s weights, bias and fidelity of the whole', (_, quantize) => {
+  const dead = values.map((value, i) => (row(i) === 2 ? value * 1e-12 : value));
+  const whole = { ...layer, values: () => dead };
+  const block = (from: number, to: number): LayerWeights => ({
+    ...layer,
+    values: () => dead.slice(from * DEPTH, to * DEPTH),
+    channels: to - from,
+    bias: layer.bias!.slice(from, to),
+  });
+  const strongest = () => Math.max(...dead.map(Math.abs));
+  const blocks = { all: [block(0, 2), block(2, 3)], size: dead.length, strongest };
+  const [one, two] = [whole, { ...whole, blocks }].map((weights) => {
+    const built = builder({ means: new Map([['x:0', new Float64Array(DEPTH).fill(0.3)]]) });
+    const refs = quantize(weights, built);
+    return { refs, bytes: built.weights.build(), fidelity: built.weightFidelity.get('layer') };
+  });
+  expect(two).toEqual(one);
 });

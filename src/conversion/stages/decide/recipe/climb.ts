@@ -46,6 +46,8 @@ export class Climb {
   readonly trials: Trial[] = [];
   /** Each better than the one before, or as good and faster. */
   readonly kept: Trial[] = [];
+  /** By step, by how much its model exceeds the target on other samples. */
+  private readonly confirmed = new Map<number, number>();
   /** By how much a model that meets the target has to exceed it, in dB. */
   margin = Number.NEGATIVE_INFINITY;
   /** What is enough where the target cannot be met, in dB above it. */
@@ -111,12 +113,13 @@ export class Climb {
    * @returns by how much it exceeds the target there, in dB; undefined where that is not known
    */
   async confirm({ decision, step }: Trial): Promise<number | undefined> {
-    const { goal, settings } = this;
-    if (!goal.confirm) return undefined;
+    const { goal, settings, confirmed } = this;
+    if (!goal.confirm || confirmed.has(step)) return confirmed.get(step);
     await yieldToCancel(settings.signal);
     const { met, excess } = await goal.confirm(quantized(decision), settings.signal);
     this.steps[step] = { ...this.steps[step], confirmed: met };
-    return met ? excess : Math.min(excess, -MIN_GAIN);
+    confirmed.set(step, met ? excess : Math.min(excess, -MIN_GAIN));
+    return confirmed.get(step);
   }
 
   /** The model under settings with an alternative to what it was observed with. */
@@ -141,8 +144,10 @@ export class Climb {
       if (this.best.met && !all) return;
       if (!this.open.some((name) => name in alternative)) continue;
       const { model, provenance } = prepared.observed;
-      if ('errorFeedback' in alternative && feedbackMacs(model, provenance.samples) > MAX_FEEDBACK_MACS)
-        continue;
+      if ('errorFeedback' in alternative) {
+        const macs = feedbackMacs(model, provenance.samples);
+        if (macs === 0 || macs > MAX_FEEDBACK_MACS) continue;
+      }
       const settings = { ...prepared.settings, ...alternative };
       const next = await this.observe(prepared.observed, settings, alternative);
       const decision = await decideInt8(next, settings);

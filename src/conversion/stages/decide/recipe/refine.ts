@@ -1,4 +1,5 @@
 /** Gives as few layers as possible higher precision. */
+import { layersOf } from '../../../../passes/quantize/plan/layers';
 import { type Climb, MIN_GAIN, type Trial } from './climb';
 import { addedCosts, after, describe, rankUpgrades, type Upgrade, withPrecisions } from './upgrades';
 
@@ -9,10 +10,10 @@ const NEAR = 1;
 const MAX_FLOAT = 0.25;
 
 /** Searches, each with the margin that the one before lacked on other samples. */
-const MAX_ROUNDS = 3;
+const MAX_ROUNDS = 4;
 
-/** Models that are tried with some upgrades taken back. */
-const MAX_RETURNED = 32;
+/** Models that are tried with some upgrades taken back, in all rounds. */
+const MAX_RETURNED = 64;
 
 /** Layers whose upgrades come first. */
 function noisiest(upgrades: readonly Upgrade[], count: number): string[] {
@@ -49,11 +50,30 @@ async function fewestUpgrades(
   return enough;
 }
 
+/**
+ * The model to give higher precision to: the best so far, or the first of all where that comes nearer to the target with all
+ * layers in int16. What helps static INT8 may cost there: equalization makes weights of one layer differ the more.
+ */
+async function startOf(climb: Climb): Promise<Trial> {
+  const { best } = climb;
+  const [first] = climb.kept;
+  if (best === first || climb.goal.required) return best;
+  const inInt16 = ({ decision }: Trial) => {
+    const { graph, plan } = decision.model;
+    const added = new Map(layersOf(graph, plan).map(({ name }) => [name, 'int16' as const]));
+    return climb.try(describe(added), withPrecisions(decision, added), { added });
+  };
+  const top = await inInt16(best);
+  if (top.met) return best;
+  return (await inInt16(first)).excess >= top.excess + MIN_GAIN ? first : best;
+}
+
 /** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
 export async function refine(climb: Climb): Promise<void> {
   const { best, goal } = climb;
-  const base = best.decision;
-  const upgrades = await rankUpgrades(climb);
+  const from = await startOf(climb);
+  const base = from.decision;
+  const upgrades = await rankUpgrades(climb, from);
   const known = new Map<string, Trial>();
   const trialOf = async (some: readonly Upgrade[]) => {
     const added = after(some);
@@ -73,26 +93,41 @@ export async function refine(climb: Climb): Promise<void> {
   if (!top.met && (goal.required || top.excess < best.excess + MIN_GAIN)) return;
   if (!top.met) climb.nearest = top.excess - NEAR;
   const ranked = top === all ? upgrades : [...upgrades, ...inFloat];
+  let left = MAX_RETURNED;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     climb.keep(top);
     const enough = await fewestUpgrades(climb, ranked.length, (some) => trialOf(ranked.slice(0, some)));
-    await takeBack(climb, ranked.slice(0, enough), trialOf);
-    const above = climb.best.met ? await climb.confirm(climb.best) : undefined;
-    if (above === undefined || above >= 0) return;
-    climb.margin = climb.best.excess - above;
+    if (!(await isConfirmed(climb))) continue;
+    left = await takeBack(climb, ranked.slice(0, enough), left, trialOf);
+    if (await isConfirmed(climb)) return;
   }
 }
 
-/** Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones. */
+/** Whether the best model does as well on samples that the search has not seen; if not, it needs more of a margin. */
+async function isConfirmed(climb: Climb): Promise<boolean> {
+  const { best } = climb;
+  const above = best.met ? await climb.confirm(best) : undefined;
+  if (above === undefined || above >= 0) return true;
+  climb.margin = best.excess - above;
+  return false;
+}
+
+/**
+ * Takes back upgrades that the target does not need, the costliest first: many at once, then fewer, then single ones.
+ *
+ * @param most models that may be tried
+ * @returns how many of them are left
+ */
 async function takeBack(
   climb: Climb,
   upgrades: readonly Upgrade[],
+  most: number,
   trialOf: (upgrades: readonly Upgrade[]) => Promise<Trial>,
-): Promise<void> {
+): Promise<number> {
   const { graph, plan } = climb.best.decision.model;
   const costOf = addedCosts(graph, plan);
   let kept = upgrades.toSorted((a, b) => costOf(b.layer, b.precision) - costOf(a.layer, a.precision));
-  let left = MAX_RETURNED;
+  let left = most;
   for (let size = kept.length >> 1; size > 0; size >>= 1) {
     for (let at = 0; at < kept.length && left > 0; left--) {
       const without = [...kept.slice(0, at), ...kept.slice(at + size)];
@@ -105,4 +140,5 @@ async function takeBack(
       kept = without;
     }
   }
+  return left;
 }

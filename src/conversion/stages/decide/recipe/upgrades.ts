@@ -8,7 +8,7 @@ import type { QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Precision } from '../../../report-types';
 import type { Int8Decision } from '../../../stage-results';
 import { planWithPrecisions, timeOfLayers } from '../layer-precisions';
-import type { Climb, Precisions } from './climb';
+import type { Climb, Precisions, Trial } from './climb';
 
 /** Times of a multiply-accumulate above that of static INT8, which is 1. */
 const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1, float: 10 };
@@ -109,13 +109,14 @@ function scaledNoise(
 /**
  * Measures the layers one by one.
  *
+ * @param from the model whose layers are measured
  * @returns upgrades of layers, those first that take away the most noise for the time that they add; the noise of layers
  *   adds up
  */
-export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
-  const { goal, settings, best } = climb;
+export async function rankUpgrades(climb: Climb, from: Trial): Promise<Upgrade[]> {
+  const { goal, settings } = climb;
   const { report, signal } = settings;
-  const { model, observations, weights } = best.decision;
+  const { model, observations, weights } = from.decision;
   const { graph, plan } = model;
   const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
   const each = macs * layersOf(graph, plan).length;
@@ -128,11 +129,11 @@ export async function rankUpgrades(climb: Climb): Promise<Upgrade[]> {
     return (await measureSensitivity(judged, plan, observations, goal.source, options)).layers;
   };
   climb.layers = await measure();
-  const asStatic = noiseOf(climb.layers, best.short);
+  const asStatic = noiseOf(climb.layers, from.short);
   const asDynamic = scaledNoise(asStatic, climb.layers, await measure('dynamic'));
   const asInt16 = scaledNoise(asStatic, climb.layers, await measure('int16'));
   const costOf = addedCosts(graph, plan);
-  const onlyFloat = withoutInt16(best.decision);
+  const onlyFloat = withoutInt16(from.decision);
   const upgrades = [...asStatic].flatMap(([layer, noise]) => {
     // What has no form in a precision is computed in float32 there.
     const forms = [

@@ -1,6 +1,9 @@
 // @needs engine
-import { convertGraph } from '../../../../../src/conversion/convert-graph';
+import { convertGraph, decideConversion } from '../../../../../src/conversion/convert-graph';
 import type { QuantizationOptions } from '../../../../../src/conversion/options/options';
+import { settle } from '../../../../../src/conversion/options/settle';
+import type { Int8Decision } from '../../../../../src/conversion/stage-results';
+import { lower } from '../../../../../src/conversion/stages/lower/lower';
 import '../../../../../src/index.node';
 import type { Graph, Sample } from '../../../../../src/graph/ir';
 import { signalToNoise } from '../../../../../src/quantization/metrics';
@@ -104,6 +107,18 @@ test('a time budget that runs out keeps the best so far and says so', async () =
   expect(recipe).toMatchObject({ met: false, late: true });
   expect(recipe!.steps).toHaveLength(1);
   expect(warnings).toContainEqual(expect.stringMatching(/25 dB is not reached.*time budget ran out/));
+});
+
+test('a target that is not met on samples that the search has not seen gives a warning', async () => {
+  const decision = (await decideConversion(plain, settle({}, sourceOf(alike)))) as Int8Decision;
+  const warningsOf = (confirmed: boolean) => {
+    const steps = decision.recipe!.steps.map((step) => ({ ...step, confirmed }));
+    return lower({ ...decision, recipe: { ...decision.recipe!, steps } }).warnings;
+  };
+  expect(warningsOf(true)).toEqual([]);
+  expect(warningsOf(false)).toEqual([
+    expect.stringMatching(/25 dB is reached on the samples .* not on others/),
+  ]);
 });
 
 test('layers that options fix stay as they are', async () => {

@@ -28,9 +28,12 @@ const data = async function* (): AsyncGenerator<Sample> {
   yield* samples;
 };
 
+/** What equalization costs where layers have higher precision. */
+const EQUALIZED = 3;
+
 /** What a search needs to know of models is the number of their layers in higher precision. */
 class Counted extends Climb {
-  confirmed: number[] = [];
+  readonly looked = new Set<number>();
 
   constructor(
     settings: Settings,
@@ -46,23 +49,30 @@ class Counted extends Climb {
   }
 
   override async try(...[, decision, { added = new Map() } = {}]: Parameters<Climb['try']>): Promise<Trial> {
-    const excess = added.size - this.needed.searched;
+    const cost = decision.settings.equalize ? EQUALIZED : 0;
+    const excess = added.size - this.needed.searched - cost;
     return { step: 0, decision, added, excess, met: excess >= 0, short: new Set(['conv5']) };
   }
 
   override async confirm({ added }: Trial): Promise<number> {
-    this.confirmed.push(added.size);
+    this.looked.add(added.size);
     return added.size - this.needed.unseen;
   }
 }
 
-async function layersFor(needed: { searched: number; unseen: number }) {
+async function climbFor(needed: { searched: number; unseen: number }) {
   const settings = settle({ recipe: 'fast' }, data);
   const observed = (await observe(await optimize(graph, settings), settings)) as ObservedInt8;
   const climb = new Counted(settings, needed);
-  climb.keep(await climb.try('static', await decideInt8(observed, settings)));
+  const first = await climb.try('static', await decideInt8(observed, settings));
+  climb.keep(first);
+  return { climb, first };
+}
+
+async function layersFor(needed: { searched: number; unseen: number }) {
+  const { climb } = await climbFor(needed);
   await refine(climb);
-  return { layers: climb.best.added.size, confirmed: climb.confirmed };
+  return { layers: climb.best.added.size, confirmed: [...climb.looked] };
 }
 
 test('gives as few layers higher precision as the target takes', async () => {
@@ -71,6 +81,18 @@ test('gives as few layers higher precision as the target takes', async () => {
 
 test('searches again where the model falls short on samples that it was not searched for', async () => {
   expect(await layersFor({ searched: 2, unseen: 4 })).toEqual({ layers: 4, confirmed: [2, 4] });
+});
+
+test.each([
+  ['is kept where the target can be met with it', 2, true],
+  ['is given up where it cannot', 5, false],
+])('what helped static INT8 %s', async (_, searched, equalize) => {
+  const { climb, first } = await climbFor({ searched, unseen: 0 });
+  const settings = { ...first.decision.settings, equalize: true };
+  climb.keep({ ...first, decision: { ...first.decision, settings }, excess: first.excess + 1 });
+  await refine(climb);
+  expect(climb.best.met).toBe(true);
+  expect(climb.best.decision.settings.equalize).toBe(equalize);
 });
 
 test('comes near where the target cannot be met', async () => {
