@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace lowbit {
@@ -74,11 +76,51 @@ class PackedBlocks {
   PackedBlocks() : PackedBlocks(std::vector<size_t>{}) {}
 
   uint8_t* block(size_t index) { return bytes_.data() + offsets_[index]; }
+  const uint8_t* data() const { return bytes_.data(); }
   size_t bytes() const { return bytes_.bytes(); }
 
  private:
   std::vector<size_t> offsets_;
   PackedBytes bytes_;
+};
+
+// What the ops of a program have packed, so that those that pack the same hold it once: the turns of a loop do.
+class SharedPackings {
+ public:
+  // Keeps `packed`, or gives what was packed before, if that is the same.
+  PackedBlocks* share(PackedBlocks packed) {
+    const uint32_t hash = hashOf(packed);
+    for (const Packing& other : packings_) {
+      if (other.hash == hash && other.blocks->bytes() == packed.bytes() &&
+          std::memcmp(other.blocks->data(), packed.data(), packed.bytes()) == 0) {
+        return other.blocks.get();
+      }
+    }
+    packings_.push_back(Packing{hash, std::make_unique<PackedBlocks>(std::move(packed))});
+    return packings_.back().blocks.get();
+  }
+
+  size_t bytes() const {
+    size_t sum = 0;
+    for (const Packing& packing : packings_) sum += packing.blocks->bytes();
+    return sum;
+  }
+
+ private:
+  struct Packing {
+    uint32_t hash;
+    std::unique_ptr<PackedBlocks> blocks;
+  };
+
+  // FNV-1a of as many bytes as tell most packings apart.
+  static uint32_t hashOf(const PackedBlocks& packed) {
+    const size_t step = packed.bytes() / 1024 + 1;
+    uint32_t hash = 0x811c9dc5;
+    for (size_t i = 0; i < packed.bytes(); i += step) hash = (hash ^ packed.data()[i]) * 0x01000193;
+    return hash;
+  }
+
+  std::vector<Packing> packings_;
 };
 
 }  // namespace lowbit

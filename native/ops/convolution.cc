@@ -93,7 +93,7 @@ class Convolution : public Operator {
     const int32_t groupOutputs = geometry.outChannels / geometry.groups;
     const size_t groupBytes = static_cast<size_t>(groupOutputs) * taps() * depth();
     for (int32_t g = 0; g < geometry.groups; ++g) {
-      matrices_.emplace_back(reader.kernels(), filter + g * groupBytes, groupOutputs, taps(), depth(),
+      matrices_.emplace_back(reader, filter + g * groupBytes, groupOutputs, taps(), depth(),
                              stage_.from(g * groupOutputs));
     }
   }
@@ -171,12 +171,6 @@ class Convolution : public Operator {
         }
       }
     });
-  }
-
-  size_t packedBytes() const override {
-    size_t sum = 0;
-    for (const PackedMatrix& matrix : matrices_) sum += matrix.bytes();
-    return sum;
   }
 
  private:

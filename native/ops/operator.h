@@ -79,7 +79,7 @@ class Operator {
   virtual bool canBeEpilogue(const std::vector<Shape>& /*inputs*/) const { return false; }
   virtual void runRows(const Kernels& /*kernels*/, const View* /*inputs*/, const View& /*output*/,
                        const Rows& /*rows*/) const {}
-  // Bytes of packed weights held.
+  // Bytes of packed weights held, without those in the program's shared packings.
   virtual size_t packedBytes() const { return 0; }
 
   // "QuantizedConv2D 'block_3/conv'", for messages.

@@ -61,12 +61,6 @@ class TransposedConvolution : public Operator {
     });
   }
 
-  size_t packedBytes() const override {
-    size_t sum = 0;
-    for (const Phase& phase : phases_) sum += phase.matrix.bytes();
-    return sum;
-  }
-
  private:
   static constexpr int32_t kRows = 256;
 
@@ -81,7 +75,7 @@ class TransposedConvolution : public Operator {
         : tapsY(y),
           tapsX(x),
           stage(makeStage(reader, geometry, filter, y * x, offsets, activation, input, output)),
-          matrix(reader.kernels(), filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
+          matrix(reader, filter, geometry.outChannels, y * x, geometry.inChannels, stage.from(0)),
           scratchBytes(alignUp(reader.kernels().gemmScratchBytes(y * x, geometry.inChannels))) {}
   };
 

@@ -72,24 +72,30 @@ class ChannelStage {
   OutputStage stage_{};
 };
 
-// A filter matrix [outputs][taps][depth], packed in blocks of outputs that threads take one by one.
+// A filter matrix [outputs][taps][depth], packed in blocks of outputs that threads take one by one. The program holds
+// them.
 class PackedMatrix {
  public:
   static constexpr int32_t kBlock = 128;  // a multiple of every panel width
 
   // `constants` start at the first output of the matrix.
-  PackedMatrix(const Kernels& kernels, const int8_t* filter, int32_t outputs, int32_t taps, int32_t depth,
+  PackedMatrix(const OpReader& reader, const int8_t* filter, int32_t outputs, int32_t taps, int32_t depth,
                const ChannelConstants& constants) {
+    const Kernels& kernels = reader.kernels();
     std::vector<size_t> sizes;
     for (int32_t first = 0; first < outputs; first += kBlock) {
       sizes.push_back(kernels.packedGemmBytes(std::min(kBlock, outputs - first), taps, depth));
     }
-    packed_ = PackedBlocks(sizes);
-    for (int32_t first = 0; first < outputs; first += kBlock) {
-      const int32_t count = std::min(kBlock, outputs - first);
-      blocks_.push_back(Block{first, count, packed_.block(blocks_.size())});
-      kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, count, taps, depth,
-                       ChannelConstants{constants.bias + first, constants.multiplier + first}, blocks_.back().packed);
+    PackedBlocks packed(sizes);
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      const int32_t first = static_cast<int32_t>(i) * kBlock;
+      kernels.packGemm(filter + static_cast<size_t>(first) * taps * depth, std::min(kBlock, outputs - first), taps,
+                       depth, ChannelConstants{constants.bias + first, constants.multiplier + first}, packed.block(i));
+    }
+    PackedBlocks* const shared = reader.packings().share(std::move(packed));
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      const int32_t first = static_cast<int32_t>(i) * kBlock;
+      blocks_.push_back(Block{first, std::min(kBlock, outputs - first), shared->block(i)});
     }
   }
 
@@ -101,10 +107,7 @@ class PackedMatrix {
 
   const std::vector<Block>& blocks() const { return blocks_; }
 
-  size_t bytes() const { return packed_.bytes(); }
-
  private:
-  PackedBlocks packed_;
   std::vector<Block> blocks_;
 };
 

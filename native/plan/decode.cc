@@ -149,7 +149,7 @@ const OpRow& decodeKind(Words& words, int32_t version) {
 }
 
 Step decodeStep(Words& words, int32_t version, const Program& program, WeightBlob weights, const Kernels& kernels,
-                std::vector<bool>& written) {
+                SharedPackings& packings, std::vector<bool>& written) {
   const OpRow& row = decodeKind(words, version);
   const int32_t recordWords = words.take("ops");
   if (recordWords < 2) fail(LOWBIT_INVALID_PROGRAM, "An op record has %d words.", recordWords);
@@ -177,7 +177,7 @@ Step decodeStep(Words& words, int32_t version, const Program& program, WeightBlo
   written[step.output] = true;
 
   const size_t parameterWords = body.left();
-  OpReader reader(label, body.take(parameterWords, "parameters"), parameterWords, weights, kernels);
+  OpReader reader(label, body.take(parameterWords, "parameters"), parameterWords, weights, kernels, packings);
   checkInputs(row, label, inputs.size());
   step.op = makeOperator(row.kind, reader, inputs, program.tensors[step.output]);
   reader.end();
@@ -235,10 +235,11 @@ Program decodeProgram(const int32_t* data, size_t wordCount, const WeightBlob& w
   }
   std::vector<bool> isInput = written;
   for (size_t i = 0; i < stepCount; ++i) {
-    program.steps.push_back(decodeStep(words, data[1], program, weights, kernels, written));
+    program.steps.push_back(decodeStep(words, data[1], program, weights, kernels, program.packings, written));
     program.packedBytes += program.steps.back().op->packedBytes();
     if (weights.loader) weights.loader->endStep();
   }
+  program.packedBytes += program.packings.bytes();
   if (words.left() != 0) {
     fail(LOWBIT_INVALID_PROGRAM, "The program has %zu words after its last op.", words.left());
   }

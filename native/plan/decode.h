@@ -17,6 +17,7 @@ struct Step {
 };
 
 struct Program {
+  SharedPackings packings;  // outlives the steps, which point into it
   std::vector<Tensor> tensors;
   std::vector<Step> steps;
   std::vector<int> inputs;

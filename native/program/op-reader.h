@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../base/error.h"
+#include "../base/packed-bytes.h"
 #include "params.h"
 
 namespace lowbit {
@@ -29,13 +30,22 @@ struct WeightBlob {
 
 class OpReader {
  public:
-  OpReader(std::string label, const int32_t* words, size_t count, WeightBlob weights, const Kernels& kernels)
-      : label_(std::move(label)), words_(words), count_(count), weights_(weights), kernels_(kernels) {}
+  OpReader(std::string label, const int32_t* words, size_t count, WeightBlob weights, const Kernels& kernels,
+           SharedPackings& packings)
+      : label_(std::move(label)),
+        words_(words),
+        count_(count),
+        weights_(weights),
+        kernels_(kernels),
+        packings_(packings) {}
 
   const std::string& label() const { return label_; }
 
   // Those that the op packs its weights for.
   const Kernels& kernels() const { return kernels_; }
+
+  // Of all ops of the program.
+  SharedPackings& packings() const { return packings_; }
 
   int32_t word() {
     if (next_ == count_) fail(LOWBIT_INVALID_PROGRAM, "%s: parameters are cut short.", label_.c_str());
@@ -123,6 +133,7 @@ class OpReader {
   size_t next_ = 0;
   WeightBlob weights_;
   const Kernels& kernels_;
+  SharedPackings& packings_;
 };
 
 }  // namespace lowbit

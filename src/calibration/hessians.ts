@@ -10,11 +10,11 @@ import { inGroups } from '../base/in-groups';
 import { refKey } from '../graph/edit';
 import type { Graph, TensorRef } from '../graph/ir';
 import { firstSamples, type SampleSource } from '../graph/samples';
+import { copiesKey } from '../graph/turns';
 import { constantBytes } from '../graph/weights';
 import type { Window } from '../program/program';
 import { resolveWindow } from '../program/window';
 import { type Rotation, rotateRows } from '../quantization/hadamard';
-import { observedKey } from '../quantization/observations';
 import { importBackend, withBackend } from '../tfjs/backends';
 import { runSamples } from '../tfjs/run-samples';
 import { withoutInfinities } from './infinities';
@@ -210,11 +210,14 @@ class Moments {
   }
 }
 
-/** Layers that multiply the same, as those of queries, keys and values do; one matrix serves them all. */
-function alike(layers: readonly LayerInput[]): LayerInput[][] {
+/**
+ * Layers that multiply the same, as those of queries, keys and values do, or the same at another turn of a loop; one matrix
+ * serves them all.
+ */
+function alike(graph: Graph, layers: readonly LayerInput[]): LayerInput[][] {
   const found = new Map<string, LayerInput[]>();
   for (const layer of layers) {
-    const key = JSON.stringify([observedKey(layer), layer.depth, layer.window]);
+    const key = JSON.stringify([copiesKey(graph, layer.ref), layer.rotation, layer.depth, layer.window]);
     const same = found.get(key);
     if (same) same.push(layer);
     else found.set(key, [layer]);
@@ -224,17 +227,18 @@ function alike(layers: readonly LayerInput[]): LayerInput[][] {
 
 async function measureGroup(
   graph: Graph,
-  group: readonly LayerInput[],
+  group: readonly (readonly LayerInput[])[],
   source: SampleSource,
   { samples, signal }: HessianOptions,
   buffers: Buffers,
 ): Promise<Moments[]> {
-  const moments = group.map((layer) => new Moments(layer, buffers));
-  const refs = [...new Map(group.map(({ ref }) => [refKey(ref), ref])).values()];
+  const moments = group.map(([layer]) => new Moments(layer, buffers));
+  const refs = [...new Map(group.flat().map(({ ref }) => [refKey(ref), ref])).values()];
+  const readers = group.map((same) => new Set(same.map(({ ref }) => refKey(ref))));
   const add = (tensor: tf.Tensor, i: number) => {
     const key = refKey(refs[i]);
-    group.forEach(({ ref }, g) => {
-      if (refKey(ref) === key) moments[g].add(tensor);
+    readers.forEach((read, g) => {
+      if (read.has(key)) moments[g].add(tensor);
     });
   };
   await runSamples(graph, firstSamples(source(graph.inputs), samples), refs, add, signal);
@@ -267,9 +271,8 @@ export async function measureHessians(
   await withBackend(await importBackend(), async () => {
     const buffers = new Buffers();
     const bytes = ([{ depth }]: readonly LayerInput[]) => 4 * depth * (depth + rowsAtATime(depth));
-    for (const group of inGroups(alike(measured), roomOf(graph) / 2, bytes)) {
-      const inputs = group.map(([first]) => first);
-      const moments = await measureGroup(graph, inputs, source, options, buffers);
+    for (const group of inGroups(alike(graph, measured), roomOf(graph) / 2, bytes)) {
+      const moments = await measureGroup(graph, group, source, options, buffers);
       for (const [i, same] of group.entries()) {
         const hessian = moments[i].means();
         for (const { name } of same) give(name, hessian);

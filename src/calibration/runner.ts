@@ -13,6 +13,7 @@ import {
   type SignatureEntry,
 } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
+import { copiesKey } from '../graph/turns';
 import type { Range } from '../quantization/affine';
 import { rotateRows } from '../quantization/hadamard';
 import { type Observations, type ObservedTensor, observedKey } from '../quantization/observations';
@@ -145,10 +146,6 @@ class TensorWatch {
     if (node.op === 'Placeholder' && !tensor.rotation) this.grid = new GridObserver();
   }
 
-  get key(): string {
-    return observedKey(this.tensor);
-  }
-
   observe(tensor: tf.Tensor): void {
     const found = this.valuesOf(tensor);
     const foundBounds = boundsOf(found);
@@ -186,13 +183,21 @@ async function observeAll(
   source: SampleSource,
   options: Settings,
 ) {
-  const watches = tensors.map((tensor) => {
-    const { node } = tensor.ref;
+  // The turns of a loop are observed as one tensor: what they read and write has the same scale in all of them.
+  const watches = new Map<string, TensorWatch>();
+  const watchOf = (tensor: ObservedTensor): TensorWatch => {
+    const { node, index } = tensor.ref;
+    const key = observedKey({ ...tensor, ref: { node: copiesKey(graph, tensor.ref), index } });
     const method = methodOf(node, options);
-    return new TensorWatch(graph.nodes.get(node)!, tensor, method, newObserver(method, options.percentile));
-  });
+    const watch =
+      watches.get(key) ??
+      new TensorWatch(graph.nodes.get(node)!, tensor, method, newObserver(method, options.percentile));
+    watches.set(key, watch);
+    return watch;
+  };
+  const observed = tensors.map((tensor) => ({ tensor, key: observedKey(tensor), watch: watchOf(tensor) }));
   const refs = [...new Map(tensors.map(({ ref }) => [refKey(ref), ref])).values()];
-  const watching = refs.map((ref) => watches.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
+  const watching = refs.map((ref) => observed.filter(({ tensor }) => refKey(tensor.ref) === refKey(ref)));
   const hash = new Sha256();
   let seen = 0;
   const checked = async function* () {
@@ -206,33 +211,32 @@ async function observeAll(
     }
   };
   const observe = (tensor: tf.Tensor, i: number) => {
-    for (const watch of watching[i]) watch.observe(tensor);
+    for (const { watch } of watching[i]) watch.observe(tensor);
   };
   if (refs.length > 0) await runSamples(graph, checked(), refs, observe, options.signal);
   else for await (const _ of checked()) throwIfCancelled(options.signal);
   if (seen === 0)
     throw new LowbitError('invalid-argument', 'The calibration data is empty; give at least one sample.');
   const rangesBy = (methods: Settings) => {
-    const ranges = new Map<string, Range>();
-    for (const watch of watches) {
+    const chosen = new Map<TensorWatch, Range>();
+    for (const watch of watches.values()) {
       const range = watch.rangeBy(methodOf(watch.tensor.ref.node, methods), methods.percentile);
       if (!range) return undefined;
-      ranges.set(watch.key, graph.ranges?.get(watch.key) ?? range);
+      chosen.set(watch, range);
     }
-    return ranges;
+    return new Map(observed.map(({ key, watch }) => [key, graph.ranges?.get(key) ?? chosen.get(watch)!]));
   };
-  const means = new Map(watches.flatMap(({ key, mean }) => (mean ? [[key, mean.means()] as const] : [])));
-  const meanSquares = new Map(
-    watches.flatMap(({ key, mean, tensor }) =>
-      mean && tensor.squares ? [[key, mean.meanSquares()] as const] : [],
-    ),
-  );
-  const grids = new Map(
-    watches.flatMap(({ key, grid }) => {
-      const found = grid?.grid();
-      return found ? [[key, found] as const] : [];
-    }),
-  );
+  /** What watches found, for each of the tensors that they watch. */
+  const each = <T>(find: (watch: TensorWatch, tensor: ObservedTensor) => T | undefined): Map<string, T> =>
+    new Map(
+      observed.flatMap(({ tensor, key, watch }) => {
+        const found = find(watch, tensor);
+        return found === undefined ? [] : [[key, found] as const];
+      }),
+    );
+  const means = each(({ mean }) => mean?.means());
+  const meanSquares = each(({ mean }, { squares }) => (squares ? mean?.meanSquares() : undefined));
+  const grids = each(({ grid }) => grid?.grid());
   return { rangesBy, means, meanSquares, grids, seen, sha256: hash.digest(), backend: tf.getBackend() };
 }
 

@@ -4,9 +4,9 @@
  */
 import { shapesAttr } from './attrs';
 import { refKey } from './edit';
-import type { Graph, GraphNode } from './ir';
+import type { Constant, Graph, GraphNode, TensorRef } from './ir';
 import { inferLists, sameList } from './shapes/control-flow';
-import { invalid, type Known, type Shape } from './shapes/known';
+import { constantsOf, invalid, type Known, type Shape, valuesOf } from './shapes/known';
 import { knownElements, MANY_RULES, RULES } from './shapes/rules';
 import { inferValues } from './shapes/values';
 
@@ -34,6 +34,26 @@ export class ShapeInference {
   /** @param graph its constants and inputs may grow while nodes are added */
   constructor(graph: Pick<Graph, 'constants' | 'inputs'>) {
     this.known = { shapes: new Map(), values: new Map(), lists: new Map(), graph };
+  }
+
+  /** All that can be known of a graph, to which nodes and constants may be added then. */
+  static of(graph: Graph): ShapeInference {
+    return inferTurns({ ...graph, constants: new Map(graph.constants) });
+  }
+
+  /** Values of a small tensor of numbers, if all are known without running the graph. */
+  constant(ref: TensorRef): readonly number[] | undefined {
+    return constantsOf(this.known, ref);
+  }
+
+  /** The same with NaN for values that are known only at run time. */
+  values(ref: TensorRef): readonly number[] | undefined {
+    return valuesOf(this.known, ref);
+  }
+
+  addConstant(name: string, constant: Constant): void {
+    (this.known.graph.constants as Map<string, Constant>).set(name, constant);
+    this.known.shapes.set(refKey({ node: name, index: 0 }), constant.shape);
   }
 
   get shapes(): Shapes {
@@ -93,14 +113,18 @@ function inferOnce(graph: Graph, ends: readonly GraphNode[], previous?: ShapeInf
  * @throws LowbitError 'invalid-model' naming a node whose shapes cannot go together
  */
 export function inferShapes(graph: Graph): Shapes {
+  return inferTurns(graph).shapes;
+}
+
+function inferTurns(graph: Graph): ShapeInference {
   const ends = [...graph.nodes.values()].filter(({ op }) => op === 'NextIteration');
   let inference = inferOnce(graph, ends);
-  if (ends.length === 0) return inference.shapes;
+  if (ends.length === 0) return inference;
   for (let turn = 1; turn < MAX_TURNS; turn++) {
     const next = inferOnce(graph, ends, inference);
-    if (next.agrees(inference, ends)) return next.shapes;
+    if (next.agrees(inference, ends)) return next;
     inference = next;
   }
   // What a loop carries changes from turn to turn: nothing is presumed of it.
-  return inferOnce(graph, ends, new ShapeInference(graph)).shapes;
+  return inferOnce(graph, ends, new ShapeInference(graph));
 }

@@ -7,8 +7,10 @@ import { foldBias } from './fold-bias';
 import { foldConstants } from './fold-constants';
 import { foldFakeQuantization } from './fold-fake-quantization';
 import { foldPadding } from './fold-padding';
+import { foldShapes } from './fold-shapes';
 import { foldSpaceToBatch } from './fold-space-to-batch';
 import { fuseActivations } from './fuse-activations';
+import { packToConcat } from './pack-to-concat';
 import type { Change, Pass, PassResult } from './pass';
 import { removeDeadNodes } from './remove-dead-nodes';
 import { removeIdentities } from './remove-identities';
@@ -17,12 +19,16 @@ import { splitActivations } from './split-activations';
 import { splitProducts } from './split-products';
 import { splitSums } from './split-sums';
 import { splitToSlices } from './split-to-slices';
+import { unrollLoops } from './unroll-loops';
 
 export const PIPELINE: readonly Pass[] = [
   splitActivations,
   foldConstants,
+  foldShapes,
   removeIdentities,
   splitProducts,
+  unrollLoops,
+  packToConcat,
   decomposeEinsum,
   foldFakeQuantization,
   foldSpaceToBatch,

@@ -10,6 +10,7 @@ import { attr, dtypeAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor, output, outputNodes, refKey } from '../graph/edit';
 import { inferShapes, type Shapes } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
+import { copyOfPart } from '../graph/turns';
 import { ChangeLog, type Pass } from './pass';
 
 const SPLITS = new Set(['Split', 'SplitV', 'Unpack']);
@@ -53,7 +54,8 @@ function slice(editor: GraphEditor, node: GraphNode, parts: Parts, index: number
     editor.addConstant(`${node.name}/${what}`, { dtype: 'int32', shape: [rank], values });
   const bounds = [constant('begin', along(start, 0)), constant('size', along(sizes[index], -1))];
   const name = editor.freeName(`${node.name}/part_${index}`);
-  const attrs: GraphNode['attrs'] = node.attrs.T ? { T: node.attrs.T } : {};
+  const part = copyOfPart(node, `part_${index}`);
+  const attrs: GraphNode['attrs'] = { ...(node.attrs.T && { T: node.attrs.T }), ...part };
   editor.setNode({ name, op: 'Slice', inputs: [from, ...bounds], attrs });
   if (node.op !== 'Unpack') return output(name);
   const squeezed = editor.freeName(`${name}/squeezed`);

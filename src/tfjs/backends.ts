@@ -1,6 +1,7 @@
 /** The TF.js backend that float parts run on, when we choose it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
+import { repairWasmBackend } from './wasm-repairs';
 
 /** Those that float models run on, the faster one first. */
 const BACKENDS = ['wasm', 'cpu'] as const;
@@ -25,7 +26,11 @@ function isMissing(error: unknown): boolean {
 
 /** Whether a backend is there, imported if that takes it. */
 async function has(backend: Backend): Promise<boolean> {
-  const isThere = () => tf.findBackendFactory(backend) != null;
+  const isThere = () => {
+    const there = tf.findBackendFactory(backend) != null;
+    if (there && backend === 'wasm') repairWasmBackend();
+    return there;
+  };
   if (isThere()) return true;
   try {
     await importers[backend]?.();
@@ -61,6 +66,7 @@ export async function withBackend<T>(name: string, body: () => Promise<T>): Prom
   if (!(await tf.setBackend(name))) {
     throw new LowbitError('unsupported-backend', `The TF.js backend '${name}' could not be initialized.`);
   }
+  if (name === 'wasm') repairWasmBackend();
   try {
     return await body();
   } finally {

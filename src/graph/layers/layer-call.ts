@@ -2,6 +2,7 @@
 import { attr } from '../attrs';
 import type { Shape } from '../infer-shapes';
 import type { Constant, RawAttr, TensorRef } from '../ir';
+import { copyOf } from '../turns';
 import type { LayerConfig } from './config';
 import type { Attrs, GraphBuilder } from './graph-builder';
 import { CHANNELS_FIRST, type LayerTensor, type Layout, logicalShape, PLAIN } from './layout';
@@ -30,6 +31,8 @@ const FLOAT: Attrs = { T: attr.dtype('float32') };
 
 export class LayerCall {
   private weightsRead = 0;
+  /** Nodes that `repeat` has added; undefined outside of it. */
+  private repeated: number | undefined;
 
   constructor(
     readonly builder: GraphBuilder,
@@ -87,7 +90,19 @@ export class LayerCall {
 
   /** Adds a node of float32 arithmetic. */
   op(op: string, inputs: readonly TensorRef[], attrs: Attrs = {}): TensorRef {
-    return this.builder.op(`${this.prefix}/${op}`, op, inputs, { ...FLOAT, ...attrs });
+    const name = `${this.prefix}/${op}`;
+    const copy: Attrs = this.repeated === undefined ? {} : copyOf(`${name} ${this.repeated++}`);
+    return this.builder.op(name, op, inputs, { ...FLOAT, ...attrs, ...copy });
+  }
+
+  /** Adds nodes that calls before and after this one add as well: the first of each are copies of one another, and so on. */
+  repeat<T>(add: () => T): T {
+    this.repeated = 0;
+    try {
+      return add();
+    } finally {
+      this.repeated = undefined;
+    }
   }
 
   constant(name: string, constant: Constant): TensorRef {

@@ -232,7 +232,9 @@ export function unroll(
   const hidden: TensorRef[] = [];
   let state: State | undefined;
   for (let n = 0; n < steps; n++) {
-    state = step(inputOf(backwards ? steps - 1 - n : n), state);
+    const next = () => step(inputOf(backwards ? steps - 1 - n : n), state);
+    // The first has no state before it, and fewer nodes.
+    state = state ? call.repeat(next) : next();
     hidden.push(state.hidden);
   }
   if (!config.flag('return_sequences', false)) return call.result(hidden.at(-1)!, PLAIN);

@@ -3,7 +3,7 @@ import type { Constant } from '../ir';
 
 /**
  * Weights are named `layer/weight`, in Keras 3 after the models that the layer stands in (`model/nested/layer/weight`) or
- * by number (`layer/0`), and those of a recurrent layer's cell `layer/cell/weight`.
+ * by number (`layer/0`, in its files `layer/vars/0`), and those of a recurrent layer's cell `layer/cell/weight`.
  */
 export class Weights {
   /** What names end with, where one alone ends so. */
@@ -11,7 +11,7 @@ export class Weights {
 
   constructor(private readonly named: ReadonlyMap<string, Constant>) {
     for (const [name, constant] of named) {
-      const parts = name.split('/');
+      const parts = name.split('/').filter((part, i, all) => part !== 'vars' || i !== all.length - 2);
       for (const path of [parts, parts.toSpliced(-2, 1)]) {
         for (let from = 0; from < path.length - 1; from++) {
           const ending = path.slice(from).join('/');

@@ -176,6 +176,9 @@ const RULES: ReadonlyMap<string, ValueRule> = new Map([
   ['GreaterEqual', truth((a, b) => a >= b)],
   ['Less', truth((a, b) => a < b)],
   ['LessEqual', truth((a, b) => a <= b)],
+  ['LogicalAnd', truth((a, b) => a !== 0 && b !== 0)],
+  ['LogicalOr', truth((a, b) => a !== 0 || b !== 0)],
+  ['LogicalNot', mapped((v) => (Number.isNaN(v) ? v : Number(v === 0)))],
   ['Select', select],
   ['SelectV2', select],
 ]);

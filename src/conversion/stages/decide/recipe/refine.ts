@@ -124,8 +124,7 @@ async function takeBack(
   most: number,
   trialOf: (upgrades: readonly Upgrade[]) => Promise<Trial>,
 ): Promise<number> {
-  const { graph, plan } = climb.best.decision.model;
-  const costOf = addedCosts(graph, plan);
+  const costOf = addedCosts(climb.best.decision.model);
   let kept = upgrades.toSorted((a, b) => costOf(b.layer, b.precision) - costOf(a.layer, a.precision));
   let left = most;
   for (let size = kept.length >> 1; size > 0; size >>= 1) {

@@ -1,10 +1,10 @@
 /** Layers in higher precision, ranked by the noise that it takes away for the time that it adds. */
 import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
 import { countMacs } from '../../../../graph/count-macs';
-import type { Graph } from '../../../../graph/ir';
+import { output } from '../../../../graph/edit';
+import { copiesKey } from '../../../../graph/turns';
 import type { ActivationPrecision } from '../../../../passes/quantize/match/quantizable';
 import { layersOf } from '../../../../passes/quantize/plan/layers';
-import type { QuantizationPlan } from '../../../../passes/quantize/plan/plan';
 import type { Precision } from '../../../report-types';
 import type { Int8Decision } from '../../../stage-results';
 import { planWithPrecisions, timeOfLayers } from '../layer-precisions';
@@ -16,17 +16,33 @@ const ADDED_MACS: Readonly<Record<Precision, number>> = { dynamic: 0.3, int16: 1
 /** Work that measuring the layers one by one may take, in multiply-accumulates of the float model. */
 const SENSITIVITY_MACS = 4e10;
 
+/** Running a node in TF.js takes as long as so many of them, whatever it computes. */
+const NODE_MACS = 3e5;
+
 /** Samples that layers are measured on one by one at most. */
 const MAX_SENSITIVITY_SAMPLES = 8;
 
-/** A decision with layers in higher precision. */
+/** The layers of a plan by name; the turns of a loop by that of one of them, in the middle. */
+function layersByName({ graph, plan }: Int8Decision['model']): Map<string, readonly string[]> {
+  const copies = new Map<string, string[]>();
+  for (const { name } of layersOf(graph, plan)) {
+    const key = copiesKey(graph, output(name));
+    copies.set(key, [...(copies.get(key) ?? []), name]);
+  }
+  return new Map([...copies.values()].map((names) => [names[names.length >> 1], names]));
+}
+
+/** A decision with layers in higher precision, and with each all of its copies. */
 export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Decision {
   const { graph, plan } = base.model;
   const precisions = new Map(base.precisions);
   const float: string[] = [];
+  const named = layersByName(base.model);
   for (const [layer, precision] of layers) {
-    if (precision === 'float') float.push(layer);
-    else precisions.set(layer, precision);
+    for (const name of named.get(layer) ?? [layer]) {
+      if (precision === 'float') float.push(name);
+      else precisions.set(name, precision);
+    }
   }
   return { ...base, plan: planWithPrecisions(graph, plan, precisions, float), precisions };
 }
@@ -37,10 +53,12 @@ export interface Upgrade {
   readonly precision: Precision;
 }
 
-/** Time that a precision adds to a layer, in multiply-accumulates. */
-export function addedCosts(graph: Graph, plan: QuantizationPlan) {
-  const timeOf = timeOfLayers(graph, plan);
-  return (layer: string, precision: Precision): number => timeOf(layer, ADDED_MACS[precision]);
+/** Time that a precision adds to a layer and its copies, in multiply-accumulates. */
+export function addedCosts(model: Int8Decision['model']) {
+  const timeOf = timeOfLayers(model.graph, model.plan);
+  const named = layersByName(model);
+  return (layer: string, precision: Precision): number =>
+    timeOf(layer, ADDED_MACS[precision]) * (named.get(layer)?.length ?? 1);
 }
 
 /** Layers that stay static where int16 activations are requested: there is no other form of them. */
@@ -81,14 +99,15 @@ function stepsUp(forms: readonly Form[], noise: number): (Upgrade & { worth: num
   }
 }
 
-/** By layer, the noise that it alone causes, of the signal, over the outputs that fall short. */
-function noiseOf(layers: readonly LayerSensitivity[], short: ReadonlySet<string>): Map<string, number> {
-  return new Map(
-    layers.map(({ name, outputs }) => [
-      name,
-      outputs.reduce((sum, o) => sum + (short.has(o.name) ? 10 ** (-o.signalToNoise / 10) : 0), 0),
-    ]),
-  );
+/** By layer, the noise that it alone causes, of the signal, over the outputs that fall short; copies are taken to cause as much each. */
+function noiseOf(
+  layers: readonly LayerSensitivity[],
+  short: ReadonlySet<string>,
+  copies: (layer: string) => number,
+): Map<string, number> {
+  const noise = ({ outputs }: LayerSensitivity) =>
+    outputs.reduce((sum, o) => sum + (short.has(o.name) ? 10 ** (-o.signalToNoise / 10) : 0), 0);
+  return new Map(layers.map((layer) => [layer.name, copies(layer.name) * noise(layer)]));
 }
 
 /** The same in a higher precision: by as much less as there is in the layers' own results. */
@@ -118,21 +137,28 @@ export async function rankUpgrades(climb: Climb, from: Trial): Promise<Upgrade[]
   const { report, signal } = settings;
   const { model, observations, weights } = from.decision;
   const { graph, plan } = model;
-  const macs = [...graph.nodes.values()].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
-  const each = macs * layersOf(graph, plan).length;
+  const macs = [...graph.nodes.values()].reduce(
+    (sum, node) => sum + countMacs(graph, plan.shapes, node) + NODE_MACS,
+    0,
+  );
+  const named = layersByName(model);
+  const copies = (layer: string) => named.get(layer)?.length ?? 1;
+  const each = macs * named.size;
   const samples = Math.max(1, Math.min(MAX_SENSITIVITY_SAMPLES, Math.floor(SENSITIVITY_MACS / each)));
   const { regions: _, ...rest } = weights;
   const measure = async (precision?: ActivationPrecision) => {
     const onProgress = (done: number, total: number) => report('measure layers', done, total);
-    const options = { samples, weights: rest, precision, own: precision !== undefined, signal, onProgress };
+    const own = precision !== undefined;
+    const only = new Set(named.keys());
+    const options = { samples, weights: rest, only, precision, own, signal, onProgress };
     const judged = goal.judgedOf(graph);
     return (await measureSensitivity(judged, plan, observations, goal.source, options)).layers;
   };
   climb.layers = await measure();
-  const asStatic = noiseOf(climb.layers, from.short);
+  const asStatic = noiseOf(climb.layers, from.short, copies);
   const asDynamic = scaledNoise(asStatic, climb.layers, await measure('dynamic'));
   const asInt16 = scaledNoise(asStatic, climb.layers, await measure('int16'));
-  const costOf = addedCosts(graph, plan);
+  const costOf = addedCosts(model);
   const onlyFloat = withoutInt16(from.decision);
   const upgrades = [...asStatic].flatMap(([layer, noise]) => {
     // What has no form in a precision is computed in float32 there.
