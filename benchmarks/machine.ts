@@ -10,24 +10,27 @@ export interface Machine {
   /** Ours; `LOWBIT_ENGINE` and `LOWBIT_ISA` force one. */
   readonly engine: string;
   readonly isa: string;
+  readonly dotForm: string | undefined;
   readonly versions: Readonly<Record<string, string>>;
 }
 
 export function machine(versions: Readonly<Record<string, string>> = {}): Machine {
-  const { kind: engine, isa } = engineInfo();
+  const { kind: engine, isa, dotForm } = engineInfo();
   return {
     cpu: cpus()[0].model.trim(),
     cores: cpus().length,
     engine,
     isa,
+    dotForm,
     versions: { 'tfjs-lowbit': VERSION, 'TF.js': tf.version_core, 'Node.js': process.version, ...versions },
   };
 }
 
-function machineLines({ cpu, cores, engine, isa, versions }: Machine): string[] {
+function machineLines({ cpu, cores, engine, isa, dotForm, versions }: Machine): string[] {
   const forced = process.env.LOWBIT_ISA ? ' (forced by LOWBIT_ISA)' : '';
+  const dot = dotForm ? `, ${dotForm} relaxed dot product` : '';
   return [
-    `${cpu}, ${cores} cores; tfjs-lowbit: ${engine} engine, ${isa}${forced}`,
+    `${cpu}, ${cores} cores; tfjs-lowbit: ${engine} engine, ${isa}${forced}${dot}`,
     Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),

@@ -100,10 +100,13 @@ function writeIfChanged(file, content) {
   fs.writeFileSync(file, content);
 }
 
+/** Takes the place of weight-region.cc in WebAssembly. */
+const ONLY_WASM = path.join('plan', 'weight-pieces.cc');
+
 /** Of the .cc files below native/ those that go into what is built. */
 function isNeeded(file) {
   if (compareKernels) return file.startsWith('isa') || file.startsWith(path.join('test', 'compare'));
-  return !file.startsWith('web') && !file.startsWith('test');
+  return !file.startsWith('web') && !file.startsWith('test') && file !== ONLY_WASM;
 }
 
 /**

@@ -43,7 +43,6 @@ const FORMS = { signed: 1, unsigned: 2, saturating: 3 };
 
 /** Functions of native/include/lowbit.h that hosts call; native/web/exports.cc adds those of its own. */
 const EXPORTS = [
-  'compile',
   'output_shapes',
   'run',
   'ops',
@@ -135,7 +134,11 @@ function listSources(name, lib, form) {
   const engine = fs
     .readdirSync(nativeDir, { recursive: true })
     .map((file) => file.split(path.sep).join('/'))
-    .filter((file) => file.endsWith('.cc') && !/^(node|test)\/|^base\/(threads|memory)\.cc$/.test(file))
+    .filter(
+      (file) =>
+        file.endsWith('.cc') &&
+        !/^(node|test)\/|^base\/(threads|memory)\.cc$|^plan\/weight-region\.cc$/.test(file),
+    )
     .map((file) => ({ file, set: /^isa\/(\w+)\//.exec(file)?.[1] }))
     .filter(({ set }) => set === undefined || sets.includes(set))
     .map(({ file, set }) => ({
@@ -256,6 +259,9 @@ async function link(zig, objects, out) {
     '--shared-memory',
     `--initial-memory=${INITIAL_PAGES * PAGE}`,
     `--max-memory=${MOST_PAGES * PAGE}`,
+    // Hosts put functions there that read weights.
+    '--export-table',
+    '--growable-table',
     // Every thread has a stack.
     '--export=__stack_pointer',
     ...EXPORTS.map((symbol) => `--export=${symbol}`),

@@ -9,6 +9,10 @@ const path = require('node:path');
 /** By name: a command, and the environment that it gets. */
 const STEPS = {
   'dot-product-forms': { command: 'npm run test:wasm-forms' },
+  'signed-dot-product': {
+    command: 'node scripts/fetch-node-arm64.js && npx jest test/kernels/signed-dot',
+    env: { LOWBIT_TEST_CASES: '20' },
+  },
   'kernels-in-browsers': { command: 'npx jest test/web/kernels', env: { LOWBIT_TEST_CASES: '200' } },
   'soak-in-a-page': {
     command: 'npx jest test/web/soak',

@@ -25,6 +25,8 @@ export async function openBrowser(
   const browser = await puppeteer.launch({
     executablePath: chromium,
     userDataDir: profile,
+    // Long measurements are one call each.
+    protocolTimeout: 0,
     args: [
       '--headless',
       '--no-sandbox',

@@ -12,11 +12,11 @@ const modules = join(root, 'node_modules', '@tensorflow');
 const APP = `
   import * as tf from '@tensorflow/tfjs-core';
   import '@tensorflow/tfjs-backend-cpu';
-  import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+  import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
   import { loadGraphModel } from '@tensorflow/tfjs-converter';
   import * as lowbit from 'tfjs-lowbit';
   setWasmPaths(new URL('/tfjs/', import.meta.url).href);
-  globalThis.app = { tf, loadGraphModel, lowbit };
+  globalThis.app = { tf, loadGraphModel, lowbit, setThreadsCount };
 `;
 
 const TYPES: Record<string, string> = {

@@ -43,7 +43,11 @@ class PackedBytes {
   size_t bytes() const { return bytes_; }
 
  private:
+#if defined(__wasm__)
+  static constexpr size_t kHugePage = SIZE_MAX;  // there are none
+#else
   static constexpr size_t kHugePage = size_t{2} << 20;
+#endif
 
   struct Unmap {
     size_t size;

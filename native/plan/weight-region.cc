@@ -1,8 +1,11 @@
+// As many bytes of address space as there are weights. What an op asks for is read into its place, and given back to
+// the system once ops have read some megabytes.
 #include "weight-region.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "../base/ceil-div.h"
 #include "../base/error.h"
@@ -20,38 +23,50 @@ constexpr size_t kKept = size_t{2} << 20;
 
 }  // namespace
 
+struct WeightRegion::State {
+  uint8_t* data;
+  std::vector<bool> present;  // by block
+  size_t held;                // bytes of blocks that are present
+};
+
 WeightRegion::WeightRegion(size_t bytes, lowbit_read_weights read, void* context)
-    : bytes_(bytes), read_(read), context_(context), present_(static_cast<size_t>(ceilDiv(bytes, kBlock))) {
+    : bytes_(bytes), read_(read), context_(context) {
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* memory = mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE, flags, -1, 0);
   if (memory == MAP_FAILED) fail(LOWBIT_OUT_OF_MEMORY, "No address space for %zu bytes of weights.", bytes);
-  data_ = static_cast<uint8_t*>(memory);
+  state_.reset(
+      new State{static_cast<uint8_t*>(memory), std::vector<bool>(static_cast<size_t>(ceilDiv(bytes, kBlock))), 0});
 }
 
-WeightRegion::~WeightRegion() { munmap(data_, std::max<size_t>(bytes_, 1)); }
+WeightRegion::~WeightRegion() { munmap(state_->data, std::max<size_t>(bytes_, 1)); }
 
-void WeightRegion::load(size_t offset, size_t bytes) {
-  if (bytes == 0) return;
-  const size_t end = (offset + bytes - 1) / kBlock + 1;
+void WeightRegion::read(size_t offset, size_t bytes, uint8_t* into) {
+  if (read_(context_, offset, bytes, into) == 0) return;
+  fail(LOWBIT_INVALID_ARGUMENT, "%zu bytes of weights at %zu could not be read.", bytes, offset);
+}
+
+const uint8_t* WeightRegion::load(size_t offset, size_t bytes) {
+  auto& [data, present, held] = *state_;
+  const size_t end = bytes == 0 ? 0 : (offset + bytes - 1) / kBlock + 1;
   for (size_t block = offset / kBlock; block < end; ++block) {
-    if (present_[block]) continue;
+    if (present[block]) continue;
     // The missing blocks in a row are read at once.
     size_t last = block;
-    while (last < end && !present_[last]) present_[last++] = true;
+    while (last < end && !present[last]) present[last++] = true;
     const size_t first = block * kBlock, size = std::min(bytes_, last * kBlock) - first;
-    if (read_(context_, first, size, data_ + first) != 0) {
-      fail(LOWBIT_INVALID_ARGUMENT, "%zu bytes of weights at %zu could not be read.", size, first);
-    }
-    held_ += size;
+    read(first, size, data + first);
+    held += size;
     block = last - 1;
   }
+  return data + offset;
 }
 
 void WeightRegion::endStep() {
-  if (held_ < kKept) return;
-  madvise(data_, bytes_, MADV_DONTNEED);
-  std::fill(present_.begin(), present_.end(), false);
-  held_ = 0;
+  auto& [data, present, held] = *state_;
+  if (held < kKept) return;
+  madvise(data, bytes_, MADV_DONTNEED);
+  std::fill(present.begin(), present.end(), false);
+  held = 0;
 }
 
 }  // namespace lowbit

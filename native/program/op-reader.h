@@ -13,17 +13,18 @@ namespace lowbit {
 
 struct Kernels;
 
-// Brings weights to their place in memory when they are needed.
+// Brings weights into memory when they are needed.
 class WeightLoader {
  public:
   virtual ~WeightLoader() = default;
-  virtual void load(size_t offset, size_t bytes) = 0;
+  // Where they lie until the end of the step.
+  virtual const uint8_t* load(size_t offset, size_t bytes) = 0;
   // An op is done with its weights; they may go.
   virtual void endStep() = 0;
 };
 
 struct WeightBlob {
-  const uint8_t* data;
+  const uint8_t* data;  // unless there is a loader
   size_t bytes;
   WeightLoader* loader;  // null: all weights are there
 };
@@ -96,7 +97,7 @@ class OpReader {
       fail(LOWBIT_INVALID_PROGRAM, "%s: %s needs %lld bytes at offset %lld, but the weights have %zu bytes.",
            label_.c_str(), name, static_cast<long long>(bytes), static_cast<long long>(offset), weights_.bytes);
     }
-    if (weights_.loader) weights_.loader->load(static_cast<size_t>(offset), static_cast<size_t>(bytes));
+    if (weights_.loader) return weights_.loader->load(static_cast<size_t>(offset), static_cast<size_t>(bytes));
     return weights_.data + offset;
   }
 

@@ -36,6 +36,13 @@ LOWBIT_EXPORT("release") void lowbit_web_release(void* memory) {
   std::free(block);
 }
 
+// `read` is a function that the host has put into the table of functions.
+LOWBIT_EXPORT("compileFrom")
+int lowbit_web_compile_from(const int32_t* program, size_t words, lowbit_read_weights read, size_t weightBytes,
+                            const char* isa, lowbit_program** out, lowbit_error* error) {
+  return lowbit_compile_from(program, words, read, nullptr, weightBytes, isa, out, error);
+}
+
 LOWBIT_EXPORT("maxMemory") size_t lowbit_web_max_memory(void) { return static_cast<size_t>(lowbit_max_memory()); }
 
 LOWBIT_EXPORT("setMaxMemory") void lowbit_web_set_max_memory(size_t bytes) { lowbit_set_max_memory(bytes); }

@@ -4,6 +4,7 @@ import { yieldToCancel } from '../base/cancelled';
 import { withCode } from '../base/coded-errors';
 import { LowbitError } from '../base/errors';
 import { median } from '../base/median';
+import { withHeldRegions } from '../evaluation/held-regions';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
 import type { Graph, Sample } from '../graph/ir';
 import type { SampleSource } from '../graph/samples';
@@ -97,9 +98,9 @@ async function timeGraphs(
   signal: AbortSignal | undefined,
 ): Promise<DryRunReport['latency']> {
   const backend = await importBackend();
-  return withBackend(backend, async () => {
+  const time = async (held: Graph): Promise<DryRunReport['latency']> => {
     const float = await LoadedGraph.load(graphs.float);
-    const lowbit = await LoadedGraph.load(graphs.lowbit);
+    const lowbit = await LoadedGraph.load(held);
     const times: { float: number[]; lowbit: number[] } = { float: [], lowbit: [] };
     try {
       // The first run of either compiles what it needs.
@@ -128,7 +129,8 @@ async function timeGraphs(
       isa,
       threads,
     };
-  });
+  };
+  return withBackend(backend, () => withHeldRegions(graphs.lowbit, time));
 }
 
 /** Each layer in INT8 alone, measured on the first validation samples. */

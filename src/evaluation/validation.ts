@@ -1,10 +1,13 @@
 /** Validation data with what the float model computes for it: converted models are measured against that. */
+import * as tf from '@tensorflow/tfjs-core';
 import { install } from '../../kernels/register';
 import { yieldToCancel } from '../base/cancelled';
 import { LowbitError } from '../base/errors';
 import type { Graph } from '../graph/ir';
 import type { LabelledSource, Output } from '../graph/samples';
-import { LoadedGraph } from '../tfjs/loaded-graph';
+import { toOutputs } from '../tfjs/loaded-graph';
+import { loadGraph } from '../tfjs/run-samples';
+import { withHeldRegions } from './held-regions';
 import { Tally } from './tally';
 
 export interface AccuracyFigures {
@@ -21,12 +24,17 @@ async function* outputsOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ outputs: Output[]; label?: number }> {
   install();
-  const model = await LoadedGraph.load(graph);
+  const refs = graph.outputs.map(({ ref }) => ref);
+  const model = await loadGraph(graph, refs);
   let seen = 0;
   try {
     for await (const { sample, label } of source(graph.inputs)) {
       await yieldToCancel(signal);
-      yield { outputs: await model.predict(sample), label };
+      const feeds = model.feed(sample);
+      const results = await model.execute(feeds, refs);
+      const outputs = toOutputs(graph, results);
+      tf.dispose([...results, ...Object.values(feeds)]);
+      yield { outputs, label };
       if (++seen === samples) break;
     }
   } finally {
@@ -72,8 +80,10 @@ export class Validation {
   /** How a converted model compares with the float one. */
   async measure(graph: Graph): Promise<AccuracyFigures> {
     const tally = new Tally();
-    for await (const { outputs, label } of outputsOf(graph, this.source, this.samples, this.signal))
-      tally.add(this.expected[tally.samples], outputs, label);
+    await withHeldRegions(graph, async (held) => {
+      for await (const { outputs, label } of outputsOf(held, this.source, this.samples, this.signal))
+        tally.add(this.expected[tally.samples], outputs, label);
+    });
     const { top1, outputs } = tally.report();
     return {
       ...(top1 && { top1Drop: top1.float - top1.lowbit }),

@@ -91,8 +91,8 @@ export function setMaxMemory(bytes: number): void {
 /** The engine, its instruction set, the instruction sets available to `LOWBIT_ISA`, and the limits. */
 export function engineInfo(): Pick<
   Engine,
-  'kind' | 'isa' | 'supportedIsas' | 'threads' | 'activeThreads' | 'maxMemory'
+  'kind' | 'isa' | 'dotForm' | 'supportedIsas' | 'threads' | 'activeThreads' | 'maxMemory'
 > {
-  const { kind, isa, supportedIsas, threads, activeThreads, maxMemory } = currentEngine();
-  return { kind, isa, supportedIsas, threads, activeThreads, maxMemory };
+  const { kind, isa, dotForm, supportedIsas, threads, activeThreads, maxMemory } = currentEngine();
+  return { kind, isa, dotForm, supportedIsas, threads, activeThreads, maxMemory };
 }

@@ -151,6 +151,8 @@ export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
   readonly isa: Isa;
+  /** Of the ISA wasmrelaxed: which dot product this machine has. One that saturates is not used. */
+  readonly dotForm?: 'signed' | 'unsigned' | 'saturating';
   /** ISAs that this machine can run, fastest last. */
   readonly supportedIsas: readonly Isa[];
   threads: number;

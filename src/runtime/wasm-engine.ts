@@ -24,6 +24,7 @@ import {
   matrixNumbersOf,
 } from './engine-arguments';
 import { decodeShapes, LastShapes, type Shapes } from './shapes';
+import { dotForm } from './wasm-files';
 import { alignUp, WasmInstance, type WasmModule } from './wasm-module';
 import type { WorkerHost } from './wasm-threads';
 
@@ -38,12 +39,15 @@ const dropped = new FinalizationRegistry<{ instance: WasmInstance; handle: numbe
   },
 );
 
-/** Weights that are read go right into the memory of the module. */
-function placeProgram(instance: WasmInstance, program: Int32Array, weights: Int32Array | WeightReader) {
-  if (ArrayBuffer.isView(weights)) return instance.place([program, weights, 4]);
-  const placed = instance.place([program, weights.byteLength, 4]);
-  weights.read(0, instance.u8.subarray(placed[1], placed[1] + weights.byteLength));
-  return placed;
+/** Reads pieces of weights into the memory of the module, which never has all of them beside what it makes of them. */
+function pieceReader(instance: WasmInstance, weights: Int32Array | WeightReader) {
+  if (!ArrayBuffer.isView(weights)) {
+    return (offset: number, bytes: number, into: number) =>
+      weights.read(offset, instance.u8.subarray(into, into + bytes));
+  }
+  const { buffer, byteOffset } = weights;
+  return (offset: number, bytes: number, into: number) =>
+    instance.u8.set(new Uint8Array(buffer, byteOffset + offset, bytes), into);
 }
 
 class WasmProgram implements CompiledProgram {
@@ -61,10 +65,9 @@ class WasmProgram implements CompiledProgram {
     // A copy: the words may lie in the memory of a TF.js backend, which moves.
     this.words = program.slice();
     try {
-      const [words, blob, out] = placeProgram(instance, this.words, weights);
-      instance.call((exports, error) =>
-        exports.lowbit_compile(words, program.length, blob, weights.byteLength, instance.isa, out, error),
-      );
+      const [words, out] = instance.place([this.words, 4]);
+      const read = pieceReader(instance, weights);
+      instance.compileFrom(words, program.length, read, weights.byteLength, out);
       this.held = { instance, handle: instance.i32(out, 1)[0], buffers: 0 };
     } finally {
       instance.shrink();
@@ -214,6 +217,7 @@ export function createWasmEngine(module: WasmModule, host: WasmHost): Engine {
   return {
     kind: 'wasm',
     isa: host.isa,
+    dotForm: host.isa === 'wasmrelaxed' ? dotForm() : undefined,
     supportedIsas: host.supportedIsas,
     get threads() {
       return pool?.threads ?? 1;

@@ -1,7 +1,7 @@
 /** The modules of the WebAssembly engine: which there are, which this host can run, and where they lie. */
 import { checkArgument } from '../base/errors';
 import type { Isa } from './engine';
-import { validates } from './wasm-module';
+import { callSmallModule, validates } from './wasm-module';
 
 export type WasmFileName = 'lowbit-plain.wasm' | 'lowbit-simd.wasm' | 'lowbit-relaxed.wasm';
 
@@ -24,16 +24,39 @@ function vectorProbe(...bytes: number[]): Uint8Array {
 /** i32.const 0, i8x16.splat */
 const ZEROS = [0x41, 0, 0xfd, 0x0f];
 
+/** i32x4.relaxed_dot_i8x16_i7x16_add_s */
+const RELAXED_DOT = [0xfd, 0x93, 0x02];
+
+/** Exports a function without parameters that returns an int32: `bytes` are its code. */
+function integerFunction(...bytes: number[]): Uint8Array {
+  const code = [0, ...bytes, 0x0b];
+  return Uint8Array.of(
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7f, 3, 2, 1, 0],
+    ...[7, 5, 1, 1, 0x66, 0, 0, 0x0a, code.length + 2, 1, code.length, ...code],
+  );
+}
+
+/** What the relaxed dot product makes of codes of 8 bits (native/isa/wasmrelaxed/dot.h); only the first two are exact. */
+export type DotForm = 'signed' | 'unsigned' | 'saturating';
+
+/** The form of this machine, of which the host has the instruction. */
+export function dotForm(): DotForm {
+  // Of 16 times -127 and 16 times 255, or -1, the first sum of four: i32.const -127, i8x16.splat, i32.const -1, ...
+  const splats = [0x41, 0x81, 0x7f, 0xfd, 0x0f, 0x41, 0x7f, 0xfd, 0x0f, ...ZEROS];
+  const sum = callSmallModule(integerFunction(...splats, ...RELAXED_DOT, 0xfd, 0x1b, 0));
+  if (sum === 4 * 127) return 'signed';
+  return sum === -4 * 127 * 255 ? 'unsigned' : 'saturating';
+}
+
 /** Slowest first. */
 const FILES: readonly WasmFile[] = [
   { isa: 'wasm', name: 'lowbit-plain.wasm', probe: Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0) },
   // i8x16.popcnt
   { isa: 'wasmsimd', name: 'lowbit-simd.wasm', probe: vectorProbe(...ZEROS, 0xfd, 0x62) },
-  // i32x4.relaxed_dot_i8x16_i7x16_add_s
   {
     isa: 'wasmrelaxed',
     name: 'lowbit-relaxed.wasm',
-    probe: vectorProbe(...ZEROS, ...ZEROS, ...ZEROS, 0xfd, 0x93, 0x02),
+    probe: vectorProbe(...ZEROS, ...ZEROS, ...ZEROS, ...RELAXED_DOT),
   },
 ];
 

@@ -30,10 +30,16 @@ interface Exports extends ThreadExports {
   release(memory: Pointer): void;
   maxMemory(): number;
   setMaxMemory(bytes: number): void;
-  lowbit_compile(
+  readonly __indirect_function_table: {
+    readonly length: number;
+    grow(count: number): number;
+    set(index: number, value: unknown): void;
+  };
+  /** `read` is the index of a function in the table. */
+  compileFrom(
     program: Pointer,
     words: number,
-    weights: Pointer,
+    read: number,
     bytes: number,
     isa: Pointer,
     out: Pointer,
@@ -201,6 +207,27 @@ export function validates(bytes: Uint8Array): boolean {
   return WebAssembly.validate(bytes);
 }
 
+/** Called with an offset, a number of bytes and where to put them. */
+type ReadPiece = (offset: number, bytes: number, into: Pointer) => void;
+
+/** Exports as `f` the function (int32, int32, int32, int32) -> int32 that it imports as `m.f`. */
+const PASSING_ON = Uint8Array.of(
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 9, 1, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f],
+  ...[2, 7, 1, 1, 0x6d, 1, 0x66, 0, 0, 7, 5, 1, 1, 0x66, 0, 0],
+);
+
+/** A function of the host as one that WebAssembly can call through a table. */
+function asWasmFunction(f: (...args: number[]) => number): unknown {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(PASSING_ON), { m: { f } });
+  return (exports as { f: unknown }).f;
+}
+
+/** Calls the function `f` of a module without imports. */
+export function callSmallModule(bytes: Uint8Array): number {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
+  return (exports as { f(): number }).f();
+}
+
 function instantiate(code: object, imports: object) {
   try {
     return new WebAssembly.Instance(code, imports);
@@ -227,6 +254,10 @@ export class WasmInstance {
   /** Where the arguments of a call are laid out, reused by the next. */
   private frame: Pointer = 0;
   private frameBytes = 0;
+  /** Index of a function in the table that calls `readPiece`; 0 until it is needed. */
+  private reader = 0;
+  private readPiece: ReadPiece | undefined;
+  private readError: unknown;
   /** A trap left the instance in a state of its own. */
   private broken: Error | undefined;
 
@@ -332,6 +363,44 @@ export class WasmInstance {
       const message = this.u8.slice(start, this.u8.indexOf(0, start));
       throw new LowbitError(code, new TextDecoder().decode(message));
     });
+  }
+
+  /**
+   * Compiles a program whose weights are read as its ops need them.
+   *
+   * @throws what `read` throws, or as `call`
+   */
+  compileFrom(program: Pointer, words: number, read: ReadPiece, bytes: number, out: Pointer): void {
+    const { __indirect_function_table: table } = this.exports;
+    if (this.reader === 0) {
+      this.reader = table.grow(1);
+      table.set(
+        this.reader,
+        asWasmFunction((_, offset, count, into) => this.pass(offset >>> 0, count >>> 0, into >>> 0)),
+      );
+    }
+    this.readPiece = read;
+    this.readError = undefined;
+    try {
+      this.call((exports, error) =>
+        exports.compileFrom(program, words, this.reader, bytes, this.isa, out, error),
+      );
+    } catch (error) {
+      throw this.readError ?? error;
+    } finally {
+      this.readPiece = undefined;
+    }
+  }
+
+  /** No error of the host may unwind frames of the module. */
+  private pass(offset: number, bytes: number, into: Pointer): number {
+    try {
+      this.readPiece?.(offset, bytes, into);
+      return 0;
+    } catch (error) {
+      this.readError = error;
+      return 1;
+    }
   }
 
   /** Calls what reports no errors. */

@@ -2,6 +2,11 @@
 // lanes. Where the second ones have 8 bits, as codes have, a machine may take them as signed or as unsigned, and may
 // add pairs in int16 with saturation: which it does is found by asking it. It does the same for as long as the host
 // runs.
+//
+// Where pairs saturate, the weights whose pairs cannot (as in isa/avx2) would still be exact. They are not treated
+// apart: V8 makes five instructions of the dot product there (vpmaddubsw, vpmaddwd by ones that it makes anew each
+// time, an addition), where the widened product takes four for as many codes. Measured on Zen 5 with V8's AVX-VNNI
+// turned off: 56 billion products a second, 61 widened.
 #pragma once
 #include <wasm_simd128.h>
 

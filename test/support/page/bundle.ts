@@ -22,19 +22,50 @@ const standIns: Plugin = {
   },
 };
 
+const folder = join(root, 'test', 'kernels');
+
+const importSuites = () =>
+  readdirSync(folder)
+    .filter((file) => /^reference-.*\.test\.ts$/.test(file))
+    .map((file) => `import './${file}';`);
+
+/**
+ * Writes suites.cjs for Node.js, which prints what `suites` returns in a page, and the form of the dot product.
+ *
+ * @param outdir within the repository, by which modules are found
+ * @param cases how many of each series are run at most
+ */
+export async function bundleForNode(outdir: string, cases: number): Promise<void> {
+  const contents = [
+    `import { run } from '../support/page/jest';`,
+    `import { createNodeEngine } from '../../src/runtime/node-engine';`,
+    ...importSuites(),
+    'const { supportedIsas: isas, dotForm } = createNodeEngine();',
+    'run().then((found) => console.log(JSON.stringify({ isas, dotForm, ...found })));',
+  ];
+  await build({
+    stdin: { contents: contents.join('\n'), resolveDir: folder },
+    bundle: true,
+    outfile: join(outdir, 'suites.cjs'),
+    format: 'cjs',
+    platform: 'node',
+    ignoreAnnotations: true,
+    target: 'node20',
+    define: { 'process.env.LOWBIT_TEST_CASES': JSON.stringify(String(cases)) },
+    logLevel: 'error',
+  });
+}
+
 /**
  * Writes suites.mjs.
  *
  * @param cases how many of each series are run at most
  */
 export async function bundleSuites(outdir: string, cases: number): Promise<void> {
-  const folder = join(root, 'test', 'kernels');
-  const suites = readdirSync(folder).filter((file) => /^reference-.*\.test\.ts$/.test(file));
-  const imports = suites.map((file) => `import './${file}';`);
   const contents = [
     `import { run } from '../support/page/jest';`,
     `import { createNodeEngine } from '../support/page/node-engine';`,
-    ...imports,
+    ...importSuites(),
     'globalThis.suites = async () => ({ isas: createNodeEngine().supportedIsas, ...(await run()) });',
   ];
   await build({
