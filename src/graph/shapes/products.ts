@@ -1,6 +1,6 @@
 /** Shapes of matrix products, reductions and other arithmetic over axes. */
 import { boolAttr, numberAttr, stringAttr } from '../attrs';
-import { axisOf, broadcast, constantsOf, invalid, type Rule, type Shape, shapeOf } from './known';
+import { axisOf, broadcast, constantsOf, elements, invalid, type Rule, type Shape, shapeOf } from './known';
 
 export const matMul: Rule = (node, known) => {
   const a = shapeOf(known, node.inputs[0]);
@@ -80,16 +80,20 @@ export const argument: Rule = (node, known) => {
   return input?.toSpliced(axisOf(axis, input.length), 1);
 };
 
-/**
- * RFFT keeps half of the last axis and one more; IRFFT makes it whole again, of an even length. TF.js takes these lengths
- * from the input, and reads no `fft_length`.
- */
+/** RFFT keeps half of the last axis and one more. TF.js takes its length from the input, and reads no `fft_length`. */
 export const realFourier: Rule = (node, known) => {
   const input = shapeOf(known, node.inputs[0]);
   const length = input?.at(-1) ?? -1;
-  const whole = length <= 2 ? length : 2 * (length - 1);
-  const size = node.op === 'RFFT' ? Math.floor(length / 2) + 1 : whole;
-  return input && input.length > 0 ? input.with(-1, length < 0 ? -1 : size) : undefined;
+  return input && input.length > 0 ? input.with(-1, length < 0 ? -1 : Math.floor(length / 2) + 1) : undefined;
+};
+
+/** IRFFT makes the last axis whole again, of an even length. All ranks but 3 become matrices in TF.js. */
+export const inverseRealFourier: Rule = (node, known) => {
+  const input = shapeOf(known, node.inputs[0]);
+  if (!input || input.length === 0) return undefined;
+  const [outer, length] = [input.slice(0, -1), input.at(-1)!];
+  const whole = length < 0 ? -1 : length <= 2 ? length : 2 * (length - 1);
+  return [...(input.length === 3 ? outer : [outer.includes(-1) ? -1 : elements(outer)]), whole];
 };
 
 /** The axes of a tensor, or how many numbers it has, as a tensor. */

@@ -106,10 +106,20 @@ test('gathers by several indices, and joins beside a tensor of unknown rank', as
   await expectInferredShapes(graph, random);
 });
 
-test.each([1, 2, 5, 6])('spectra of %d numbers and back, as TF.js computes them', async (columns) => {
+test.each([
+  { shape: [-1, 1] },
+  { shape: [-1, 2] },
+  { shape: [-1, 5] },
+  { shape: [-1, 6] },
+  { shape: [6] },
+  { shape: [-1, 3, 5] },
+  { shape: [-1, 3, 4, 6] },
+  { shape: [2, 3, 4, 6] },
+  { shape: [2, 1, 3, 2, 5] },
+])('spectra of $shape numbers and back, as TF.js computes them', async ({ shape }) => {
   const graph = new FloatGraph(random)
-    .input('x', [-1, columns])
-    .constant('length', [1], [columns], 'int32')
+    .input('x', shape)
+    .constant('length', [1], [shape.at(-1)!], 'int32')
     .node('spectrum', 'RFFT', ['x', 'length'])
     .node('magnitudes', 'ComplexAbs', ['spectrum'])
     .node('back', 'IRFFT', ['spectrum', 'length'])
