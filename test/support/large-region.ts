@@ -37,6 +37,7 @@ export function writeLargeRegion(kind: 'dense' | 'convolutions', layers: number)
   for (let i = 0; i < layers; i++) {
     const values = new Int8Array(channels * taps * channels);
     for (let at = 0; at < values.length; at++) values[at] = ((at * 31 + i * 7) % 15) - 7;
+    values[0] = i; // equal weights would be stored once
     const filter = {
       format: WeightFormat.Int8 as const,
       filterOffset: weights.append(values),
