@@ -166,6 +166,12 @@ function realNumbers(tensor: tf.Tensor): Float32Array {
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }
 
+/** Nodes of which more than the first output is read: TF.js can be fed one output of a node, and misses the others then. */
+function nodesOfManyOutputs({ nodes, outputs }: Graph): Set<string> {
+  const read = [...[...nodes.values()].flatMap(({ inputs }) => inputs), ...outputs.map(({ ref }) => ref)];
+  return new Set(read.filter(({ index }) => index > 0).map(({ node }) => node));
+}
+
 /** One layer quantized, the rest of the model in float. */
 class LoneLayer {
   private readonly inputs: readonly TensorRef[];
@@ -173,6 +179,8 @@ class LoneLayer {
   /** Which of the program's results is the layer's. */
   private readonly index: number;
   private readonly after: ReadonlySet<string>;
+  /** Nodes whose results are computed anew. */
+  private readonly unfed: ReadonlySet<string>;
   private readonly own = new SignalToNoise();
   private readonly tally = new Tally();
 
@@ -191,6 +199,7 @@ class LoneLayer {
     const reader = readerOf(joinedConstant(parts, byteLength / 4));
     this.program = currentEngine().compile(encodeProgram(builder.build()), reader);
     this.after = downstream(graph, layer.result.node);
+    this.unfed = new Set([...this.after, ...nodesOfManyOutputs(graph)]);
   }
 
   /** @returns undefined for a layer without a form in the precision */
@@ -231,7 +240,7 @@ class LoneLayer {
       [...values].filter(([k, { dtype }]) => {
         // TF.js takes a node's type `T` for that of its result, which Equal and ArgMax have another of.
         const fits = dtype === 'float32' || given.has(k);
-        return fits && !this.after.has(k.slice(0, k.lastIndexOf(':')));
+        return fits && !this.unfed.has(k.slice(0, k.lastIndexOf(':')));
       }),
     );
     const computed = changed.length > 0 ? await model.execute({ ...feeds, [key]: result }, changed) : [];

@@ -1,7 +1,7 @@
 /** The TF.js backend that float parts run on, when we choose it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { LowbitError } from '../base/errors';
-import { repairWasmBackend } from './wasm-repairs';
+import { repairBackend } from './kernel-repairs';
 
 /** Those that float models run on, the faster one first. */
 const BACKENDS = ['wasm', 'cpu'] as const;
@@ -28,7 +28,7 @@ function isMissing(error: unknown): boolean {
 async function has(backend: Backend): Promise<boolean> {
   const isThere = () => {
     const there = tf.findBackendFactory(backend) != null;
-    if (there && backend === 'wasm') repairWasmBackend();
+    if (there) repairBackend(backend);
     return there;
   };
   if (isThere()) return true;
@@ -66,7 +66,7 @@ export async function withBackend<T>(name: string, body: () => Promise<T>): Prom
   if (!(await tf.setBackend(name))) {
     throw new LowbitError('unsupported-backend', `The TF.js backend '${name}' could not be initialized.`);
   }
-  if (name === 'wasm') repairWasmBackend();
+  repairBackend(name);
   try {
     return await body();
   } finally {

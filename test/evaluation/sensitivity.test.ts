@@ -235,3 +235,24 @@ test('layers whose weights and constants must come after another node are measur
   );
   for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(20);
 });
+
+test('a layer that reads one part of a split beside others that are read elsewhere', async () => {
+  const gated = new FloatGraph(random)
+    .input('x', [2, 5, 7, 3])
+    .constant('axis', [], [3], 'int32')
+    .node('parts', 'Split', ['axis', 'x'], { num_split: attr.int(3) })
+    .constant('axes', [2], [1, 2], 'int32')
+    .node('mean', 'Mean', ['parts:2', 'axes'], { keep_dims: attr.bool(true) })
+    .weights('w', [1, 1, 1, 1])
+    .node('conv', 'Conv2D', ['mean', 'w'], windowAttrs())
+    .node('gate', 'Sigmoid', ['conv'])
+    .node('y', 'Mul', ['parts:2', 'gate'])
+    .node('z', 'Sub', ['parts:1', 'gate'])
+    .build('y', 'z', 'parts');
+  const { layers } = await sensitivityOf(gated);
+  expect(layers.map(({ name }) => name)).toContain('conv');
+  for (const { outputs } of layers) {
+    expect(outputs[0].signalToNoise).toBeGreaterThan(20);
+    expect(outputs[2].signalToNoise).toBe(Number.POSITIVE_INFINITY);
+  }
+});

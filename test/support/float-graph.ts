@@ -7,6 +7,7 @@ import { refKey, topologicalOrder } from '../../src/graph/edit';
 import { toModelArtifacts } from '../../src/graph/encode-graph-model';
 import type { Constant, Graph, GraphNode, RawAttr, SignatureEntry, TensorRef } from '../../src/graph/ir';
 import { parseRef } from '../../src/graph/read-graph-model';
+import { repairBackend } from '../../src/tfjs/kernel-repairs';
 import type { Random } from './random';
 
 type Shape = readonly number[];
@@ -111,6 +112,7 @@ export async function execute(
   refs: readonly TensorRef[] = graph.outputs.map((o) => o.ref),
 ): Promise<{ shape: number[]; values: Float32Array }[]> {
   await tf.setBackend('cpu');
+  repairBackend('cpu');
   const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
   try {
     return tf.tidy(() => {

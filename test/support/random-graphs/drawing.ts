@@ -18,6 +18,7 @@ import type {
 } from '../../../src/graph/ir';
 import { parseRef } from '../../../src/graph/read-graph-model';
 import { GraphRunner } from '../../../src/tfjs/graph-runner';
+import { repairBackend } from '../../../src/tfjs/kernel-repairs';
 import type { Random } from '../random';
 
 export type Shape = readonly number[];
@@ -70,13 +71,14 @@ const typed = (dtype: DType, values: ArrayLike<number>) =>
 
 type Result = { shape: number[]; dtype: DType; values: DenseTensor['values'] };
 
-/** What TF.js computes on its backend `cpu`, for each sample. */
+/** What TF.js computes on its backend `cpu`, repaired, for each sample. */
 export async function runGraph(
   graph: Graph,
   samples: readonly Readonly<Record<string, DenseTensor>>[],
   refs: readonly TensorRef[] = graph.outputs.map(({ ref }) => ref),
 ): Promise<Result[][]> {
   if (tf.getBackend() !== 'cpu') await tf.setBackend('cpu');
+  repairBackend('cpu');
   const model = await loadGraphModel(tf.io.fromMemory(toModelArtifacts(graph)));
   const runner = new GraphRunner(
     model,

@@ -30,8 +30,6 @@ function stridedSlice(graph: FloatGraph, random: Random, sizes: readonly number[
     }
     if (random.int(0, 2) === 0) masks.end |= 1 << axis;
   }
-  // TF.js reads the wrong elements where one axis is dropped and another is strided.
-  if (masks.shrink_axis) strides.fill(1);
   const names = Object.entries({ begin, end, strides }).map(([name, values]) => {
     graph.constant(name, [axes], values, 'int32');
     return name;
