@@ -132,7 +132,8 @@ function methodOf(node: string, settings: Settings): CalibrationMethod {
 
 /** The observers of one tensor, as it is or rotated. */
 class TensorWatch {
-  readonly mean?: ChannelMeanObserver;
+  /** From the first tensor on, which tells how many channels there are. */
+  mean?: ChannelMeanObserver;
   readonly grid?: GridObserver;
 
   constructor(
@@ -141,8 +142,6 @@ class TensorWatch {
     private readonly method: CalibrationMethod,
     private readonly observer: Observer,
   ) {
-    const { channels } = tensor;
-    if (channels !== undefined && channels > 0) this.mean = new ChannelMeanObserver(channels);
     if (node.op === 'Placeholder' && !tensor.rotation) this.grid = new GridObserver();
   }
 
@@ -159,6 +158,8 @@ class TensorWatch {
       );
     }
     this.observer.observe(values, bounds);
+    const channels = tensor.shape.at(-1) ?? 0;
+    if (this.tensor.means && channels > 0) this.mean ??= new ChannelMeanObserver(channels);
     this.mean?.observe(values);
     this.grid?.observe(values);
   }

@@ -145,8 +145,13 @@ async function floatLayers(
     tensors[refKey(ref)] = results[i];
   });
   const feedsOf = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, tensors[key]]));
+  // TF.js takes a node's type `T` for that of its result, which comparisons have another of, and is not to be fed with it.
+  const between = new Set(missing.map(refKey));
+  const fits = (key: string) => !between.has(key) || tensors[key].dtype === 'float32';
   return {
-    layers: layers.map(({ name, keys, result }) => ({ name, result, feeds: feedsOf(keys), times: [] })),
+    layers: layers.flatMap(({ name, keys, result }) =>
+      keys.every(fits) ? [{ name, result, feeds: feedsOf(keys), times: [] }] : [],
+    ),
     tensors,
   };
 }
@@ -165,7 +170,8 @@ function sumByLayer(programs: readonly TimedProgram[], layers: readonly FloatLay
 
 /**
  * Times every layer of both models, turn by turn, on the current backend. A layer of the float model runs by itself, so
- * its time holds what TF.js adds to each op; a layer of the converted one is timed inside its native program.
+ * its time holds what TF.js adds to each op; a layer of the converted one is timed inside its native program. Layers that
+ * read booleans, or whole numbers that the model computes, have no times.
  *
  * @param float the graph that was quantized, after folding
  * @param converted as `readModel` reads it

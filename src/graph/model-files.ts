@@ -1,12 +1,14 @@
 /** Where a model lies, and what it takes there. */
+import { statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EXPERTS_FILE } from './mixture';
 
-/** The path behind a `file://` URL or a path. */
+/** The path behind a `file://` URL or a path; for a folder, that of the model.json in it. */
 export function toPath(location: string): string {
-  return location.startsWith('file://') ? fileURLToPath(location) : resolve(location);
+  const path = location.startsWith('file://') ? fileURLToPath(location) : resolve(location);
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'model.json') : path;
 }
 
 /** Bytes of a model on disk: model.json and the shards that it lists. */

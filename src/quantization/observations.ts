@@ -9,9 +9,9 @@ export interface ObservedTensor {
   readonly ref: TensorRef;
   /** Rotates the last axis before the tensor is observed. */
   readonly rotation?: Rotation;
-  /** Number of channels (the last axis), to observe their means too; absent: the range alone. */
-  readonly channels?: number;
-  /** With `channels`: observes their mean squares too. */
+  /** Observes the mean of every channel (the last axis) too; absent: the range alone. */
+  readonly means?: boolean;
+  /** With `means`: observes their mean squares too. */
   readonly squares?: boolean;
 }
 

@@ -14,7 +14,7 @@ const graph = new FloatGraph(randomOf('runner', 0))
   .node('log', 'Log', ['double'])
   .build('log');
 
-const tensors = [{ ref: { node: 'double', index: 0 }, channels: 2 }];
+const tensors = [{ ref: { node: 'double', index: 0 }, means: true }];
 
 function sample(values: number[], shape = [values.length / 2, 2]): Sample {
   return { x: { dtype: 'float32', shape, values: Float32Array.from(values) } };

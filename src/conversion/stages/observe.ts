@@ -2,7 +2,6 @@
 import { Sha256 } from '../../base/sha256';
 import { type Calibration, type CalibrationProvenance, calibrate } from '../../calibration/runner';
 import { type CheckSamples, copiesOf, HeldBack } from '../../evaluation/held-back';
-import { weightsPerChannel } from '../../passes/linear-op';
 import { observedTensors } from '../../passes/quantize/plan/observed-tensors';
 import type { Rotation } from '../../quantization/hadamard';
 import { type ObservedTensor, observedKey } from '../../quantization/observations';
@@ -86,8 +85,7 @@ async function observeInt8(model: Int8Model, settings: Settings): Promise<Observ
 function weighingTensors({ layers, inside }: WeightOnlyModel): ObservedTensor[] {
   const tensors = [...layers].flatMap(([name, { weighted, configured, rotation }]): ObservedTensor[] => {
     if (weighted.kind === 'table' || configured.format === 'int8' || inside.has(name)) return [];
-    const channels = weightsPerChannel(weighted.op);
-    return [{ ref: weighted.op.input, channels, squares: true, ...(rotation && { rotation }) }];
+    return [{ ref: weighted.op.input, means: true, squares: true, ...(rotation && { rotation }) }];
   });
   return [...new Map(tensors.map((tensor) => [observedKey(tensor), tensor])).values()];
 }

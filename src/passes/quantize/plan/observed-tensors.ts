@@ -1,4 +1,3 @@
-import { refKey } from '../../../graph/edit';
 import type { Rotation } from '../../../quantization/hadamard';
 import { type ObservedTensor, observedKey } from '../../../quantization/observations';
 import type { QuantizationPlan } from './plan';
@@ -22,11 +21,10 @@ export function observedTensors(
     for (const step of region.steps) {
       if (step.kind === 'lookup' || step.quantizable.kind !== 'weighted') continue;
       const [ref] = step.quantizable.activations;
-      const channels = plan.shapes.get(refKey(ref))?.at(-1);
       const squares = rotations.has(step.node.name);
       const rotation = rotations.get(step.node.name);
-      observe({ ref, channels, ...(squares && { squares }) });
-      if (rotation) observe({ ref, rotation, channels, squares });
+      observe({ ref, means: true, ...(squares && { squares }) });
+      if (rotation) observe({ ref, rotation, means: true, squares });
     }
   }
   return [...tensors.values()];

@@ -10,8 +10,8 @@ const ref = (node: string) => ({ node, index: 0 });
 
 test('ranges of what is stored, and channel means of what weights multiply', () => {
   expect(observedTensors(plan)).toEqual([
-    { ref: ref('image'), channels: 4 },
-    { ref: ref('a'), channels: 4 },
+    { ref: ref('image'), means: true },
+    { ref: ref('a'), means: true },
     { ref: ref('b') },
   ]);
 });
@@ -23,9 +23,9 @@ test('a layer with low-bit weights needs mean squares, of its rotated input if i
     ['b', rotation],
   ]);
   expect(observedTensors(plan, rotations)).toEqual([
-    { ref: ref('image'), channels: 4, squares: true },
-    { ref: ref('a'), channels: 4, squares: true },
+    { ref: ref('image'), means: true, squares: true },
+    { ref: ref('a'), means: true, squares: true },
     { ref: ref('b') },
-    { ref: ref('a'), rotation, channels: 4, squares: true },
+    { ref: ref('a'), rotation, means: true, squares: true },
   ]);
 });

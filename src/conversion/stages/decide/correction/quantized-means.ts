@@ -80,14 +80,13 @@ type SampleMeans = readonly Float64Array[];
  */
 async function channelMeans(
   graph: Graph,
-  shapes: QuantizationPlan['shapes'],
   refs: readonly TensorRef[],
   keys: readonly string[],
   samples: readonly Sample[],
 ): Promise<Map<string, SampleMeans>> {
   const means = new Map(keys.map((key): [string, Float64Array[]] => [key, []]));
   await runSamples(graph, samples, refs, (tensor, i) => {
-    const observer = new ChannelMeanObserver(shapes.get(keys[i])!.at(-1)!);
+    const observer = new ChannelMeanObserver(tensor.shape.at(-1)!);
     observer.observe(tensor.dataSync() as Float32Array);
     means.get(keys[i])!.push(observer.means());
   });
@@ -137,12 +136,12 @@ export async function measureQuantizedMeans(
   const inputs = groups.flat();
   const quantizedMeans = new Map<string, Float64Array>();
   await withBackend(await importBackend(), async () => {
-    const floatMeans = await channelMeans(graph, plan.shapes, inputs, inputs.map(refKey), samples);
+    const floatMeans = await channelMeans(graph, inputs, inputs.map(refKey), samples);
     for (const [index, refs] of groups.entries()) {
       await yieldToCancel(signal);
       const prefix = quantizedPrefix(graph, plan, refs, { ...observations, quantizedMeans }, options);
       const outputs = prefix.outputs.map((o) => o.ref);
-      const shifted = await channelMeans(prefix, plan.shapes, outputs, refs.map(refKey), samples);
+      const shifted = await channelMeans(prefix, outputs, refs.map(refKey), samples);
       for (const [key, after] of shifted) {
         const before = floatMeans.get(key)!;
         const shift = (c: number) => shrunkenShift(after.map((means, i) => means[c] - before[i][c]));

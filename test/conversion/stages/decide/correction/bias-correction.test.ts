@@ -1,7 +1,11 @@
 // @needs engine
 import { calibrate } from '../../../../../src/calibration/runner';
+import { decideConversion } from '../../../../../src/conversion/convert-graph';
+import { settle } from '../../../../../src/conversion/options/settle';
+import type { Int8Decision } from '../../../../../src/conversion/stage-results';
 import { correctedObservations } from '../../../../../src/conversion/stages/decide/correction/bias-correction';
 import { shrunkenShift } from '../../../../../src/conversion/stages/decide/correction/quantized-means';
+import { attr } from '../../../../../src/graph/attrs';
 import { observedTensors } from '../../../../../src/passes/quantize/plan/observed-tensors';
 import { planQuantization } from '../../../../../src/passes/quantize/plan/plan';
 import { quantizeGraph } from '../../../../../src/passes/quantize/quantize-graph';
@@ -132,4 +136,34 @@ test('stops when it is cancelled', async () => {
   await expect(correctedObservations(graph, plan, observed, source, options)).rejects.toMatchObject({
     code: 'cancelled',
   });
+});
+
+test('the means of an input whose shape is not known before it is computed', async () => {
+  const squeezed = new FloatGraph(random)
+    .input('x', [1, -1, -1, 3])
+    .weights('w', [1, 1, 3, 2])
+    .node('conv', 'Conv2D', ['x', 'w'], windowAttrs())
+    .node('rows', 'Squeeze', ['conv'], { squeeze_dims: attr.ints([]) })
+    .weights('v', [2, 4])
+    .node('y', 'BatchMatMulV2', ['rows', 'v'])
+    .build('y', 'rows');
+  const samples = Array.from({ length: 4 }, () => ({
+    x: { shape: [1, 5, 6, 3], values: Float32Array.from({ length: 90 }, () => random.real(-1, 2)) },
+  }));
+  const data = async function* () {
+    for (const sample of samples) yield toSample(sample);
+  };
+  const sums = [0, 0];
+  for (const sample of samples) {
+    const [, { values }] = await execute(squeezed, sample);
+    values.forEach((value, i) => {
+      sums[i % 2] += value / (4 * 30);
+    });
+  }
+  const settings = settle({ recipe: 'fast', biasCorrection: 'sequential' }, data);
+  const { observations } = (await decideConversion(squeezed, settings)) as Int8Decision;
+  for (const [c, sum] of sums.entries()) {
+    expect(observations.means.get('rows:0')![c]).toBeCloseTo(sum, 4);
+    expect(observations.quantizedMeans!.get('rows:0')![c]).toBeCloseTo(sum, 1);
+  }
 });
