@@ -67,6 +67,9 @@ export class ShapeInference {
     const shapes = outputShapes(node, known);
     const lists = inferLists(node, known);
     shapes.forEach((shape, index) => {
+      if (shape?.some((size) => Number.isFinite(size) && !Number.isInteger(size))) {
+        throw invalid(node, `its input does not divide evenly: its shape would be [${shape}].`);
+      }
       if (shape && !Number.isSafeInteger(knownElements(shape))) {
         throw invalid(node, `its shape [${shape}] multiplies past 2^53.`);
       }

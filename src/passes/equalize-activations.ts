@@ -71,5 +71,5 @@ export function equalizeActivations(
       const id = classes.find(refKey(ref), c);
       return id === undefined || classes.isPinned(id) ? 1 : (room.get(id) ?? 1) ** strength;
     });
-  return rescaleLayers(graph, shapes, nodes, scalesOf, log);
+  return rescaleLayers(graph, nodes, scalesOf, log);
 }

@@ -125,5 +125,5 @@ export function equalizeParts(
       const id = classes.find(refKey(ref), c);
       return id === undefined || classes.isPinned(id) ? 1 : 2 ** (exponents.get(id) ?? 0);
     });
-  return rescaleLayers(graph, shapes, nodes, scalesOf, log);
+  return rescaleLayers(graph, nodes, scalesOf, log);
 }

@@ -199,6 +199,32 @@ describe('layers', () => {
   });
 });
 
+test.each([1, 3])(
+  'an input whose channels only a filter of size %i knows is gathered and rotated',
+  async (size) => {
+    const random = randomOf('open channels', size);
+    const float = new FloatGraph(random)
+      .input('x', [-1, 6, 5, -1])
+      .constant('w', [size, size, 64, 8], heavyTailed(random, size * size * 64 * 8))
+      .node('y', 'Conv2D', ['x', 'w'], windowAttrs())
+      .build('y');
+    const sample = () => {
+      const values = Float32Array.from({ length: 2 * 6 * 5 * 64 }, () => random.real(-1, 1));
+      return { x: { shape: [2, 6, 5, 64], values } };
+    };
+    const data = async function* () {
+      for (let i = 0; i < 4; i++) yield toSample(sample());
+    };
+    const config: Config = { version: 1, layers: [{ match: 'y', weights: 'uniform4', rotate: 64 }] };
+    const report = await convertGraph(float, data, { config });
+    expect(report.quantized[0]!.rotation).toBe('computed');
+    const fresh = sample();
+    const [expected] = await execute(float, fresh);
+    const [received] = await execute(report.graph, fresh);
+    expect(signalToNoise(expected.values, received.values)).toBeGreaterThan(18);
+  },
+);
+
 describe('rotations', () => {
   test('raise the fidelity of heavy-tailed weights, and are left out where they do not', async () => {
     const plain = await convertWith({ weights: 'lloyd2' });

@@ -134,6 +134,24 @@ test('what cannot go together is refused, with the node and the shapes', () => {
   expect(() => inferShapes(huge.build('sum'))).toThrow(/past 2\^53/);
 });
 
+test('parts and blocks that a size does not divide into are refused, as TF.js refuses them', async () => {
+  const split = new FloatGraph(random)
+    .input('x', [2, 3])
+    .constant('axis', [], [1], 'int32')
+    .node('split', 'Split', ['axis', 'x'], { num_split: attr.int(2) })
+    .build('split');
+  const blocks = new FloatGraph(random)
+    .input('x', [2, 5, 4, 3])
+    .constant('block', [2], [2, 2], 'int32')
+    .constant('pads', [2, 2], [0, 0, 0, 0], 'int32')
+    .node('blocks', 'SpaceToBatchND', ['x', 'block', 'pads'])
+    .build('blocks');
+  for (const graph of [split, blocks]) {
+    expect(() => inferShapes(graph)).toThrow(/does not divide evenly: its shape would be \[\S*\.5/);
+    await expect(execute(graph, drawFeeds(graph, random))).rejects.toThrow();
+  }
+});
+
 test('multiply-accumulates are counted for one sample', () => {
   const graph = image()
     .weights('w', [3, 3, 3, 5])

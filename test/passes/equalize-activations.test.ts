@@ -196,3 +196,23 @@ test.each([2, 3, 4])(
     expect(scaled).toBeGreaterThan(20);
   },
 );
+
+test('a layer whose input has a shape that is not known before it is computed', async () => {
+  const graph = new FloatGraph(random)
+    .input('x', [-1, 2, 4])
+    .node('shape', 'Shape', ['x'])
+    .constant('zero', [1], [0], 'int32')
+    .constant('one', [1], [1], 'int32')
+    .node('batch', 'StridedSlice', ['shape', 'zero', 'one', 'one'], { shrink_axis_mask: attr.int(1) })
+    .constant('rest', [], [-1], 'int32')
+    .node('sizes', 'Pack', ['batch', 'rest'], { N: attr.int(2), axis: attr.int(0) })
+    .node('rows', 'Reshape', ['x', 'sizes'])
+    .weights('v', [CHANNELS, 8])
+    .node('first', 'MatMul', ['rows', 'v'], { transpose_b: attr.bool(true) })
+    .weights('w', [CHANNELS, 3])
+    .node('second', 'MatMul', ['first', 'w'])
+    .build('second');
+  const { graph: after, changes } = await equalized(graph, [drawFeeds(graph, random)]);
+  expect(changes.map((c) => c.node)).toEqual(['first', 'second']);
+  await expectSameFunction(graph, after, random);
+});

@@ -3,7 +3,7 @@
  * element that is known only at run time, and goes through sums and products as such.
  */
 import { dtypeAttr, numberAttr } from '../attrs';
-import type { GraphNode } from '../ir';
+import type { GraphNode, TensorRef } from '../ir';
 import { resolveStridedSlice } from '../strided-slice';
 import { axisOf, constantsOf, elements, type Known, MAX_VALUES, shapeOf, valuesOf } from './known';
 
@@ -12,8 +12,10 @@ type ValueRule = (node: GraphNode, known: Known) => Values | undefined;
 
 const first: ValueRule = (node, known) => valuesOf(known, node.inputs[0]);
 
-const ofShape: ValueRule = (node, known) =>
-  shapeOf(known, node.inputs[0])?.map((d) => (d < 0 ? Number.NaN : d));
+const sizesAsValues = (known: Known, ref: TensorRef) =>
+  shapeOf(known, ref)?.map((d) => (d < 0 ? Number.NaN : d));
+
+const ofShape: ValueRule = (node, known) => sizesAsValues(known, node.inputs[0]);
 
 const size: ValueRule = (node, known) => {
   const sizes = ofShape(node, known);
@@ -189,6 +191,7 @@ export function inferValues(node: GraphNode, known: Known): readonly (Values | u
     const values = first(node, known);
     return shapeOf(known, node.inputs[0])?.length === 1 ? (values?.map((v) => [v]) ?? []) : [];
   }
+  if (node.op === 'ShapeN') return node.inputs.map((ref) => sizesAsValues(known, ref));
   if (node.op === 'Switch') {
     const values = first(node, known);
     return [values, values];

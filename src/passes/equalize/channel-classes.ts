@@ -10,6 +10,7 @@ export function channelsOf(shapes: Shapes, ref: TensorRef): number {
 
 export class ChannelClasses {
   private readonly first = new Map<string, number>();
+  private readonly counts = new Map<string, number>();
   private readonly parent: number[] = [];
   private readonly pinned = new Set<number>();
 
@@ -26,6 +27,7 @@ export class ChannelClasses {
     if (known !== undefined) return known;
     const first = this.parent.length;
     this.first.set(key, first);
+    this.counts.set(key, this.channels(ref));
     for (let c = this.channels(ref); c > 0; c--) this.parent.push(this.parent.length);
     return first;
   }
@@ -57,10 +59,10 @@ export class ChannelClasses {
     for (let c = 0; c < this.channels(ref); c++) this.pinned.add(this.id(ref, c));
   }
 
-  /** The class of a channel; undefined for a tensor that no node tied, added or pinned. */
+  /** The class of a channel; undefined for a tensor that no node tied, added or pinned, or of unknown channels. */
   find(key: string, channel: number): number | undefined {
     const first = this.first.get(key);
-    return first === undefined ? undefined : this.root(first + channel);
+    return first === undefined || channel >= this.counts.get(key)! ? undefined : this.root(first + channel);
   }
 
   isPinned(id: number): boolean {

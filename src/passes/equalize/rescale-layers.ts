@@ -1,11 +1,9 @@
 /** Layers with their channels rescaled: those of what they read, and those of what they compute. */
 import { GraphEditor, output } from '../../graph/edit';
-import type { Shapes } from '../../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../../graph/ir';
 import { derivedConstant } from '../../graph/stored-constants';
 import { type LinearOp, linearKind, readLinearOp, writeLinearOp } from '../linear-op';
 import type { ChangeLog, PassResult } from '../pass';
-import { channelsOf } from './channel-classes';
 
 /** Multiplies weights and bias by the scales of the output, and divides the weights by those of the input. */
 function rescale(op: LinearOp, input: Float64Array, result: Float64Array): LinearOp {
@@ -29,6 +27,11 @@ function rescale(op: LinearOp, input: Float64Array, result: Float64Array): Linea
   return { ...op, filter, ...(bias && { bias }) };
 }
 
+/** How many channels a layer reads, whether the shape of its input is known or not. */
+function channelsRead({ kind, filter, transposed }: LinearOp): number {
+  return filter.shape[kind === 'matmul' ? Number(transposed) : 2];
+}
+
 /** The linear ops with constant weights among some nodes. */
 export function linearOps(graph: Graph, nodes: readonly GraphNode[]): LinearOp[] {
   return nodes
@@ -40,7 +43,6 @@ export function linearOps(graph: Graph, nodes: readonly GraphNode[]): LinearOp[]
 /** @param scalesOf the scales of a tensor's channels */
 export function rescaleLayers(
   graph: Graph,
-  shapes: Shapes,
   nodes: readonly GraphNode[],
   scalesOf: (ref: TensorRef, channels: number) => Float64Array,
   log: ChangeLog,
@@ -48,10 +50,7 @@ export function rescaleLayers(
   const editor = new GraphEditor(graph);
   for (const op of linearOps(graph, nodes)) {
     const { name } = op.node;
-    const [input, result] = [
-      scalesOf(op.input, channelsOf(shapes, op.input)),
-      scalesOf(output(name), op.channels),
-    ];
+    const [input, result] = [scalesOf(op.input, channelsRead(op)), scalesOf(output(name), op.channels)];
     if (input.every((s) => s === 1) && result.every((s) => s === 1)) continue;
     writeLinearOp(editor, name, rescale(op, input, result));
     log.rewrote(name, `channels scaled by up to ${Math.max(...result).toFixed(1)}`);

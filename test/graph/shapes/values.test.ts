@@ -138,6 +138,20 @@ test('GatherNd, Cast, Range, Fill, Split and Unpack of shapes', async () => {
   expect(shapes.get('range:0')).toEqual([3]);
 });
 
+test('ShapeN of tensors of fixed and of open sizes', async () => {
+  const graph = new FloatGraph(random)
+    .input('a', [2, 6, 4])
+    .input('b', [-1, 5, 3])
+    .constant('half', [], [0.5])
+    .node('shapes', 'ShapeN', ['a', 'b'], { N: attr.int(2), out_type: attr.dtype('int32') })
+    .node('likeA', 'Fill', ['shapes', 'half'])
+    .node('likeB', 'Fill', ['shapes:1', 'half'])
+    .build('likeA', 'likeB');
+  const shapes = await expectInferredShapes(graph, random);
+  expect(shapes.get('likeA:0')).toEqual([2, 6, 4]);
+  expect(shapes.get('likeB:0')).toEqual([-1, 5, 3]);
+});
+
 test('what multiplies an open size is open, and a -1 of the model is not', () => {
   const graph = ints(new FloatGraph(random).input('x', [-1, 6]), { zero: [0], one: [1], minus: -1, six: 6 })
     .node('shape', 'Shape', ['x'], { out_type: attr.dtype('int32') })

@@ -34,3 +34,17 @@ test('a class is pinned if one of its channels is, before or after they are tied
 test('a tensor without a rule has no class', () => {
   expect(classes().find('a:0', 0)).toBeUndefined();
 });
+
+test('a channel that a tensor is not known to have has no class, rather than that of another tensor', () => {
+  const sets = new ChannelClasses(
+    new Map([
+      ['unknown:0', [2, -1]],
+      ['known:0', [2, 3]],
+    ]),
+  );
+  sets.add(ref('unknown'));
+  sets.add(ref('known'));
+  expect(sets.find('unknown:0', 0)).toBeUndefined();
+  expect(sets.find('known:0', 3)).toBeUndefined();
+  expect(sets.find('known:0', 2)).toBeDefined();
+});

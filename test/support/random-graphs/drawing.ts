@@ -114,7 +114,9 @@ export async function runGraph(
   return results;
 }
 
-const isSane = ({ dtype, values }: Result) =>
+/** TF.js gives some windows that do not fit sizes below 0. */
+const isSane = ({ shape, dtype, values }: Result) =>
+  shape.every((size) => size >= 0) &&
   values.length <= MAX_ELEMENTS &&
   values.length > 0 &&
   (dtype !== 'float32' || (values as Float32Array).every((v) => Math.abs(v) <= MAX_VALUE));

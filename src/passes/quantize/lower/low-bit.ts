@@ -5,7 +5,7 @@ import { decodeMatrix } from '../../../quantization/formats/decode';
 import { type Rotation, rotateRows } from '../../../quantization/hadamard';
 import { activationBounds, type LinearOp } from '../../linear-op';
 import type { EncodedLayer } from './encode-layer';
-import { inputChannel, reorder } from './filter-order';
+import { inputChannel, inputChannels, reorder } from './filter-order';
 import { appendLowBitFilter } from './filters';
 import { appendIm2col } from './im2col';
 import type { ProgramBuilder } from './program-builder';
@@ -63,7 +63,9 @@ export function lowerLowBit(
   const { name } = op.node;
   const { matrix, rotation, signalToNoise } = encoded;
   builder.weightFidelity.set(name, signalToNoise);
-  const input = rotation ? builder.rotated(op.input, rotation, name) : builder.read(op.input);
+  const input = rotation
+    ? builder.rotated(op.input, inputChannels(op), rotation, name)
+    : builder.read(op.input);
   const filter = appendLowBitFilter(builder.weights, matrix, correctedBias(op, encoded, builder, share));
   const { output, activation } = storeResult(builder, store, activationBounds(op));
   const common = { name, output, filter, activation };
@@ -75,7 +77,8 @@ export function lowerLowBit(
   const window = windowOf(op.node, [op.filter.shape[0], op.filter.shape[1]]);
   if (typeof window === 'string') throw new Error(window);
   const pointwise = window.kernel.every((size) => size === 1);
-  const read = pointwise ? input : appendIm2col(builder, name, input, builder.shape(op.input), window);
+  const shape = builder.shape(op.input).with(-1, inputChannels(op));
+  const read = pointwise ? input : appendIm2col(builder, name, input, shape, window);
   builder.op({
     ...common,
     inputs: [read],

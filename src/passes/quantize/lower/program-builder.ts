@@ -154,14 +154,17 @@ export class ProgramBuilder {
     return codes;
   }
 
-  /** The id of a tensor's rotated codes: made once for all layers that read them. */
-  rotated(ref: TensorRef, rotation: Rotation, name: string): number {
+  /**
+   * The id of a tensor's rotated codes: made once for all layers that read them.
+   *
+   * @param depth its channels, which its shape may leave open
+   */
+  rotated(ref: TensorRef, depth: number, rotation: Rotation, name: string): number {
     const key = observedKey({ ref, rotation });
     const known = this.codes.get(key);
     if (known !== undefined) return known;
     const input = this.codes.get(refKey(ref)) ?? entryOf(this.floats, refKey(ref));
     const output = this.temporary(this.shape(ref), this.calibrated.rotatedParams(ref, rotation));
-    const depth = this.shape(ref).at(-1)!;
     this.op({ kind: OpKind.Rotate, name, inputs: [input], output, rotation: { depth, ...rotation } });
     this.codes.set(key, output);
     return output;

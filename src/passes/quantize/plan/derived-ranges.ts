@@ -3,7 +3,8 @@
  *
  * Calibration observes what a plan stores. Another plan of the same graph, with float32 input and output for some nodes,
  * may store what the first one skips: tensors in the middle of a chain of functions, as the tanh of a Mish. These are
- * functions of a tensor that was observed, and their range is that of the function over the observed range.
+ * functions of a tensor that was observed, and their range is that of the function over the observed range. What only
+ * arranges values anew, as a reshape between two products, has the range of what it reads.
  */
 import { constantOf, refKey } from '../../../graph/edit';
 import type { Shapes } from '../../../graph/infer-shapes';
@@ -11,7 +12,11 @@ import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
 import type { Range } from '../../../quantization/affine';
 import { matchNode } from '../match/match-node';
 import { arithmetic } from '../match/pointwise';
+import { RENAMES } from '../match/reshape';
 import { type Chain, extendChains, IDENTITY } from './pointwise-chains';
+
+/** Ops whose results are values of their first input, in another order or some of them. */
+const ARRANGING = new Set([...RENAMES, 'Identity', 'Transpose', 'Slice', 'StridedSlice', 'Tile']);
 
 /** Points at which a function is looked at: its extremes may lie in the middle. */
 const POINTS = 1024;
@@ -56,6 +61,7 @@ export class Ranges {
     const root = chain && this.observed.get(refKey(chain.root));
     if (root) return rangeOfFunction(chain.f, root);
     const node = this.graph.nodes.get(ref.node);
+    if (node && ARRANGING.has(node.op)) return this.of(node.inputs[0]);
     return node && ref.index === 0 ? (this.ofArithmetic(node) ?? this.ofFunction(node)) : undefined;
   }
 

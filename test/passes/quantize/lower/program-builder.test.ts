@@ -60,8 +60,8 @@ test('rotated codes are made once for all layers of one rotation', () => {
     },
   );
   built.input(ref('x'));
-  const rotated = built.rotated(ref('x'), rotation, 'a');
-  expect(built.rotated(ref('x'), rotation, 'b')).toBe(rotated);
+  const rotated = built.rotated(ref('x'), 64, rotation, 'a');
+  expect(built.rotated(ref('x'), 64, rotation, 'b')).toBe(rotated);
   expect(kinds(built)).toEqual([OpKind.Rotate]);
   expect(built.build().tensors[rotated]).toMatchObject({ scale: Math.fround(2 / 127), zeroPoint: 0 });
 });

@@ -90,4 +90,18 @@ describe('ranges', () => {
     expect(of(new Map([...known, ['product:0', { min: 0, max: 1 }]]))).toEqual({ min: 0, max: 1 });
     expect(of(new Map())).toBeUndefined();
   });
+
+  test('of values in another arrangement are those of the values, and of a function of them too', () => {
+    const graph = image(random)
+      .constant('sizes', [2], [-1, 4], 'int32')
+      .node('rows', 'Reshape', ['image', 'sizes'])
+      .constant('order', [2], [1, 0], 'int32')
+      .node('turned', 'Transpose', ['rows', 'order'])
+      .node('tanh', 'Tanh', ['turned'])
+      .build('tanh');
+    const { shapes } = planQuantization(graph);
+    const ranges = new Ranges(graph, shapes, new Map([['image:0', { min: -1, max: 2 }]]));
+    for (const node of ['rows', 'turned']) expect(ranges.of({ node, index: 0 })).toEqual({ min: -1, max: 2 });
+    expect(ranges.of({ node: 'tanh', index: 0 })!.max).toBeCloseTo(Math.tanh(2), 6);
+  });
 });

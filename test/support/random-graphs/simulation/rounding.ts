@@ -10,8 +10,15 @@ export function roundHalfToEven(x: number): number {
 
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
+const { fround } = Math;
+
+/**
+ * Steps are float32, as those of a program: all pixels of a picture may lie halfway between two codes, where float32 decides
+ * which one each gets.
+ */
 function roundTo(x: number, scale: number, zeroPoint: number, offset: number): number {
-  return (clamp(roundHalfToEven((x - offset) / scale) + zeroPoint, -128, 127) - zeroPoint) * scale + offset;
+  const steps = roundHalfToEven(fround(fround(x - offset) / scale));
+  return (clamp(steps + zeroPoint, -128, 127) - zeroPoint) * scale + offset;
 }
 
 export type Rounding = (values: Float32Array, shape: readonly number[]) => Float32Array;
@@ -64,8 +71,10 @@ export const dynamicRounding =
     return byGroups(values, groupOf, (low, high) => {
       const scale = (high - low) / 255;
       if (scale === 0) return () => 0;
-      const zero = roundHalfToEven(-low / scale);
-      return (x) => (clamp(roundHalfToEven(x / scale) + zero, 0, 255) - zero) * scale;
+      const inverse = fround(255 / fround(high - low));
+      const zero = roundHalfToEven(fround(-low * inverse));
+      const codeOf = (x: number) => roundHalfToEven(clamp(fround(fround(x * inverse) + zero), 0, 255));
+      return (x) => (codeOf(x) - zero) * scale;
     });
   };
 

@@ -39,7 +39,7 @@ const int8Scale = (magnitudes: readonly number[]) => Math.max(...magnitudes) / 1
 const int16Scale = (magnitudes: readonly number[]) =>
   Math.max(
     Math.max(...magnitudes) / 32767,
-    magnitudes.reduce((sum, m) => sum + m, 0) / (65536 - magnitudes.length),
+    magnitudes.reduce((sum, m) => sum + m, 0) / ((65536 - magnitudes.length) * (1 - 2 ** -20)),
   );
 
 /** Where the weights of a node lie. */
