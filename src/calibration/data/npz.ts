@@ -170,7 +170,7 @@ export function npzFile(path: string, options: NpzOptions = {}): SampleSource {
     const names = new Set(inputs.map(({ name }) => name));
     const isWanted = (name: string, before: number) => names.has(name) || (names.size === 1 && before === 0);
     const budget = await budgetOf(options);
-    const folder = await mkdtemp(join(tmpdir(), 'tfjs-lowbit-'));
+    const folder = await mkdtemp(join(tmpdir(), 'tfjs-lowbit-npz-'));
     try {
       const arrays = await unpack(path, folder, budget, isWanted).catch((cause) => {
         if (cause instanceof LowbitError)
