@@ -47,7 +47,11 @@ export async function followRecipe(
   climb.keep(await climb.try('static', await decideInt8(observed, settings)));
   let late = false;
   try {
-    if (!climb.best.met) await climb.free(observed);
+    if (!climb.best.met) {
+      // The timer of a budget that is over by now may have had no turn.
+      if (performance.now() > recipe.deadline) throw new LowbitError('cancelled', 'The time budget ran out.');
+      await climb.free(observed);
+    }
     if (!climb.best.met) await refine(climb);
   } catch (error) {
     const cancelled = error instanceof LowbitError && error.code === 'cancelled';
