@@ -1,6 +1,6 @@
 /** What a StridedSlice takes, its masks and negative positions resolved against the shape of its input. */
-import { numberAttr } from './attrs';
-import type { GraphNode } from './ir';
+import { attr, numberAttr } from './attrs';
+import type { GraphNode, RawAttr } from './ir';
 
 /** What it takes of one axis of its input. */
 export interface AxisSlice {
@@ -87,4 +87,15 @@ export function resolveStridedSlice(
   }
   while (axes.length < input.length) take({ ...WHOLE, size: input[axes.length] });
   return { axes, shape };
+}
+
+/** Masks of a StridedSlice, one bit an axis. */
+export function sliceAttrs({ begin = 0, end = 0, shrink = 0 }): Record<string, RawAttr> {
+  return {
+    begin_mask: attr.int(begin),
+    end_mask: attr.int(end),
+    shrink_axis_mask: attr.int(shrink),
+    ellipsis_mask: attr.int(0),
+    new_axis_mask: attr.int(0),
+  };
 }

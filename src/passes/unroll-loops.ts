@@ -14,6 +14,7 @@ import { attr, boolAttr, numberAttr, stringAttr } from '../graph/attrs';
 import { GraphEditor, output, refKey } from '../graph/edit';
 import { ShapeInference } from '../graph/infer-shapes';
 import type { Constant, Graph, GraphNode, TensorRef } from '../graph/ir';
+import { sliceAttrs } from '../graph/strided-slice';
 import { copyOf } from '../graph/turns';
 import { ChangeLog, type Pass } from './pass';
 
@@ -34,7 +35,11 @@ const isList = (value: Value): value is List => 'elements' in value;
 /** What keeps a loop as it is. */
 class Declined extends Error {}
 
+const SIZES_UNKNOWN = 'its lists have sizes or indices that are known only at run time';
+
 interface Frame {
+  readonly enters: readonly GraphNode[];
+  readonly switches: readonly GraphNode[];
   readonly merges: readonly GraphNode[];
   readonly condition: TensorRef;
   /** Of a turn, in order, without Merge and Enter. */
@@ -56,37 +61,29 @@ function frameOf(graph: Graph, editor: GraphEditor, enters: readonly GraphNode[]
   }
   const nodes = [...graph.nodes.values()].filter(({ name }) => all.has(name));
   const ofKind = (op: string) => nodes.filter((node) => node.op === op);
-  const frames = new Set(ofKind('Enter').map((node) => stringAttr(node, 'frame_name')));
-  if (frames.size > 1) throw new Declined('there is a loop within it');
-  if (nodes.some(({ name }) => graph.outputs.some((o) => o.ref.node === name && !isExit(graph, name)))) {
+  if (nodes.some((node) => node.op === 'Enter' && !enters.includes(node)))
+    throw new Declined('there is a loop within it');
+  if (nodes.some(({ name, op }) => op !== 'Exit' && editor.outputs.has(name)))
     throw new Declined('an output of the model is within it');
-  }
-  const conditions = ofKind('LoopCond');
-  const merges = ofKind('Merge');
-  const turns = new Set(ofKind('NextIteration').map(({ name }) => name));
-  const own = new Set(ofKind('Enter').map(({ name }) => name));
-  const carried = merges.every(({ inputs }) => own.has(inputs[0].node) && turns.has(inputs[1]?.node));
-  if (conditions.length !== 1 || !carried) throw new Declined('there is a branch within it');
-  const carriedNames = new Set(merges.map(({ name }) => name));
-  const switches = ofKind('Switch');
-  if (
-    switches.some(
-      ({ inputs: [value, condition] }) =>
-        !carriedNames.has(value.node) || condition.node !== conditions[0].name,
-    )
-  ) {
-    throw new Declined('there is a branch within it');
-  }
+  const opOf = (ref: TensorRef | undefined) => ref && all.has(ref.node) && graph.nodes.get(ref.node)!.op;
+  const [conditions, merges, switches] = ['LoopCond', 'Merge', 'Switch'].map(ofKind);
+  const carried = merges.every(
+    ({ inputs: [first, later] }) => opOf(first) === 'Enter' && opOf(later) === 'NextIteration',
+  );
+  const switched = switches.every(
+    ({ inputs: [value, condition] }) => opOf(value) === 'Merge' && condition.node === conditions[0]?.name,
+  );
+  if (conditions.length !== 1 || !carried || !switched) throw new Declined('there is a branch within it');
   return {
+    enters,
     merges,
+    switches,
     condition: conditions[0].inputs[0],
     body: nodes.filter(({ op }) => !CONTROL.has(op)),
     exits: ofKind('Exit'),
     all,
   };
 }
-
-const isExit = (graph: Graph, name: string) => graph.nodes.get(name)?.op === 'Exit';
 
 /** Makes the nodes of a loop's turns; nothing is added to the graph before all are made. */
 class Unrolling {
@@ -112,7 +109,12 @@ class Unrolling {
     return name;
   }
 
-  add(wanted: string, op: string, inputs: readonly TensorRef[], attrs: GraphNode['attrs']): TensorRef {
+  private add(
+    wanted: string,
+    op: string,
+    inputs: readonly TensorRef[],
+    attrs: GraphNode['attrs'],
+  ): TensorRef {
     const name = this.name(wanted);
     const node = { name, op, inputs, attrs };
     if (this.made.size >= MAX_NODES) throw new Declined(`its turns have more than ${MAX_NODES} nodes`);
@@ -121,9 +123,9 @@ class Unrolling {
     return output(name);
   }
 
-  private ints(wanted: string, values: readonly number[]): TensorRef {
+  private ints(wanted: string, values: readonly number[], shape = [values.length]): TensorRef {
     const name = this.name(wanted);
-    const constant: Constant = { dtype: 'int32', shape: [values.length], values: Int32Array.from(values) };
+    const constant: Constant = { dtype: 'int32', shape, values: Int32Array.from(values) };
     this.constants.set(name, constant);
     this.inference.addConstant(name, constant);
     return output(name);
@@ -154,26 +156,27 @@ class Unrolling {
 
   private whole(ref: TensorRef): number {
     const value = this.inference.constant(ref)?.[0];
-    if (value === undefined)
-      throw new Declined('its lists have sizes or indices that are known only at run time');
+    if (value === undefined) throw new Declined(SIZES_UNKNOWN);
     return value;
   }
 
   /** Elements along an axis; a transposition that brought the axis to the front is left out. */
   private rowsOf(tensor: TensorRef): List {
     const node = this.graph.nodes.get(tensor.node);
-    const order = node?.op === 'Transpose' ? this.inference.constant(node.inputs[1]) : undefined;
-    const swapped = order?.every((axis, i) => axis === (i < 2 ? 1 - i : i)) && order.length >= 2;
-    const packed = node?.op === 'Pack' && (numberAttr(node, 'axis') ?? 0) === 0;
-    const from = swapped
-      ? node!.inputs[0]
-      : packed
-        ? this.pack(`${node!.name}/second`, node!.inputs, 1)
-        : tensor;
-    const axis = swapped || packed ? 1 : 0;
-    const count = this.inference.shapes.get(refKey(from))?.[axis] ?? -1;
-    if (count < 0) throw new Declined('its lists have sizes or indices that are known only at run time');
-    return { elements: new Array<undefined>(count).fill(undefined), rows: { tensor: from, axis } };
+    if (node && this.swapsFirstAxes(node)) return this.rowsAlong(node.inputs[0], 1);
+    if (node?.op !== 'Pack' || (numberAttr(node, 'axis') ?? 0) !== 0) return this.rowsAlong(tensor, 0);
+    return this.rowsAlong(this.pack(`${node.name}/second`, node.inputs, 1), 1);
+  }
+
+  private rowsAlong(tensor: TensorRef, axis: 0 | 1): List {
+    const count = this.inference.shapes.get(refKey(tensor))?.[axis] ?? -1;
+    if (count < 0) throw new Declined(SIZES_UNKNOWN);
+    return { elements: new Array<undefined>(count).fill(undefined), rows: { tensor, axis } };
+  }
+
+  private swapsFirstAxes(node: GraphNode): boolean {
+    const order = node.op === 'Transpose' ? this.inference.constant(node.inputs[1]) : undefined;
+    return order !== undefined && order.length >= 2 && order.every((axis, i) => axis === (i < 2 ? 1 - i : i));
   }
 
   /** The list that a tensor of the graph before the loop stands for. */
@@ -213,13 +216,9 @@ class Unrolling {
     const bounds = [along(at, 0), along(at + 1, 0), along(1, 1)].map((values, i) =>
       this.ints(`${name}/${['begin', 'end', 'strides'][i]}`, values),
     );
-    const masks = axis === 0 ? 0 : 2 ** axis - 1;
+    const masks = 2 ** axis - 1;
     return this.add(`${name}/element`, 'StridedSlice', [tensor, ...bounds], {
-      begin_mask: attr.int(masks),
-      end_mask: attr.int(masks),
-      shrink_axis_mask: attr.int(2 ** axis),
-      ellipsis_mask: attr.int(0),
-      new_axis_mask: attr.int(0),
+      ...sliceAttrs({ begin: masks, end: masks, shrink: 2 ** axis }),
       T: attr.dtype('float32'),
       ...copyOf(`${name}/element`),
     });
@@ -317,22 +316,17 @@ class Unrolling {
 
   /** @returns what every Exit gives */
   run(): ReadonlyMap<string, Value> {
-    const { merges, body, condition, exits, all } = this.frame;
-    const enters = [...all].map((name) => this.graph.nodes.get(name)!).filter(({ op }) => op === 'Enter');
+    const { enters, merges, switches, body, condition, exits } = this.frame;
     for (const enter of enters) this.set(enter, this.valueOf(enter.inputs[0]));
     for (const merge of merges) this.set(merge, this.valueOf(merge.inputs[0]));
-    const switches = this.graph.nodes;
     const inCondition = this.conditionNodes(condition);
     for (this.turn = 0; ; this.turn++) {
       if (this.turn > MAX_TURNS) throw new Declined(`it makes more than ${MAX_TURNS} turns`);
       for (const node of body) if (inCondition.has(node.name)) this.copy(node);
       const goesOn = this.inference.constant(this.tensorOf(condition))?.[0];
       if (goesOn === undefined) throw new Declined('how many turns it makes is known only at run time');
-      for (const name of all) {
-        const node = switches.get(name)!;
-        if (node.op === 'Switch')
-          for (const index of [0, 1]) this.set(node, this.valueOf(node.inputs[0]), index);
-      }
+      for (const node of switches)
+        for (const index of [0, 1]) this.set(node, this.valueOf(node.inputs[0]), index);
       if (goesOn === 0) break;
       for (const node of body) if (!inCondition.has(node.name)) this.copy(node);
       const next = merges.map(({ inputs }) => this.valueOf(this.graph.nodes.get(inputs[1].node)!.inputs[0]));
@@ -359,7 +353,7 @@ class Unrolling {
     const replaced = new Map<string, TensorRef>();
     for (const reader of this.editor.readers(exit.name)) {
       if (reader.op === 'TensorArraySizeV3' || reader.op === 'TensorListLength') {
-        replaced.set(reader.name, this.scalar(reader.name, list.elements.length));
+        replaced.set(reader.name, this.ints(`${reader.name}/value`, [list.elements.length], []));
         continue;
       }
       if (reader.op === 'TensorListGetItem') {
@@ -375,10 +369,7 @@ class Unrolling {
       const elements = at.map((i) => this.element(list, i, reader));
       // A transposition of the first two axes is as well left out.
       for (const next of this.editor.readers(reader.name)) {
-        const order = next.op === 'Transpose' ? this.inference.constant(next.inputs[1]) : undefined;
-        if (order && order.length >= 2 && order.every((axis, i) => axis === (i < 2 ? 1 - i : i))) {
-          replaced.set(next.name, this.pack(`${next.name}/pack`, elements, 1));
-        }
+        if (this.swapsFirstAxes(next)) replaced.set(next.name, this.pack(`${next.name}/pack`, elements, 1));
       }
       replaced.set(reader.name, this.pack(`${reader.name}/pack`, elements, 0));
     }
@@ -388,14 +379,6 @@ class Unrolling {
   private pack(name: string, elements: readonly TensorRef[], axis: number): TensorRef {
     const attrs = { N: attr.int(elements.length), axis: attr.int(axis), T: attr.dtype('float32') };
     return this.add(name, 'Pack', elements, attrs);
-  }
-
-  private scalar(wanted: string, value: number): TensorRef {
-    const name = this.name(`${wanted}/value`);
-    const constant: Constant = { dtype: 'int32', shape: [], values: Int32Array.of(value) };
-    this.constants.set(name, constant);
-    this.inference.addConstant(name, constant);
-    return output(name);
   }
 }
 

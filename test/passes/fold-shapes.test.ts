@@ -1,5 +1,6 @@
 // @needs engine
 import { attr } from '../../src/graph/attrs';
+import { sliceAttrs } from '../../src/graph/strided-slice';
 import { foldShapes } from '../../src/passes/fold-shapes';
 import { removeDeadNodes } from '../../src/passes/remove-dead-nodes';
 import { expectSameFunction, FloatGraph, ops } from '../support/float-graph';
@@ -14,11 +15,7 @@ const T = { T: attr.dtype('float32') };
 const INT = { T: attr.dtype('int32') };
 const FIRST = {
   ...INT,
-  begin_mask: attr.int(0),
-  end_mask: attr.int(0),
-  shrink_axis_mask: attr.int(1),
-  ellipsis_mask: attr.int(0),
-  new_axis_mask: attr.int(0),
+  ...sliceAttrs({ shrink: 1 }),
 };
 const PRODUCT = { ...T, transpose_a: attr.bool(false), transpose_b: attr.bool(false) };
 

@@ -1,6 +1,7 @@
 /** Recurrent layers as TensorFlow writes them into graph models: loops of Enter, Merge, Switch and NextIteration. */
 import { attr } from '../../src/graph/attrs';
 import type { RawAttr } from '../../src/graph/ir';
+import { sliceAttrs } from '../../src/graph/strided-slice';
 import { FloatGraph } from './float-graph';
 import type { Random } from './random';
 
@@ -51,11 +52,7 @@ export function addLoop(graph: FloatGraph, name: string, x: string, cell: Cell):
   graph.constant(n('float_zero'), [], [0]);
   const slice = {
     ...INT,
-    begin_mask: attr.int(0),
-    end_mask: attr.int(0),
-    shrink_axis_mask: attr.int(1),
-    ellipsis_mask: attr.int(0),
-    new_axis_mask: attr.int(0),
+    ...sliceAttrs({ shrink: 1 }),
   };
   graph
     .node(n('time_major'), 'Transpose', [x, n('perm')], T)

@@ -1,7 +1,8 @@
 /** An LSTM over pictures, whose products are convolutions: Shi et al. 2015. It is written out step by step. */
 import { attr } from '../attrs';
 import type { TensorRef } from '../ir';
-import { type LayerCall, type LayerReader, sliceAttrs, windowAttrs } from './layer-call';
+import { sliceAttrs } from '../strided-slice';
+import { type LayerCall, type LayerReader, windowAttrs } from './layer-call';
 import { lstmStep, unroll } from './recurrent';
 
 const GATES = 4;

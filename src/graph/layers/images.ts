@@ -1,7 +1,8 @@
 /** Layers that resize, cut and scale images. */
 import { attr } from '../attrs';
 import type { Constant, TensorRef } from '../ir';
-import { type LayerCall, type LayerReader, sliceAttrs } from './layer-call';
+import { sliceAttrs } from '../strided-slice';
+import type { LayerCall, LayerReader } from './layer-call';
 
 const INTERPOLATIONS = ['nearest', 'bilinear'] as const;
 

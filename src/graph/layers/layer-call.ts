@@ -2,6 +2,7 @@
 import { attr } from '../attrs';
 import type { Shape } from '../infer-shapes';
 import type { Constant, RawAttr, TensorRef } from '../ir';
+import { sliceAttrs } from '../strided-slice';
 import { copyOf } from '../turns';
 import type { LayerConfig } from './config';
 import type { Attrs, GraphBuilder } from './graph-builder';
@@ -214,16 +215,5 @@ export function windowAttrs(
     padding: attr.string(padding.toUpperCase()),
     data_format: attr.string(strides.length === 3 ? 'NDHWC' : 'NHWC'),
     ...more,
-  };
-}
-
-/** Masks of a StridedSlice, one bit an axis. */
-export function sliceAttrs({ begin = 0, end = 0, shrink = 0 }): Attrs {
-  return {
-    begin_mask: attr.int(begin),
-    end_mask: attr.int(end),
-    shrink_axis_mask: attr.int(shrink),
-    ellipsis_mask: attr.int(0),
-    new_axis_mask: attr.int(0),
   };
 }

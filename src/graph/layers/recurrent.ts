@@ -4,8 +4,9 @@
  */
 import { attr } from '../attrs';
 import type { Constant, TensorRef } from '../ir';
+import { sliceAttrs } from '../strided-slice';
 import { pointwise } from './activations';
-import { type LayerCall, type LayerReader, sliceAttrs, windowAttrs } from './layer-call';
+import { type LayerCall, type LayerReader, windowAttrs } from './layer-call';
 import { type LayerTensor, PLAIN } from './layout';
 
 /** What a step hands to the next; a cell state where there is one. */

@@ -1,6 +1,7 @@
 /** Layers that only move values: reshape, permute, pad, cut. And those that do nothing outside training. */
 import type { Shape } from '../infer-shapes';
-import { type LayerCall, type LayerReader, sliceAttrs } from './layer-call';
+import { sliceAttrs } from '../strided-slice';
+import type { LayerCall, LayerReader } from './layer-call';
 import { elements } from './layout';
 
 /** The batch as it is, and given dimensions behind it. */
