@@ -12,6 +12,7 @@ import { attr, dtypeAttr, intsAttr, numberAttr } from '../graph/attrs';
 import { constantOf, GraphEditor, output, refKey } from '../graph/edit';
 import { ShapeInference } from '../graph/infer-shapes';
 import type { Graph, GraphNode, TensorRef } from '../graph/ir';
+import { axisOf } from '../graph/shapes/known';
 import { linearKind } from './linear-op';
 import { ChangeLog, type Pass } from './pass';
 
@@ -84,14 +85,19 @@ class Batches {
     const before = first && this.shape(first);
     const values = second && this.inference.constant(second);
     switch (node.op) {
-      case 'ConcatV2':
-        return this.inference.constant(node.inputs.at(-1)!)?.[0] === 0
-          ? undefined
-          : this.common(node.inputs.slice(0, -1), shape.length);
+      case 'ConcatV2': {
+        const axis = this.inference.constant(node.inputs.at(-1)!)?.[0];
+        return isAfterFirst(axis, shape.length)
+          ? this.common(node.inputs.slice(0, -1), shape.length)
+          : undefined;
+      }
       case 'ExpandDims':
-        return values?.[0] === 0 || values?.[0] === -shape.length ? undefined : this.of(first);
-      case 'Squeeze':
-        return before?.[0] === -1 && intsAttr(node, 'squeeze_dims').length > 0 ? this.of(first) : undefined;
+        return isAfterFirst(values?.[0], shape.length) ? this.of(first) : undefined;
+      case 'Squeeze': {
+        const dims = intsAttr(node, 'squeeze_dims');
+        const others = before && dims.length > 0 && dims.every((axis) => isAfterFirst(axis, before.length));
+        return others ? this.of(first) : undefined;
+      }
       case 'Transpose':
         return values?.[0] === 0 ? this.of(first) : undefined;
       case 'Pack':
@@ -130,6 +136,11 @@ class Batches {
     const measured = size && firstSizeOf(this.graph, this.inference, size);
     return measured && this.of(measured);
   }
+}
+
+/** Whether an axis that may count from the end is known and is another than the first. */
+function isAfterFirst(axis: number | undefined, rank: number): boolean {
+  return axis !== undefined && axisOf(axis, rank) > 0;
 }
 
 /** Whether a StridedSlice takes all of the first axis: both of its bounds are masked. */

@@ -76,6 +76,31 @@ test('what may be broadcast is not the batch', () => {
   expect(foldShapes.apply(graph).changes).toEqual([]);
 });
 
+test.each<[string, (graph: FloatGraph) => FloatGraph]>([
+  [
+    'a concatenation along the first axis, counted from the end',
+    (g) =>
+      g.constant('from_end', [], [-3], 'int32').node('other', 'ConcatV2', ['x', 'x', 'from_end'], {
+        ...T,
+        N: attr.int(2),
+        Tidx: attr.dtype('int32'),
+      }),
+  ],
+  [
+    'what is left when a batch of one is squeezed away',
+    (g) =>
+      g
+        .input('pages', [-1, -1, 4, 6])
+        .node('other', 'Squeeze', ['pages'], { ...T, squeeze_dims: attr.ints([0]) }),
+  ],
+])('%s is not the batch', (_, build) => {
+  const graph = withBatchOf((g) => {
+    build(g);
+    return 'other';
+  }).build('sum');
+  expect(foldShapes.apply(graph).changes).toEqual([]);
+});
+
 test('a reshape to computed sizes of which one is open gets them as a constant, and known sizes are folded', async () => {
   const graph = new FloatGraph(random)
     .input('x', [-1, 4, 6])
