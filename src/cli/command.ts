@@ -1,11 +1,12 @@
 /** What the commands share: output, progress, cancelling, errors. */
-import { SingleBar } from 'cli-progress';
-import Table from 'cli-table3';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+
 import { LowbitError } from '../base/errors';
 import type { ImageOptions } from '../graph/samples';
 import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
 import { jsonNumber } from '../report/json';
+import { SingleBar } from '../vendor/cli-progress';
+import Table from '../vendor/cli-table3';
+import { type Command, InvalidArgumentError, Option } from '../vendor/commander';
 
 export interface CommonOptions {
   json?: boolean;
