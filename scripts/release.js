@@ -11,6 +11,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { writePackage } = require('./package-contents');
+const { PLATFORMS, packageOf } = require('./platforms');
 
 const root = path.resolve(__dirname, '..');
 const platformDir = path.join(root, 'build', 'platforms');
@@ -19,15 +20,18 @@ const releaseDir = path.join(root, 'build', 'release');
 const read = (...parts) => fs.readFileSync(path.join(root, ...parts), 'utf8');
 const manifestOf = (folder) => JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
 
-/** The folders of the platforms' packages. */
-function platformFolders(names) {
-  const built = fs.existsSync(platformDir) ? fs.readdirSync(platformDir).sort() : [];
-  const missing = names.filter((name) => !built.includes(name));
-  if (missing.length > 0) {
-    throw new Error(`Not built: ${missing.join(', ')}; run npm run build:platforms -- ${missing.join(' ')}`);
-  }
-  const wanted = names.length > 0 ? names : built;
-  return wanted.map((name) => path.join(platformDir, name));
+/** The platforms of these names, or all. */
+function choosePlatforms(names) {
+  const unknown = names.filter((name) => !PLATFORMS.some((platform) => platform.name === name));
+  if (unknown.length > 0) throw new Error(`No platform ${unknown.join(', ')} in scripts/platforms.js`);
+  return PLATFORMS.filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
+/** The folder of a platform's package. */
+function folderOf({ name }) {
+  const folder = path.join(platformDir, name);
+  if (fs.existsSync(path.join(folder, 'lowbit.node'))) return folder;
+  throw new Error(`The package of ${name} is not built: npm run build:platforms -- ${name}`);
 }
 
 /** What is wrong with a change log that is to tell of a version. */
@@ -80,18 +84,17 @@ function main() {
     options: { 'dry-run': { type: 'boolean', default: false } },
     allowPositionals: true,
   });
-  const folders = platformFolders(positionals);
+  const platforms = choosePlatforms(positionals);
+  const folders = platforms.map(folderOf);
   const problems = releaseProblems(folders);
+  if (platforms.length < PLATFORMS.length) problems.push(`only some of ${PLATFORMS.length} platforms`);
   for (const problem of problems) console.error(`not to be published: ${problem}`);
   if (!values['dry-run'] && problems.length > 0) process.exit(1);
 
   fs.rmSync(releaseDir, { recursive: true, force: true });
   fs.mkdirSync(releaseDir, { recursive: true });
   const main = path.join(releaseDir, 'package');
-  writePackage(
-    main,
-    folders.map((folder) => manifestOf(folder).name),
-  );
+  writePackage(main, platforms.map(packageOf));
   // The platforms first: whoever installs the package finds them.
   const tarballs = [...folders, main].map(pack);
   fs.rmSync(main, { recursive: true });
@@ -110,4 +113,9 @@ function main() {
   }
 }
 
-main();
+try {
+  main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
