@@ -13,6 +13,9 @@ const STEPS = {
     command: 'node scripts/fetch-node-arm64.js && npx jest test/kernels/signed-dot',
     env: { LOWBIT_TEST_CASES: '20' },
   },
+  'package-managers': {
+    command: 'npm run build:platforms && npm run release -- --dry-run && node test/package-managers/run.js',
+  },
   'kernels-in-browsers': { command: 'npx jest test/web/kernels', env: { LOWBIT_TEST_CASES: '200' } },
   'soak-in-a-page': {
     command: 'npx jest test/web/soak',

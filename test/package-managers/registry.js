@@ -41,7 +41,10 @@ async function untilItAnswers(url, server) {
 
 /** @returns its URL, and how to stop it */
 async function startRegistry(folder) {
-  const upstream = execFileSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8', cwd: folder }).trim();
+  const upstream = execFileSync('npm', ['config', 'get', 'registry'], {
+    encoding: 'utf8',
+    cwd: folder,
+  }).trim();
   const file = path.join(folder, 'config.json');
   fs.writeFileSync(file, JSON.stringify(config(folder, upstream)));
   const port = await freePort();

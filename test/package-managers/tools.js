@@ -27,7 +27,14 @@ function fetchTools() {
   fs.mkdirSync(folder, { recursive: true });
   const manifest = { private: true, dependencies: PACKAGES, overrides: OVERRIDES };
   fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
-  const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-update-notifier', '--loglevel=error'];
+  const args = [
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    '--no-update-notifier',
+    '--loglevel=error',
+  ];
   execFileSync('npm', args, { cwd: folder, stdio: 'inherit' });
 }
 
