@@ -45,7 +45,7 @@ function findCompiler() {
   }
   throw new Error(
     `No C++ compiler found (tried ${candidates.join(', ')}). Install g++, clang++ or the Xcode command line tools, ` +
-      'then run `npm rebuild tfjs-lowbit`.',
+      'then run `npm run build:native`.',
   );
 }
 
