@@ -17,9 +17,10 @@ import '../src/index.node';
 import { median } from '../src/base/median';
 import { positiveInteger, positiveIntegers } from '../src/cli/command';
 import { cosineSimilarity } from '../src/quantization/metrics';
+import { engineInfo } from '../src/runtime/current-engine';
 import { timeAlternately } from './alternate';
 import { headerLines, type Machine, machine } from './machine';
-import { hasVnni, type Prepared, prepare } from './prepare';
+import { type Prepared, prepare } from './prepare';
 import { runCommand } from './run-command';
 import type { MemoryUse } from './runtimes/process';
 import { type Output, RUNTIMES, type RuntimeName } from './runtimes/runtime';
@@ -40,6 +41,10 @@ const MIN_COSINE = 0.99;
 
 /** Plain JavaScript takes seconds for more multiply-accumulates. */
 const CPU_BACKEND_MACS = 60e6;
+
+function hasVnni(): boolean {
+  return engineInfo().supportedIsas.includes('avx512vnni');
+}
 
 interface Options {
   models?: string[];
@@ -168,7 +173,7 @@ async function measureMemory(subject: Subject, prepared: Prepared): Promise<Mode
 
 async function measureModel(subject: Subject, folder: string, options: Options): Promise<ModelReport> {
   progress(`${subject.name}: converting`);
-  const prepared = await prepare(subject, join(folder, subject.name), options.calibration);
+  const prepared = await prepare(subject, join(folder, subject.name), options.calibration, !hasVnni());
   // A model with a batch of its own has no other.
   const fixed = prepared.inputs.find(({ shape }) => shape?.[0] !== -1)?.shape?.[0];
   const batches = fixed === undefined ? options.batch : [fixed];

@@ -8,7 +8,6 @@ import type { InputSpec } from '../src/graph/samples';
 import { optimize } from '../src/passes/pipeline';
 import { observedTensors } from '../src/passes/quantize/plan/observed-tensors';
 import { planQuantization } from '../src/passes/quantize/plan/plan';
-import { engineInfo } from '../src/runtime/current-engine';
 import { exportOnnx } from './onnx/export';
 import type { Subject } from './subjects';
 
@@ -23,15 +22,18 @@ export interface Prepared {
   readonly macs: number;
 }
 
-export function hasVnni(): boolean {
-  return engineInfo().supportedIsas.includes('avx512vnni');
-}
-
 /**
  * Converts a float model with `convert`, as a user would, and exports it to ONNX: what our own passes have folded, in
  * float32 and with the scales that calibration on the same samples gives.
+ *
+ * @param narrowWeights of the INT8 model in ONNX, see `QuantizedExport`
  */
-export async function prepare(subject: Subject, folder: string, samples: number): Promise<Prepared> {
+export async function prepare(
+  subject: Subject,
+  folder: string,
+  samples: number,
+  narrowWeights: boolean,
+): Promise<Prepared> {
   await mkdir(folder, { recursive: true });
   const float = await subject.float(join(folder, 'float'));
   const int8 = join(folder, 'int8');
@@ -43,7 +45,7 @@ export async function prepare(subject: Subject, folder: string, samples: number)
   const onnxFloat = join(folder, 'float.onnx');
   const onnxInt8 = join(folder, 'int8.onnx');
   await writeFile(onnxFloat, exportOnnx(graph));
-  await writeFile(onnxInt8, exportOnnx(graph, { plan, observations, narrowWeights: !hasVnni() }));
+  await writeFile(onnxInt8, exportOnnx(graph, { plan, observations, narrowWeights }));
   const inputs = graph.inputs;
   return { float, int8: join(int8, 'model.json'), onnxFloat, onnxInt8, inputs, macs: macs.total };
 }

@@ -1,254 +1,286 @@
 /**
- * Predictions in Chromium: ours on each WebAssembly module against TF.js's float model, on its wasm backend, which takes
- * 128-bit vectors, both with so many threads. In one page, which is isolated, in turn. Then the cold start of each: the
- * time from an empty page to the first answer, TF.js being there; and what the renderer's resident memory grows by.
+ * Predictions in Chromium: ours on the WebAssembly modules with vectors against TF.js's float model on its wasm backend,
+ * onnxruntime-web and, with `--tflite`, LiteRT.js. Then the cold start of ours and of TF.js, and their memory.
  *
  *   npm run bench:web
- *   npm run bench:web -- --models mobilenet_v2_1.0_224_float --runs 100 --threads 2
+ *   npm run bench:web -- --models mobilenet_v2 --threads 1 --runs 100
+ *   npm run bench:web -- --models mobilenet_v2 --tflite build/mobilenet_v2.tflite
+ *
+ * `HOW` below says how it is made fair. onnxruntime-web and LiteRT.js are fetched from npm once. What makes a .tflite:
+ * `benchmarks/web/to-tflite.py`.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { loadGraphModel as load } from '@tensorflow/tfjs-converter';
-import type * as core from '@tensorflow/tfjs-core';
+import { setTimeout } from 'node:timers/promises';
 import { Command } from 'commander';
-import type { Browser, Page } from 'puppeteer-core';
+import { build } from 'esbuild';
 import { median } from '../src/base/median';
-import { positiveInteger, table } from '../src/cli/command';
-import { convert } from '../src/conversion/convert';
+import { positiveInteger, positiveIntegers, table } from '../src/cli/command';
 import '../src/index.node';
-import type * as ours from '../src/index.node';
+import { cosineSimilarity } from '../src/quantization/metrics';
 import { headerLines, machine } from './machine';
+import { unpackedPackage } from './npm-package';
+import { type Prepared, prepare } from './prepare';
 import { runCommand } from './run-command';
-import { findSubjects } from './subjects';
-import { openBrowser } from './web/chromium';
+import { batchOf, findSubjects, type Subject } from './subjects';
+import { openBrowser, openPage } from './web/chromium';
+import { type ColdStart, measureColdStarts } from './web/cold-start';
+import { Arena, CONTESTANTS, type Contestant } from './web/contestants';
 import { serveApp } from './web/page';
+
+const ONNXRUNTIME = 'onnxruntime-web@1.30.0';
+const LITERT = '@litertjs/core@2.5.3';
+const LITERT_UTILS = '@litertjs/wasm-utils@2.5.3';
+
+const HOW = [
+  'The same weights for all: our converter makes our model; the folded float graph, exported to ONNX, makes the INT8 model of',
+  'onnxruntime-web (QDQ, int8 weights per channel, uint8 activations, the same calibrated scales). Each number of threads',
+  'has an isolated page of its own; there all are timed in 10 alternating rounds, one at a time, after a rest, the first',
+  'prediction of a round untimed. A prediction begins with the values of a sample that calibration did not see and ends with',
+  "those of the output; the input of onnxruntime-web has channels first. onnxruntime-web: backend 'wasm', all graph",
+  'optimizations, fixed batch. Before timing, every output must agree with float TF.js, cosine above 0.99, and ours must be',
+  'the same to the bit.',
+];
+
+const MIN_COSINE = 0.99;
+const ROUNDS = 10;
+const WARM_UP = 10;
+/** Threads that wait for work by spinning have gone to sleep by then. */
+const REST_MILLISECONDS = 50;
+const CALIBRATION_SAMPLES = 16;
 
 interface Options {
   models: string[];
   runs: number;
-  threads: number;
+  threads: number[];
+  tflite?: string;
+  folder?: string;
   json?: boolean;
 }
 
-/** In the page. */
-declare const app: {
-  tf: typeof core;
-  loadGraphModel: typeof load;
-  lowbit: typeof ours;
-  setThreadsCount(threads: number): void;
-};
-
 interface Times {
-  median: number;
-  min: number;
+  readonly median: number;
+  readonly min: number;
 }
 
-const text = (times: Times) => `${times.median.toFixed(2)} (${times.min.toFixed(2)})`;
-
-const ISAS = ['wasmrelaxed', 'wasmsimd', 'wasm'];
-const WARM_UP = 10;
-
-interface Found {
-  /** Milliseconds of every prediction, input and output included: float, then ours by ISA. */
-  readonly times: number[][];
-  readonly dotForm: string | undefined;
+interface Report {
+  readonly model: string;
+  /** By number of threads. */
+  readonly times: Readonly<Record<number, Partial<Record<Contestant, Times>>>>;
+  /** Of each output with that of float TF.js. */
+  readonly cosines: Partial<Record<Contestant, number>>;
+  readonly starts: readonly ColdStart[];
 }
 
-/** Runs in the page. */
-async function timeInPage(isas: string[], threads: number, warmUp: number, runs: number): Promise<Found> {
-  const { tf, loadGraphModel, lowbit } = app;
-  app.setThreadsCount(threads);
-  await tf.setBackend('wasm');
-  const models = [await loadGraphModel('/float/model.json')];
-  const shape = models[0].inputs[0].shape!.map((dim) => Math.max(dim, 1));
-  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i));
-  const predict = async (model: (typeof models)[number]) => {
-    const input = tf.tensor(values, shape);
-    const output = [model.predict(input) as core.Tensor].flat()[0];
-    const data = await output.data();
-    tf.dispose([input, output]);
-    return data;
+interface Peers {
+  /** Folders to serve. */
+  readonly folders: Readonly<Record<string, string>>;
+  readonly contestants: readonly Contestant[];
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+const versionOf = (name: string) => name.slice(name.lastIndexOf('@') + 1);
+
+async function fetchPeers(folder: string, tflite: string | undefined): Promise<Peers> {
+  const onnxruntime = join(await unpackedPackage(ONNXRUNTIME), 'dist');
+  const peers: Peers = {
+    folders: { '/onnxruntime/': onnxruntime },
+    contestants: ['float', 'onnxruntime', 'wasmsimd', 'wasmrelaxed'],
+    versions: { 'onnxruntime-web': versionOf(ONNXRUNTIME) },
   };
-  const answers = new Set<string>();
-  for (const isa of isas) {
-    lowbit.setIsa(isa);
-    lowbit.setThreads(threads);
-    const model = await loadGraphModel('/int8/model.json');
-    models.push(model);
-    // The program is compiled for this instruction set.
-    answers.add((await predict(model)).join());
-    while (lowbit.engineInfo().activeThreads < threads) {
-      await new Promise((later) => setTimeout(later, 10));
+  if (tflite === undefined) return peers;
+  const litert = await unpackedPackage(LITERT);
+  await build({
+    entryPoints: [join(litert, 'dist', 'index.js')],
+    alias: { '@litertjs/wasm-utils': await unpackedPackage(LITERT_UTILS) },
+    bundle: true,
+    format: 'esm',
+    outfile: join(folder, 'litert', 'index.mjs'),
+    logLevel: 'error',
+  });
+  await mkdir(join(folder, 'tflite'));
+  await copyFile(tflite, join(folder, 'tflite', 'model.tflite'));
+  return {
+    folders: {
+      ...peers.folders,
+      '/litert/wasm/': join(litert, 'wasm'),
+      '/litert/': join(folder, 'litert'),
+      '/tflite/': join(folder, 'tflite'),
+    },
+    contestants: [...peers.contestants, 'litert'],
+    versions: { ...peers.versions, 'LiteRT.js': versionOf(LITERT) },
+  };
+}
+
+/** @throws Error where a contestant computes something else */
+async function agreements(arena: Arena): Promise<Report['cosines']> {
+  const expected = await arena.predict('float');
+  const cosines: Partial<Record<Contestant, number>> = {};
+  let bits: string | undefined;
+  for (const contestant of arena.contestants) {
+    const values = await arena.predict(contestant);
+    const cosine = values.length === expected.length ? cosineSimilarity(expected, values) : 0;
+    cosines[contestant] = cosine;
+    if (!(cosine > MIN_COSINE)) {
+      throw new Error(`${CONTESTANTS[contestant]} computes something else: cosine ${cosine.toFixed(4)}`);
+    }
+    if (!contestant.startsWith('wasm')) continue;
+    bits ??= values.join();
+    if (bits !== values.join()) throw new Error('The modules do not agree.');
+  }
+  return cosines;
+}
+
+/** @returns times of each contestant, by arena */
+async function timeAlternately(arenas: readonly Arena[], runs: number): Promise<Report['times'][number][]> {
+  const lanes = arenas.flatMap((arena) =>
+    arena.contestants.map((contestant) => ({ arena, contestant, times: [] as number[] })),
+  );
+  for (const { arena, contestant } of lanes) await arena.time(contestant, WARM_UP);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { arena, contestant, times } of round % 2 === 0 ? lanes : lanes.toReversed()) {
+      await setTimeout(REST_MILLISECONDS);
+      times.push(...(await arena.time(contestant, Math.ceil(runs / ROUNDS))));
     }
   }
-  lowbit.setIsa('wasmrelaxed');
-  const { dotForm } = lowbit.engineInfo();
-  if (answers.size !== 1) throw new Error('The modules do not agree.');
-  const times: number[][] = models.map(() => []);
-  for (let run = -warmUp; run < runs; run++) {
-    for (let i = 0; i < models.length; i++) {
-      const start = performance.now();
-      await predict(models[i]);
-      if (run >= 0) times[i].push(performance.now() - start);
-    }
-  }
-  return { times, dotForm };
-}
-
-/** Runs in the page: loads a model and predicts. @returns milliseconds until the first answer */
-async function startInPage(path: string, backend: string, predictions: number): Promise<number> {
-  const { tf, loadGraphModel } = app;
-  const start = performance.now();
-  app.setThreadsCount(1);
-  await tf.setBackend(backend);
-  if (path === '') return 0;
-  const model = await loadGraphModel(path);
-  const shape = model.inputs[0].shape!.map((dim) => Math.max(dim, 1));
-  const input = tf.zeros(shape);
-  let first = 0;
-  for (let i = 0; i < predictions; i++) {
-    const output = [model.predict(input) as core.Tensor].flat()[0];
-    await output.data();
-    output.dispose();
-    first ||= performance.now() - start;
-  }
-  // The model stays until its memory has been measured.
-  Object.assign(app, { model });
-  return first;
-}
-
-async function openApp(browser: Browser, url: string): Promise<Page> {
-  const page = await browser.newPage();
-  await page.goto(`${url}/isolated.html`);
-  await page.waitForFunction('globalThis.app !== undefined');
-  return page;
-}
-
-async function measure(browser: Browser, url: string, threads: number, runs: number): Promise<Found> {
-  const page = await openApp(browser, url);
-  const found = await page.evaluate(timeInPage, ISAS, threads, WARM_UP, runs);
-  await page.close();
-  return found;
-}
-
-/** Of the renderer with the most, which is that of the page. */
-function residentBytes(browserPid: number): number {
-  const children = (pid: string): string[] => {
-    const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .trim()
-      .split(/\s+/)
-      .filter(Boolean);
-    return [...list, ...list.flatMap(children)];
-  };
-  const renderers = children(String(browserPid)).filter((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--type=renderer'),
+  return arenas.map((arena) =>
+    Object.fromEntries(
+      lanes
+        .filter((lane) => lane.arena === arena)
+        .map(({ contestant, times }) => [contestant, { median: median(times), min: Math.min(...times) }]),
+    ),
   );
-  const sizes = renderers.map((pid) =>
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]),
-  );
-  return Math.max(...sizes) * 1024;
 }
 
-/** A browser each, as pages of one share what it caches. */
-async function measureStart(
-  url: string,
-  path: string,
-  backend: string,
-): Promise<{ start: number; bytes: number }> {
+async function measureModel(
+  subject: Subject,
+  prepared: Prepared,
+  peers: Peers,
+  { threads, runs }: Options,
+): Promise<Report & { version: string; dotForm: string | undefined }> {
+  const server = await serveApp({
+    ...peers.folders,
+    '/float/': dirname(prepared.float),
+    '/int8/': dirname(prepared.int8),
+    '/onnx/': dirname(prepared.onnxInt8),
+  });
   const { browser, close } = await openBrowser();
   try {
-    const page = await openApp(browser, url);
-    const start = await page.evaluate(startInPage, path, backend, 100);
-    return { start, bytes: residentBytes(browser.process()!.pid!) };
-  } finally {
-    await close();
-  }
-}
-
-interface Start {
-  readonly what: string;
-  readonly milliseconds: number;
-  readonly grownBytes: number;
-}
-
-async function measureStarts(url: string): Promise<Start[]> {
-  const starts: Start[] = [];
-  const empty: Record<string, number> = {};
-  for (const backend of ['cpu', 'wasm']) empty[backend] = (await measureStart(url, '', backend)).bytes;
-  for (const [what, path, backend] of [
-    ['float on wasm', '/float/model.json', 'wasm'],
-    ['ours on cpu', '/int8/model.json', 'cpu'],
-    ['ours on wasm', '/int8/model.json', 'wasm'],
-  ]) {
-    const { start, bytes } = await measureStart(url, path, backend);
-    starts.push({ what, milliseconds: start, grownBytes: bytes - empty[backend] });
-  }
-  return starts;
-}
-
-async function main({ models, runs, threads, json }: Options): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-bench-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const { browser, close } = await openBrowser();
-  const version = await browser.version();
-  const results: { model: string; float: Times; ours: Record<string, Times>; starts: Start[] }[] = [];
-  let form: string | undefined;
-  try {
-    for (const subject of findSubjects(models)) {
-      const float = await subject.float(join(folder, subject.name));
-      const int8 = join(folder, `${subject.name}-int8`);
-      await convert({
-        input: float,
-        output: int8,
-        calibration: subject.calibration,
-        samples: 4,
-        recipe: 'fast',
-      });
-      const server = await serveApp({ '/float/': dirname(float), '/int8/': int8 });
-      const { times, dotForm } = await measure(browser, server.url, threads, runs);
-      form = dotForm;
-      const [first, ...rest] = times.map((times) => ({ median: median(times), min: Math.min(...times) }));
-      const starts = await measureStarts(server.url);
-      server.close();
-      const byIsa = Object.fromEntries(ISAS.map((isa, i) => [isa, rest[i]]));
-      results.push({ model: subject.name, float: first, ours: byIsa, starts });
+    const { shape, values } = Object.values(await batchOf(subject.test, prepared.inputs, 1))[0];
+    const input = { shape, values: [...(values as Float32Array)] };
+    const arenas: Arena[] = [];
+    for (const count of threads) {
+      const page = await openPage(browser, server.url);
+      arenas.push(await Arena.open(page, peers.contestants, { ...input, threads: count }));
     }
+    const cosines = await agreements(arenas[0]);
+    for (const arena of arenas.slice(1)) await agreements(arena);
+    const times = await timeAlternately(arenas, runs);
+    return {
+      model: subject.name,
+      cosines,
+      times: Object.fromEntries(times.map((of, i) => [threads[i], of])),
+      starts: await measureColdStarts(server.url),
+      version: await browser.version(),
+      dotForm: await arenas[0].dotForm(),
+    };
   } finally {
     await close();
+    server.close();
   }
-  if (json) {
-    console.log(
-      JSON.stringify(
-        { machine: machine({ Chromium: version }), threads, dotForm: form, runs, results },
-        null,
-        2,
-      ),
-    );
-    return;
-  }
-  console.log(headerLines('npm run bench:web', machine({ Chromium: version })).join('\n'));
-  console.log(
-    `Relaxed dot product of this machine in Chromium: ${form}.\n` +
-      `Milliseconds a prediction, median (minimum) of ${runs}, threads: ${threads}, and how much faster than float on TF.js wasm:`,
+}
+
+async function keepSamples({ calibration }: Subject, { inputs }: Prepared, file: string): Promise<void> {
+  const [{ values }] = Object.values(await batchOf(calibration, inputs, CALIBRATION_SAMPLES));
+  await writeFile(file, values);
+}
+
+const milliseconds = ({ median, min }: Times) => `${median.toFixed(2)} (${min.toFixed(2)})`;
+
+function printTimes(reports: readonly Report[], contestants: readonly Contestant[]): string {
+  const ratios: [string, Contestant, Contestant][] = [
+    ['TF.js / wasmsimd', 'float', 'wasmsimd'],
+    ['TF.js / wasmrelaxed', 'float', 'wasmrelaxed'],
+    ['wasmsimd / onnxruntime', 'wasmsimd', 'onnxruntime'],
+    ['wasmrelaxed / onnxruntime', 'wasmrelaxed', 'onnxruntime'],
+  ];
+  const head = ['model', 'threads', ...contestants.map((name) => CONTESTANTS[name])];
+  const rows = reports.flatMap(({ model, times }) =>
+    Object.entries(times).map(([threads, of]) => [
+      model,
+      threads,
+      ...contestants.map((name) => milliseconds(of[name]!)),
+      ...ratios.map(([, over, under]) => (of[over]!.median / of[under]!.median).toFixed(2)),
+    ]),
   );
-  const rows = results.map(({ model, float, ours: times }) => [
-    model,
-    text(float),
-    ...ISAS.map((isa) => `${text(times[isa])} ${(float.median / times[isa].median).toFixed(2)}x`),
-  ]);
-  console.log(table(['model', 'float', ...ISAS], rows));
-  console.log(
-    'Milliseconds to the first answer, and what resident memory grows by, after 100 predictions, over the same page without a model:',
-  );
-  const startRows = results.flatMap(({ model, starts }) =>
+  return table([...head, ...ratios.map(([name]) => name)], rows);
+}
+
+/** How much faster each is in more threads than in the fewest. */
+function printThreads(reports: readonly Report[], contestants: readonly Contestant[]): string {
+  const rows = reports.flatMap(({ model, times }) => {
+    const [[, first], ...rest] = Object.entries(times);
+    return rest.map(([threads, of]) => [
+      model,
+      threads,
+      ...contestants.map((name) => `${(first[name]!.median / of[name]!.median).toFixed(2)}x`),
+    ]);
+  });
+  return table(['model', 'threads', ...contestants.map((name) => CONTESTANTS[name])], rows);
+}
+
+function printStarts(reports: readonly Report[]): string {
+  const rows = reports.flatMap(({ model, starts }) =>
     starts.map(({ what, milliseconds, grownBytes }) => [
-      `${model}, ${what}`,
+      model,
+      what,
       milliseconds.toFixed(0),
       `${(grownBytes / 2 ** 20).toFixed(1)} MiB, ${((100 * grownBytes) / starts[0].grownBytes).toFixed(0)} %`,
     ]),
   );
-  console.log(table(['', 'cold start, ms', 'memory'], startRows));
+  return table(['model', '', 'cold start, ms', 'memory'], rows);
+}
+
+async function main(options: Options): Promise<void> {
+  const { models, threads, runs, tflite, folder: kept, json } = options;
+  if (tflite !== undefined && models.length !== 1) throw new Error('--tflite needs --models with one name.');
+  const folder = mkdtempSync(join(tmpdir(), 'tfjs-lowbit-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const peers = await fetchPeers(folder, tflite);
+  const reports: Awaited<ReturnType<typeof measureModel>>[] = [];
+  for (const subject of findSubjects(models)) {
+    const own = join(kept ?? folder, subject.name);
+    const prepared = await prepare(subject, own, CALIBRATION_SAMPLES, false);
+    if (kept !== undefined) await keepSamples(subject, prepared, join(own, 'samples.bin'));
+    reports.push(await measureModel(subject, prepared, peers, options));
+  }
+  const [{ version, dotForm }] = reports;
+  const on = machine({ Chromium: version, ...peers.versions });
+  if (json) {
+    console.log(JSON.stringify({ machine: on, dotForm, runs, reports }, null, 2));
+    return;
+  }
+  const lines = [
+    ...headerLines('npm run bench:web', on),
+    ...HOW,
+    `Relaxed dot product of this machine in Chromium: ${dotForm}.`,
+    'Milliseconds a prediction, median (minimum), and ratios of medians:',
+    printTimes(reports, peers.contestants),
+  ];
+  if (threads.length > 1) {
+    lines.push(
+      `How many times as fast as with threads: ${threads[0]}:`,
+      printThreads(reports, peers.contestants),
+    );
+  }
+  lines.push(
+    'Milliseconds from a page that has TF.js to the first answer, one thread, and what its resident memory grows by over the',
+    'same page without a model, after 100 predictions:',
+    printStarts(reports),
+  );
+  console.log(lines.join('\n'));
 }
 
 runCommand(
@@ -258,7 +290,9 @@ runCommand(
       'resnet50',
     ])
     .option('--runs <number>', 'timed predictions of each', positiveInteger, 50)
-    .option('--threads <number>', 'of both', positiveInteger, 1)
+    .option('--threads <numbers>', 'separated by commas', positiveIntegers, [1, 2])
+    .option('--tflite <file>', 'the model, one, for LiteRT.js: INT8 with float32 input and output')
+    .option('--folder <path>', 'to keep the models in, and the samples of the calibration')
     .option('--json', 'print the result as JSON')
     .action(main),
 );

@@ -12,13 +12,12 @@
 // sources that lie in Zig's folder. Exceptions are WebAssembly's own and never leave a module. Only what changed is
 // compiled again.
 
-const { execFile, execFileSync } = require('node:child_process');
+const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { promisify } = require('node:util');
-
-const ZIG_VERSION = '0.17.1';
+const { findZig } = require('./zig');
 
 /** Of the memory that a module imports, as src/runtime/wasm-memory.ts has them too. */
 const PAGE = 65536;
@@ -92,23 +91,6 @@ const RUNTIME = {
     ),
   libcxx: ['new_helpers', 'stdexcept', 'string'],
 };
-
-function findZig() {
-  const candidates = process.env.ZIG ? [[process.env.ZIG]] : [['python3', '-m', 'ziglang'], ['zig']];
-  for (const [program, ...args] of candidates) {
-    try {
-      const version = execFileSync(program, [...args, 'version'], { encoding: 'utf8', stdio: 'pipe' }).trim();
-      if (version !== ZIG_VERSION) continue;
-      const env = execFileSync(program, [...args, 'env'], { encoding: 'utf8', stdio: 'pipe' });
-      return { program, args, lib: /lib_dir\W+"([^"]+)"/.exec(env)[1] };
-    } catch {
-      // The next one, then.
-    }
-  }
-  throw new Error(
-    `Zig ${ZIG_VERSION} was not found. Run \`pip install ziglang==${ZIG_VERSION}\`, or name one by $ZIG.`,
-  );
-}
 
 const includeFlags = (lib) =>
   [

@@ -11,7 +11,7 @@ const root = path.resolve(__dirname, '..');
 const SOURCES = { src: /\.ts$/, kernels: /\.ts$/, native: /\.(cc|h)$/ };
 /** Not part of the library. */
 const LEFT_OUT = /^native\/test\//;
-/** Written by scripts/build-native.js into the build's folder. */
+/** Written by scripts/compile-native.js into the build's folder. */
 const BUILT = /\.inc$/;
 
 const posix = (file) => file.split(path.sep).join('/');

@@ -15,6 +15,12 @@ const TYPESCRIPT = [
     why: 'Everything throws `LowbitError`, so it lies below all else.',
   },
   {
+    room: 'src/vendor',
+    holds: 'what is taken from other packages and bundled into ours, a file a package',
+    knows: '',
+    why: 'Nobody else imports those packages: users would have to install them.',
+  },
+  {
     room: 'src/program',
     holds: 'the quantized program: the op schema, what is generated from it, encoder, reader',
     knows: 'base',
@@ -55,7 +61,7 @@ const TYPESCRIPT = [
     room: 'src/moe',
     holds:
       'mixture of experts: routing, affinity, expert cache and store, memory tiers, the layer for tf.layers',
-    knows: 'base program graph quantization runtime',
+    knows: 'base vendor program graph quantization runtime',
     why: 'Knows `graph`, because the experts of a converted model are found in its nodes.',
   },
   {
@@ -73,7 +79,7 @@ const TYPESCRIPT = [
   {
     room: 'src/calibration',
     holds: 'observers, the calibration run, `data/` (image folders, `.npy`, `.npz`, records, modules)',
-    knows: 'base program graph quantization tfjs',
+    knows: 'base vendor program graph quantization tfjs',
     why: 'Knows `program` for windows and grids of codes; what is observed is handed in, so it needs no pass.',
   },
   {
@@ -85,7 +91,7 @@ const TYPESCRIPT = [
   {
     room: 'src/conversion',
     holds: 'a conversion, stage by stage, with its options (`lowbit.json` is one way to give them)',
-    knows: 'base program graph quantization passes tfjs runtime moe kernels calibration evaluation',
+    knows: 'base vendor program graph quantization passes tfjs runtime moe kernels calibration evaluation',
     why: 'Accuracy targets and tuning evaluate what they convert, so it stands above `evaluation`.',
   },
   {
@@ -106,7 +112,7 @@ const TYPESCRIPT = [
   {
     room: 'src/cli',
     holds: 'one file a command',
-    knows: 'base graph quantization moe calibration evaluation conversion report entries',
+    knows: 'base vendor graph quantization moe calibration evaluation conversion report entries',
     why: 'Text in, text out: runs no TF.js graph itself.',
   },
 ];
@@ -148,6 +154,11 @@ const NATIVE = [
 
 /** Imports that the table alone does not forbid. `from` and `to` match a file's path, or the name of a package. */
 const FORBIDDEN = [
+  {
+    from: /^(?!src\/vendor\/)/,
+    to: /^(?!src\/|kernels\/|native\/|node:|@tensorflow\/|(sharp|prom-client|@redis\/client)$)/,
+    why: 'what users do not install is taken from src/vendor',
+  },
   {
     from: /^src\/(base|program|graph|quantization|passes|runtime)\//,
     to: /^@tensorflow\//,

@@ -8,5 +8,6 @@ module.exports = () => {
   const tsc = require.resolve('typescript/package.json', { paths: [root] });
   const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   run(path.join(path.dirname(tsc), 'bin', 'tsc'), '-p', 'tsconfig.build.json');
+  run(path.join('scripts', 'build-vendor.js'));
   run(path.join('scripts', 'build-web.js'));
 };

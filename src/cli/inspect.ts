@@ -1,9 +1,9 @@
-import { Command } from 'commander';
 import { throwIfCancelled } from '../base/cancelled';
 import { LowbitError } from '../base/errors';
 import { type InspectReport, inspect } from '../evaluation/inspect';
 import { type ConvertedReport, inspectConverted } from '../evaluation/inspect-converted';
 import { inspectRegion, type RegionReport, type RegionTensor } from '../evaluation/inspect-region';
+import { Command } from '../vendor/commander';
 import { type CommonOptions, megabytes, percent, runCommand, table, withCommonOptions } from './command';
 import { floatTable, workShare } from './figures';
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import '../index.node';
-import { Command } from 'commander';
 import { VERSION } from '../base/version';
+import { Command } from '../vendor/commander';
 import { benchCommand } from './bench';
 import { compareCommand } from './compare';
 import { convertCommand } from './convert';

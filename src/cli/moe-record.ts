@@ -1,8 +1,8 @@
-import { Command } from 'commander';
 import { LowbitError } from '../base/errors';
 import { openSamples } from '../calibration/data/open-samples';
 import { type RecordReport, recordTrace } from '../evaluation/record-trace';
 import { type SampleSource, withoutLabels } from '../graph/samples';
+import { Command } from '../vendor/commander';
 import {
   type CommonOptions,
   collect,

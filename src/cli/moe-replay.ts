@@ -1,6 +1,4 @@
 import { createServer, type Server } from 'node:http';
-import { SingleBar } from 'cli-progress';
-import { Command, Option } from 'commander';
 import { ONLINE_POLICIES, type OnlinePolicy } from '../moe/cache/eviction-policy';
 import { budgetBytes } from '../moe/memory-budget';
 import { type MixtureOfExperts, moe } from '../moe/mixture';
@@ -11,6 +9,8 @@ import { httpSource } from '../moe/store/http-source';
 import { redisSource } from '../moe/store/redis-source';
 import type { ExpertSource } from '../moe/store/source';
 import { readTrace } from '../moe/trace';
+import { SingleBar } from '../vendor/cli-progress';
+import { Command, Option } from '../vendor/commander';
 import {
   type CommonOptions,
   megabytes,

@@ -1,10 +1,10 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { ONLINE_POLICIES } from '../moe/cache/eviction-policy';
 import { type PackReport, packExperts } from '../moe/pack';
 import { POLICIES, type PolicyName, type Simulation, simulate } from '../moe/simulate';
 import { EXPERT_ACTIVATIONS, type ExpertActivation } from '../moe/store/expert-bytes';
 import { readTrace } from '../moe/trace';
 import type { WeightsName } from '../quantization/layer-weights';
+import { Command, InvalidArgumentError, Option } from '../vendor/commander';
 import {
   type CommonOptions,
   expertFormats,

@@ -1,8 +1,8 @@
-import type { Command } from 'commander';
 import { checkArgument } from '../base/errors';
 import { parseRecordLayout } from '../calibration/data/record-layout';
 import { labelledRecords } from '../calibration/data/records';
 import type { LabelledSource } from '../graph/samples';
+import type { Command } from '../vendor/commander';
 
 export interface RecordCliOptions {
   records?: string;

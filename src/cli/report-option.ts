@@ -1,9 +1,9 @@
 /** `--report`: what convert and compare write beside their result. */
 import { join, parse } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
 import { writeNodeData } from '../report/node-data';
 import { makeReport, type Report, type ReportOptions } from '../report/report';
 import { isReportPath, writeReport } from '../report/write-report';
+import { type Command, InvalidArgumentError } from '../vendor/commander';
 import type { Progress } from './command';
 
 export interface ReportCliOptions {

@@ -334,7 +334,7 @@ async function measureAll(
  * Measures the loss of accuracy for each layer of a plan, quantized alone.
  *
  * @param graph the optimized float graph
- * @param plan how it would be quantized
+ * @param plan how it would be quantized; layers whose precision it settles are not measured
  * @param observations ranges of the plan's tensors
  * @param source a few representative samples; with labels, the loss of top-1 is measured too
  * @throws LowbitError 'invalid-argument' without samples; 'cancelled' on abort
@@ -348,7 +348,7 @@ export async function measureSensitivity(
 ): Promise<Sensitivity> {
   const { only } = options;
   const layers = layersOf(graph, plan)
-    .filter(({ name }) => only?.has(name) ?? true)
+    .filter(({ name }) => !plan.precisions.has(name) && (only?.has(name) ?? true))
     .flatMap((layer) => LoneLayer.of(graph, layer, plan.shapes, observations, options) ?? []);
   try {
     const samples = await withBackend(await importBackend(), () =>

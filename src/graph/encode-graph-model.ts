@@ -1,5 +1,5 @@
 /** The IR as a TF.js graph model: model.json and shards of at most 4 MiB, the same bytes for the same graph. */
-import { getFloat16, setFloat16 } from '@petamoriken/float16';
+import { fromFloat16Bits, toFloat16Bits } from '../base/float16';
 import { joinBytes } from '../base/join-bytes';
 import { dtypeName, shapeToJson } from './attrs';
 import type { Constant, Graph, GraphNode, SignatureEntry } from './ir';
@@ -82,13 +82,10 @@ function exactFloat16(values: Float32Array): Uint8Array | undefined {
   const view = new DataView(bytes.buffer);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < values.length; i++) {
-    const half = normalFloat16(words[i]);
-    if (half !== undefined) {
-      view.setUint16(i * 2, half, true);
-      continue;
-    }
-    setFloat16(view, i * 2, values[i], true);
-    if (getFloat16(view, i * 2, true) !== values[i]) return undefined;
+    const normal = normalFloat16(words[i]);
+    const half = normal ?? toFloat16Bits(values[i]);
+    if (normal === undefined && fromFloat16Bits(half) !== values[i]) return undefined;
+    view.setUint16(i * 2, half, true);
   }
   return bytes;
 }

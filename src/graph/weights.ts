@@ -1,6 +1,6 @@
 /** Weights as TF.js stores them: manifest entries and bytes. */
-import { getFloat16 } from '@petamoriken/float16';
 import { LowbitError } from '../base/errors';
+import { fromFloat16Bits } from '../base/float16';
 import { joinBytes } from '../base/join-bytes';
 import type { Constant, DType } from './ir';
 import { isRecord } from './json';
@@ -172,8 +172,7 @@ let halves: Float32Array | undefined;
 
 function float16Table(): Float32Array {
   if (halves) return halves;
-  const codes = new DataView(Uint16Array.from({ length: 2 ** 16 }, (_, code) => code).buffer);
-  halves = Float32Array.from({ length: 2 ** 16 }, (_, code) => getFloat16(codes, code * 2, true));
+  halves = Float32Array.from({ length: 2 ** 16 }, (_, code) => fromFloat16Bits(code));
   return halves;
 }
 

@@ -5,26 +5,30 @@
 import { join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io } from '@tensorflow/tfjs-core';
-import * as z from 'zod';
 import { LowbitError } from '../base/errors';
 import { attr } from '../graph/attrs';
 import type { Graph, GraphNode, RawAttr } from '../graph/ir';
 import { MIXTURE_OP } from '../graph/mixture';
+import * as z from '../vendor/zod';
 import { budgetBytes } from './memory-budget';
 import { type MixtureOfExperts, moe } from './mixture';
 import { type ExpertSettings, provideExpertLoader, registerMixture } from './open-experts';
 import { fileSource } from './store/file-source';
 
-const metadataShape = z.object({
+/** `userDefinedMetadata.lowbit.experts` of a converted model. */
+export interface ExpertsMetadata {
   /** Beside model.json. */
+  file: string;
+  topK: number;
+  /** As `budgetBytes` reads it. */
+  budget: string;
+}
+
+const metadataShape: z.ZodType<ExpertsMetadata> = z.object({
   file: z.string().regex(/^[^/\\]+$/),
   topK: z.int().positive(),
-  /** As `budgetBytes` reads it. */
   budget: z.string(),
 });
-
-/** `userDefinedMetadata.lowbit.experts` of a converted model. */
-export type ExpertsMetadata = z.infer<typeof metadataShape>;
 
 function expertsMetadata(source: Readonly<Record<string, unknown>>): ExpertsMetadata | undefined {
   const metadata = source.userDefinedMetadata as { lowbit?: { experts?: unknown } } | undefined;

@@ -1,15 +1,26 @@
-import { Counter, Gauge, Registry } from 'prom-client';
+import type * as promClient from 'prom-client';
+import { missingPackage } from '../base/missing-package';
 import type { CacheSummary, Percentiles } from './metrics';
+
+function loadClient(): typeof promClient {
+  try {
+    return require('prom-client');
+  } catch (cause) {
+    throw missingPackage('prom-client', 'Metrics for Prometheus', cause);
+  }
+}
 
 /**
  * A summary in the text format of Prometheus.
  *
  * @param labels put on every series, `{ model: 'shakespeare' }` for example
+ * @throws LowbitError 'missing-package' where prom-client is not installed
  */
 export async function prometheusText(
   summary: CacheSummary,
   labels: Record<string, string> = {},
 ): Promise<string> {
+  const { Counter, Gauge, Registry } = loadClient();
   const registry = new Registry();
   registry.setDefaultLabels(labels);
   const registers = [registry];

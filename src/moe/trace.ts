@@ -7,23 +7,31 @@
  * ```
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import * as z from 'zod';
 import { LowbitError } from '../base/errors';
+import * as z from '../vendor/zod';
 
 const MAGIC = 0x544d424c;
 const VERSION = 1;
 const PREFIX_BYTES = 12;
 
-const header = z.object({
+interface TraceHeader {
+  tokens: number;
+  layers: number;
+  experts: number;
+  topK: number;
+  /** A description of the routed data. */
+  source?: string;
+}
+
+const header: z.ZodType<TraceHeader> = z.object({
   tokens: z.int().nonnegative(),
   layers: z.int().positive(),
   experts: z.int().min(2),
   topK: z.int().positive(),
-  /** A description of the routed data. */
   source: z.string().optional(),
 });
 
-export interface RoutingTrace extends z.infer<typeof header> {
+export interface RoutingTrace extends TraceHeader {
   /** [tokens, layers, experts]. */
   readonly logits: Float32Array;
 }
@@ -71,7 +79,7 @@ export async function readTrace(path: string): Promise<RoutingTrace> {
   }
   const start = PREFIX_BYTES + bytes.readUInt32LE(8);
   if (start > bytes.length) refuse('it ends within its header');
-  let fields: z.infer<typeof header>;
+  let fields: TraceHeader;
   try {
     fields = header.parse(JSON.parse(bytes.toString('utf8', PREFIX_BYTES, start)));
   } catch {

@@ -24,10 +24,9 @@ function pageFile(name: string): Promise<string> {
   return readFile(join(packageRoot(), 'src', 'report', 'page', name), 'utf8');
 }
 
-/** The chart library as one script, without the reference to its source map: it would be fetched. */
-async function chartLibrary(): Promise<string> {
-  const script = join(dirname(require.resolve('chart.js')), 'chart.umd.min.js');
-  return (await readFile(script, 'utf8')).replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
+/** The chart library as one script. */
+function chartLibrary(): Promise<string> {
+  return readFile(join(packageRoot(), 'dist', 'src', 'vendor', 'chart.umd.min.js'), 'utf8');
 }
 
 /** The page's modules, each after those that it imports. */

@@ -1,8 +1,11 @@
-/** Finds and loads the Node-API addon, build/lowbit.node in the package's root. */
+/** Finds and loads the Node-API addon. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { LowbitError } from '../base/errors';
 import { packageRoot } from '../base/package-root';
+import { VERSION } from '../base/version';
+import { platformPackage } from './platform-package';
 
 /** The exports of native/node/addon.cc; `handle` is opaque, shapes are words: rank, dims... for each tensor. */
 export interface NativeAddon {
@@ -82,26 +85,85 @@ export interface ExpertReaderAddon {
   closeExperts(handle: unknown): void;
 }
 
-/**
- * Loads the addon.
- *
- * @throws LowbitError 'engine-unavailable' with the reason and what to do
- */
-export function loadNativeAddon(): NativeAddon & ExpertReaderAddon {
-  const build = join(packageRoot(), 'build');
-  const path = process.env.LOWBIT_ADDON ?? join(build, 'lowbit.node');
+type Addon = NativeAddon & ExpertReaderAddon;
+
+/** Why there is no addon: for people, with what to do. */
+interface Failure {
+  readonly reason: string;
+  readonly remedy?: string;
+  readonly cause?: unknown;
+}
+
+const firstLine = (error: unknown) => (error as Error).message.split('\n')[0];
+
+function loadFile(path: string): Addon | Failure {
   try {
-    return require(path) as NativeAddon & ExpertReaderAddon;
+    return packageRequire()(path) as Addon;
   } catch (cause) {
-    const log = join(build, 'native-build-error.txt');
-    const reason = existsSync(log)
-      ? readFileSync(log, 'utf8').trim()
-      : (cause as Error).message.split('\n')[0];
-    throw new LowbitError(
-      'engine-unavailable',
-      `The native engine of tfjs-lowbit is not available: ${reason}\n` +
-        'It is built when the package is installed; with a C++ compiler on this machine, run `npm rebuild tfjs-lowbit`.',
-      { cause },
-    );
+    return { reason: firstLine(cause), cause };
+  }
+}
+
+/** As the package itself requires, whoever bundles this file. */
+const packageRequire = () => createRequire(join(packageRoot(), 'package.json'));
+
+function loadPlatformPackage(): Addon | Failure {
+  const name = platformPackage();
+  if (name === undefined) {
+    return { reason: `there is none for ${process.platform} on ${process.arch}.` };
+  }
+  const remedy = `Install it: npm install ${name}@${VERSION}`;
+  try {
+    const { version } = packageRequire()(`${name}/package.json`) as { version: string };
+    if (version !== VERSION) {
+      return { reason: `${name} is of version ${version}, but tfjs-lowbit of ${VERSION}.`, remedy };
+    }
+  } catch (cause) {
+    return { reason: `${name}, which has it for this platform, is not installed.`, remedy, cause };
+  }
+  const loaded = loadFile(name);
+  return 'reason' in loaded ? { ...loaded, reason: `${name} cannot be loaded: ${loaded.reason}` } : loaded;
+}
+
+/** In a clone: the addon that was built there. */
+function loadBuilt(): Addon | Failure | undefined {
+  const root = packageRoot();
+  const built = join(root, 'build', 'lowbit.node');
+  if (existsSync(built)) return loadFile(built);
+  if (!existsSync(join(root, 'scripts', 'build-native.js'))) return undefined;
+  const log = join(root, 'build', 'native-build-error.txt');
+  return {
+    reason: existsSync(log) ? readFileSync(log, 'utf8').trim() : 'it was not built.',
+    remedy: 'Build it, which takes a C++ compiler: npm run build:native',
+  };
+}
+
+/**
+ * Loads the addon: the one that `LOWBIT_ADDON` names, else one that was built here, else that of the platform's package.
+ *
+ * @throws NoNativeAddon with the reason and what to do
+ */
+export function loadNativeAddon(): Addon {
+  const named = process.env.LOWBIT_ADDON;
+  if (named) {
+    const loaded = loadFile(resolve(named));
+    if (!('reason' in loaded)) return loaded;
+    throw new NoNativeAddon({ ...loaded, reason: `LOWBIT_ADDON is ${named}: ${loaded.reason}` }, false);
+  }
+  const built = loadBuilt();
+  if (built && !('reason' in built)) return built;
+  const installed = loadPlatformPackage();
+  if (!('reason' in installed)) return installed;
+  throw new NoNativeAddon(built ?? installed, platformPackage() !== undefined);
+}
+
+/** The native engine is not there; `expected` where it could be. */
+export class NoNativeAddon extends LowbitError {
+  constructor(
+    { reason, remedy = '', cause }: Failure,
+    readonly expected: boolean,
+  ) {
+    const text = `The native engine of tfjs-lowbit is not available: ${reason}\n${remedy}`.trim();
+    super('engine-unavailable', text, { cause });
   }
 }

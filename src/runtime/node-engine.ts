@@ -1,6 +1,7 @@
 /** Which engine runs in Node.js: the native addon where it is there, else WebAssembly. */
-import { checkArgument, LowbitError } from '../base/errors';
+import { checkArgument } from '../base/errors';
 import type { Engine, Isa } from './engine';
+import { NoNativeAddon } from './native-addon';
 import { createNativeEngine } from './native-engine';
 import { createNodeWasmEngine } from './wasm-engine-node';
 import { isWasmIsa } from './wasm-files';
@@ -9,6 +10,16 @@ import { isWasmIsa } from './wasm-files';
 function checkThreadsVariable(): void {
   const { LOWBIT_NUM_THREADS: text = '' } = process.env;
   checkArgument(text === '' || /^[1-9]\d*$/.test(text), 'LOWBIT_NUM_THREADS', 'a positive integer', text);
+}
+
+let warned = false;
+
+function warnOnce(reason: string): void {
+  if (warned) return;
+  warned = true;
+  console.warn(
+    `${reason}\nThe WebAssembly engine runs instead; LOWBIT_ENGINE=wasm asks for it without this warning.`,
+  );
 }
 
 /**
@@ -28,8 +39,9 @@ export function createNodeEngine(options: { isa?: Isa } = {}): Engine {
   try {
     return createNativeEngine(options);
   } catch (error) {
-    const missing = error instanceof LowbitError && error.code === 'engine-unavailable';
-    if (!missing || forced === 'native') throw error;
-    return createNodeWasmEngine(options);
+    if (!(error instanceof NoNativeAddon) || forced === 'native') throw error;
+    const engine = createNodeWasmEngine(options);
+    if (error.expected) warnOnce(error.message);
+    return engine;
   }
 }

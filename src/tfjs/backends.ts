@@ -8,47 +8,38 @@ const BACKENDS = ['wasm', 'cpu'] as const;
 
 type Backend = (typeof BACKENDS)[number];
 
-/** Imports a backend that the program has not imported itself. */
-let importers: Partial<Record<Backend, () => Promise<unknown>>> = {};
+/** Loads a backend that the program has not imported itself, if it is installed. */
+let loaders: Partial<Record<Backend, () => void>> = {};
 
 /**
- * Sets how backends are imported. The entries for Node.js do so; in a browser the page imports them, as its bundler would
+ * Sets how backends are loaded. The entries for Node.js do so; in a browser the page imports them, as its bundler would
  * refuse one that is not installed.
  */
-export function provideBackends(imports: Readonly<Record<Backend, () => Promise<unknown>>>): void {
-  importers = imports;
+export function provideBackends(load: Readonly<Record<Backend, () => void>>): void {
+  loaders = load;
 }
 
-function isMissing(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND';
-}
-
-/** Whether a backend is there, imported if that takes it. */
-async function has(backend: Backend): Promise<boolean> {
+/** Whether a backend is there, loaded if that takes it. */
+function has(backend: Backend): boolean {
   const isThere = () => {
     const there = tf.findBackendFactory(backend) != null;
     if (there) repairBackend(backend);
     return there;
   };
   if (isThere()) return true;
-  try {
-    await importers[backend]?.();
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+  loaders[backend]?.();
   return isThere();
 }
 
 /**
- * The WebAssembly backend, or else the plain JavaScript one, imported if that takes it.
+ * The WebAssembly backend, or else the plain JavaScript one, loaded if that takes it.
  *
- * @throws LowbitError 'unsupported-backend' where there is neither
+ * @throws LowbitError 'missing-package' where there is neither
  */
 export async function importBackend(): Promise<Backend> {
-  for (const backend of BACKENDS) if (await has(backend)) return backend;
+  for (const backend of BACKENDS) if (has(backend)) return backend;
   throw new LowbitError(
-    'unsupported-backend',
+    'missing-package',
     'This runs a float model in TF.js and needs a backend: npm install @tensorflow/tfjs-backend-wasm, and in a page ' +
       "import '@tensorflow/tfjs-backend-wasm'.",
   );
@@ -56,7 +47,7 @@ export async function importBackend(): Promise<Backend> {
 
 /** Goes on with the plain JavaScript backend, which knows ops that the WebAssembly one does not, if it is installed. */
 export async function fallBackToCpu(): Promise<boolean> {
-  if (tf.getBackend() !== 'wasm' || !(await has('cpu'))) return false;
+  if (tf.getBackend() !== 'wasm' || !has('cpu')) return false;
   return tf.setBackend('cpu');
 }
 

@@ -23,7 +23,7 @@ function start(): RuntimeProcess {
 beforeAll(async () => {
   const folder = temporaryFolder();
   const tiny = { name: 'tiny', float: async () => writeTinyModel(), calibration: () => tinySamples(16) };
-  prepared = await prepare({ ...tiny, test: tiny.calibration }, join(folder, 'tiny'), 16);
+  prepared = await prepare({ ...tiny, test: tiny.calibration }, join(folder, 'tiny'), 16, true);
   sample = await batchOf(() => tinySamples(3), prepared.inputs, 3);
 });
 

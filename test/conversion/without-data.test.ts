@@ -78,3 +78,13 @@ test('layers that rules name keep their precision', async () => {
   const of = (name: string) => config.layers!.find(({ match }) => match === name)!.activations;
   expect([of('a'), of('b'), of('c')]).toEqual(['dynamic', 'int16', 'dynamic']);
 });
+
+test('what a logarithm is computed of stays float', async () => {
+  const other = conv(image(random), 'bank', 'image').node('power', 'Square', ['bank']);
+  const built = conv(other.node('level', 'Log', ['power']), 'a', 'level').build('a');
+  const converted = await convertGraph(built, undefined, {});
+  expect(converted.float).toContainEqual(
+    expect.objectContaining({ name: 'bank', reason: expect.stringContaining('logarithm') }),
+  );
+  expect(converted.quantized.map(({ name }) => name)).toEqual(['a']);
+});

@@ -491,7 +491,7 @@ module.exports = [
   },
   {
     name: 'build: products and sums contracted',
-    file: 'scripts/build-native.js',
+    file: 'scripts/compile-native.js',
     find: '-ffp-contract=off',
     replace: '-ffp-contract=fast',
   },

@@ -203,18 +203,3 @@ test('importing it loads neither the image library nor the native engine', () =>
   );
   expect(run(folder, 'main.js')).toBe('0');
 });
-
-test('without the addon it runs on WebAssembly, unless that is forbidden', () => {
-  const folder = project();
-  writeFileSync(
-    join(folder, 'main.js'),
-    `const { engineInfo } = require('tfjs-lowbit');
-     try { console.log(engineInfo().kind, engineInfo().isa); }
-     catch (error) { console.log(error.code, error.message); }`,
-  );
-  const LOWBIT_ADDON = join(folder, 'absent.node');
-  expect(run(folder, 'main.js', { LOWBIT_ADDON, LOWBIT_ENGINE: '' })).toMatch(/^wasm wasm(simd|relaxed)$/);
-  expect(run(folder, 'main.js', { LOWBIT_ADDON, LOWBIT_ENGINE: 'native' })).toMatch(
-    /^engine-unavailable The native engine .* run `npm rebuild tfjs-lowbit`/s,
-  );
-});

@@ -1,20 +1,16 @@
 /** This package as its users have it. */
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { temporaryFolder } from './tiny-model';
 
+const { writePackage } = require('../../scripts/package-contents');
+
 const root = resolve(__dirname, '..', '..');
 
-/** The package as it is published, unpacked, with the addon that is built when it is installed. */
+/** The package as it is published, unpacked, with the addon that was built here. */
 export function publish(): string {
-  const folder = temporaryFolder();
-  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', pack, { encoding: 'utf8', cwd: root, stdio: 'pipe' }),
-  );
-  execFileSync('tar', ['-xzf', join(folder, filename), '-C', folder]);
-  const published = join(folder, 'package');
+  const published = join(temporaryFolder(), 'package');
+  writePackage(published, []);
   symlinkSync(join(root, 'build'), join(published, 'build'));
   return published;
 }

@@ -23,7 +23,7 @@ test('prefers WebAssembly where it is installed', async () => {
 });
 
 describe('where nothing imports backends, as in a page', () => {
-  const none = { wasm: async () => {}, cpu: async () => {} };
+  const none = { wasm: () => {}, cpu: () => {} };
   let found: string[];
 
   beforeEach(() => {

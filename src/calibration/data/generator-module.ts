@@ -1,4 +1,5 @@
 /** A JavaScript module that yields samples. */
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { LowbitError } from '../../base/errors';
@@ -8,6 +9,17 @@ function isIterable(value: unknown): boolean {
   return (
     typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
   );
+}
+
+/** Realms such as those of jest have no `import()`. */
+async function importModule(path: string): Promise<{ default?: unknown }> {
+  try {
+    return await import(/* webpackIgnore: true */ pathToFileURL(path).href);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING_FLAG') throw error;
+    const module = createRequire(path)(path);
+    return module.__esModule ? module : { default: module };
+  }
 }
 
 /**
@@ -28,7 +40,7 @@ function isIterable(value: unknown): boolean {
 export async function generatorModule(path: string): Promise<SampleSource> {
   let module: { default?: unknown };
   try {
-    module = await import(pathToFileURL(resolve(path)).href);
+    module = await importModule(resolve(path));
   } catch (cause) {
     throw new LowbitError('io', `Cannot load ${path}: ${(cause as Error).message}`, { cause });
   }

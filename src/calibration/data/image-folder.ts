@@ -3,15 +3,24 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type sharpModule from 'sharp';
 import { checkArgument, LowbitError } from '../../base/errors';
+import { missingPackage } from '../../base/missing-package';
 import type { DenseTensor } from '../../graph/ir';
 import type { ImageOptions, InputSpec, SampleSource } from '../../graph/samples';
 
 const CHANNELS = 3;
 const DEFAULT_CROP_FRACTION = 0.875;
 
+function loadSharp(): typeof sharpModule {
+  try {
+    return require('sharp');
+  } catch (cause) {
+    throw missingPackage('sharp', 'Reading images', cause);
+  }
+}
+
 /** How the names of files that sharp reads end. */
 function imageSuffixes(): string[] {
-  const { format } = require('sharp') as typeof sharpModule;
+  const { format } = loadSharp();
   const inputs = Object.values(format).map(({ input }) => input as { file: boolean; fileSuffix?: string[] });
   return inputs.flatMap(({ file, fileSuffix }) => (file ? (fileSuffix ?? []) : []));
 }
@@ -125,7 +134,7 @@ async function readPixels(
   { height, width, channels }: ImageInput,
   options: ImageOptions,
 ): Promise<Buffer> {
-  const sharp = require('sharp') as typeof sharpModule;
+  const sharp = loadSharp();
   const { crop = 'center', cropFraction = DEFAULT_CROP_FRACTION } = options;
   try {
     let image = sharp(file)

@@ -1,10 +1,10 @@
 /** NumPy arrays as samples. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { type NpyArray, parse } from 'npyjs';
 import { LowbitError } from '../../base/errors';
 import { readAt } from '../../base/read-at';
 import type { DenseTensor, DType } from '../../graph/ir';
 import type { InputSpec, SampleSource } from '../../graph/samples';
+import { type NpyArray, parse } from '../../vendor/npyjs';
 
 /** The header of a file, and what it describes. */
 interface Layout {

@@ -3,9 +3,9 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Unzip, UnzipInflate } from 'fflate';
 import { checkArgument, LowbitError } from '../../base/errors';
 import type { SampleSource } from '../../graph/samples';
+import { Unzip, UnzipInflate } from '../../vendor/fflate';
 import { namedSamples } from './named-samples';
 import { claimedBytes, npyFile } from './npy';
 

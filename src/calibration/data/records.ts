@@ -1,7 +1,7 @@
 /** Raw binary files of records of one size, for example CIFAR-10's, as samples. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { getFloat16 } from '@petamoriken/float16';
 import { checkArgument, LowbitError } from '../../base/errors';
+import { fromFloat16Bits } from '../../base/float16';
 import { readAt } from '../../base/read-at';
 import type { DenseTensor } from '../../graph/ir';
 import {
@@ -21,7 +21,7 @@ const NUMBERS = {
   uint16: [2, (view, at) => view.getUint16(at, true)],
   int16: [2, (view, at) => view.getInt16(at, true)],
   int32: [4, (view, at) => view.getInt32(at, true)],
-  float16: [2, (view, at) => getFloat16(view, at, true)],
+  float16: [2, (view, at) => fromFloat16Bits(view.getUint16(at, true))],
   float32: [4, (view, at) => view.getFloat32(at, true)],
   float64: [8, (view, at) => view.getFloat64(at, true)],
 } as const satisfies Record<string, readonly [number, Read]>;

@@ -1,6 +1,6 @@
-import picomatch from 'picomatch';
 import type { CalibrationMethod } from '../../calibration/observers/methods';
 import { FORMAT_OF_BITS, type WeightBits, type WeightsName } from '../../quantization/layer-weights';
+import picomatch from '../../vendor/picomatch';
 import type { Config, LayerConfig } from './config';
 
 interface Rule extends LayerConfig {

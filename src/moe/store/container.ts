@@ -11,9 +11,9 @@
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import * as z from 'zod';
 import { LowbitError } from '../../base/errors';
 import { readAt } from '../../base/read-at';
+import * as z from '../../vendor/zod';
 
 export const PAGE_BYTES = 4096;
 

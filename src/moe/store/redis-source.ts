@@ -3,10 +3,11 @@
  * `<prefix>:<layer>:<expert>:<precision>`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
-import * as z from 'zod';
+import type * as redisClient from '@redis/client';
 import { LowbitError } from '../../base/errors';
+import { missingPackage } from '../../base/missing-package';
 import { currentEngine } from '../../runtime/current-engine';
+import * as z from '../../vendor/zod';
 import { shownRedis, WITHHELD } from './address';
 import { copyChecked, expertError } from './checked';
 import { type ExpertIndex, type ExpertRecord, indexProblem, pageAligned } from './container';
@@ -49,6 +50,14 @@ const indexShape = z.object({
 const keyOf = (prefix: string, { layer, expert, precision }: ExpertRecord) =>
   `${prefix}:${layer}:${expert}:${precision}`;
 
+function loadClient(): typeof redisClient {
+  try {
+    return require('@redis/client');
+  } catch (cause) {
+    throw missingPackage('@redis/client', 'A source of experts in Redis', cause);
+  }
+}
+
 type Client = ReturnType<typeof newClient>;
 
 function newClient(url: string, connectTimeout: number) {
@@ -60,6 +69,7 @@ function newClient(url: string, connectTimeout: number) {
         'with / ? # @ in a password percent-encoded.',
     );
   if (shownRedis(url) === WITHHELD) throw malformed();
+  const { createClient } = loadClient();
   try {
     return createClient({
       ...{ url, disableOfflineQueue: true },
@@ -73,9 +83,8 @@ function newClient(url: string, connectTimeout: number) {
 
 /** What the server said, which trying again will not change. */
 function isFinal(error: unknown): boolean {
-  return error instanceof ErrorReply
-    ? !/^(LOADING|BUSY|TRYAGAIN)/.test(error.message)
-    : error instanceof LowbitError;
+  if (error instanceof LowbitError) return true;
+  return error instanceof loadClient().ErrorReply && !/^(LOADING|BUSY|TRYAGAIN)/.test(error.message);
 }
 
 /**
@@ -163,7 +172,7 @@ class Connection {
 /**
  * Copies experts into Redis; the index comes last, so that a partial copy has none.
  *
- * @throws LowbitError 'io' if Redis cannot be written, 'invalid-argument' for a malformed address, or as the source
+ * @throws LowbitError 'missing-package' where @redis/client is not installed, 'io' if Redis cannot be written, 'invalid-argument' for a malformed address, or as the source
  *   does
  */
 export async function copyToRedis(source: ExpertSource, options: RedisSourceOptions): Promise<void> {
@@ -198,7 +207,7 @@ export async function copyToRedis(source: ExpertSource, options: RedisSourceOpti
 /**
  * Opens experts that `copyToRedis` wrote.
  *
- * @throws LowbitError 'io' if Redis cannot be reached, 'invalid-argument' for a malformed address, 'invalid-weights' if
+ * @throws LowbitError 'missing-package' where @redis/client is not installed, 'io' if Redis cannot be reached, 'invalid-argument' for a malformed address, 'invalid-weights' if
  *   the experts are not there, 'unsupported-version' if a later version wrote them
  */
 export async function redisSource(options: RedisSourceOptions): Promise<ExpertSource> {
@@ -253,7 +262,9 @@ export async function redisSource(options: RedisSourceOptions): Promise<ExpertSo
       let bytes: Buffer | null;
       try {
         bytes = await connection.run((client) =>
-          client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }).get(keyOf(prefix, record)),
+          client
+            .withTypeMapping({ [loadClient().RESP_TYPES.BLOB_STRING]: Buffer })
+            .get(keyOf(prefix, record)),
         );
       } catch (error) {
         throw expertError(name, record, 'io', (error as Error).message, error);

@@ -3,7 +3,7 @@
  * small ones: a number with it stands for its magnitude times 2^-30. Scales from 2^15 down to 2^-44 units have all digits
  * of a float16, so that a row of 1e-12 of the largest weight decodes as well as any other.
  */
-import { fromFloat16Bits, MAX_FLOAT16, toFloat16Bits } from '../float16';
+import { fromFloat16Bits, MAX_FLOAT16, toFloat16Bits } from '../../base/float16';
 
 /** The largest weight is at most 2^15 units: a scale of that size fits float16, and small scales keep its precision. */
 const MAX_EXPONENT = 15;

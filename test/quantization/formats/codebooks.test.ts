@@ -1,5 +1,5 @@
+import { fromFloat16Bits } from '../../../src/base/float16';
 import { gaussian } from '../../../src/quantization/distributions';
-import { fromFloat16Bits } from '../../../src/quantization/float16';
 import { decodeMatrix } from '../../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../../src/quantization/formats/encode';
 import type { FormatName } from '../../../src/quantization/formats/format';

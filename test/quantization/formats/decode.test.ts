@@ -1,4 +1,4 @@
-import { toFloat16Bits } from '../../../src/quantization/float16';
+import { toFloat16Bits } from '../../../src/base/float16';
 import { bitsPerWeight } from '../../../src/quantization/formats/bits-per-weight';
 import { decodeMatrix, decodeValue } from '../../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../../src/quantization/formats/encode';

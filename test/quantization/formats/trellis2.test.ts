@@ -1,5 +1,5 @@
+import { toFloat16Bits } from '../../../src/base/float16';
 import { gaussian } from '../../../src/quantization/distributions';
-import { toFloat16Bits } from '../../../src/quantization/float16';
 import { bitsPerWeight } from '../../../src/quantization/formats/bits-per-weight';
 import { decodeMatrix } from '../../../src/quantization/formats/decode';
 import { encodeMatrix } from '../../../src/quantization/formats/encode';

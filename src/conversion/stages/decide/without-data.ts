@@ -2,6 +2,7 @@
 import { refKey } from '../../../graph/edit';
 import type { Graph } from '../../../graph/ir';
 import type { ActivationPrecision } from '../../../passes/quantize/match/quantizable';
+import { nodesBeforeLogarithm, PRECEDES_LOGARITHM } from '../../../passes/quantize/plan/before-logarithm';
 import { floatInOutNodes } from '../../../passes/quantize/plan/float-in-out-nodes';
 import { layerOf, layersOf } from '../../../passes/quantize/plan/layers';
 import { floatAnyway, planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
@@ -26,7 +27,10 @@ export function planWithoutData(
   const layers = layersOf(graph, everything).map(({ name }) => name);
   const all = new Map(layers.map((name) => [name, precisions.get(name) ?? ('dynamic' as const)]));
   const nodes = floatInOutNodes(graph, everything, all);
-  const float = floatAnyway(everything);
+  const beforeLogarithms = [...nodesBeforeLogarithm(graph)].map(
+    (name) => [name, PRECEDES_LOGARITHM] as const,
+  );
+  const float = new Map([...beforeLogarithms, ...floatAnyway(everything)]);
   while (true) {
     const plan = planQuantization(graph, { float, precisions: nodes });
     const wanting = needRanges(graph, plan);

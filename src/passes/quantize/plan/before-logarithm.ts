@@ -3,8 +3,8 @@
  *
  * d log x = dx / x: a logarithm turns relative errors into absolute ones. INT8 has absolute errors of up to half a step,
  * as large as a small value itself, so that the quiet bands of a spectrogram would be noise (1e-3 and 1e-6 share a code).
- * All nodes before a logarithm stay float if layers with weights read its result. The logarithm of a sum with an
- * exponential (softplus, Mish) is smooth and does not count.
+ * All nodes before a logarithm get int16 activations if layers with weights read its result, and are left in float where
+ * they have no such form. The logarithm of a sum with an exponential (softplus, Mish) is smooth and does not count.
  */
 
 import { entryOf } from '../../../base/entry-of';
@@ -23,10 +23,10 @@ function ofExponential(graph: Graph, node: GraphNode): boolean {
   return argument?.inputs.some((i) => graph.nodes.get(i.node)?.op === 'Exp') ?? false;
 }
 
-const REASON = 'a logarithm follows, which needs relative precision';
+export const PRECEDES_LOGARITHM = 'a logarithm follows, which needs relative precision';
 
-/** The nodes before a logarithm in the middle of the network, itself included, each with that reason. */
-export function nodesBeforeLogarithm(graph: Graph): ReadonlyMap<string, string> {
+/** Names of the nodes before a logarithm in the middle of the network, itself included. */
+export function nodesBeforeLogarithm(graph: Graph): ReadonlySet<string> {
   const readers = consumers(graph);
   const readersOf = (name: string) => readers.get(name)?.map((n) => n.name) ?? [];
   const inputsOf = (name: string) => entryOf(graph.nodes, name).inputs.map((i) => i.node);
@@ -35,9 +35,8 @@ export function nodesBeforeLogarithm(graph: Graph): ReadonlyMap<string, string> 
     (node) =>
       node.op === 'Log' && !ofExponential(graph, node) && [...reach([node.name], readersOf)].some(isWeighted),
   );
-  const before = reach(
+  return reach(
     logarithms.map((n) => n.name),
     inputsOf,
   );
-  return new Map([...before].map((name) => [name, REASON]));
 }

@@ -11,7 +11,6 @@ import {
   type Quantizable,
   type QuantizableOp,
 } from '../match/quantizable';
-import { nodesBeforeLogarithm } from './before-logarithm';
 import { nodesInControlFlow } from './control-flow';
 import { nodesOfInfiniteWeights } from './infinite-weights';
 import { findMasks, type Masks } from './masks';
@@ -86,7 +85,6 @@ export function findCandidates(
   const reasons = [
     requested,
     nodesInControlFlow(graph),
-    nodesBeforeLogarithm(graph),
     nodesOfSeveralOutputs(graph),
     nodesOfInfiniteWeights(graph),
   ];

@@ -117,7 +117,7 @@ export interface OutlineOptions {
 }
 
 /** Why a node cannot have int16 or dynamic activations. */
-function whyNot(candidate: Quantizable, precision: ActivationPrecision): string | undefined {
+export function whyNot(candidate: Quantizable, precision: ActivationPrecision): string | undefined {
   if (precision === 'int16' && candidate.kind === 'weighted' && candidate.overflowsInt16)
     return 'its sums do not fit 32 bits with int16 activations';
   return candidate.lowerFloat ? undefined : `it has no form with ${precision} activations`;

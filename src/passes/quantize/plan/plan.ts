@@ -7,10 +7,11 @@ import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
 import type { Table } from '../../weight-only/find';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
+import { nodesBeforeLogarithm, PRECEDES_LOGARITHM } from './before-logarithm';
 import { findCandidates } from './candidates';
 import { joinedOutputs } from './joined-outputs';
 import { findMasks, type Masks } from './masks';
-import { multiplies, outlineRegions, regionOutputs } from './outline';
+import { multiplies, outlineRegions, regionOutputs, whyNot } from './outline';
 import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
 import { findTables } from './tables';
@@ -66,6 +67,26 @@ function keepMasksInFloat(
   return precisions;
 }
 
+/** Gives what a logarithm is computed of int16 activations; what has no such form is left in float. */
+function keepRelativePrecision(
+  graph: Graph,
+  candidates: Map<string, Quantizable>,
+  float: Map<string, string>,
+): Map<string, ActivationPrecision> {
+  const precisions = new Map<string, ActivationPrecision>();
+  for (const name of nodesBeforeLogarithm(graph)) {
+    const candidate = candidates.get(name);
+    if (!candidate) continue;
+    if (candidate.kind !== 'matrixProduct' && whyNot(candidate, 'int16') === undefined) {
+      precisions.set(name, 'int16');
+    } else {
+      candidates.delete(name);
+      float.set(name, PRECEDES_LOGARITHM);
+    }
+  }
+  return precisions;
+}
+
 /** The engine has no int16 form of it: float32 is as accurate. */
 export const PRODUCT_IN_INT16 = 'a product of two activations has no int16 form: computed in float32';
 
@@ -81,9 +102,10 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
     float.set(name, PRODUCT_IN_INT16);
   }
   const onFloat32 = keepMasksInFloat(masks, candidates, float);
+  const ofLogarithms = keepRelativePrecision(graph, candidates, float);
   const { regions, leftOut, precisions, refused } = outlineRegions(graph, candidates, {
     ...options,
-    precisions: new Map([...onFloat32, ...(options.precisions ?? [])]),
+    precisions: new Map([...onFloat32, ...(options.precisions ?? []), ...ofLogarithms]),
   });
   const outputs = outputNodes(graph);
   const joined = regions.flatMap((nodes) => {
@@ -95,7 +117,8 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   });
   const floatInOut = new Map<string, ActivationPrecision>(precisions);
   for (const name of joined) if (!floatInOut.has(name)) floatInOut.set(name, 'dynamic');
-  const isRequested = (name: string) => options.precisions?.has(name) || !onFloat32.has(name);
+  const isRequested = (name: string) =>
+    options.precisions?.has(name) || ofLogarithms.has(name) || !onFloat32.has(name);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
   const lookups = findTables(graph, shapes, options.float);
   const inFloat = [...float, ...leftOut, ...lookups.float].filter(([name]) => !lookups.tables.has(name));

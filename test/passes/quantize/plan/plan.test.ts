@@ -31,15 +31,27 @@ describe('regions', () => {
     expect(decibels).toBeGreaterThan(25);
   });
 
-  test('leave to float what a logarithm is computed of, up to its next weighted op', async () => {
+  test('give int16 activations to what a logarithm is computed of, up to its next weighted op', async () => {
     const graph = conv(image(random), 'bank', 'image')
       .node('power', 'Square', ['bank'])
       .constant('floor', [], [1e-6])
       .node('floored', 'AddV2', ['power', 'floor'])
       .node('level', 'Log', ['floored']);
+    const built = conv(graph, 'a', 'level').build('a');
+    const plan = planQuantization(built);
+    expect(plan.precisions.get('bank')).toBe('int16');
+    expect(plan.precisions.has('a')).toBe(false);
+    const { graph: quantized } = await quantize(built, random);
+    const [decibels] = await fidelity(built, quantized, random);
+    expect(decibels).toBeGreaterThan(30);
+  });
+
+  test('leave to float what a logarithm is computed of without such a form', () => {
+    const graph = conv(image(random), 'bank', 'image')
+      .node('product', 'BatchMatMulV2', ['bank', 'bank'], { adj_x: { b: true } })
+      .node('level', 'Log', ['product']);
     const plan = planQuantization(conv(graph, 'a', 'level').build('a'));
-    expect(plan.regions.map((r) => r.nodes.map((n) => n.name))).toEqual([['a']]);
-    expect(plan.float.get('bank')).toContain('logarithm');
+    expect(plan.float.get('product')).toContain('logarithm');
   });
 
   test('quantize what a logarithm at the end, or that of a softplus, is computed of', () => {

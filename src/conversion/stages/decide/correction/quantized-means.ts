@@ -58,14 +58,14 @@ function storingCodes(step: Step): Step {
 /** The quantized model up to some tensors of it. */
 function quantizedPrefix(
   graph: Graph,
-  { float }: QuantizationPlan,
+  { float, precisions }: QuantizationPlan,
   refs: readonly TensorRef[],
   observations: Observations,
   options: WeightOptions,
 ): Graph {
   const outputs = refs.map((ref) => ({ name: refKey(ref), ref, dtype: 'float32' as const }));
   const prefix = removeDeadNodes.apply({ ...graph, outputs }).graph;
-  const plan = planQuantization(prefix, { float });
+  const plan = planQuantization(prefix, { float, precisions });
   const regions = plan.regions.map((region) => ({ ...region, steps: region.steps.map(storingCodes) }));
   return quantizeGraph(prefix, { ...plan, regions }, observations, options).graph;
 }

@@ -1,0 +1,2 @@
+/** Progress bars. */
+export { SingleBar } from 'cli-progress';

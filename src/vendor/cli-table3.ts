@@ -1,0 +1,2 @@
+/** Tables for terminals. */
+export { default } from 'cli-table3';

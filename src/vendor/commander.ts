@@ -1,0 +1,2 @@
+/** The arguments of commands. */
+export { Command, InvalidArgumentError, Option } from 'commander';

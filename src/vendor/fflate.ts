@@ -1,0 +1,2 @@
+/** Archives. */
+export { Unzip, UnzipInflate } from 'fflate';

@@ -1,0 +1,2 @@
+/** Arrays of NumPy. */
+export { type NpyArray, parse } from 'npyjs';

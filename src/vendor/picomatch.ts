@@ -1,0 +1,2 @@
+/** Patterns of names. */
+export { default } from 'picomatch';
