@@ -181,7 +181,9 @@ function nodeError(error: unknown, kernelName: string, graphNode: converter.Grap
 function graphOp(kernel: LowbitKernel, tf: TfInstance, node: converter.GraphNode) {
   const inputs = node.inputs as core.Tensor[];
   const engine = tf.engine();
-  const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
+  const all = node.attrs as core.NamedAttrMap;
+  // What else a region has is for those who look at it.
+  const attrs = kernel !== quantizedRegionKernel ? all : all.integers ? { integers: true } : {};
   if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
   const named = nameInputs(kernel.inputNames, inputs);
   const host = hosts.get(engine.backendName);
