@@ -63,7 +63,7 @@ async function main(names, { folder, samples, tests, json, steps, options, witho
     if (steps) {
       for (const step of row.recipe?.steps ?? [])
         console.error(
-          `    ${step.name} | ${step.worst} ${shown(Number(step.signalToNoise))} dB | ${shown(Number(step.excess))} | ${shown(step.seconds)} s`,
+          `    ${step.name} | ${step.worst} ${shown(Number(step.signalToNoise))} dB | ${shown(Number(step.excess))} | ${shown(step.milliseconds, 2)} ms | ${shown(step.seconds)} s${step.chosen ? ' | chosen' : ''}`,
         );
     }
     if (json) fs.writeFileSync(json, JSON.stringify(rows, null, 1));
