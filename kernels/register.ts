@@ -82,6 +82,9 @@ export const KERNELS: readonly LowbitKernel[] = [
   mixtureOfExpertsKernel,
 ];
 
+/** Of the graph ops, which are named as the kernels. */
+export const OP_NAMES: readonly string[] = KERNELS.map(({ name }) => name);
+
 const hosts = new Map<string, Host>();
 
 /** Lets kernels run on a further backend, from the next `install` on. */
@@ -102,6 +105,14 @@ function printNotice(host: Host): void {
 /** The parts of TF.js that we register with: `@tensorflow/tfjs-core` and `-converter`, or the union package. */
 export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'engine'> &
   Pick<typeof converter, 'registerOp'>;
+
+/** The copies of tfjs-converter that have our ops, by the function that registers them. */
+const installedWith = new WeakSet<TfInstance['registerOp']>();
+
+/** Whether `install` was called with a copy of tfjs-converter. */
+export function hasOps({ registerOp }: Pick<TfInstance, 'registerOp'>): boolean {
+  return installedWith.has(registerOp);
+}
 
 /** Of this copy of the package. */
 const ownKernels = new WeakSet<core.KernelFunc>();
@@ -201,6 +212,7 @@ function graphOp(kernel: LowbitKernel, tf: TfInstance, node: converter.GraphNode
  * package itself resolves; call it for any other one (a bundler's second copy, a global `tf` of a script tag).
  */
 export function install(tf: TfInstance = { ...core, ...converter }): void {
+  installedWith.add(tf.registerOp);
   for (const kernel of KERNELS) {
     registerKernelOn(tf, kernel);
     tf.registerOp(kernel.name, (node) => {

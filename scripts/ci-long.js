@@ -14,6 +14,9 @@ const STEPS = {
     // A case of each series takes about two minutes of an emulated processor.
     env: { LOWBIT_TEST_CASES: '4' },
   },
+  'package-managers': {
+    command: 'npm run build:platforms && npm run release -- --dry-run && node test/package-managers/run.js',
+  },
   'kernels-in-browsers': { command: 'npx jest test/web/kernels', env: { LOWBIT_TEST_CASES: '200' } },
   'soak-in-a-page': {
     command: 'npx jest test/web/soak',
