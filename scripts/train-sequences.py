@@ -183,14 +183,19 @@ MODELS = {
 }
 
 
-def without_barriers(folder):
-    """Loops of TensorFlow 2.21 wait for a NoOp, for which TF.js 4.22 waits for ever: float TF.js is compared with."""
+def repair(folder):
+    """
+    Loops of TensorFlow 2.21 wait for a NoOp, for which TF.js 4.22 waits for ever: float TF.js is compared with. And
+    tensorflowjs may write another name for bool, which TF.js does not know.
+    """
     path = folder / "model.json"
     model = json.loads(path.read_text())
     nodes = model["modelTopology"]["node"]
     barriers = {f"^{node['name']}" for node in nodes if node["op"] == "NoOp"}
     for node in nodes:
         node["input"] = [name for name in node.get("input", []) if name not in barriers]
+    for weight in (weight for group in model["weightsManifest"] for weight in group["weights"]):
+        weight["dtype"] = weight["dtype"].replace("bool8", "bool")
     path.write_text(json.dumps(model, separators=(",", ":")))
 
 
@@ -209,7 +214,7 @@ def write(model, form, folder, half):
         saved_models.convert_tf_saved_model(
             f"{scratch}/saved", str(folder), signature_def="serving_default", quantization_dtype_map=quantization
         )
-    without_barriers(folder)
+    repair(folder)
 
 
 def main():
