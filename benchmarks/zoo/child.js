@@ -96,21 +96,18 @@ async function time(models, sample, keys) {
 }
 
 async function tryModel(job) {
-  const { name, input, samples, tests, options } = job;
+  const { name, input, samples, tests, options, withoutData } = job;
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-zoo-'));
   const data = dataFor(job);
   const row = { name };
   try {
-    let specs;
+    const { inputs: specs } = await readModel(input);
     const start = performance.now();
     const cpu = process.cpuUsage();
     const report = await convert({
       input,
       output: path.join(folder, 'out'),
-      calibration: (inputs) => {
-        specs = inputs;
-        return take(data.calibration(inputs), samples);
-      },
+      ...(!withoutData && { calibration: (inputs) => take(data.calibration(inputs), samples) }),
       ...options,
     });
     row.seconds = (performance.now() - start) / 1000;
