@@ -5,7 +5,7 @@ import { codedError } from '../src/base/coded-errors';
 import { LowbitError } from '../src/base/errors';
 import { hadamardKernel } from './Hadamard';
 import { cpuHost } from './hosts/cpu';
-import { type AsyncHost, type Host, isAsync } from './hosts/host';
+import { type AsyncHost, type Host, readsAsync, readsSync } from './hosts/host';
 import { tensorflowHost } from './hosts/tensorflow';
 import { wasmHost } from './hosts/wasm';
 import { webglHost } from './hosts/webgl';
@@ -82,6 +82,9 @@ export const KERNELS: readonly LowbitKernel[] = [
   mixtureOfExpertsKernel,
 ];
 
+/** Of the graph ops, which are named as the kernels. */
+export const OP_NAMES: readonly string[] = KERNELS.map(({ name }) => name);
+
 const hosts = new Map<string, Host>();
 
 /** Lets kernels run on a further backend, from the next `install` on. */
@@ -102,6 +105,14 @@ function printNotice(host: Host): void {
 /** The parts of TF.js that we register with: `@tensorflow/tfjs-core` and `-converter`, or the union package. */
 export type TfInstance = Pick<typeof core, 'registerKernel' | 'getKernel' | 'engine'> &
   Pick<typeof converter, 'registerOp'>;
+
+/** The copies of tfjs-converter that have our ops, by the function that registers them. */
+const installedWith = new WeakSet<TfInstance['registerOp']>();
+
+/** Whether `install` was called with a copy of tfjs-converter. */
+export function hasOps({ registerOp }: Pick<TfInstance, 'registerOp'>): boolean {
+  return installedWith.has(registerOp);
+}
 
 /** Of this copy of the package. */
 const ownKernels = new WeakSet<core.KernelFunc>();
@@ -128,7 +139,7 @@ function registerKernelOn(tf: TfInstance, kernel: LowbitKernel): void {
     const { backendName } = host;
     if (isRegistered(tf, kernelName, backendName)) continue;
     const kernelFunc: core.KernelFunc = ({ inputs, attrs, backend }) => {
-      if (isAsync(host)) throw needsExecuteAsync(kernelName, backendName);
+      if (!readsSync(host)) throw needsExecuteAsync(kernelName, backendName);
       printNotice(host);
       return kernel.run({ inputs, attrs: attrs ?? {}, backend: backend as core.KernelBackend, host });
     };
@@ -181,14 +192,19 @@ function nodeError(error: unknown, kernelName: string, graphNode: converter.Grap
 function graphOp(kernel: LowbitKernel, tf: TfInstance, node: converter.GraphNode) {
   const inputs = node.inputs as core.Tensor[];
   const engine = tf.engine();
-  const attrs = kernel === quantizedRegionKernel ? {} : (node.attrs as core.NamedAttrMap);
+  const all = node.attrs as core.NamedAttrMap;
+  // What else a region has is for those who look at it.
+  const attrs = kernel !== quantizedRegionKernel ? all : all.integers ? { integers: true } : {};
   if (kernel.execute) return kernel.execute({ engine, inputs, attrs });
   const named = nameInputs(kernel.inputNames, inputs);
   const host = hosts.get(engine.backendName);
-  if (host === undefined || !isAsync(host)) return engine.runKernel(kernel.name, named, attrs);
   // `execute` runs nodes within a tidy, where none may return a promise; `executeAsync` does not.
-  if (engine.state.activeScope != null) throw needsExecuteAsync(kernel.name, host.backendName);
-  return executeAsync(kernel, engine, named, attrs, host);
+  const mayWait = engine.state.activeScope == null;
+  if (host !== undefined && readsAsync(host) && mayWait) {
+    printNotice(host);
+    return executeAsync(kernel, engine, named, attrs, host);
+  }
+  return engine.runKernel(kernel.name, named, attrs);
 }
 
 /**
@@ -196,6 +212,7 @@ function graphOp(kernel: LowbitKernel, tf: TfInstance, node: converter.GraphNode
  * package itself resolves; call it for any other one (a bundler's second copy, a global `tf` of a script tag).
  */
 export function install(tf: TfInstance = { ...core, ...converter }): void {
+  installedWith.add(tf.registerOp);
   for (const kernel of KERNELS) {
     registerKernelOn(tf, kernel);
     tf.registerOp(kernel.name, (node) => {

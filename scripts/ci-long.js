@@ -11,7 +11,11 @@ const STEPS = {
   'dot-product-forms': { command: 'npm run test:wasm-forms' },
   'signed-dot-product': {
     command: 'node scripts/fetch-node-arm64.js && npx jest test/kernels/signed-dot',
-    env: { LOWBIT_TEST_CASES: '20' },
+    // A case of each series takes about two minutes of an emulated processor.
+    env: { LOWBIT_TEST_CASES: '4' },
+  },
+  'package-managers': {
+    command: 'npm run build:platforms && npm run release -- --dry-run && node test/package-managers/run.js',
   },
   'kernels-in-browsers': { command: 'npx jest test/web/kernels', env: { LOWBIT_TEST_CASES: '200' } },
   'soak-in-a-page': {

@@ -1,5 +1,5 @@
-// Fetches from npm into build/tools what tests take and devDependencies need not have: Deno and Bun, which are large, and
-// bundlers of pages.
+// Fetches from npm into build/tools what tests take and devDependencies need not have: Deno and Bun, which are large,
+// bundlers, and what else is found around this package.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -10,8 +10,11 @@ const PACKAGES = [
   '@oven/bun-linux-x64@1.4.5',
   '@rollup/plugin-commonjs@29.0.3',
   '@rollup/plugin-node-resolve@16.0.3',
+  '@tensorflow/tfjs@4.22.0',
   'rollup@4.68.8',
+  'typescript5@npm:typescript@5.9.3',
   'vite@8.4.0',
+  'vitest@3.2.7',
   'webpack@5.113.0',
 ];
 

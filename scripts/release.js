@@ -30,7 +30,7 @@ function choosePlatforms(names) {
 /** The folder of a platform's package. */
 function folderOf({ name }) {
   const folder = path.join(platformDir, name);
-  if (fs.existsSync(path.join(folder, 'lowbit.node'))) return folder;
+  if (['lowbit.node', 'package.json'].every((file) => fs.existsSync(path.join(folder, file)))) return folder;
   throw new Error(`The package of ${name} is not built: npm run build:platforms -- ${name}`);
 }
 

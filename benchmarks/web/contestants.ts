@@ -44,6 +44,7 @@ interface App {
 }
 
 declare const app: App;
+declare const navigator: object;
 
 /** Runs in the page: makes a contestant ready to predict. */
 async function loadInPage({ contestant, threads, shape, values, paths }: Loading): Promise<void> {
@@ -114,6 +115,8 @@ async function loadInPage({ contestant, threads, shape, values, paths }: Loading
     };
   }
 
+  // TF.js takes half of what the browser says it has, and not what it is told, if that is more.
+  Object.defineProperty(navigator, 'hardwareConcurrency', { value: 2 * threads });
   app.setThreadsCount(threads);
   await tf.setBackend('wasm');
   if (contestant === 'float') predict.float = await loadTfjs(paths.float);

@@ -21,17 +21,21 @@ export interface SyncHost extends AnyHost {
   read(backend: KernelBackend, tensor: TensorInfo): TensorData;
 }
 
-/** A backend whose tensors can only be read asynchronously, as WebGPU's: kernels run in `executeAsync` only. */
+/** A backend whose tensors can be read asynchronously, which `executeAsync` does. */
 export interface AsyncHost extends AnyHost {
   /** A copy of a float32 or int32 tensor's data. */
   readAsync(backend: KernelBackend, tensor: TensorInfo): Promise<TensorData>;
 }
 
-/** How the bytes of a backend's tensors are reached. */
+/** How the bytes of a backend's tensors are reached; where asynchronously alone, kernels run in `executeAsync` only. */
 export type Host = SyncHost | AsyncHost;
 
-export function isAsync(host: Host): host is AsyncHost {
+export function readsAsync(host: Host): host is AsyncHost {
   return 'readAsync' in host;
+}
+
+export function readsSync(host: Host): host is SyncHost {
+  return 'read' in host;
 }
 
 export function elementCount(shape: readonly number[]): number {

@@ -3,8 +3,9 @@
 // host without shared memory, workers that are still starting) the caller computes alone.
 //
 // A worker may be ended by its host at any time, also while it computes. The caller notices that one that has entered a
-// job gives no sign of life, leaves it out from then on, and computes the whole job again: chunks write what they
-// compute from what they only read, so that twice is as good as once.
+// job gives no sign of life. It cannot know whether that worker is only late, and will still write to what its chunk
+// refers to, the caller's stack included. So the caller traps there, which leaves the memory as it is, and the host
+// goes on in a copy of it (src/runtime/wasm-module.ts), in which it makes the call again.
 #include "../base/threads.h"
 
 #include <algorithm>
@@ -22,6 +23,8 @@ constexpr int kSlots = 256;  // of a memory; that of a worker that was lost is n
 constexpr int kSpins = 4000;
 // How long a worker may be silent, and twice the time that the caller's own part of the job took.
 constexpr double kPatience = 700;  // ms
+// Of the time between two looks so much counts at most: where all threads were stopped meanwhile, none was silent.
+constexpr double kMostBetweenLooks = 5;  // ms
 constexpr int64_t kNanosecondsToSleep = 1000000;
 
 enum Life : uint32_t { kNone, kServing, kLost };
@@ -47,6 +50,7 @@ std::atomic<int> sleeping{0};           // workers
 std::atomic<bool> waiting{false};       // the caller sleeps
 std::atomic<bool> callerSleeps{false};  // whether it may: not on the main thread of a page
 std::atomic<bool> stopped{false};
+bool abandoned = false;  // the memory
 
 // The job.
 Range ranges[kMaxThreads];
@@ -63,9 +67,7 @@ uint32_t work(int participant, Slot* own) {
     Range& range = ranges[(participant + i) % participants];
     for (size_t chunk; (chunk = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end; ++done) {
       task(context, chunk, participant);
-      if (!own) continue;
-      own->done.fetch_add(1);
-      if (own->life.load() == kLost) return done;
+      if (own) own->done.fetch_add(1);
     }
   }
   return done;
@@ -77,12 +79,16 @@ int serving() {
   return count;
 }
 
-// Waits until a worker has left the job. Returns whether it has; otherwise it is lost.
+[[noreturn]] void abandon() {
+  abandoned = true;
+  __builtin_trap();
+}
+
+// Waits until a worker has left the job, or has been silent for too long. Returns whether it has left.
 bool leaves(Slot& slot, uint32_t job, double patience) {
   uint32_t done = slot.done.load();
-  double since = 0;
+  double looked = 0, silent = 0;
   for (int spins = 0; slot.job.load() != 0; ++spins) {
-    if (slot.life.load() == kLost) return false;
     if (spins < kSpins) continue;
     if (callerSleeps.load()) {
       waiting.store(true);
@@ -92,13 +98,14 @@ bool leaves(Slot& slot, uint32_t job, double patience) {
       spins = 0;
     }
     const double now = lowbit_host_now();
-    if (since == 0 || done != slot.done.load()) {
+    if (looked == 0 || done != slot.done.load()) {
       done = slot.done.load();
-      since = now;
-    } else if (now - since > patience) {
-      slot.life.store(kLost);
-      return false;
+      silent = 0;
+    } else {
+      silent += std::min(now - looked, kMostBetweenLooks);
+      if (silent > patience) return false;
     }
+    looked = now;
   }
   return true;
 }
@@ -150,14 +157,13 @@ void ThreadPool::Lease::dispatch(size_t chunks, int most, Task body, void* bodyC
   uint32_t done = work(0, nullptr);
   const double patience = kPatience + 2 * (lowbit_host_now() - start);
   open.store(0);
-  bool lost = false;
   for (int s = 0; s < count; ++s) {
     if (slots[s].life.load() == kLost && slots[s].participant == 0) continue;
-    lost = !leaves(slots[s], job, patience) || slots[s].life.load() == kLost || lost;
+    if (!leaves(slots[s], job, patience)) abandon();
     done += slots[s].done.load() - before[s];
   }
-  if (!lost || done == chunks) return;
-  for (size_t chunk = 0; chunk < chunks; ++chunk) body(bodyContext, chunk, 0);
+  // What one that died has left half done may not be done again: a chunk may read what it writes.
+  if (done != chunks) abandon();
 }
 
 }  // namespace lowbit
@@ -166,7 +172,7 @@ void ThreadPool::Lease::dispatch(size_t chunks, int most, Task body, void* bodyC
 
 extern "C" {
 
-// What a worker does until it is told to stop or was lost.
+// What a worker does until it is told to stop.
 LOWBIT_EXPORT("serve") void lowbit_web_serve(int number) {
   using namespace lowbit;
   Slot& slot = slots[number];
@@ -180,7 +186,7 @@ LOWBIT_EXPORT("serve") void lowbit_web_serve(int number) {
       sleeping.fetch_sub(1);
     }
     seen = newest.load();
-    if (stopped.load() || slot.life.load() != kServing) return;
+    if (stopped.load()) return;
     slot.job.store(seen);
     if (open.load() == seen && slot.participant > 0) work(slot.participant, &slot);
     slot.job.store(0);
@@ -198,8 +204,28 @@ LOWBIT_EXPORT("takeSlot") int lowbit_web_take_slot(int callerSleeps) {
 // 0: a worker has not started yet. 1: it serves. 2: it was lost.
 LOWBIT_EXPORT("life") int lowbit_web_life(int slot) { return static_cast<int>(lowbit::slots[slot].life.load()); }
 
-// Its host says that a worker has ended. It may have done so inside of a job, which then was done without it.
-LOWBIT_EXPORT("lose") void lowbit_web_lose(int slot) { lowbit::slots[slot].life.store(lowbit::kLost); }
+// Its host says that a worker has ended, inside of a job or not.
+LOWBIT_EXPORT("lose") void lowbit_web_lose(int slot) {
+  lowbit::slots[slot].life.store(lowbit::kLost);
+  lowbit::slots[slot].job.store(0);
+}
+
+// Whether the trap that a call ended with says that the memory has been left to a worker.
+LOWBIT_EXPORT("abandoned") int lowbit_web_abandoned(void) { return lowbit::abandoned; }
+
+// In the copy of an abandoned memory, of which no worker knows.
+LOWBIT_EXPORT("moved") void lowbit_web_moved(void) {
+  using namespace lowbit;
+  for (int s = 0; s < slotCount.load(); ++s) {
+    slots[s].life.store(kNone);
+    slots[s].job.store(0);
+  }
+  slotCount.store(0);
+  open.store(0);
+  sleeping.store(0);
+  waiting.store(false);
+  abandoned = false;
+}
 
 LOWBIT_EXPORT("stop") void lowbit_web_stop(void) {
   lowbit::stopped.store(true);

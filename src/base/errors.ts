@@ -10,6 +10,8 @@ export type LowbitErrorCode =
   | 'unsupported-backend'
   | 'already-converted'
   | 'engine-unavailable'
+  /** Of a package of TF.js, of which one was to be installed: the message names both. */
+  | 'two-copies'
   /** One that only some uses need, such as sharp: the message has its install line. */
   | 'missing-package'
   | 'out-of-memory'

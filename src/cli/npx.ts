@@ -4,12 +4,18 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { packageRoot } from '../base/package-root';
 
 const NEEDED = ['sharp', '@tensorflow/tfjs-backend-wasm'];
 
-function readPackage(folder: string): Record<string, unknown> {
+interface PackageJson {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly _npx?: { readonly packages?: readonly string[] };
+}
+
+function readPackage(folder: string): PackageJson {
   try {
     return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   } catch {
@@ -18,10 +24,13 @@ function readPackage(folder: string): Record<string, unknown> {
 }
 
 /** What npx was asked for, where it runs this program from its cache: `tfjs-lowbit`, or with a version. */
-function npxPackages(): string[] | undefined {
-  const { _npx: npx } = readPackage(join(packageRoot(), '..', '..')) as { _npx?: { packages?: string[] } };
-  const asked = npx?.packages;
-  return asked?.some((name) => NEEDED.some((needed) => name.startsWith(needed))) ? undefined : asked;
+function npxPackages(): readonly string[] | undefined {
+  const folder = join(packageRoot(), '..', '..');
+  if (basename(dirname(folder)) !== '_npx') return undefined;
+  const { _npx: npx, dependencies = {} } = readPackage(folder);
+  // The npm of Node.js 20 tells only what it made of that.
+  const asked = npx?.packages ?? Object.entries(dependencies).map(([name, range]) => `${name}@${range}`);
+  return asked.some((name) => NEEDED.some((needed) => name.startsWith(needed))) ? undefined : asked;
 }
 
 /** Runs the command again by npx, with what it needs. @returns its exit code; undefined where npx does not run it */
@@ -29,7 +38,7 @@ export function runAgainByNpx(): number | undefined {
   const packages = npxPackages();
   const { npm_execpath: npm } = process.env;
   if (packages === undefined || npm === undefined) return undefined;
-  const { peerDependencies } = readPackage(packageRoot()) as { peerDependencies: Record<string, string> };
+  const { peerDependencies = {} } = readPackage(packageRoot());
   const all = [...packages, ...NEEDED.map((name) => `${name}@${peerDependencies[name]}`)];
   const options = all.map((name) => `--package=${name}`);
   const args = [npm, 'exec', ...options, '--', 'tfjs-lowbit', ...process.argv.slice(2)];

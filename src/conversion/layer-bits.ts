@@ -1,3 +1,4 @@
+import type { Constant } from '../graph/ir';
 import { type LinearOp, weightsPerChannel } from '../passes/linear-op';
 import { bitsPerWeight } from '../quantization/formats/bits-per-weight';
 import type { WeightsName } from '../quantization/layer-weights';
@@ -9,6 +10,11 @@ export function bitsOfLayer(
 ): number {
   const depth = weightsPerChannel(op);
   return format === 'int8' ? 8 + 32 / depth : bitsPerWeight({ format, rows: op.channels, depth, group });
+}
+
+/** The same of a table, whose rows take the place of channels. */
+export function bitsOfTable(filter: Constant, format?: { format: WeightsName; group: number }): number {
+  return bitsOfLayer({ filter, channels: filter.shape[0] }, format);
 }
 
 /** The same of a layer with int16 activations, whose weights are int16 too; stored in 8 bits they have zero points. */

@@ -24,6 +24,8 @@ export interface WeightRecord {
   readonly rotation?: 'computed' | 'folded';
   /** Why the weights stay in INT8 though low-bit ones are configured. */
   readonly weightsReason?: string;
+  /** The node that stores these weights, where it is another one. */
+  readonly storedBy?: string;
 }
 
 /** A node of the optimized graph and where it runs. */

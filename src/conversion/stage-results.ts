@@ -14,6 +14,7 @@ import type { QuantizationPlan } from '../passes/quantize/plan/plan';
 import type { QuantizeOptions } from '../passes/quantize/quantize-graph';
 import type { Weighted } from '../passes/weight-only/find';
 import type { Rotation } from '../quantization/hadamard';
+import type { LayerWeights } from '../quantization/layer-weights';
 import type { Observations } from '../quantization/observations';
 import type { AccuracyReport, BitAllocation, QuantizationReport, RecipeReport, Tuning } from './report-types';
 import type { ConfiguredWeights, Settings } from './settings';
@@ -33,7 +34,9 @@ export interface WeightPlan {
   readonly plan: QuantizationPlan;
   /** Layers with low-bit weights, by node; for a mix of widths, those whose width is to be chosen. */
   readonly layers: ReadonlyMap<string, LowBitLayer>;
-  /** Layers that are configured to be low-bit and stay in INT8, and why. */
+  /** Tables with low-bit rows, by node, and how they are stored. */
+  readonly tables: ReadonlyMap<string, LayerWeights>;
+  /** Layers and tables that are configured to be low-bit and stay in INT8, and why. */
   readonly kept: ReadonlyMap<string, string>;
   /** What rotates the inputs of layers in the program, by node. */
   readonly rotations: ReadonlyMap<string, Rotation>;

@@ -68,7 +68,8 @@ async function inspectFloat(location: string): Promise<InspectReport> {
   const ops = summarize(source);
   const { graph } = optimize(source);
   const plan = planQuantization(graph);
-  const chosen = plan.regions.flatMap(({ nodes }) => nodes);
+  const tables = [...plan.tables.keys()].map((name) => graph.nodes.get(name)!);
+  const chosen = [...plan.regions.flatMap(({ nodes }) => nodes), ...tables];
   const macs = (nodes: Iterable<GraphNode>) =>
     [...nodes].reduce((sum, node) => sum + countMacs(graph, plan.shapes, node), 0);
   const share = (part: number, whole: number) => (whole === 0 ? 0 : (100 * part) / whole);

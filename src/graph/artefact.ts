@@ -25,6 +25,8 @@ export interface LayerRecord {
   readonly rotation?: string;
   /** Why its weights stay in INT8 although low-bit ones were requested. */
   readonly weightsReason?: string;
+  /** The node that stores its weights, where it is another one. */
+  readonly storedBy?: string;
   /** Its result is that of the float model times this rotation. */
   readonly rotatedResult?: { readonly block: number; readonly seed: number };
 }

@@ -51,6 +51,18 @@ function parseNode(value: unknown): GraphNode {
   };
 }
 
+/**
+ * A NoOp has no result, so that TF.js never runs what waits for one: the loops that TensorFlow 2.21 writes. It only orders
+ * what runs, which what a node reads does as well.
+ */
+function withoutBarriers(node: GraphNode, nodes: ReadonlyMap<string, GraphNode>): GraphNode {
+  const { controlInputs = [], ...rest } = node;
+  const kept = controlInputs.filter((name) => nodes.get(name)!.op !== 'NoOp');
+  return kept.length === controlInputs.length
+    ? node
+    : { ...rest, ...(kept.length > 0 && { controlInputs: kept }) };
+}
+
 function parseNodes(topology: Json): Map<string, GraphNode> {
   if (!Array.isArray(topology.node))
     throw invalid("Expected a list of nodes in 'modelTopology.node' of model.json.");
@@ -66,6 +78,7 @@ function parseNodes(topology: Json): Map<string, GraphNode> {
         throw invalid(`Node '${node.name}' (${node.op}) reads '${name}', which is not in the graph.`);
     }
   }
+  for (const node of nodes.values()) nodes.set(node.name, withoutBarriers(node, nodes));
   return topologicalOrder(nodes);
 }
 

@@ -21,10 +21,15 @@ interface RawNode {
   readonly input?: readonly string[];
 }
 
-/** Names of the weights of programs. */
-function weightsOfRegions(topology: unknown): Set<string> {
+/** Names of the weights of programs, and how many programs read each. */
+function weightsOfRegions(topology: unknown): Map<string, number> {
   const nodes = (topology as { node?: readonly RawNode[] }).node ?? [];
-  return new Set(nodes.flatMap(({ op, input }) => (op === 'QuantizedRegion' ? [input?.at(-1) ?? ''] : [])));
+  const readers = new Map<string, number>();
+  for (const { op, input } of nodes) {
+    const name = input?.at(-1) ?? '';
+    if (op === 'QuantizedRegion') readers.set(name, (readers.get(name) ?? 0) + 1);
+  }
+  return readers;
 }
 
 /** Undefined for strings, whose lengths are stored with their bytes. */
@@ -99,7 +104,7 @@ function cutOut(
     regions.has(name) && dtype === 'int32' && shape.length === 1 && shape[0] >= MIN_WORDS;
   if (!specs.some(large) || sizes.includes(undefined)) return undefined;
   const files = new ShardFiles(shards);
-  const uncompiled = new Set<string>();
+  let uncompiled = 0;
   const parts: Uint8Array[] = [];
   const readers: WeightReader[] = [];
   let offset = 0;
@@ -112,10 +117,12 @@ function cutOut(
       parts.push(part);
       return spec;
     }
-    uncompiled.add(spec.name);
+    const programs = regions.get(spec.name)!;
+    uncompiled += programs;
+    let compiled = 0;
     const reader = new RegionWeights(files, start, bytes, () => {
-      // The files are closed once all programs were compiled.
-      if (uncompiled.delete(spec.name) && uncompiled.size === 0) files.close();
+      // The files are closed once all programs were compiled; one may be compiled again, for other shapes or backends.
+      if (++compiled <= programs && --uncompiled === 0) files.close();
     });
     const token = holdWeights(reader);
     parts.push(new Uint8Array(token.buffer));

@@ -15,8 +15,13 @@ function runsOnMusl(): boolean {
   } catch {
     // A sandbox without /proc.
   }
-  const report = process.report?.getReport() as { header: { glibcVersionRuntime?: string } } | undefined;
-  return report !== undefined && report.header.glibcVersionRuntime === undefined;
+  try {
+    const report = process.report?.getReport() as { header: { glibcVersionRuntime?: string } } | undefined;
+    return report !== undefined && report.header.glibcVersionRuntime === undefined;
+  } catch {
+    // A sandbox (Deno's) that does not tell.
+    return false;
+  }
 }
 
 /** @returns the name of the package, or undefined where there is none for this platform */

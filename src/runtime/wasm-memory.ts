@@ -10,7 +10,9 @@ export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
-/** As scripts/build-wasm.js links modules, in pages of 64 KiB. */
+export const PAGE_BYTES = 65536;
+
+/** As scripts/build-wasm.js links modules. */
 const INITIAL_PAGES = 32;
 const MOST_PAGES = 65536;
 
@@ -34,11 +36,14 @@ export function withSharedMemory(module: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** @throws LowbitError 'out-of-memory' */
-export function newMemory(shared: boolean): WasmMemory {
+/**
+ * @param pages at first
+ * @throws LowbitError 'out-of-memory'
+ */
+export function newMemory(shared: boolean, pages = INITIAL_PAGES): WasmMemory {
   for (let maximum = MOST_PAGES; ; maximum /= 2) {
     try {
-      return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared });
+      return new WebAssembly.Memory({ initial: pages, maximum, shared });
     } catch (cause) {
       if (maximum > LEAST_MAXIMUM) continue;
       throw new LowbitError(

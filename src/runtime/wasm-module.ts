@@ -1,6 +1,6 @@
 /** A WebAssembly module of the engine and its memory: calls of the C ABI (native/include/lowbit.h). */
 import { LowbitError, type LowbitErrorCode } from '../base/errors';
-import { newMemory, type WasmMemory, withSharedMemory } from './wasm-memory';
+import { newMemory, PAGE_BYTES, type WasmMemory, withSharedMemory } from './wasm-memory';
 import { type ThreadExports, type WorkerHost, WorkerPool } from './wasm-threads';
 
 /** As much of the host's `WebAssembly` as is used here; TypeScript has it only together with all of the DOM. */
@@ -228,9 +228,10 @@ export function callSmallModule(bytes: Uint8Array): number {
   return (exports as { f(): number }).f();
 }
 
-function instantiate(code: object, imports: object) {
+function instantiate(code: object, memory: WasmMemory): Exports {
   try {
-    return new WebAssembly.Instance(code, imports);
+    const imports = { env: { memory }, lowbit: { now: () => performance.now() } };
+    return new WebAssembly.Instance(code, imports).exports as Exports;
   } catch (cause) {
     // The module has all that it asks for but its memory.
     throw new LowbitError(
@@ -243,10 +244,10 @@ function instantiate(code: object, imports: object) {
 
 /** An instance with its own memory. */
 export class WasmInstance {
-  readonly exports: Exports;
+  private exports: Exports;
   /** Where there is shared memory and a host that starts workers. */
   readonly pool: WorkerPool | undefined;
-  readonly memory: WasmMemory;
+  private ownMemory: WasmMemory;
   /** Address of the name of the instruction set. */
   readonly isa: Pointer;
   private readonly error: Pointer;
@@ -265,18 +266,25 @@ export class WasmInstance {
    * @param isa a C ABI name of the instruction set that the module's programs are compiled for
    * @param workers how the host starts them; the calling thread computes alone without
    */
-  constructor(module: WasmModule, isa: string, workers?: WorkerHost) {
-    this.memory = newMemory(module.shared);
-    const imports = { env: { memory: this.memory }, lowbit: { now: () => performance.now() } };
-    this.exports = instantiate(module.code, imports).exports as Exports;
+  constructor(
+    private readonly module: WasmModule,
+    isa: string,
+    workers?: WorkerHost,
+  ) {
+    this.ownMemory = newMemory(module.shared);
+    this.exports = instantiate(module.code, this.ownMemory);
     this.exports.initialize();
     if (workers !== undefined && module.shared) {
       const allocate = (bytes: number) => this.allocate(bytes);
-      this.pool = new WorkerPool(this.exports, module.code, this.memory, workers, allocate);
+      this.pool = new WorkerPool(this.exports, module.code, this.ownMemory, workers, allocate);
     }
     this.error = this.allocate(4 + MESSAGE_BYTES);
     this.isa = this.allocate(isa.length + 1);
     this.u8.set([...isa].map((letter) => letter.charCodeAt(0)).concat(0), this.isa);
+  }
+
+  get memory(): WasmMemory {
+    return this.ownMemory;
   }
 
   /** All memory; to be had anew after every call, as it moves when it grows. */
@@ -403,13 +411,21 @@ export class WasmInstance {
     }
   }
 
-  /** Calls what reports no errors. */
+  /**
+   * Calls what reports no errors, or does so again in memory that has been moved: what it reads there is as it was, what
+   * it writes may be written already.
+   */
   guard<T>(body: (exports: Exports) => T): T {
     if (this.broken !== undefined) throw this.broken;
     try {
       return body(this.exports);
     } catch (error) {
       if (error instanceof LowbitError) throw error;
+      if (this.exports.abandoned() !== 0) {
+        this.move();
+        // No workers know this memory yet.
+        return body(this.exports);
+      }
       this.broken = new LowbitError(
         'engine-unavailable',
         `The WebAssembly engine stopped: ${(error as Error).message}. Load the model again, in a new page or process.`,
@@ -417,5 +433,21 @@ export class WasmInstance {
       );
       throw this.broken;
     }
+  }
+  /** Goes on in a copy of the memory, with addresses as they were. */
+  private move(): void {
+    const old = this.u8;
+    try {
+      this.ownMemory = newMemory(true, old.length / PAGE_BYTES);
+      this.exports = instantiate(this.module.code, this.ownMemory);
+    } catch (error) {
+      this.broken = error as LowbitError;
+      throw error;
+    }
+    // Of the new table.
+    this.reader = 0;
+    this.u8.set(old);
+    this.exports.moved();
+    this.pool?.move(this.exports, this.ownMemory);
   }
 }

@@ -31,6 +31,10 @@ export interface ThreadExports {
   takeSlot(callerMayWait: number): number;
   life(slot: number): number;
   lose(slot: number): void;
+  /** Whether a call has trapped because a worker gave no sign of life, and may still write to the memory. */
+  abandoned(): number;
+  /** Of an instance on a copy of an abandoned memory. */
+  moved(): void;
   stop(): void;
   lowbit_set_threads(count: number): void;
 }
@@ -70,11 +74,8 @@ interface State {
 
 const dropped = new FinalizationRegistry<State>(({ exports }) => exports.stop());
 
-function ended(state: State, slot: number, error: Error | undefined): void {
-  const started = state.exports.life(slot) !== Life.Starting;
-  state.exports.lose(slot);
-  state.workers.delete(slot);
-  if (started || state.failure !== undefined) return;
+function refuse(state: State, error: Error | undefined): void {
+  if (state.failure !== undefined) return;
   state.failure = new LowbitError(
     'engine-unavailable',
     `The WebAssembly engine computes on one thread, as a worker could not be started: ${error?.message ?? 'it ended'}.\n` +
@@ -84,19 +85,26 @@ function ended(state: State, slot: number, error: Error | undefined): void {
   console.warn(state.failure.message);
 }
 
+function ended(state: State, slot: number, error: Error | undefined): void {
+  const started = state.exports.life(slot) !== Life.Starting;
+  state.exports.lose(slot);
+  // Otherwise it was ended from here.
+  if (state.workers.delete(slot) && !started) refuse(state, error);
+}
+
 export class WorkerPool {
-  private readonly state: State;
+  private state: State;
   private wanted = 1;
 
   constructor(
     exports: ThreadExports,
     private readonly module: object,
-    private readonly memory: WasmMemory,
+    private memory: WasmMemory,
     private readonly host: WorkerHost,
     private readonly allocate: (bytes: number) => number,
   ) {
     this.state = { exports, workers: new Map(), failure: undefined };
-    dropped.register(this, this.state);
+    dropped.register(this, this.state, this);
     this.threads = host.defaultThreads;
   }
 
@@ -134,6 +142,18 @@ export class WorkerPool {
     }
   }
 
+  /** Leaves the workers to the memory they know. Others are started on this one by `prepare`. */
+  move(exports: ThreadExports, memory: WasmMemory): void {
+    const { workers, failure } = this.state;
+    const left = [...workers.values()];
+    workers.clear();
+    for (const worker of left) worker.terminate();
+    this.memory = memory;
+    this.state = { exports, workers: new Map(), failure };
+    dropped.unregister(this);
+    dropped.register(this, this.state, this);
+  }
+
   private startOne(): boolean {
     const { state, module, memory, host } = this;
     const stack = this.allocate(STACK_BYTES) + STACK_BYTES;
@@ -147,7 +167,8 @@ export class WorkerPool {
       );
       return true;
     } catch (error) {
-      ended(state, slot, error as Error);
+      state.exports.lose(slot);
+      refuse(state, error as Error);
       return false;
     }
   }

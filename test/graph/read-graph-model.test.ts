@@ -117,6 +117,16 @@ describe('a graph model', () => {
     expect(y?.controlInputs).toEqual(['x']);
   });
 
+  test('waits for no NoOp, as TF.js would do for ever', async () => {
+    const json = changed((m) => {
+      m.modelTopology.node.push({ name: 'barrier', op: 'NoOp', input: ['^x'] });
+      m.modelTopology.node[0].input.push('^barrier', '^x');
+    });
+    const { nodes } = await readModel(write(json));
+    expect(nodes.get('y')?.controlInputs).toEqual(['x']);
+    expect(nodes.get('barrier')?.controlInputs).toEqual(['x']);
+  });
+
   test('may be deeper than the call stack', async () => {
     const json = changed((m) => {
       const { node } = m.modelTopology;

@@ -58,6 +58,16 @@ const DIES_INSIDE = `${DATA}
   exports.__stack_pointer.value = 16;
   exports.serve(slot);`;
 
+/** The same, but it was only late: two seconds later it writes all over the memory. */
+const IS_LATE = `${DATA}
+  try {
+    (() => {${DIES_INSIDE.replace(DATA, '')}
+    })();
+  } catch {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+    new Uint8Array(workerData.memory.buffer).fill(170);
+  }`;
+
 /** The same with the code of real workers, which tells of it. */
 const TRAPS_INSIDE = `${SERVE}${DATA}
   serve({ ...workerData, stack: 16 });`;
@@ -150,6 +160,23 @@ test.each([
   expect(host.started.length).toBe(2);
   console.log(`the run that lost it took ${slowest.toFixed(0)} ms`);
   expect(slowest).toBeLessThan(5000);
+});
+
+test('one that is taken for dead, and then writes to what it knows, does no harm', async () => {
+  const host = hostOf(IS_LATE);
+  // It is as alive as before.
+  const start: WorkerHost['start'] = (data, ended) => ({ ...host.start(data, ended), terminate: () => {} });
+  const engine = newEngine({ ...host, start });
+  await until(() => engine.activeThreads === 2);
+  const compiled = engine.compile(words, kernelCase.weights);
+  const [first] = host.started;
+  const end = new Promise((ended) => first!.on('exit', ended));
+  while (host.started.length === 1) expectExpected(runCompiled(compiled, kernelCase));
+  engine.threads = 1;
+  await end;
+  expectExpected(runCompiled(compiled, kernelCase));
+  expectExact(engine);
+  compiled.dispose();
 });
 
 test('where none can be started, one thread computes and a warning says what to do', async () => {

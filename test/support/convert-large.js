@@ -7,7 +7,7 @@ const { convert } = require('../../dist/src/convert.js');
 const SAMPLES = 16;
 
 /** Enough for a search to hold several models. */
-const SECONDS = 25;
+const SECONDS = Number(process.env.LOWBIT_TEST_SECONDS ?? 25);
 
 /** Of the highest point so far. `maxRSS` of the resource usage would count the process that started this one. */
 const peak = () => 1024 * Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]);

@@ -96,6 +96,22 @@ describeWithBrowser('in Chromium', () => {
     ]);
   });
 
+  test('webgl: executeAsync does not let the page wait for the GPU', async () => {
+    const { values, reads } = await run<{ values: number[][]; reads: number[] }>(`
+      await tf.setBackend('webgl');
+      const model = await loadGraphModel('/model/model.json');
+      const backend = tf.backend();
+      const reads = [0];
+      const { readSync } = backend;
+      backend.readSync = (id) => { reads[0]++; return readSync.call(backend, id); };
+      const values = await run(model, shape, 'executeAsync');
+      const onGpu = tf.tidy(() => tf.relu(tf.fill(shape, 0.5)));
+      await (await model.executeAsync(onGpu)).data();
+      return { values, reads };`);
+    expect(values).toEqual(model.expected);
+    expect(reads).toEqual([0]);
+  });
+
   test('webgl: what a shader computed goes in, and what comes out goes into one', async () => {
     const { ours, cpu } = await run<Record<string, number[]>>(`
       const compute = async (backend) => {

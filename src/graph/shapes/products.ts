@@ -57,11 +57,14 @@ export const sumOfAll: Rule = (node, known) => {
   return shapes.reduce((a, b) => a && b && broadcast(node, a, b));
 };
 
-/** One of two tensors, element by element; a condition of lower rank chooses rows in `Select`. */
+/**
+ * One of two tensors, element by element. TF.js broadcasts all three in `Select` too, which TensorFlow gives tensors of one
+ * shape to choose from.
+ */
 export const select: Rule = (node, known) => {
   const [condition, a, b] = node.inputs.map((i) => shapeOf(known, i));
-  if (node.op === 'Select') return a ?? b;
-  return condition && a && b && broadcast(node, condition, broadcast(node, a, b));
+  if (condition && a && b) return broadcast(node, condition, broadcast(node, a, b));
+  return node.op === 'Select' ? (a ?? b) : undefined;
 };
 
 export const reduction: Rule = (node, known) => {

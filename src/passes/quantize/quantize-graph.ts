@@ -10,6 +10,7 @@ import { GraphEditor, outputNodes, refKey } from '../../graph/edit';
 import type { Graph, TensorRef } from '../../graph/ir';
 import type { Observations } from '../../quantization/observations';
 import { removeDeadNodes } from '../remove-dead-nodes';
+import { type PlacedProgram, replaceTables } from '../weight-only/replace-tables';
 import { canExpand, expandProgram } from './emit/expand-program';
 import { regionNode } from './emit/region-node';
 import type { WeightOptions } from './lower/weight-options';
@@ -48,6 +49,8 @@ export interface QuantizedGraph {
   readonly weightFidelity: ReadonlyMap<string, number>;
   /** Nodes whose int16 weights are stored in 8 bits. */
   readonly offsetInt8: ReadonlySet<string>;
+  /** By table, the node that stores its rows, where it is another one. */
+  readonly storedBy: ReadonlyMap<string, string>;
 }
 
 export interface QuantizeOptions extends WeightOptions {
@@ -56,7 +59,7 @@ export interface QuantizeOptions extends WeightOptions {
 }
 
 /**
- * Lowers the regions of a plan.
+ * Lowers the regions and the tables of a plan.
  *
  * @param observations range of every tensor that the plan's regions observe; channel means of the inputs of layers
  */
@@ -72,6 +75,7 @@ export function quantizeGraph(
   const moved = new Map<string, TensorRef>();
   const weightFidelity = new Map<string, number>();
   const offsetInt8 = new Set<string>();
+  const programs: PlacedProgram[] = [];
   plan.regions.forEach((region, index) => {
     const builder = lowerRegion(region, plan, observations, options);
     for (const [node, decibels] of builder.weightFidelity) weightFidelity.set(node, decibels);
@@ -79,11 +83,21 @@ export function quantizeGraph(
     const inputs = region.inputs.map((ref) => moved.get(refKey(ref)) ?? ref);
     const program = builder.build();
     const { weights } = builder;
-    const results =
-      regions || !canExpand(program)
-        ? regionNode(editor, program, weights, inputs, `lowbit/region_${index}`)
-        : expandProgram(editor, program, weights.build(), inputs);
+    let results: TensorRef[];
+    if (regions || !canExpand(program)) {
+      const placed = regionNode(editor, program, weights, inputs, `lowbit/region_${index}`);
+      programs.push({ program, weights, constant: placed.constant });
+      results = placed.results;
+    } else {
+      results = expandProgram(editor, program, weights.build(), inputs);
+    }
     for (const [key, ref] of replaceRegion(editor, kept, region, results)) moved.set(key, ref);
   });
-  return { graph: removeDeadNodes.apply(editor.finish()).graph, weightFidelity, offsetInt8 };
+  const replaced = replaceTables(editor, plan.tables.values(), options.lowBit, programs);
+  return {
+    graph: removeDeadNodes.apply(editor.finish()).graph,
+    weightFidelity: new Map([...weightFidelity, ...replaced.weightFidelity]),
+    offsetInt8,
+    storedBy: replaced.storedBy,
+  };
 }

@@ -41,6 +41,11 @@ function constantRef(graph: Graph, ref: TensorRef): TensorRef {
   return graph.constants.has(source.node) ? source : ref;
 }
 
+/** The node reading its constants themselves. */
+function withConstants(graph: Graph, node: GraphNode): GraphNode {
+  return { ...node, inputs: node.inputs.map((ref) => constantRef(graph, ref)) };
+}
+
 /** A product of a batch of matrices with one constant matrix, as a product of rows. */
 function readBatchMatMul(graph: Graph, node: GraphNode): LinearOp | string {
   const filter = graph.constants.get(node.inputs[1].node);
@@ -76,7 +81,17 @@ function readProduct(graph: Graph, shapes: Shapes, node: GraphNode): Product | s
   return { kind: 'product', node, op, inputShape: known ?? [-1, -1, -1, depth] };
 }
 
-function readTable(graph: Graph, shapes: Shapes, node: GraphNode): Table | string | undefined {
+/** The engine's limit for the dimensions of the indices: the result has one more. */
+const MAX_INDEX_RANK = 7;
+
+function isLookup({ op }: GraphNode): boolean {
+  return op === 'Gather' || op === 'GatherV2';
+}
+
+/** @returns why its table stays as it is; undefined for a node that reads no constant matrix of float32 */
+export function readTable(graph: Graph, shapes: Shapes, original: GraphNode): Table | string | undefined {
+  if (!isLookup(original)) return undefined;
+  const node = withConstants(graph, original);
   const [table, indices, axis] = node.inputs;
   const constant = graph.constants.get(table.node);
   if (constant?.dtype !== 'float32' || constant.shape.length !== 2) return undefined;
@@ -84,12 +99,13 @@ function readTable(graph: Graph, shapes: Shapes, node: GraphNode): Table | strin
   if ((numberAttr(node, 'batch_dims') ?? 0) !== 0) return 'it gathers from a batch of tables';
   const indicesShape = shapes.get(refKey(indices));
   if (!indicesShape) return 'the shape of its indices is not known';
+  if (indicesShape.length > MAX_INDEX_RANK) return `its indices have ${indicesShape.length} dimensions`;
   return { kind: 'table', node, indices, indicesShape, constant };
 }
 
 function read(graph: Graph, shapes: Shapes, original: GraphNode): Weighted | string | undefined {
-  const node = { ...original, inputs: original.inputs.map((ref) => constantRef(graph, ref)) };
-  if (node.op === 'Gather' || node.op === 'GatherV2') return readTable(graph, shapes, node);
+  if (isLookup(original)) return readTable(graph, shapes, original);
+  const node = withConstants(graph, original);
   const products = linearKind(node) !== undefined || node.op.startsWith('BatchMatMul');
   return products ? readProduct(graph, shapes, node) : undefined;
 }

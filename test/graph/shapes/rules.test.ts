@@ -66,7 +66,8 @@ test('products along named axes, arguments of maxima, one-hot codes, places', as
     })
     .node('greater', 'Greater', ['a', 'off'])
     .node('chosen', 'SelectV2', ['greater', 'a', 'off'])
-    .build('ab', 'heads', 'codes', 'chosen');
+    .node('broadcast', 'Select', ['greater', 'off', 'on'])
+    .build('ab', 'heads', 'codes', 'chosen', 'broadcast');
   const shapes = await expectInferredShapes(graph, random);
   expect(shapes.get('heads:0')).toEqual([-1, 3, 2, 6]);
   expect(shapes.get('codes:0')).toEqual([-1, 3, 7]);

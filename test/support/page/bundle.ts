@@ -1,7 +1,7 @@
 /** Bundles the reference suites of kernels for a page: `globalThis.suites()` runs them. */
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = resolve(__dirname, '..', '..', '..');
 
@@ -24,10 +24,32 @@ const standIns: Plugin = {
 
 const folder = join(root, 'test', 'kernels');
 
-const importSuites = () =>
-  readdirSync(folder)
-    .filter((file) => /^reference-.*\.test\.ts$/.test(file))
-    .map((file) => `import './${file}';`);
+/**
+ * Bundles the suites and code that runs them.
+ *
+ * @param engine of `createNodeEngine`
+ */
+async function bundle(
+  { engine, code, outfile }: { engine: string; code: string; outfile: string },
+  options: BuildOptions,
+): Promise<void> {
+  const suites = readdirSync(folder).filter((file) => /^reference-.*\.test\.ts$/.test(file));
+  const contents = [
+    `import { run } from '../support/page/jest';`,
+    `import { createNodeEngine } from '${engine}';`,
+    ...suites.map((file) => `import './${file}';`),
+    code,
+  ];
+  await build({
+    stdin: { contents: contents.join('\n'), resolveDir: folder },
+    bundle: true,
+    outfile,
+    // package.json says that files other than entries have no effects.
+    ignoreAnnotations: true,
+    logLevel: 'error',
+    ...options,
+  });
+}
 
 /**
  * Writes suites.cjs for Node.js, which prints what `suites` returns in a page, and the form of the dot product.
@@ -36,24 +58,18 @@ const importSuites = () =>
  * @param cases how many of each series are run at most
  */
 export async function bundleForNode(outdir: string, cases: number): Promise<void> {
-  const contents = [
-    `import { run } from '../support/page/jest';`,
-    `import { createNodeEngine } from '../../src/runtime/node-engine';`,
-    ...importSuites(),
-    'const { supportedIsas: isas, dotForm } = createNodeEngine();',
-    'run().then((found) => console.log(JSON.stringify({ isas, dotForm, ...found })));',
-  ];
-  await build({
-    stdin: { contents: contents.join('\n'), resolveDir: folder },
-    bundle: true,
-    outfile: join(outdir, 'suites.cjs'),
-    format: 'cjs',
-    platform: 'node',
-    ignoreAnnotations: true,
-    target: 'node20',
-    define: { 'process.env.LOWBIT_TEST_CASES': JSON.stringify(String(cases)) },
-    logLevel: 'error',
-  });
+  const code = `
+    const { supportedIsas: isas, dotForm } = createNodeEngine();
+    run().then((found) => console.log(JSON.stringify({ isas, dotForm, ...found })));`;
+  await bundle(
+    { engine: '../../src/runtime/node-engine', code, outfile: join(outdir, 'suites.cjs') },
+    {
+      format: 'cjs',
+      platform: 'node',
+      target: 'node20',
+      define: { 'process.env.LOWBIT_TEST_CASES': JSON.stringify(String(cases)) },
+    },
+  );
 }
 
 /**
@@ -62,23 +78,16 @@ export async function bundleForNode(outdir: string, cases: number): Promise<void
  * @param cases how many of each series are run at most
  */
 export async function bundleSuites(outdir: string, cases: number): Promise<void> {
-  const contents = [
-    `import { run } from '../support/page/jest';`,
-    `import { createNodeEngine } from '../support/page/node-engine';`,
-    ...importSuites(),
-    'globalThis.suites = async () => ({ isas: createNodeEngine().supportedIsas, ...(await run()) });',
-  ];
-  await build({
-    stdin: { contents: contents.join('\n'), resolveDir: folder },
-    plugins: [standIns],
-    bundle: true,
-    outfile: join(outdir, 'suites.mjs'),
-    format: 'esm',
-    platform: 'browser',
-    // package.json says that files other than entries have no effects.
-    ignoreAnnotations: true,
-    target: 'es2022',
-    define: { 'process.env': JSON.stringify({ LOWBIT_TEST_CASES: String(cases) }) },
-    logLevel: 'error',
-  });
+  const code = `
+    globalThis.suites = async () => ({ isas: createNodeEngine().supportedIsas, ...(await run()) });`;
+  await bundle(
+    { engine: '../support/page/node-engine', code, outfile: join(outdir, 'suites.mjs') },
+    {
+      plugins: [standIns],
+      format: 'esm',
+      platform: 'browser',
+      target: 'es2022',
+      define: { 'process.env': JSON.stringify({ LOWBIT_TEST_CASES: String(cases) }) },
+    },
+  );
 }

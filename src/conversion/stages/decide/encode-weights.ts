@@ -4,6 +4,7 @@ import { type LayerInput, measureHessians } from '../../../calibration/hessians'
 import { type LinearOp, weightsPerChannel } from '../../../passes/linear-op';
 import { type EncodedLayer, encodeLayer, statisticsOf } from '../../../passes/quantize/lower/encode-layer';
 import { windowOf } from '../../../passes/quantize/lower/window';
+import { encodeTable } from '../../../passes/weight-only/store-rows';
 import type { FormatName } from '../../../quantization/formats/format';
 import type { Rotation } from '../../../quantization/hadamard';
 import type { Observations } from '../../../quantization/observations';
@@ -24,7 +25,7 @@ export function layerInput(op: LinearOp, rotation: Rotation | undefined): LayerI
 
 /** Encodes the weights of all low-bit layers of a plan, each for the least error of its outputs. */
 export async function encodeWeights(
-  { graph, layers, rotations }: WeightPlan,
+  { graph, plan, layers, tables, rotations }: WeightPlan,
   observations: Observations,
   {
     data,
@@ -36,6 +37,8 @@ export async function encodeWeights(
 ): Promise<ReadonlyMap<string, EncodedLayer>> {
   const onProgress = (done: number, total: number) => report('encode weights', done, total);
   const encoded = new Map<string, EncodedLayer>();
+  for (const [name, { format, group }] of tables)
+    encoded.set(name, encodeTable(plan.tables.get(name)!, { format: format as FormatName, group }));
   const encode = (name: string, hessian?: Float32Array) => {
     const { op, weights } = layers.get(name)!;
     const rotation = rotations.get(name);
@@ -50,7 +53,7 @@ export async function encodeWeights(
   for (const name of layers.keys()) {
     await yieldToCancel(signal);
     encode(name);
-    onProgress(encoded.size, layers.size);
+    onProgress(encoded.size - tables.size, layers.size);
   }
   return encoded;
 }

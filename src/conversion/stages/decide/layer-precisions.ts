@@ -11,7 +11,7 @@ import { FLOAT_FOR_ACCURACY } from '../../float-reasons';
 /**
  * @param plan everything in INT8
  * @param precisions by layer
- * @param float layers that are left in float to meet an accuracy target
+ * @param float layers and tables that are left in float to meet an accuracy target
  */
 export function planWithPrecisions(
   graph: Graph,
@@ -20,7 +20,7 @@ export function planWithPrecisions(
   float: readonly string[] = [],
 ): QuantizationPlan {
   const nodes = new Map(layersOf(graph, plan).map((layer) => [layer.name, layer.nodes]));
-  const left = float.flatMap((layer) => [...nodes.get(layer)!]);
+  const left = float.flatMap((name) => [...(nodes.get(name) ?? [name])]);
   return planQuantization(graph, {
     float: new Map([
       ...floatAnyway(plan),

@@ -2,26 +2,11 @@
 import { yieldToCancel } from '../../../base/cancelled';
 import { measureHessians } from '../../../calibration/hessians';
 import { weightsPerChannel } from '../../../passes/linear-op';
-import {
-  type EncodedLayer,
-  encodeLayer,
-  type LayerFormat,
-  statisticsOf,
-} from '../../../passes/quantize/lower/encode-layer';
-import type { Weighted } from '../../../passes/weight-only/find';
-import { rowsOf } from '../../../passes/weight-only/replace';
-import { decodeMatrix } from '../../../quantization/formats/decode';
-import { encodeMatrix } from '../../../quantization/formats/encode';
+import { type EncodedLayer, encodeLayer, statisticsOf } from '../../../passes/quantize/lower/encode-layer';
+import { encodeTable } from '../../../passes/weight-only/store-rows';
 import type { FormatName } from '../../../quantization/formats/format';
-import { signalToNoise } from '../../../quantization/metrics';
 import type { Settings } from '../../settings';
 import type { ObservedWeightOnly, WeightOnlyDecision, WeightOnlyLayer } from '../../stage-results';
-
-function encodeTable(weighted: Weighted, { format, group }: LayerFormat): EncodedLayer {
-  const { values, rows, depth } = rowsOf(weighted);
-  const matrix = encodeMatrix(format, values, rows, depth, { group });
-  return { matrix, signalToNoise: signalToNoise(values, decodeMatrix(matrix)) };
-}
 
 /** @param hessian second moments of the input, for error feedback */
 function encode(

@@ -16,6 +16,12 @@ function weightsOfLayer({ model, settings }: Int8Decision, name: string): Partia
   return { bits: 8 as const, ...(rotated && { rotate }) };
 }
 
+function weightsOfTable({ model, settings }: Int8Decision, name: string): Partial<LayerConfig> {
+  const table = model.tables.get(name);
+  if (table) return { weights: table.format, group: table.group };
+  return settings.weights.format === 'int8' ? { bits: 8 } : {};
+}
+
 /** @param observed nodes whose results have a range */
 export function effectiveConfig(decision: Int8Decision, observed: readonly string[]): Config {
   const { settings, plan, precisions } = decision;
@@ -47,6 +53,7 @@ export function effectiveConfig(decision: Int8Decision, observed: readonly strin
         ...(precisions.has(match) && { activations: precisions.get(match) }),
         ...range(match),
       })),
+      ...[...plan.tables.keys()].map((match) => ({ match, ...weightsOfTable(decision, match) })),
       ...float.map((match) => ({ match, bits: 'float' as const, ...range(match) })),
     ],
   };

@@ -5,7 +5,8 @@ import type { Graph } from '../../../graph/ir';
 import { weightCount } from '../../../passes/linear-op';
 import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
 import type { QuantizationPlan } from '../../../passes/quantize/plan/plan';
-import { bitsOfInt16Layer, bitsOfLayer } from '../../layer-bits';
+import type { QuantizedGraph } from '../../../passes/quantize/quantize-graph';
+import { bitsOfInt16Layer, bitsOfLayer, bitsOfTable } from '../../layer-bits';
 import type { MacCounts } from '../../report-types';
 import type { Int8Decision } from '../../stage-results';
 
@@ -28,13 +29,12 @@ export function macsOf(graph: Graph, plan: QuantizationPlan): MacCounts {
 }
 
 /**
- * Stored bits of a weight on average over all weighted layers, whatever they do with activations.
- *
- * @param offsetInt8 nodes whose int16 weights are stored in 8 bits
+ * Stored bits of a weight on average over all weighted layers and tables, whatever they do with activations; each is
+ * counted where it is stored.
  */
 export function averageBits(
   { model, plan, weights }: Pick<Int8Decision, 'model' | 'plan' | 'weights'>,
-  offsetInt8: ReadonlySet<string>,
+  { offsetInt8, storedBy }: Pick<QuantizedGraph, 'offsetInt8' | 'storedBy'>,
 ): number {
   let [stored, count] = [0, 0];
   for (const op of weightedOps(model.graph, model.plan)) {
@@ -46,6 +46,12 @@ export function averageBits(
         ? bitsOfInt16Layer(op, offsetInt8.has(name))
         : bitsOfLayer(op, weights.lowBit.get(name)?.matrix);
     stored += own * bits;
+    count += own;
+  }
+  for (const [name, { constant }] of plan.tables) {
+    if (storedBy.has(name)) continue;
+    const own = weightCount(constant);
+    stored += own * bitsOfTable(constant, weights.lowBit.get(name)?.matrix);
     count += own;
   }
   return stored / Math.max(count, 1);

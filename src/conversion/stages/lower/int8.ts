@@ -60,7 +60,7 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
   const quantized = quantizeGraph(model.graph, plan, observations, weights);
   // The programs hold these weights now.
   weights.filters?.clear();
-  const records = nodeRecords(decision, quantized.weightFidelity);
+  const records = nodeRecords(decision, quantized);
   return {
     graph: withMetadata(quantized.graph, records, provenance, {
       scheme: SCHEME,
@@ -73,7 +73,7 @@ export function lowerInt8(decision: Int8Decision): ConvertedModel {
     macs: macsOf(model.graph, plan),
     calibration: provenance,
     ...(accuracy && { accuracy }),
-    bitsPerWeight: averageBits(decision, quantized.offsetInt8),
+    bitsPerWeight: averageBits(decision, quantized),
     ...(allocation && { allocation }),
     ...(tuning && { tuning }),
     ...(recipe && { recipe }),

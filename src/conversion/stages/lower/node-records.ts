@@ -1,6 +1,7 @@
 /** Where every node of a model with INT8 activations runs, and how its weights are stored. */
 import { weightedOps } from '../../../passes/quantize/plan/low-bit-layers';
-import { bitsOfLayer } from '../../layer-bits';
+import type { QuantizedGraph } from '../../../passes/quantize/quantize-graph';
+import { bitsOfLayer, bitsOfTable } from '../../layer-bits';
 import type { NodeRecord, NodeRecords, WeightRecord } from '../../report-types';
 import type { Int8Decision } from '../../stage-results';
 
@@ -27,8 +28,31 @@ function weightRecords({ model, plan, weights }: Decided): Map<string, WeightRec
   return new Map(records);
 }
 
+const rounded = (decibels: number) => Math.round(decibels * 10) / 10;
+
+function tableRecords(
+  { model, plan, weights }: Decided,
+  { weightFidelity, storedBy }: QuantizedGraph,
+): NodeRecord[] {
+  return [...plan.tables].map(([name, { node, constant }]): NodeRecord => {
+    const matrix = weights.lowBit.get(name)?.matrix;
+    const reason = model.kept.get(name);
+    const stored = storedBy.get(name);
+    return {
+      name,
+      op: node.op,
+      weightSignalToNoise: rounded(weightFidelity.get(name)!),
+      weights: matrix?.format ?? 'int8',
+      bitsPerWeight: Math.round(1000 * bitsOfTable(constant, matrix)) / 1000,
+      ...(matrix && { group: matrix.group }),
+      ...(reason && { weightsReason: reason }),
+      ...(stored !== undefined && { storedBy: stored }),
+    };
+  });
+}
+
 /** Splits the nodes of the optimized graph by where they run; constants and placeholders run nowhere. */
-export function nodeRecords(decided: Decided, fidelity: ReadonlyMap<string, number>): NodeRecords {
+export function nodeRecords(decided: Decided, lowered: QuantizedGraph): NodeRecords {
   const { model, plan } = decided;
   const { graph, rotatedResults } = model;
   const weights = weightRecords(decided);
@@ -37,13 +61,13 @@ export function nodeRecords(decided: Decided, fidelity: ReadonlyMap<string, numb
       region.steps.flatMap((step) => (step.kind === 'op' ? [[step.node.name, step.store.result.node]] : [])),
     );
     return region.nodes.map(({ name, op }): NodeRecord => {
-      const decibels = fidelity.get(name);
+      const decibels = lowered.weightFidelity.get(name);
       const output = results.get(name);
       return {
         name,
         op,
         ...(output !== undefined && output !== name && { output }),
-        ...(decibels !== undefined && { weightSignalToNoise: Math.round(decibels * 10) / 10 }),
+        ...(decibels !== undefined && { weightSignalToNoise: rounded(decibels) }),
         ...weights.get(name),
         ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
         ...(plan.precisions.has(name) && { activationPrecision: plan.precisions.get(name) }),
@@ -53,5 +77,5 @@ export function nodeRecords(decided: Decided, fidelity: ReadonlyMap<string, numb
   const float = [...plan.float].map(
     ([name, reason]): NodeRecord => ({ name, op: graph.nodes.get(name)!.op, reason }),
   );
-  return { quantized, float };
+  return { quantized: [...quantized, ...tableRecords(decided, lowered)], float };
 }

@@ -3,10 +3,10 @@ import { countProducts, productsOf } from '../../../evaluation/products';
 import { weightCount } from '../../../passes/linear-op';
 import type { EncodedLayer } from '../../../passes/quantize/lower/encode-layer';
 import { type Weighted, weightsOf } from '../../../passes/weight-only/find';
-import { replaceWeighted } from '../../../passes/weight-only/replace';
+import { replaceWeighted, type WeightOnlyGraph } from '../../../passes/weight-only/replace';
 import type { Config, LayerConfig } from '../../config/config';
 import { FLOAT_BY_CONFIGURATION } from '../../float-reasons';
-import { bitsOfLayer } from '../../layer-bits';
+import { bitsOfLayer, bitsOfTable } from '../../layer-bits';
 import type { MacCounts, NodeRecord, NodeRecords } from '../../report-types';
 import { patternWarnings } from '../../settings';
 import type { ConvertedModel, WeightOnlyDecision, WeightOnlyModel } from '../../stage-results';
@@ -15,14 +15,14 @@ import { withMetadata } from './metadata';
 const SCHEME = 'weights only: activations float32; int8 weights per row, symmetric';
 
 function bitsOf(weighted: Weighted, encoded: EncodedLayer | undefined): number {
-  const filter = weightsOf(weighted);
-  const channels = weighted.kind === 'table' ? filter.shape[0] : weighted.op.channels;
-  return bitsOfLayer({ filter, channels }, encoded?.matrix);
+  return weighted.kind === 'table'
+    ? bitsOfTable(weighted.constant, encoded?.matrix)
+    : bitsOfLayer(weighted.op, encoded?.matrix);
 }
 
 function recordsOf(
   { model, lowBit }: WeightOnlyDecision,
-  fidelity: ReadonlyMap<string, number>,
+  { weightFidelity, storedBy }: WeightOnlyGraph,
 ): NodeRecords {
   const { graph, layers, float } = model;
   const opOf = (name: string) => graph.nodes.get(name)!.op;
@@ -31,12 +31,13 @@ function recordsOf(
     return {
       name,
       op: opOf(name),
-      weightSignalToNoise: Math.round(fidelity.get(name)! * 10) / 10,
+      weightSignalToNoise: Math.round(weightFidelity.get(name)! * 10) / 10,
       weights: encoded?.matrix.format ?? 'int8',
       bitsPerWeight: Math.round(1000 * bitsOf(weighted, encoded)) / 1000,
       ...(encoded && { group: configured.group }),
       ...(rotation && { rotation: 'computed' as const }),
       ...(reason && { weightsReason: reason }),
+      ...(storedBy.has(name) && { storedBy: storedBy.get(name) }),
     };
   });
   return {
@@ -80,9 +81,10 @@ function macsOf({ graph, shapes, layers, float }: WeightOnlyModel): MacCounts {
 }
 
 /** Stored bits of a weight on average over all quantized layers. */
-function averageBits({ model, lowBit }: WeightOnlyDecision): number {
+function averageBits({ model, lowBit }: WeightOnlyDecision, { storedBy }: WeightOnlyGraph): number {
   let [stored, count] = [0, 0];
   for (const [name, { weighted }] of model.layers) {
+    if (storedBy.has(name)) continue;
     const own = weightCount(weightsOf(weighted));
     stored += own * bitsOf(weighted, lowBit.get(name));
     count += own;
@@ -94,7 +96,7 @@ export function lowerWeightOnly(decision: WeightOnlyDecision): ConvertedModel {
   const { settings, model, provenance, lowBit } = decision;
   const weighted = new Map([...model.layers].map(([name, layer]) => [name, layer.weighted]));
   const replaced = replaceWeighted(model.graph, weighted, lowBit);
-  const records = recordsOf(decision, replaced.weightFidelity);
+  const records = recordsOf(decision, replaced);
   return {
     graph: withMetadata(replaced.graph, records, provenance, { scheme: SCHEME, precision: 'float32' }),
     ...records,
@@ -102,7 +104,7 @@ export function lowerWeightOnly(decision: WeightOnlyDecision): ConvertedModel {
     changes: model.changes,
     macs: macsOf(model),
     calibration: provenance,
-    bitsPerWeight: averageBits(decision),
+    bitsPerWeight: averageBits(decision, replaced),
     config: effectiveConfig(decision),
     warnings: [...settings.idle, ...patternWarnings(settings, model.graph)],
   };

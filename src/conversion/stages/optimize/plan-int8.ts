@@ -57,7 +57,7 @@ async function equalized(
 }
 
 function requireRegions(graph: Graph, plan: QuantizationPlan): void {
-  if (plan.regions.length > 0 || mixturesOf(graph).length > 0) return;
+  if (plan.regions.length > 0 || plan.tables.size > 0 || mixturesOf(graph).length > 0) return;
   const reasons = [...new Set(plan.float.values())].slice(0, 5).join('; ');
   throw new LowbitError(
     'invalid-model',

@@ -7,7 +7,7 @@ import { selectLowBit, weightedOps } from '../../../passes/quantize/plan/low-bit
 import { planQuantization, type QuantizationPlan } from '../../../passes/quantize/plan/plan';
 import type { FormatName } from '../../../quantization/formats/format';
 import type { Rotation } from '../../../quantization/hadamard';
-import { FORMAT_OF_BITS } from '../../../quantization/layer-weights';
+import { FORMAT_OF_BITS, type LayerWeights } from '../../../quantization/layer-weights';
 import { type Settings, weightsOf } from '../../settings';
 import type { WeightPlan } from '../../stage-results';
 import { ROTATION_SEED } from './rotation-seed';
@@ -25,6 +25,19 @@ function select(graph: Graph, plan: QuantizationPlan, settings: Settings) {
   // A mix only fixes the average, so a layer that stays in INT8 contradicts nothing unless a pattern names it.
   const reported = mix ? [...kept].filter(([name]) => weightsOf(settings, name).byPattern) : kept;
   return { layers, kept: new Map(reported) };
+}
+
+/** Tables come before the first layer, and so stay in INT8 unless a pattern names them. */
+function selectTables({ tables }: QuantizationPlan, settings: Settings) {
+  const lowBit = new Map<string, LayerWeights>();
+  const kept = new Map<string, string>();
+  for (const name of tables.keys()) {
+    const { byPattern, format, group, block } = weightsOf(settings, name);
+    if (format === 'int8') continue;
+    if (byPattern) lowBit.set(name, { format, group, block });
+    else if (settings.targetBits === undefined) kept.set(name, 'it is a table before the first layer');
+  }
+  return { lowBit, kept };
 }
 
 /** Rotations of the inputs of layers: of low-bit ones where it helps, of INT8 ones where a pattern sets one. */
@@ -56,6 +69,7 @@ export function planWeights(
   settings: Settings,
 ): WeightPlan & { readonly changes: readonly Change[] } {
   const { layers, kept } = select(graph, plan, settings);
+  const tables = selectTables(plan, settings);
   const wanted = wantedRotations(graph, plan, layers, settings);
   const against = new Set([...layers.keys()].filter((name) => !wanted.has(name)));
   const { folded, results, changes, ...rewritten } = foldRotations(graph, plan.shapes, wanted, against);
@@ -65,7 +79,8 @@ export function planWeights(
     graph: rewritten.graph,
     plan: whole,
     layers: folded.size === 0 ? layers : select(rewritten.graph, whole, settings).layers,
-    kept,
+    tables: tables.lowBit,
+    kept: new Map([...kept, ...tables.kept]),
     rotations: new Map(computed),
     folded,
     rotatedResults: results,

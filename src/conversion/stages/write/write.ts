@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { regionsOf } from '../../../evaluation/layer-tensors';
-import type { Graph } from '../../../graph/ir';
+import type { Graph, TensorRef } from '../../../graph/ir';
 import { constantBytes } from '../../../graph/weights';
 import { writeGraphModel } from '../../../graph/write-graph-model';
 import type { ConvertReport } from '../../report-types';
@@ -16,10 +16,18 @@ const NO_EXPERTS = 'The options for experts do nothing: the model has no mixture
 async function growthWarning(graph: Graph, folder: string, before: number, after: number): Promise<string> {
   const json = (await stat(join(folder, 'model.json'))).size;
   const regions = regionsOf(graph);
-  // Of its inputs, the last two are the program and the weights.
-  const bytesAt = (index: number) =>
-    regions.reduce((sum, { inputs }) => sum + constantBytes(graph.constants.get(inputs.at(index)!.node)!), 0);
-  const [programs, weights] = [bytesAt(-2), bytesAt(-1)];
+  const tables = [...graph.nodes.values()].filter(({ op }) => op === 'QuantizedGather');
+  const bytesOf = (refs: readonly TensorRef[]) =>
+    [...new Set(refs.map(({ node }) => node))].reduce(
+      (sum, name) => sum + constantBytes(graph.constants.get(name)!),
+      0,
+    );
+  // Of a region's inputs, the last two are the program and the weights.
+  const programs = bytesOf(regions.map(({ inputs }) => inputs.at(-2)!));
+  const weights = bytesOf([
+    ...regions.map(({ inputs }) => inputs.at(-1)!),
+    ...tables.flatMap(({ inputs }) => inputs.slice(1)),
+  ]);
   const share = (bytes: number) => `${((100 * bytes) / after).toFixed(0)} %`;
   return (
     `The converted model has ${after} bytes, the float model ${before}: quantized weights with scales and biases ` +

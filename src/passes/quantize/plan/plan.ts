@@ -5,6 +5,7 @@
 import { consumers, outputNodes } from '../../../graph/edit';
 import { inferShapes, type Shapes } from '../../../graph/infer-shapes';
 import type { Graph } from '../../../graph/ir';
+import type { Table } from '../../weight-only/find';
 import type { ActivationPrecision, Quantizable } from '../match/quantizable';
 import { nodesBeforeLogarithm, PRECEDES_LOGARITHM } from './before-logarithm';
 import { findCandidates } from './candidates';
@@ -13,11 +14,14 @@ import { findMasks, type Masks } from './masks';
 import { multiplies, outlineRegions, regionOutputs, whyNot } from './outline';
 import { planRegion, type Region } from './region';
 import { RegionScope } from './region-scope';
+import { findTables } from './tables';
 
 export interface QuantizationPlan {
   /** What is planned. */
   readonly graph: Graph;
   readonly regions: readonly Region[];
+  /** Tables whose rows are stored in INT8 or fewer bits, by the node that looks them up. */
+  readonly tables: ReadonlyMap<string, Table>;
   readonly shapes: Shapes;
   /** Why a node stays float, by name. */
   readonly float: ReadonlyMap<string, string>;
@@ -116,13 +120,16 @@ export function planQuantization(graph: Graph, options: PlanOptions = {}): Quant
   const isRequested = (name: string) =>
     options.precisions?.has(name) || ofLogarithms.has(name) || !onFloat32.has(name);
   const inRegions = new Set(regions.flat().map(({ name }) => name));
+  const lookups = findTables(graph, shapes, options.float);
+  const inFloat = [...float, ...leftOut, ...lookups.float].filter(([name]) => !lookups.tables.has(name));
   return {
     graph,
     regions: regions.map((nodes) =>
       planRegion(new RegionScope(graph, nodes, candidates, floatInOut, readers)),
     ),
+    tables: lookups.tables,
     shapes,
-    float: new Map([...float, ...leftOut]),
+    float: new Map(inFloat),
     outside: new Set(leftOut.keys()),
     precisions: new Map([...precisions].filter(([name]) => inRegions.has(name) && isRequested(name))),
     refused,

@@ -33,7 +33,7 @@ test('a region is one node that reads its inputs, the words of its program, and 
   const builder = new WeightsBuilder();
   builder.append(Int8Array.of(1, 0, 0));
   builder.append(Int32Array.of(2));
-  const results = regionNode(editor, program, builder, [x], 'region');
+  const { results, constant } = regionNode(editor, program, builder, [x], 'region');
   expect(results).toEqual([
     { node: 'region', index: 0 },
     { node: 'region', index: 1 },
@@ -41,6 +41,7 @@ test('a region is one node that reads its inputs, the words of its program, and 
   const node = editor.nodes.get('region')!;
   expect(node).toMatchObject({ op: 'QuantizedRegion', inputs: [x, {}, {}] });
   expect(stringsAttr(node, 'ops')).toEqual(['1 Quantize', '2 Dequantize']);
+  expect(node.inputs.at(-1)).toEqual(constant);
   const [words, weights] = node.inputs.slice(1).map((ref) => editor.constants.get(ref.node)!.values);
   expect(words).toEqual(encodeProgram(program));
   expect(weights).toEqual(Int32Array.of(1, 2));

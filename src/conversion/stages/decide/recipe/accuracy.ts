@@ -31,7 +31,7 @@ function tuningOf({ trials, kept }: Climb, samples: number): Tuning {
     trials: tried.map((trial) => ({
       options: trial.alternative ?? {},
       signalToNoise: trial.figures!.signalToNoise,
-      kept: kept.includes(trial),
+      kept: kept.some(({ step }) => step === trial.step),
     })),
   };
 }

@@ -43,7 +43,8 @@ function quantized({ model, plan, observations, weights }: Int8Decision): Graph 
 /** Runs trials, and remembers those that were better than the ones before. */
 export class Climb {
   readonly steps: RecipeStep[] = [];
-  readonly trials: Trial[] = [];
+  /** Without their decisions, which hold weights. */
+  readonly trials: Omit<Trial, 'decision'>[] = [];
   /** Each better than the one before, or as good and faster. */
   readonly kept: Trial[] = [];
   /** By step, by how much its model exceeds the target on other samples. */
@@ -88,10 +89,9 @@ export class Climb {
     if (!first) await yieldToCancel(this.settings.signal);
     const verdict = await this.goal.measure(graph, first ? undefined : this.settings.signal);
     const { worst, excess, met } = verdict;
-    const trial = {
+    const tried = {
       ...verdict,
       step: this.steps.length,
-      decision,
       added,
       ...(alternative && { alternative }),
     };
@@ -102,9 +102,9 @@ export class Climb {
       met,
       seconds: (performance.now() - start) / 1000,
     });
-    this.trials.push(trial);
+    this.trials.push(tried);
     this.settings.report('refine', this.steps.length, this.steps.length);
-    return trial;
+    return { ...tried, decision };
   }
 
   /**

@@ -47,6 +47,17 @@ export function withPrecisions(base: Int8Decision, layers: Precisions): Int8Deci
   return { ...base, plan: planWithPrecisions(graph, plan, precisions, float), precisions };
 }
 
+/** A decision with its tables in float. */
+export function withFloatTables(base: Int8Decision): Int8Decision {
+  const { model, precisions } = base;
+  const plan = planWithPrecisions(model.graph, model.plan, new Map(), [...model.plan.tables.keys()]);
+  return {
+    ...base,
+    model: { ...model, plan },
+    plan: precisions.size === 0 ? plan : planWithPrecisions(model.graph, plan, precisions),
+  };
+}
+
 /** One layer in a higher precision than before. */
 export interface Upgrade {
   readonly layer: string;

@@ -62,7 +62,13 @@ async function observe(...cut: string[]) {
 }
 
 function modelOf(source: Graph): Int8Model {
-  const none = { layers: new Map(), kept: new Map(), rotations: new Map(), rotatedResults: new Map() };
+  const none = {
+    layers: new Map(),
+    tables: new Map(),
+    kept: new Map(),
+    rotations: new Map(),
+    rotatedResults: new Map(),
+  };
   const plan = planQuantization(source);
   return { activations: 'int8', source, graph: source, plan, changes: [], folded: new Set(), ...none };
 }
