@@ -77,10 +77,12 @@ async function buildPlatform(zig, platform) {
     objectDir: path.join(objectRoot, platform.name),
   });
   const folder = path.join(platformDir, platform.name);
+  const addon = path.join(folder, 'lowbit.node');
+  const partial = path.join(objectRoot, platform.name, 'lowbit.node');
+  await link(zig, platform, objects, partial);
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
-  const addon = path.join(folder, 'lowbit.node');
-  await link(zig, platform, objects, addon);
+  fs.copyFileSync(partial, addon);
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest(platform), null, 2)}\n`);
   fs.writeFileSync(path.join(folder, 'README.md'), README(platform));
   fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));

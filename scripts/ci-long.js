@@ -14,6 +14,9 @@ const STEPS = {
     // A case of each series takes about two minutes of an emulated processor.
     env: { LOWBIT_TEST_CASES: '4' },
   },
+  platforms: {
+    command: 'npm run build:platforms && node scripts/platform-node.js && npx jest test/platforms',
+  },
   'package-managers': {
     command: 'npm run build:platforms && npm run release -- --dry-run && node test/package-managers/run.js',
   },

