@@ -45,14 +45,14 @@ function cells(row) {
   ];
 }
 
-async function main(names, { folder, samples, tests, json, steps, options }) {
+async function main(names, { folder, samples, tests, json, steps, options, withoutData }) {
   const beside = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
   const all = [...new Set([...PACKAGED.keys(), ...beside])].sort();
   const rows = [];
   for (const name of names.length > 0 ? names : all) {
     const input = await modelPath(name, folder);
     if (!fs.existsSync(input)) continue;
-    const job = { name, input, samples, tests, options };
+    const job = { name, input, samples, tests, options, withoutData };
     const script = path.join(__dirname, 'zoo', 'child.js');
     const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(job)], {
       maxBuffer: 1e9,
@@ -63,7 +63,7 @@ async function main(names, { folder, samples, tests, json, steps, options }) {
     if (steps) {
       for (const step of row.recipe?.steps ?? [])
         console.error(
-          `    ${step.name} | ${step.worst} ${shown(Number(step.signalToNoise))} dB | ${shown(Number(step.excess))} | ${shown(step.seconds)} s`,
+          `    ${step.name} | ${step.worst} ${shown(Number(step.signalToNoise))} dB | ${shown(Number(step.excess))} | ${shown(step.milliseconds, 2)} ms | ${shown(step.seconds)} s${step.chosen ? ' | chosen' : ''}`,
         );
     }
     if (json) fs.writeFileSync(json, JSON.stringify(rows, null, 1));
@@ -94,6 +94,7 @@ program
   .option('--samples <count>', 'samples for calibration and search', Number, 48)
   .option('--tests <count>', 'samples for the test', Number, 16)
   .option('--options <json>', 'options of the conversion', JSON.parse, {})
+  .option('--without-data', 'convert without calibration data')
   .option('--steps', 'print the steps of each search')
   .option('--json <file>', 'write the results to a file')
   .action(main);

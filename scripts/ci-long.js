@@ -11,7 +11,7 @@ const STEPS = {
   'dot-product-forms': { command: 'npm run test:wasm-forms' },
   'signed-dot-product': {
     command: 'node scripts/fetch-node-arm64.js && npx jest test/kernels/signed-dot',
-    // A case of each series takes about two minutes of an emulated processor.
+    // Emulated, with one case of each series, they take two minutes of a processor that does nothing else.
     env: { LOWBIT_TEST_CASES: '4' },
   },
   platforms: {

@@ -85,21 +85,18 @@ async function time(models, sample, keys) {
   return { float: Math.min(...times.float), lowbit: Math.min(...times.lowbit) };
 }
 
-async function tryModel({ name, input, samples, tests, options }) {
+async function tryModel({ name, input, samples, tests, options, withoutData }) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-zoo-'));
   const source = dataOf(name);
   const row = { name };
   try {
-    let specs;
+    const { inputs: specs } = await readModel(input);
     const start = performance.now();
     const cpu = process.cpuUsage();
     const report = await convert({
       input,
       output: path.join(folder, 'out'),
-      calibration: (inputs) => {
-        specs = inputs;
-        return take(partOf(source(inputs), false), samples);
-      },
+      ...(!withoutData && { calibration: (inputs) => take(partOf(source(inputs), false), samples) }),
       ...options,
     });
     row.seconds = (performance.now() - start) / 1000;

@@ -8,18 +8,23 @@ export function recipeTable(report: RecipeReport): string {
   const { name, target, samples, met, late, steps, selections = {} } = report;
   const mixes = steps.filter(({ name: step }) => /\d/.test(step));
   const shown = steps.filter((step) => !mixes.includes(step) || step.chosen);
-  const row = ({ name: step, worst = '', signalToNoise, excess, chosen, confirmed }: RecipeStep) => [
-    step,
-    decibels(signalToNoise),
-    decibels(excess),
-    worst,
-    chosen ? `chosen${confirmed ? ', confirmed on other samples' : ''}` : '',
-  ];
+  const row = (trial: RecipeStep) => {
+    const { name: step, worst = '', signalToNoise, excess, chosen, confirmed } = trial;
+    return [
+      step,
+      decibels(signalToNoise),
+      decibels(excess),
+      trial.milliseconds?.toFixed(2) ?? '–',
+      worst,
+      chosen ? `chosen${confirmed ? ', confirmed on other samples' : ''}` : '',
+    ];
+  };
   const reached = met ? 'reached' : late ? 'not reached in the time budget' : 'not reached';
   const head = [
     `recipe ${name}: ${target.median} dB ${reached}; ${samples} samples, ${steps.length} models tried`,
     'dB, worst output',
     'above the target',
+    'ms',
     'output',
     '',
   ];

@@ -93,6 +93,8 @@ export interface RecipeStep {
   readonly met: boolean;
   /** Whether it is also met on samples that the search has not seen; absent where that was not tried. */
   readonly confirmed?: boolean;
+  /** That a prediction took while the trial was measured, the median. */
+  readonly milliseconds?: number;
   /** That the trial took. */
   readonly seconds: number;
 }

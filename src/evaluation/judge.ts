@@ -8,7 +8,7 @@ import { importBackend, withBackend } from '../tfjs/backends';
 import { withHeldRegions } from './held-regions';
 import { type Judged, type JudgedTensor, judgedTensors, toJudged } from './judged-tensors';
 import { type Part, partsOf } from './output-parts';
-import { outputsOf } from './outputs-of';
+import { outputsOf, timedOutputsOf } from './outputs-of';
 import { topClasses } from './tally';
 
 /** Signal-to-noise by sample, in dB. */
@@ -41,6 +41,8 @@ export interface OutputFigures {
 
 export interface Judgement {
   readonly outputs: readonly OutputFigures[];
+  /** That a sample took, the median; absent where that was not timed. */
+  readonly milliseconds?: number;
 }
 
 /** Sums of squares. */
@@ -243,8 +245,8 @@ export class Judge {
   /** Outputs whose sizes differ are not judged. */
   async measure(graph: Graph, signal?: AbortSignal): Promise<Judgement> {
     install();
-    const lowbit = await withBackend(await importBackend(), () =>
-      withHeldRegions(this.judgedOf(graph), (held) => outputsOf(held, this.samples, signal)),
+    const { outputs: lowbit, milliseconds } = await withBackend(await importBackend(), () =>
+      withHeldRegions(this.judgedOf(graph), (held) => timedOutputsOf(held, this.samples, signal)),
     );
     const named = (all: readonly (readonly Output[])[], name: string) =>
       all.flatMap((outputs) => outputs.find((output) => output.name === name) ?? []);
@@ -256,7 +258,7 @@ export class Judge {
       if (float.some(({ values }, i) => values.length !== ours[i].values.length)) return [];
       return this.figures(tensor, float, ours);
     });
-    return { outputs };
+    return { outputs, ...(milliseconds !== undefined && { milliseconds }) };
   }
 
   private figures(

@@ -2,15 +2,22 @@ import type { Graph, Sample } from '../graph/ir';
 import type { Output } from '../graph/samples';
 import { runSamples } from '../tfjs/run-samples';
 
-/** The outputs of a graph for each sample. */
-export async function outputsOf(
+export interface TimedOutputs {
+  /** By sample. */
+  readonly outputs: readonly (readonly Output[])[];
+  /** That a sample took, the median; absent where the graph was run in pieces. */
+  readonly milliseconds?: number;
+}
+
+/** The outputs of a graph for each sample, and the time that they took. */
+export async function timedOutputsOf(
   graph: Graph,
   samples: readonly Sample[],
   signal?: AbortSignal,
-): Promise<Output[][]> {
+): Promise<TimedOutputs> {
   const found = graph.outputs.map((): Output[] => []);
   const refs = graph.outputs.map(({ ref }) => ref);
-  await runSamples(
+  const milliseconds = await runSamples(
     graph,
     samples,
     refs,
@@ -21,5 +28,11 @@ export async function outputsOf(
     },
     signal,
   );
-  return samples.map((_, index) => found.flatMap((outputs) => outputs[index] ?? []));
+  const outputs = samples.map((_, index) => found.flatMap((results) => results[index] ?? []));
+  return { outputs, milliseconds };
+}
+
+/** The outputs of a graph for each sample. */
+export async function outputsOf(...args: Parameters<typeof timedOutputsOf>) {
+  return (await timedOutputsOf(...args)).outputs;
 }

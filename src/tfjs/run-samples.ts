@@ -1,6 +1,7 @@
 /** Runs samples through a graph, however large its weights are. */
 import * as tf from '@tensorflow/tfjs-core';
 import { yieldToCancel } from '../base/cancelled';
+import { median } from '../base/median';
 import { refKey } from '../graph/edit';
 import type { Graph, Sample, TensorRef } from '../graph/ir';
 import { parseRef } from '../graph/read-graph-model';
@@ -110,16 +111,20 @@ async function runWhole(
   refs: readonly TensorRef[],
   visit: Visit,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<number | undefined> {
   const model = await LoadedGraph.load(graph);
+  const times: number[] = [];
   try {
     for await (const sample of samples) {
       await yieldToCancel(signal);
+      const start = performance.now();
       await model.run(sample, refs, visit);
+      times.push(performance.now() - start);
     }
   } finally {
     model.dispose();
   }
+  return times.length > 0 ? median(times) : undefined;
 }
 
 /**
@@ -128,6 +133,7 @@ async function runWhole(
  *
  * @param refs each tensor once
  * @param visit gets the tensors of a sample in any order, and each tensor in the order of the samples
+ * @returns milliseconds that a sample took, the median; undefined without samples, and in segments
  * @throws LowbitError as `LoadedGraph`; 'cancelled' on abort
  */
 export async function runSamples(
@@ -136,7 +142,7 @@ export async function runSamples(
   refs: readonly TensorRef[],
   visit: Visit,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number | undefined> {
   if (!runsInSegments(graph, refs)) return runWhole(graph, samples, refs, visit, signal);
   const segments = segmentsOf(prepareForSegments(graph), refs);
   for await (const group of groupsOf(samples, graph)) {

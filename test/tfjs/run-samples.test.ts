@@ -63,7 +63,7 @@ function samplesOf(count: number): Sample[] {
 }
 
 async function collect(
-  run: (visit: (tensor: tf.Tensor, index: number) => void) => Promise<void>,
+  run: (visit: (tensor: tf.Tensor, index: number) => void) => Promise<unknown>,
   refs: readonly TensorRef[],
 ): Promise<Record<string, number[][]>> {
   const found: Record<string, number[][]> = Object.fromEntries(refs.map((ref) => [refKey(ref), []]));

@@ -92,6 +92,51 @@ async function predictInThreads(isa: string, shape: number[], threads: number) {
   return { active, values };
 }
 
+/**
+ * Runs in the page: predicts with workers that end in a job without a word, as their stack lies at the start of memory.
+ *
+ * @returns milliseconds of the prediction that lost one, and all answers
+ */
+async function predictWithDyingWorkers(shape: number[]) {
+  const code = `onmessage = ({ data: { module, memory, slot } }) => {
+    const imports = { env: { memory }, lowbit: { now: () => performance.now() } };
+    const { exports } = new WebAssembly.Instance(module, imports);
+    exports.__stack_pointer.value = 16;
+    try { exports.serve(slot); } catch {}
+  };`;
+  const url = URL.createObjectURL(new Blob([code], { type: 'text/javascript' }));
+  const page = globalThis as unknown as { Worker: new (url: string) => object };
+  const RealWorker = page.Worker;
+  page.Worker = class extends RealWorker {
+    constructor() {
+      super(url);
+    }
+  };
+  const { tf, loadGraphModel, lowbit } = app;
+  await tf.setBackend('cpu');
+  lowbit.setThreads(2);
+  const model = await loadGraphModel('/model/model.json');
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  const input = tf.tensor(
+    Float32Array.from({ length: size }, (_, i) => ((i * 37) % 256) / 255),
+    shape,
+  );
+  const values: number[][] = [];
+  for (const end = performance.now() + 20_000; performance.now() < end; ) {
+    await new Promise((later) => setTimeout(later, 1));
+    const active = lowbit.engineInfo().activeThreads;
+    const start = performance.now();
+    values.push([...(model.predict(input) as tf.Tensor).dataSync()]);
+    const milliseconds = performance.now() - start;
+    // It has no workers now, and starts others at the next call.
+    if (active === 2 && milliseconds > 600) {
+      values.push([...(model.predict(input) as tf.Tensor).dataSync()]);
+      return { milliseconds, values };
+    }
+  }
+  return { milliseconds: 0, values };
+}
+
 /** Runs in the page: the code and the message of what a call throws. */
 async function failureInPage(call: string, paths: string | undefined): Promise<string> {
   const { lowbit } = app;
@@ -164,6 +209,16 @@ describeWithBrowser('in Chromium', () => {
     const found = await withPage(path, (page) => page.evaluate(predictInThreads, isa, shape, threads));
     expect(found.active).toEqual([threads, 1, threads]);
     for (const values of found.values) expect(values).toEqual(expected[0]);
+  });
+
+  test('a worker that dies in a job is noticed, and the answer is the same', async () => {
+    const { milliseconds, values } = await withPage('/isolated.html', (page) =>
+      page.evaluate(predictWithDyingWorkers, shape),
+    );
+    console.log(`the prediction that lost it took ${milliseconds.toFixed(0)} ms`);
+    expect(milliseconds).toBeGreaterThan(600);
+    expect(milliseconds).toBeLessThan(5000);
+    for (const answer of values) expect(answer).toEqual(expected[0]);
   });
 
   test('where an isolated page allows no workers, one thread computes', async () => {

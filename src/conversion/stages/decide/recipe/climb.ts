@@ -88,7 +88,7 @@ export class Climb {
     const first = this.steps.length === 0;
     if (!first) await yieldToCancel(this.settings.signal);
     const verdict = await this.goal.measure(graph, first ? undefined : this.settings.signal);
-    const { worst, excess, met } = verdict;
+    const { worst, excess, met, milliseconds } = verdict;
     const tried = {
       ...verdict,
       step: this.steps.length,
@@ -100,6 +100,7 @@ export class Climb {
       ...(worst && { worst: worst.name, signalToNoise: worst.signalToNoise }),
       excess,
       met,
+      ...(milliseconds !== undefined && { milliseconds }),
       seconds: (performance.now() - start) / 1000,
     });
     this.trials.push(tried);

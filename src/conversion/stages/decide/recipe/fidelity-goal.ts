@@ -13,13 +13,14 @@ import { excess, excessOf, type FidelityTarget, reaches, UNSEEN, worstOf } from 
 const CONFIRMED_ON = 16;
 
 function verdictOf(judgement: Judgement, target: FidelityTarget, margins?: typeof UNSEEN): Verdict {
-  const { outputs } = judgement;
+  const { outputs, milliseconds } = judgement;
   const worst = worstOf(judgement, target);
   const wanting = outputs.filter((each) => excessOf(each, target) < 0);
   return {
     met: reaches(judgement, target, margins),
     excess: excess(judgement, target, margins),
     ...(worst && { worst: { name: worst.part ?? worst.output, signalToNoise: worst.whole.median } }),
+    ...(milliseconds !== undefined && { milliseconds }),
     short: new Set((wanting.length > 0 ? wanting : outputs).map(({ output }) => output)),
   };
 }

@@ -12,6 +12,8 @@ export interface Verdict {
   /** Names of the outputs that layers are ranked by. */
   readonly short: ReadonlySet<string>;
   readonly figures?: AccuracyFigures;
+  /** That a prediction took while the model was measured, the median. */
+  readonly milliseconds?: number;
 }
 
 export interface Goal {
