@@ -1,11 +1,12 @@
 // The C ABI: handles, cached plans, and errors instead of exceptions.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <new>
+#include <string>
 #include <vector>
 
+#include "base/environment.h"
 #include "base/memory.h"
 #include "include/lowbit.h"
 #include "isa/registry.h"
@@ -63,7 +64,8 @@ int guarded(lowbit_error* error, Body&& body) {
 }
 
 const lowbit::Kernels& chooseKernels(const char* isa) {
-  const char* name = isa ? isa : std::getenv("LOWBIT_ISA");
+  const std::string variable = lowbit::environmentVariable("LOWBIT_ISA");
+  const char* name = isa ? isa : variable.c_str();
   const lowbit::Kernels* kernels = lowbit::selectKernels(name);
   if (!kernels) {
     fail(LOWBIT_INVALID_ARGUMENT, "%s '%s': %s.", isa ? "Instruction set" : "LOWBIT_ISA", name,

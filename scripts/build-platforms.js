@@ -20,7 +20,12 @@ const objectRoot = path.join(root, 'build', 'platform-objects');
 /** Zig takes a processor's name, and features after it. */
 const zigFlag = (flag) => flag.replace(/^-march=armv8\.2-a/, '-mcpu=generic+v8_2a');
 
-const FLAGS = ['-Wno-ignored-optimization-argument', '-Wno-unknown-warning-option'];
+const FLAGS = {
+  linux: [],
+  darwin: [],
+  // Calls of Node-API go through pointers that native/node/windows-imports.cc fills in.
+  win32: ['-DBUILDING_NODE_EXTENSION', '-DNOMINMAX', '-DWIN32_LEAN_AND_MEAN'],
+};
 
 const LINK_FLAGS = {
   // All that the addon needs of C++ is inside it, and stays there: only the functions that Node.js calls are seen.
@@ -67,15 +72,17 @@ tfjs-lowbit, by package managers that find this platform in its optional depende
 async function buildPlatform(zig, platform) {
   const objects = await compileNative({
     compiler: [zig.program, ...zig.args, 'c++', '-target', platform.target],
-    flags: FLAGS,
+    flags: ['-Wno-ignored-optimization-argument', '-Wno-unknown-warning-option', ...FLAGS[platform.os]],
     sets: instructionSets(platform.cpu).map((set) => ({ ...set, flags: set.flags.map(zigFlag) })),
     objectDir: path.join(objectRoot, platform.name),
   });
   const folder = path.join(platformDir, platform.name);
+  const addon = path.join(folder, 'lowbit.node');
+  const partial = path.join(objectRoot, platform.name, 'lowbit.node');
+  await link(zig, platform, objects, partial);
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
-  const addon = path.join(folder, 'lowbit.node');
-  await link(zig, platform, objects, addon);
+  fs.copyFileSync(partial, addon);
   fs.writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest(platform), null, 2)}\n`);
   fs.writeFileSync(path.join(folder, 'README.md'), README(platform));
   fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));

@@ -79,8 +79,6 @@ const LIBCXX_DEFINES = [
   '_LIBCPP_PSTL_BACKEND_SERIAL',
   '_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_NONE',
   '_LIBCPP_ASSERTION_SEMANTIC_DEFAULT=_LIBCPP_ASSERTION_SEMANTIC_IGNORE',
-  // packed-bytes.h maps memory; native/web/heap.cc has that much of it.
-  '_WASI_EMULATED_MMAN',
 ].map((name) => `-D${name}`);
 
 /** Sources of LLVM: exceptions, type information, strings. */
@@ -119,7 +117,7 @@ function listSources(name, lib, form) {
     .filter(
       (file) =>
         file.endsWith('.cc') &&
-        !/^(node|test)\/|^base\/(threads|memory)\.cc$|^plan\/weight-region\.cc$/.test(file),
+        !/^(node|test)\/|^base\/(threads|memory|pages)\.cc$|^plan\/weight-region\.cc$/.test(file),
     )
     .map((file) => ({ file, set: /^isa\/(\w+)\//.exec(file)?.[1] }))
     .filter(({ set }) => set === undefined || sets.includes(set))

@@ -14,6 +14,9 @@ const STEPS = {
     // Emulated, with one case of each series, they take two minutes of a processor that does nothing else.
     env: { LOWBIT_TEST_CASES: '4' },
   },
+  platforms: {
+    command: 'npm run build:platforms && node scripts/platform-node.js && npx jest test/platforms',
+  },
   'package-managers': {
     command: 'npm run build:platforms && npm run release -- --dry-run && node test/package-managers/run.js',
   },

@@ -148,7 +148,7 @@ const NATIVE = [
     holds: 'the façade: every function of the C ABI',
     knows: 'include base isa ops moe plan',
   },
-  { room: 'native/node', holds: 'Node-API', knows: 'include' },
+  { room: 'native/node', holds: 'Node-API, files', knows: 'include base' },
   { room: 'native/web', holds: 'WebAssembly: exports, and what a system would give', knows: 'base include' },
 ];
 

@@ -9,5 +9,6 @@ module.exports = () => {
   const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   run(path.join(path.dirname(tsc), 'bin', 'tsc'), '-p', 'tsconfig.build.json');
   run(path.join('scripts', 'build-vendor.js'));
+  run(path.join('scripts', 'build-node.js'));
   run(path.join('scripts', 'build-web.js'));
 };

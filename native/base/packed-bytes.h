@@ -1,7 +1,5 @@
 // Memory of packed weights, arenas and scratch.
 #pragma once
-#include <sys/mman.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +7,8 @@
 #include <new>
 #include <utility>
 #include <vector>
+
+#include "pages.h"
 
 namespace lowbit {
 
@@ -28,14 +28,12 @@ class PackedBytes {
       return;
     }
     const size_t size = bytes + kHugePage + kAlignment;
-    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
+    void* memory = mapPages(size);
+    if (!memory) throw std::bad_alloc();
     mapping_ = Mapping(static_cast<uint8_t*>(memory), Unmap{size});
     data_ = alignTo(mapping_.get(), kHugePage);
-#ifdef MADV_HUGEPAGE
     // Whole huge pages only: of the last one that is begun no more is used than there are bytes.
-    madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
+    allowHugePages(data_, bytes / kHugePage * kHugePage);
   }
 
   uint8_t* data() { return data_; }
@@ -51,7 +49,7 @@ class PackedBytes {
 
   struct Unmap {
     size_t size;
-    void operator()(uint8_t* memory) const { munmap(memory, size); }
+    void operator()(uint8_t* memory) const { unmapPages(memory, size); }
   };
   using Mapping = std::unique_ptr<uint8_t, Unmap>;
 

@@ -9,12 +9,17 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #if defined(__linux__)
 #include <sched.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
+#elif defined(_WIN32)
+#include <windows.h>
 #endif
+
+#include "environment.h"
 
 namespace lowbit {
 namespace {
@@ -54,13 +59,24 @@ int physicalCores() {
   int count = 0;
   size_t size = sizeof count;
   if (sysctlbyname("hw.physicalcpu", &count, &size, nullptr, 0) == 0) cores = count;
+#elif defined(_WIN32)
+  DWORD_PTR allowed = 0, present = 0;
+  DWORD bytes = 0;
+  GetLogicalProcessorInformation(nullptr, &bytes);
+  std::vector<SYSTEM_LOGICAL_PROCESSOR_INFORMATION> processors(bytes / sizeof(SYSTEM_LOGICAL_PROCESSOR_INFORMATION));
+  if (GetProcessAffinityMask(GetCurrentProcess(), &allowed, &present) && !processors.empty() &&
+      GetLogicalProcessorInformation(processors.data(), &bytes)) {
+    const auto isAllowedCore = [&](const SYSTEM_LOGICAL_PROCESSOR_INFORMATION& entry) {
+      return entry.Relationship == RelationProcessorCore && (entry.ProcessorMask & allowed) != 0;
+    };
+    cores = static_cast<int>(std::count_if(processors.begin(), processors.end(), isAllowedCore));
+  }
 #endif
   return std::clamp(cores, 1, kMaxThreads);
 }
 
 int defaultThreads() {
-  const char* text = std::getenv("LOWBIT_NUM_THREADS");
-  const int wanted = text ? std::atoi(text) : 0;
+  const int wanted = std::atoi(environmentVariable("LOWBIT_NUM_THREADS").c_str());
   return wanted > 0 ? std::min(wanted, kMaxThreads) : physicalCores();
 }
 

@@ -1,6 +1,5 @@
 // The Node-API face of the C ABI. Errors become JavaScript errors with a `code`; src/runtime/native-engine.ts makes
 // LowbitErrors of them.
-#include <dlfcn.h>
 #include <node_api.h>
 
 #include <algorithm>
@@ -10,8 +9,9 @@
 #include <vector>
 
 #include "../include/lowbit.h"
-#include "expert-reader.h"
 #include "../include/records.h"
+#include "expert-reader.h"
+#include "stay-loaded.h"
 
 namespace {
 
@@ -508,12 +508,6 @@ napi_value runExpert(napi_env env, napi_callback_info info) {
       static_cast<const int32_t*>(rows.data), static_cast<const float*>(weights.data), rows.size / 4,
       static_cast<const int32_t*>(outRows.data), isa.get(), static_cast<float*>(out.data), out.size / 4, &error);
   return finish(env, status, error);
-}
-
-// A worker_thread unloads its addons when it ends; the pool's threads need the code to stay.
-void stayLoaded() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&stayLoaded), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
 template <size_t N>

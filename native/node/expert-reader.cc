@@ -1,16 +1,15 @@
 #include "expert-reader.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "../base/pages.h"
+#include "expert-file.h"
 
 namespace {
 
@@ -49,18 +48,7 @@ class Crc32 {
   std::array<std::array<uint32_t, 256>, 8> tables_;
 };
 
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() { ::close(descriptor_); }
-  File(const File&) = delete;
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-using FileRef = std::shared_ptr<File>;
+using FileRef = std::shared_ptr<ExpertFile>;
 
 struct Read {
   FileRef file;
@@ -73,18 +61,8 @@ struct Read {
   bool damaged = false;
 
   void run() {
-    size_t filled = 0;
-    while (filled < bytes) {
-      const ssize_t count =
-          ::pread(file->descriptor(), into + filled, bytes - filled, static_cast<off_t>(offset + filled));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) {
-        error = std::strerror(errno);
-        return;
-      }
-      if (count == 0) break;
-      filled += static_cast<size_t>(count);
-    }
+    const size_t filled = fill();
+    if (!error.empty()) return;
     if (filled < length) {
       error = "the file ends at byte " + std::to_string(offset + filled);
       damaged = true;
@@ -95,6 +73,22 @@ struct Read {
       error = "its checksum is wrong";
       damaged = true;
     }
+  }
+
+ private:
+  size_t fill() {
+    if (!file->direct() || reinterpret_cast<uintptr_t>(into) % kPage == 0)
+      return file->read(offset, into, bytes, &error);
+    // Memory that the runtime gave instead of pages: past the page cache nothing can be read into it.
+    const auto unmap = [this](uint8_t* memory) { lowbit::unmapPages(memory, bytes); };
+    const std::unique_ptr<uint8_t, decltype(unmap)> pages(static_cast<uint8_t*>(lowbit::mapPages(bytes)), unmap);
+    if (!pages) {
+      error = "there is no memory to read it";
+      return 0;
+    }
+    const size_t filled = file->read(offset, pages.get(), bytes, &error);
+    std::memcpy(into, pages.get(), filled);
+    return filled;
   }
 };
 
@@ -111,7 +105,7 @@ napi_value fail(napi_env env, const char* code, const std::string& message) {
   return nullptr;
 }
 
-// allocatePages(bytes): ArrayBuffer, page-aligned, of zeros
+// allocatePages(bytes): ArrayBuffer of zeros, page-aligned where the runtime takes memory of native code
 napi_value allocatePages(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument;
@@ -119,18 +113,21 @@ napi_value allocatePages(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
   napi_get_value_double(env, argument, &bytes);
   const size_t size = static_cast<size_t>(bytes);
-  void* memory =
-      size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
+  const auto refuse = [&] {
     return fail(env, "out-of-memory", "Could not reserve " + std::to_string(size) + " bytes for experts.");
-  }
+  };
+  void* memory = size == 0 ? nullptr : lowbit::mapPages(size);
+  if (!memory) return refuse();
   napi_value buffer;
-  const auto release = [](napi_env, void* data, void* hint) { ::munmap(data, reinterpret_cast<size_t>(hint)); };
-  if (napi_create_external_arraybuffer(env, memory, size, release, reinterpret_cast<void*>(size), &buffer) != napi_ok) {
-    ::munmap(memory, size);
-    return fail(env, "engine-unavailable", "This runtime does not take memory of native code as an ArrayBuffer.");
+  const auto release = [](napi_env, void* data, void* hint) {
+    lowbit::unmapPages(data, reinterpret_cast<size_t>(hint));
+  };
+  if (napi_create_external_arraybuffer(env, memory, size, release, reinterpret_cast<void*>(size), &buffer) == napi_ok) {
+    return buffer;
   }
-  return buffer;
+  // Electron takes no memory of native code.
+  lowbit::unmapPages(memory, size);
+  return napi_create_arraybuffer(env, size, &memory, &buffer) == napi_ok ? buffer : refuse();
 }
 
 // openExperts(path, direct): handle; direct: past the page cache of the operating system
@@ -146,18 +143,12 @@ napi_value openExperts(napi_env env, napi_callback_info info) {
   std::string path(length + 1, '\0');
   napi_get_value_string_utf8(env, arguments[0], path.data(), path.size(), &length);
   napi_get_value_bool(env, arguments[1], &direct);
-  int flags = O_RDONLY | O_CLOEXEC;
-#ifdef O_DIRECT
-  if (direct) flags |= O_DIRECT;
-#endif
-  const int descriptor = ::open(path.c_str(), flags);
-  if (descriptor < 0) {
-    const bool refused = direct && errno == EINVAL;
-    return fail(env, "io", refused ? "its file system does not read past the page cache" : std::strerror(errno));
-  }
+  std::string error;
+  FileRef opened = ExpertFile::open(path.c_str(), direct, &error);
+  if (!opened) return fail(env, "io", error);
   napi_value handle;
   const auto release = [](napi_env, void* data, void*) { delete static_cast<FileRef*>(data); };
-  FileRef* file = new FileRef(std::make_shared<File>(descriptor));
+  FileRef* file = new FileRef(std::move(opened));
   if (napi_create_external(env, file, release, nullptr, &handle) != napi_ok) {
     delete file;
     return fail(env, "out-of-memory", "Could not create a handle.");

@@ -2,17 +2,12 @@
 // the system once ops have read some megabytes.
 #include "weight-region.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "../base/ceil-div.h"
 #include "../base/error.h"
-
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0
-#endif
+#include "../base/pages.h"
 
 namespace lowbit {
 namespace {
@@ -31,14 +26,13 @@ struct WeightRegion::State {
 
 WeightRegion::WeightRegion(size_t bytes, lowbit_read_weights read, void* context)
     : bytes_(bytes), read_(read), context_(context) {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* memory = mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (memory == MAP_FAILED) fail(LOWBIT_OUT_OF_MEMORY, "No address space for %zu bytes of weights.", bytes);
+  void* memory = reservePages(std::max<size_t>(bytes, 1));
+  if (!memory) fail(LOWBIT_OUT_OF_MEMORY, "No address space for %zu bytes of weights.", bytes);
   state_.reset(
       new State{static_cast<uint8_t*>(memory), std::vector<bool>(static_cast<size_t>(ceilDiv(bytes, kBlock))), 0});
 }
 
-WeightRegion::~WeightRegion() { munmap(state_->data, std::max<size_t>(bytes_, 1)); }
+WeightRegion::~WeightRegion() { unmapPages(state_->data, std::max<size_t>(bytes_, 1)); }
 
 void WeightRegion::read(size_t offset, size_t bytes, uint8_t* into) {
   if (read_(context_, offset, bytes, into) == 0) return;
@@ -54,6 +48,7 @@ const uint8_t* WeightRegion::load(size_t offset, size_t bytes) {
     size_t last = block;
     while (last < end && !present[last]) present[last++] = true;
     const size_t first = block * kBlock, size = std::min(bytes_, last * kBlock) - first;
+    if (!commitPages(data + first, size)) fail(LOWBIT_OUT_OF_MEMORY, "No memory for %zu bytes of weights.", size);
     read(first, size, data + first);
     held += size;
     block = last - 1;
@@ -64,7 +59,7 @@ const uint8_t* WeightRegion::load(size_t offset, size_t bytes) {
 void WeightRegion::endStep() {
   auto& [data, present, held] = *state_;
   if (held < kKept) return;
-  madvise(data, bytes_, MADV_DONTNEED);
+  discardPages(data, bytes_);
   std::fill(present.begin(), present.end(), false);
   held = 0;
 }

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <new>
 
+#include "../base/pages.h"
+
 namespace {
 
 constexpr size_t kUnit = 16;  // sizes, headers and alignment
@@ -148,18 +150,15 @@ void* calloc(size_t count, size_t size) {
 // Of the C++ runtime, for exceptions, which are no more than 16-aligned.
 void* aligned_alloc(size_t alignment, size_t bytes) { return alignment <= kUnit ? malloc(bytes) : nullptr; }
 
-// Of sys/mman.h that much: anonymous memory.
-void* mmap(void*, size_t bytes, int, int, int, long long) {
-  void* memory = calloc(bytes, 1);
-  return memory ? memory : reinterpret_cast<void*>(-1);
-}
-int munmap(void* memory, size_t) {
-  free(memory);
-  return 0;
-}
-int madvise(void*, size_t, int) { return 0; }
-
 }  // extern "C"
+
+namespace lowbit {
+
+void* mapPages(size_t bytes) { return calloc(bytes, 1); }
+void unmapPages(void* memory, size_t) { free(memory); }
+void allowHugePages(void*, size_t) {}
+
+}  // namespace lowbit
 
 void* operator new(size_t bytes) {
   void* memory = malloc(bytes);

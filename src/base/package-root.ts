@@ -4,11 +4,12 @@ import { dirname, join } from 'node:path';
 
 const NAME = 'tfjs-lowbit';
 
-/** The nearest folder above that has a package.json. */
+/** The nearest folder above that has a package.json; the folder itself where there is none. */
 function packageAbove(start: string): string {
-  let folder = start;
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-  return folder;
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+    if (folder === dirname(folder)) return start;
+  }
 }
 
 function isOurs(folder: string): boolean {

@@ -203,7 +203,7 @@ export interface Engine {
   /**
    * Reserves zeroed memory that experts are read into.
    *
-   * @returns page-aligned, where the engine reads past a page cache
+   * @returns page-aligned where the engine reads past a page cache and the runtime takes memory of native code
    * @throws LowbitError 'out-of-memory'
    */
   allocatePages(bytes: number): ArrayBuffer;

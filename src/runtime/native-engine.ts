@@ -1,4 +1,5 @@
 /** The engine in Node.js: compiled programs run in the Node-API addon. */
+import { toNamespacedPath } from 'node:path';
 import { checkArgument, LowbitError, type LowbitErrorCode } from '../base/errors';
 import { newExpertShape, newRouterNumbers, writeExpertShape, writeRouterNumbers } from '../program/program';
 import type {
@@ -193,7 +194,7 @@ export function createNativeEngine(options: { isa?: Isa } = {}): Engine {
       rethrow(() => addon.runExpert(expertShape, bytes, x, rows, weights, outRows, out, isa));
     },
     allocatePages: (bytes) => rethrow(() => addon.allocatePages(bytes)),
-    openExperts: (path, { direct }) => new NativeExpertReader(addon, path, direct),
+    openExperts: (path, { direct }) => new NativeExpertReader(addon, toNamespacedPath(path), direct),
     measureLimits() {
       const [macs, l2Bytes, dramBytes, l2Stores, dramStores] = rethrow(() => addon.limits(isa));
       return { macs, l2Bytes, dramBytes, l2Stores, dramStores };

@@ -56,16 +56,18 @@ function tryLocks(manager, platforms, here, { url, folder, ...context }) {
     succeed(call([...lock, ...forPlatform(others[0])], options));
     succeed(call(install, options));
     const found = installedPlatforms(target);
-    result.here = found.join() === here ? runExample(manager.run, context, options).engine : `has ${found}`;
+    // npm 10 writes no libc into lock files, and installs the packages of both.
+    const engine = found.includes(here) ? runExample(manager.run, context, options).engine : 'absent';
+    result.here = found.length > 1 ? `${engine}, of ${found}` : engine;
     // And followed for every other platform.
     const wrong = others.filter((platform) => {
       fs.rmSync(path.join(target, 'node_modules'), { recursive: true });
       succeed(call([...install, ...forPlatform(platform)], options));
-      return installedPlatforms(target).join() !== platform.name;
+      return !installedPlatforms(target).includes(platform.name);
     });
     result.elsewhere =
       wrong.length === 0 ? `right on ${others.length}` : `WRONG: ${wrong.map((p) => p.name)}`;
-    result.good = result.here === 'native' && wrong.length === 0;
+    result.good = engine === 'native' && wrong.length === 0;
   } catch (error) {
     console.error(`\nLock files of ${manager.name}: ${error.message}`);
     Object.assign(result, { here: result.here ?? 'FAILED', elsewhere: 'FAILED', good: false });

@@ -12,6 +12,7 @@ const path = require('node:path');
 const Table = require('cli-table3');
 const sharp = require('sharp');
 const { PLATFORMS } = require('../../scripts/platforms');
+const { tryLambda } = require('./lambda');
 const { LOCKING, tryLocks } = require('./locks');
 const { MANAGERS } = require('./managers');
 const { call, environment, EXAMPLE, newProject, root, runExample, version } = require('./project');
@@ -81,11 +82,36 @@ function expectedScores(model) {
   return JSON.parse(execFileSync(process.execPath, [file], options).trim().split('\n').at(-1)).scores;
 }
 
-function convertDemo() {
-  const output = path.join(temporary, 'model');
-  const convert = ['convert', '--input', demo, '--output', output, '--calibration', 'random'];
-  execFileSync(process.execPath, [path.join(root, 'dist/src/cli/main.js'), ...convert], { stdio: 'ignore' });
-  return `file://${output}/model.json`;
+/** @returns the folder of the converted model */
+function convert(input, name) {
+  const output = path.join(temporary, name);
+  const args = [
+    'convert',
+    '--input',
+    input,
+    '--output',
+    output,
+    '--calibration',
+    'random',
+    '--recipe',
+    'fast',
+  ];
+  execFileSync(process.execPath, [path.join(root, 'dist/src/cli/main.js'), ...args], { stdio: 'ignore' });
+  return output;
+}
+
+/** The zip for AWS Lambda, with a large model where it is there. */
+function lambdaRow() {
+  const mobileNet = path.join(root, '..', 'shared', 'models', 'mobilenet_v2_1.0_224_float', 'model.json');
+  const large = fs.existsSync(mobileNet);
+  return tryLambda({
+    installed: folderFor('project', 'npm 11'),
+    platform: HERE,
+    model: large ? convert(mobileNet, 'mobilenet_v2_1.0_224') : convert(demo, 'demo'),
+    shape: large ? [1, 224, 224, 3] : [1, 64, 64, 3],
+    folder: folderFor('lambda', HERE),
+    env: environment(folderFor('home', 'lambda'), 22),
+  });
 }
 
 async function drawImages() {
@@ -119,7 +145,7 @@ async function main() {
     const publisher = environment(folderFor('home', 'publisher'), 24);
     for (const file of tarballs) publish(url, path.join(releaseDir, file), publisher);
     console.log(`published on ${url}: ${tarballs.join(', ')}`);
-    const model = convertDemo();
+    const model = `file://${convert(demo, 'model')}/model.json`;
     const context = { url, model, expected: expectedScores(model), images: await drawImages() };
     const managers = MANAGERS.filter(({ name }) => name.includes(wanted));
     const platforms = PLATFORMS.filter(({ name }) => tarballs.includes(`tfjs-lowbit-${name}-${version}.tgz`));
@@ -142,6 +168,7 @@ async function main() {
         'npx tfjs-lowbit convert',
         withNpm ? [tryNpx(10, 20, context), tryNpx(11, 24, context), tryNpx(12, 26, context)] : [],
       ),
+      report('A zip for AWS Lambda', withNpm ? [lambdaRow()] : []),
     ];
     if (good.includes(false)) process.exitCode = 1;
   } finally {

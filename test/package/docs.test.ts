@@ -11,6 +11,7 @@ const DOCUMENTS = [
   'benchmarks/README.md',
   'docs/architecture.md',
   'docs/browsers.md',
+  'docs/deploying.md',
   'docs/mixture-of-experts.md',
   'docs/releasing.md',
 ];

@@ -133,7 +133,7 @@ test('only the entries can be imported, and the command runs', () => {
   const folder = project();
   writeFileSync(
     join(folder, 'main.js'),
-    `try { require('tfjs-lowbit/dist/src/index.js'); } catch (error) { console.log(error.code); }`,
+    `try { require('tfjs-lowbit/dist/node/index.js'); } catch (error) { console.log(error.code); }`,
   );
   expect(run(folder, 'main.js')).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
   const { bin, version } = JSON.parse(readFileSync(join(published, 'package.json'), 'utf8'));
@@ -192,6 +192,20 @@ test("works from TypeScript for a page, whose bundler's conditions are told", ()
     lib: ['es2022', 'dom'],
   };
   expect(typecheck(folder, options)).toBe('');
+});
+
+test('importing it loads a few files, and no package but TF.js', () => {
+  const folder = project();
+  writeFileSync(
+    join(folder, 'main.js'),
+    `const tf = require('@tensorflow/tfjs-converter');
+     const before = new Set(Object.keys(require.cache));
+     require('tfjs-lowbit');
+     console.log(Object.keys(require.cache).filter((file) => !before.has(file)).join(' '));`,
+  );
+  const files = run(folder, 'main.js').split(' ');
+  expect(files.filter((file) => !file.includes('/tfjs-lowbit/dist/node/'))).toEqual([]);
+  expect(files.length).toBeLessThan(8);
 });
 
 test('importing it loads neither the image library nor the native engine', () => {

@@ -5,6 +5,8 @@
 #include <sys/auxv.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
+#elif defined(_WIN32)
+#include <windows.h>
 #endif
 
 namespace lowbit {
@@ -21,6 +23,9 @@ inline bool hasFeature(const char* name) {
 }
 inline bool hasDotProduct() { return hasFeature("hw.optional.arm.FEAT_DotProd"); }
 inline bool hasMatrixProduct() { return hasFeature("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(_WIN32)
+inline bool hasDotProduct() { return IsProcessorFeaturePresent(PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE); }
+inline bool hasMatrixProduct() { return IsProcessorFeaturePresent(PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE); }
 #else
 inline bool hasDotProduct() { return false; }
 inline bool hasMatrixProduct() { return false; }
