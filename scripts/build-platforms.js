@@ -65,7 +65,7 @@ function manifest(platform) {
 
 const README = (platform) => `# ${packageOf(platform)}
 
-The native engine of [tfjs-lowbit](https://www.npmjs.com/package/tfjs-lowbit) for ${platform.name}. It is installed with
+The native engine of tfjs-lowbit for ${platform.name}. It is installed with
 tfjs-lowbit, by package managers that find this platform in its optional dependencies. There is nothing to import here.
 `;
 

@@ -1,5 +1,6 @@
 /** The rewrites that precede quantization, in order. */
 import type { Graph } from '../graph/ir';
+import { castBooleans } from './cast-booleans';
 import { decomposeEinsum } from './decompose-einsum';
 import { decomposeTransposedConvolution } from './decompose-transposed-convolution';
 import { foldBatchNorm } from './fold-batch-norm';
@@ -40,6 +41,7 @@ export const PIPELINE: readonly Pass[] = [
   foldBias,
   foldBatchNorm,
   fuseActivations,
+  castBooleans,
   removeDeadNodes,
 ];
 
