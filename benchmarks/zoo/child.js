@@ -6,7 +6,7 @@ const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
 const wasm = require('@tensorflow/tfjs-backend-wasm');
 const { engineInfo, setThreads } = require('tfjs-lowbit');
-const { convert } = require('tfjs-lowbit/convert');
+const { convert, npzFile } = require('tfjs-lowbit/convert');
 const { Judge, realNumbers } = require('../../dist/src/evaluation/judge');
 const { readModel } = require('../../dist/src/graph/read-model');
 const { TASKS } = require('./tasks');
@@ -30,6 +30,16 @@ const RUNS = 40;
 async function* partOf(samples, test) {
   let index = 0;
   for await (const sample of samples) if ((index++ % TEST_EVERY === TEST_EVERY - 2) === test) yield sample;
+}
+
+/** What a model is converted with, and what it is tested on. */
+function dataFor({ name, files }) {
+  if (files) return { calibration: npzFile(files.calibration), test: npzFile(files.evaluation) };
+  const source = dataOf(name);
+  return {
+    calibration: (inputs) => partOf(source(inputs), false),
+    test: (inputs) => partOf(source(inputs), true),
+  };
 }
 
 /** Of an output of real numbers that has the same size for all samples. */
@@ -85,9 +95,10 @@ async function time(models, sample, keys) {
   return { float: Math.min(...times.float), lowbit: Math.min(...times.lowbit) };
 }
 
-async function tryModel({ name, input, samples, tests, options, withoutData }) {
+async function tryModel(job) {
+  const { name, input, samples, tests, options, withoutData } = job;
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tfjs-lowbit-zoo-'));
-  const source = dataOf(name);
+  const data = dataFor(job);
   const row = { name };
   try {
     const { inputs: specs } = await readModel(input);
@@ -96,7 +107,7 @@ async function tryModel({ name, input, samples, tests, options, withoutData }) {
     const report = await convert({
       input,
       output: path.join(folder, 'out'),
-      ...(!withoutData && { calibration: (inputs) => take(partOf(source(inputs), false), samples) }),
+      ...(!withoutData && { calibration: (inputs) => take(data.calibration(inputs), samples) }),
       ...options,
     });
     row.seconds = (performance.now() - start) / 1000;
@@ -104,6 +115,8 @@ async function tryModel({ name, input, samples, tests, options, withoutData }) {
     row.cpuSeconds = (user + system) / 1e6;
     const { recipe, bytes, macs, config, warnings } = report;
     Object.assign(row, { recipe, bytes, warnings, integerPercent: macs.integerPercent });
+    row.percent = macs.percent;
+    row.products = { all: macs.products, float: macs.floatProducts.length };
     const precisions = config.layers.flatMap(
       ({ activations, bits }) => activations ?? (bits === 'float' ? 'float' : []),
     );
@@ -113,7 +126,7 @@ async function tryModel({ name, input, samples, tests, options, withoutData }) {
     row.settings = ['errorFeedback', 'equalize'].filter((key) => config[key]);
     if (config.calibration.method !== 'mse') row.settings.push(config.calibration.method);
     const held = [];
-    for await (const sample of take(partOf(source(specs), true), tests)) held.push(sample);
+    for await (const sample of take(data.test(specs), tests)) held.push(sample);
     row.tests = held.length;
     wasm.setThreadsCount(1);
     setThreads(1);

@@ -4,6 +4,7 @@ import { yieldToCancel } from '../base/cancelled';
 import { median } from '../base/median';
 import { refKey } from '../graph/edit';
 import type { DenseTensor, Graph, GraphNode, Sample, TensorRef } from '../graph/ir';
+import { groupCopies } from '../graph/turns';
 import { BORDER_OPS, tapProgram } from '../program/tap-program';
 import { currentEngine } from '../runtime/current-engine';
 import type { CompiledProgram, TensorData } from '../runtime/engine';
@@ -43,7 +44,8 @@ const DEFAULT_RUNS = 10;
 
 /** A layer of the float model on inputs that were computed before. */
 interface FloatLayer {
-  readonly name: string;
+  /** Its own, and those of its copies in other turns of a loop. */
+  readonly names: readonly string[];
   readonly feeds: tf.NamedTensorMap;
   readonly result: TensorRef;
   readonly times: number[];
@@ -132,11 +134,13 @@ async function floatLayers(
 ): Promise<{ layers: FloatLayer[]; tensors: tf.NamedTensorMap }> {
   const borders = layerBorders(tapped);
   const read = new Map<string, TensorRef>();
-  const layers = tapped.tensors.map(({ record, float: result, region }) => {
+  // One turn of a loop stands for all.
+  const copies = groupCopies(float, tapped.tensors, ({ float: result }) => result);
+  const layers = [...copies].map(([{ record, float: result, region }, group]) => {
     const nodes = region ? nodesOfLayer(float, result, borders) : [float.nodes.get(record.name)!];
     const inputs = inputsOf(float, nodes);
     for (const ref of inputs) read.set(refKey(ref), ref);
-    return { name: record.name, keys: inputs.map(refKey), result };
+    return { names: group.map((each) => each.record.name), keys: inputs.map(refKey), result };
   });
   const tensors = model.feed(sample);
   const missing = [...read.values()].filter((ref) => !(refKey(ref) in tensors));
@@ -149,8 +153,8 @@ async function floatLayers(
   const between = new Set(missing.map(refKey));
   const fits = (key: string) => !between.has(key) || tensors[key].dtype === 'float32';
   return {
-    layers: layers.flatMap(({ name, keys, result }) =>
-      keys.every(fits) ? [{ name, result, feeds: feedsOf(keys), times: [] }] : [],
+    layers: layers.flatMap(({ names, keys, result }) =>
+      keys.every(fits) ? [{ names, result, feeds: feedsOf(keys), times: [] }] : [],
     ),
     tensors,
   };
@@ -159,9 +163,10 @@ async function floatLayers(
 /** Sums the times of a program's ops by layer; what no layer is named after counts as a border. */
 function sumByLayer(programs: readonly TimedProgram[], layers: readonly FloatLayer[]) {
   const sums = new Map<string, number>();
+  const named = layers.flatMap(({ names }) => names.map((name) => ({ name })));
   let borders = 0;
   for (const { name, border, milliseconds } of programs.flatMap((program) => program.end())) {
-    const layer = border ? undefined : findByName(layers, name);
+    const layer = border ? undefined : findByName(named, name);
     if (layer) sums.set(layer.name, (sums.get(layer.name) ?? 0) + milliseconds);
     else borders += milliseconds;
   }
@@ -208,9 +213,12 @@ export async function layerTimes(
   return {
     borders,
     layers: new Map(
-      layers.map(({ name, times }) => {
+      layers.flatMap(({ names, times }) => {
         const before = median(times);
-        return [name, { before, after: regions.has(name) ? (sums.get(name) ?? 0) : before }];
+        return names.map((name): [string, LayerTime] => [
+          name,
+          { before, after: regions.has(name) ? (sums.get(name) ?? 0) : before },
+        ]);
       }),
     ),
   };

@@ -13,6 +13,22 @@ export function copiesKey({ nodes }: Pick<Graph, 'nodes'>, ref: TensorRef): stri
   return original === undefined ? refKey(ref) : `copies of ${refKey({ node: original, index: ref.index })}`;
 }
 
+/** Things that are the same in every turn, by the one of them in the middle; others are alone. */
+export function groupCopies<T>(
+  graph: Pick<Graph, 'nodes'>,
+  all: readonly T[],
+  refOf: (each: T) => TensorRef,
+): Map<T, readonly T[]> {
+  const copies = new Map<string, T[]>();
+  for (const each of all) {
+    const key = copiesKey(graph, refOf(each));
+    const others = copies.get(key);
+    if (others) others.push(each);
+    else copies.set(key, [each]);
+  }
+  return new Map([...copies.values()].map((group) => [group[group.length >> 1], group]));
+}
+
 /** The attribute that makes a node a copy of another. */
 export function copyOf(original: string): Record<string, RawAttr> {
   return { [COPY_OF]: attr.string(original) };

@@ -12,12 +12,14 @@ import { type LayerTime, layerTimes } from '../evaluation/layer-time';
 import { countProducts, type Product, type ProductCounts, productsOf } from '../evaluation/products';
 import { type LayerSensitivity, measureSensitivity } from '../evaluation/sensitivity';
 import { type ArtefactMetadata, artefactMetadata } from '../graph/artefact';
+import { output } from '../graph/edit';
 import { inferShapes } from '../graph/infer-shapes';
 import type { Graph, Sample } from '../graph/ir';
 import { toPath } from '../graph/model-files';
 import { readModel } from '../graph/read-model';
 import type { SampleSource } from '../graph/samples';
 import { unlabelled } from '../graph/samples';
+import { groupCopies } from '../graph/turns';
 import { graphWithExperts } from '../moe/model-experts';
 import { optimize } from '../passes/pipeline';
 import { layersOf } from '../passes/quantize/plan/layers';
@@ -32,7 +34,7 @@ export const REPORT_FORMAT_VERSION = 1;
 export interface ReportLayer extends LayerError {
   /** Milliseconds in the float model and in the converted one; absent where nothing was timed. */
   readonly milliseconds?: LayerTime;
-  /** What it costs when it is quantized alone; absent where that was not measured, as in an equalized model. */
+  /** What it costs when it is quantized alone, in a loop in one turn; absent where that was not measured, as in an equalized model. */
   readonly sensitivity?: LayerSensitivity;
 }
 
@@ -150,12 +152,18 @@ async function sensitivityOf(
   });
   // Low-bit codes are the artefact's alone: what the layer costs in INT8 would say nothing of them.
   const lowBit = layers.filter(({ weights = 'int8' }) => weights !== 'int8').map(({ name }) => name);
-  const names = layersOf(float, plan).map(({ name }) => name);
+  const measurable = layersOf(float, plan)
+    .map(({ name }) => name)
+    .filter((name) => !lowBit.includes(name));
+  // One turn of a loop stands for all.
+  const copies = groupCopies(float, measurable, (name) => output(name));
   const measured = await measureSensitivity(float, plan, observations, unlabelled(samples), {
     ...options,
-    only: new Set(names.filter((name) => !lowBit.includes(name))),
+    only: new Set(copies.keys()),
   });
-  return new Map(measured.layers.map((layer) => [layer.name, layer]));
+  return new Map(
+    measured.layers.flatMap((layer) => copies.get(layer.name)!.map((name) => [name, { ...layer, name }])),
+  );
 }
 
 function conversionOf({ config, warnings }: QuantizationReport): ReportConversion {

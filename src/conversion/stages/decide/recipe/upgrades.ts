@@ -2,7 +2,7 @@
 import { type LayerSensitivity, measureSensitivity } from '../../../../evaluation/sensitivity';
 import { countMacs } from '../../../../graph/count-macs';
 import { output } from '../../../../graph/edit';
-import { copiesKey } from '../../../../graph/turns';
+import { groupCopies } from '../../../../graph/turns';
 import type { ActivationPrecision } from '../../../../passes/quantize/match/quantizable';
 import { layersOf } from '../../../../passes/quantize/plan/layers';
 import type { Precision } from '../../../report-types';
@@ -24,12 +24,8 @@ const MAX_SENSITIVITY_SAMPLES = 8;
 
 /** The layers of a plan by name; the turns of a loop by that of one of them, in the middle. */
 function layersByName({ graph, plan }: Int8Decision['model']): Map<string, readonly string[]> {
-  const copies = new Map<string, string[]>();
-  for (const { name } of layersOf(graph, plan)) {
-    const key = copiesKey(graph, output(name));
-    copies.set(key, [...(copies.get(key) ?? []), name]);
-  }
-  return new Map([...copies.values()].map((names) => [names[names.length >> 1], names]));
+  const names = layersOf(graph, plan).map(({ name }) => name);
+  return groupCopies(graph, names, (name) => output(name));
 }
 
 /** A decision with layers in higher precision, and with each all of its copies. */
