@@ -1,12 +1,11 @@
 #include "../instruction-set.h"
+#include "../x86/features.h"
 
 namespace lowbit::avx2 {
 
 void setKernels(Kernels& table);
 
-static bool isSupported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
-
 extern const InstructionSet description;
-const InstructionSet description = {"avx2", "scalar", 10, isSupported, setKernels};
+const InstructionSet description = {"avx2", "scalar", 10, hasAvx2, setKernels};
 
 }  // namespace lowbit::avx2
