@@ -1,9 +1,9 @@
 /** Third step of planning a region: its steps in order, and which tensors share a range. */
 import { entryOf } from '../../../base/entry-of';
 import { output, refKey } from '../../../graph/edit';
-import type { GraphNode, TensorRef } from '../../../graph/ir';
+import type { Graph, GraphNode, TensorRef } from '../../../graph/ir';
 import type { Store } from '../lower/store';
-import type { FloatCapable, FloatForm, QuantizableOp } from '../match/quantizable';
+import type { FloatCapable, FloatForm, Quantizable, QuantizableOp } from '../match/quantizable';
 import { floatFormOf, opOf } from './candidates';
 import { clampedInput, type Demand, type Demands } from './demands';
 import type { RegionScope } from './region-scope';
@@ -44,6 +44,12 @@ interface Decisions {
   readonly floats: ReadonlySet<string>;
 }
 
+/** The node that a step is named after: a layer's own, where a scale and shift after it is fused. */
+function nodeOf(graph: Graph, name: string, quantizable: Quantizable): GraphNode {
+  const layerNode = quantizable.kind === 'weighted' ? quantizable.layerNode : undefined;
+  return layerNode ?? entryOf(graph.nodes, name);
+}
+
 function floatInOutStep(scope: RegionScope, ref: TensorRef, fused: ReadonlySet<string>): FloatInOutStep {
   const { graph, candidates, precisions } = scope;
   const clamped = clampedInput(scope, ref);
@@ -51,10 +57,11 @@ function floatInOutStep(scope: RegionScope, ref: TensorRef, fused: ReadonlySet<s
   const own = fusesClamp ? clamped.node : ref.node;
   const reader = scope.quantizable(ref);
   const clamp = fusesClamp && reader.kind === 'pointwise' ? reader.clamp : undefined;
+  const quantizable = floatFormOf(candidates, own);
   return {
     kind: 'floatInOut',
-    node: entryOf(graph.nodes, own),
-    quantizable: floatFormOf(candidates, own),
+    node: nodeOf(graph, own, quantizable),
+    quantizable,
     result: ref,
     form: { precision: entryOf(precisions, own), ...(clamp && { clamp }) },
   };
@@ -63,11 +70,10 @@ function floatInOutStep(scope: RegionScope, ref: TensorRef, fused: ReadonlySet<s
 function opStep({ graph, candidates }: RegionScope, { ref, chain }: Demand, float: boolean): OpStep {
   const own = chain ? chain.root.node : ref.node;
   const quantizable = opOf(candidates, own);
-  const layerNode = quantizable.kind === 'weighted' ? quantizable.layerNode : undefined;
   const fused = chain && { before: chain.root, f: chain.f, clamp: chain.clamp };
   return {
     kind: 'op',
-    node: layerNode ?? entryOf(graph.nodes, own),
+    node: nodeOf(graph, own, quantizable),
     quantizable,
     store: { result: ref, float, ...(fused && { fused }) },
   };
