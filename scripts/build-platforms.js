@@ -30,7 +30,8 @@ const FLAGS = {
 const LINK_FLAGS = {
   // All that the addon needs of C++ is inside it, and stays there: only the functions that Node.js calls are seen.
   linux: ['-shared', '-s', `-Wl,--version-script=${path.join(__dirname, 'exports.map')}`],
-  darwin: ['-bundle', '-s', '-Wl,-undefined,dynamic_lookup'],
+  // Node.js loads it as well as a bundle, on which Zig's linker (0.17.1) crashes.
+  darwin: ['-dynamiclib', '-s', '-Wl,-undefined,dynamic_lookup'],
   win32: ['-shared', '-s'],
 };
 

@@ -3,17 +3,20 @@ import { createHash } from 'node:crypto';
 
 const text = (bytes: Buffer, at: number) => bytes.toString('latin1', at, bytes.indexOf(0, at));
 
+interface Bound {
+  readonly name: string;
+  readonly ordinal: number;
+}
+
 /** Of a library for macOS: its load commands and what they lead to. */
 export interface MachO {
   readonly arch: string;
-  /** MH_BUNDLE is what `dlopen` takes and programs cannot link against. */
-  readonly isBundle: boolean;
   /** The oldest macOS that it runs on, such as `11.0`. */
   readonly minimum: string | undefined;
   readonly libraries: string[];
   readonly exported: string[];
-  /** Undefined symbols, by where they are looked for: a library's number, or 254 for everything that is loaded. */
-  readonly undefined: { name: string; ordinal: number }[];
+  /** Symbols of others, and where they are looked for: a library's number, or -2 for everything that is loaded. */
+  readonly bound: Bound[];
   /** Whether the signature is of nobody (ad hoc) and the hashes in it are those of the file's pages; none: undefined. */
   readonly adHocSignature: boolean | undefined;
 }
@@ -46,11 +49,10 @@ export function readMachO(bytes: Buffer): MachO {
   if (bytes.readUInt32LE(0) !== 0xfeedfacf) throw new Error('This is no 64-bit Mach-O file.');
   const found = {
     arch: CPUS[bytes.readUInt32LE(4)],
-    isBundle: bytes.readUInt32LE(12) === 8,
     minimum: undefined as string | undefined,
     libraries: [] as string[],
     exported: [] as string[],
-    undefined: [] as { name: string; ordinal: number }[],
+    bound: [] as Bound[],
     adHocSignature: undefined as boolean | undefined,
   };
   let at = 32;
@@ -66,6 +68,9 @@ export function readMachO(bytes: Buffer): MachO {
       case 0x1d:
         found.adHocSignature = isSignedAdHoc(bytes, word(2));
         break;
+      case 0x80000022:
+        found.bound.push(...readBindings(bytes, word(4), word(5)), ...readBindings(bytes, word(8), word(9)));
+        break;
       case 0x32:
         found.minimum = `${word(3) >>> 16}.${(word(3) >>> 8) & 0xff}`;
         break;
@@ -75,20 +80,44 @@ export function readMachO(bytes: Buffer): MachO {
   return found;
 }
 
+/** What the opcodes for the dynamic linker bind. @see BIND_OPCODE_* of mach-o/loader.h */
+function readBindings(bytes: Buffer, start: number, size: number): Bound[] {
+  const bound: Bound[] = [];
+  let [at, name, ordinal] = [start, '', 0];
+  const skipNumber = () => {
+    while (bytes[at++] & 0x80);
+  };
+  while (at < start + size) {
+    const [opcode, immediate] = [bytes[at] & 0xf0, bytes[at] & 0x0f];
+    at++;
+    if (opcode === 0x10) ordinal = immediate;
+    // Sign-extended.
+    else if (opcode === 0x30) ordinal = immediate === 0 ? 0 : immediate - 16;
+    else if (opcode === 0x40) {
+      name = text(bytes, at);
+      at += name.length + 1;
+    } else if ([0x20, 0x60, 0x70, 0x80, 0xa0].includes(opcode)) skipNumber();
+    else if (opcode === 0xc0) {
+      skipNumber();
+      skipNumber();
+    }
+    if (opcode >= 0x90) bound.push({ name, ordinal });
+  }
+  return bound;
+}
+
 function readSymbols(
   bytes: Buffer,
   start: number,
   count: number,
   strings: number,
-  found: Pick<MachO, 'exported' | 'undefined'>,
+  found: Pick<MachO, 'exported'>,
 ): void {
   for (let at = start; at < start + 16 * count; at += 16) {
     const type = bytes[at + 4];
     const name = text(bytes, strings + bytes.readUInt32LE(at));
     const [isStab, isPrivate, isExternal, kind] = [type & 0xe0, type & 0x10, type & 1, type & 0x0e];
-    if (isStab || isPrivate || !isExternal) continue;
-    if (kind === 0) found.undefined.push({ name, ordinal: bytes.readUInt16LE(at + 6) >> 8 });
-    else found.exported.push(name);
+    if (!isStab && !isPrivate && isExternal && kind !== 0) found.exported.push(name);
   }
 }
 
