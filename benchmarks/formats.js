@@ -6,7 +6,7 @@
  */
 const Table = require('cli-table3');
 const { program, InvalidArgumentError } = require('commander');
-const { engineInfo } = require('tfjs-lowbit');
+const { engineInfo } = require('../dist/src/index.node');
 const { evaluate } = require('./real-models/evaluate');
 const { MODELS } = require('./real-models/models');
 

@@ -2,7 +2,7 @@
 const fs = require('node:fs');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
-const { fileSystem } = require('tfjs-lowbit');
+const { fileSystem } = require('../../dist/src/index.node');
 
 require('@tensorflow/tfjs-backend-wasm');
 require('@tensorflow/tfjs-backend-cpu');

@@ -4,8 +4,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { loadGraphModel } = require('@tensorflow/tfjs-converter');
 const tf = require('@tensorflow/tfjs-core');
-const { fileSystem, setThreads } = require('tfjs-lowbit');
-const { convert } = require('tfjs-lowbit/convert');
+const { fileSystem, setThreads } = require('../../dist/src/index.node');
+const { convert } = require('../../dist/src/convert');
 const { shared } = require('./samples');
 
 require('@tensorflow/tfjs-backend-wasm');

@@ -2,7 +2,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { WaveFile } = require('wavefile');
-const { imageFolder } = require('tfjs-lowbit/convert');
+const { imageFolder } = require('../../dist/src/convert');
 
 const SHARED = path.resolve(__dirname, '..', '..', '..', 'shared');
 
