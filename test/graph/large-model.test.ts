@@ -4,9 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readModel } from '../../src/graph/read-model';
+import { engineInfo } from '../../src/index.node';
 import { writeLargeFloat } from '../support/large-float';
 import { describeIf } from '../support/needs';
 import { temporaryFolder } from '../support/tiny-model';
+
+/** The memory of WebAssembly does not shrink when a model that was tried is disposed of. */
+const LIMIT = engineInfo().kind === 'wasm' ? 2.2 : 2;
 
 const script = resolve(__dirname, '..', 'support', 'convert-large.js');
 
@@ -49,7 +53,7 @@ describeIf(
     test.each(KINDS)(
       'of %s layers of over 100 MB by the default recipe, its search included, at any time',
       (kind, layers) => {
-        expect(convertLarge(kind, layers, 'balanced').times).toBeLessThan(2);
+        expect(convertLarge(kind, layers, 'balanced').times).toBeLessThan(LIMIT);
       },
       600_000,
     );
