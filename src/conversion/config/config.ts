@@ -50,27 +50,49 @@ export interface Config {
     /** Holds out samples of the calibration data to judge the model on, as recipes other than `fast` do. */
     holdOut?: boolean;
   };
-  /** How far the conversion goes for accuracy. */
+  /**
+   * How far a conversion goes for accuracy. `fast`: static INT8, the fastest, whatever its accuracy. `balanced`: where
+   * that leaves the median of held-out samples below 25 dB at an output, better weights, dynamic or int16 activations for
+   * as few layers as need them. `accurate`: the same for 35 dB. Default: `balanced`; `fast` without calibration data, and
+   * where other options decide (`int16`, `dynamic`, `weights`, `targetBits`, `tune`, an accuracy target, or a
+   * configuration with bits or activations of layers).
+   */
   recipe?: RecipeName;
-  /** Brings the channels of a tensor to similar ranges. */
+  /** Brings the channels of a tensor to similar ranges by rescaling the layers around it. Default false. */
   equalize?: boolean;
-  /** How the bounds of weights are chosen. */
+  /** How the bounds of weights are chosen, channel by channel. Default `max`. */
   weightRange?: WeightRange;
-  /** Corrects biases for the shift that quantization causes in means. */
+  /**
+   * Corrects biases for the shift that quantization causes in the mean of a layer's outputs: `fast` counts the rounding
+   * of the layer's own weights; `sequential` also what the quantized layers before it do to its inputs, and runs the
+   * model once a layer. Default `fast`.
+   */
   biasCorrection?: BiasCorrection;
-  /** How weights are stored where no layer sets it; first, last and depthwise layers then stay in INT8. */
+  /**
+   * How weights are stored: in INT8, or in fewer bits where the engine can multiply by them. First, last and depthwise
+   * layers stay in INT8 unless an entry of `layers` names them. Default `int8`.
+   */
   weights?: WeightsName;
-  /** Inputs that share a scale; 0: the whole row. */
+  /** Inputs that share a scale in low-bit formats: 32, 64, 128 or 256; 0: the whole row. Default 128. */
   group?: Group;
-  /** Rotates activations and weights by a Hadamard transform of blocks of this size; true: of 128. */
+  /**
+   * Spreads weights of low-bit layers evenly by a Hadamard transform of their inputs, in blocks of 64, 128 or 256 (true:
+   * 128), where that lowers their error. Default false.
+   */
   rotate?: RotateOption;
-  /** Spreads the error of rounded weights over those that are rounded later. */
+  /** Compensates the error of each weight in those that are rounded after it, whatever its bits. Default false. */
   errorFeedback?: boolean;
-  /** Average bits of a weight for which layers of 8, 4, 3 and 2 bits are mixed. */
+  /** Mixes layers of 8, 4, 3 and 2 bits so that weights have at most this many on average, with the least error. */
   targetBits?: number;
-  /** int8; or float32: only weights are quantized, of matrix products and of tables. */
+  /**
+   * Tensors between layers: INT8 codes, or `float32`: then only the weights of matrix products and of tables are
+   * quantized, which makes a model small, and fast where reading its weights takes most of the time. Default `int8`.
+   */
   activations?: Activations;
-  /** One native program for every region of quantized nodes, or a kernel for every node. */
+  /**
+   * One native program for every region of quantized nodes; false: a kernel for every node, which is slower and shows
+   * every intermediate. The results are the same. Default true.
+   */
   regions?: boolean;
   /** Patterns of nodes that stay float: short for layers with bits `float`. */
   skip?: string[];
