@@ -147,12 +147,15 @@ export interface WeightReader {
   compiled(): void;
 }
 
+/** What the relaxed dot product makes of codes of 8 bits (native/isa/wasmrelaxed/dot.h); only the first two are exact. */
+export type DotForm = 'signed' | 'unsigned' | 'saturating';
+
 export interface Engine {
   readonly kind: 'native' | 'wasm';
   /** The ISA in use. */
   readonly isa: Isa;
   /** Of the ISA wasmrelaxed: which dot product this machine has. One that saturates is not used. */
-  readonly dotForm?: 'signed' | 'unsigned' | 'saturating';
+  readonly dotForm?: DotForm;
   /** ISAs that this machine can run, fastest last. */
   readonly supportedIsas: readonly Isa[];
   threads: number;

@@ -1,6 +1,6 @@
 /** The modules of the WebAssembly engine: which there are, which this host can run, and where they lie. */
 import { checkArgument } from '../base/errors';
-import type { Isa } from './engine';
+import type { DotForm, Isa } from './engine';
 import { callSmallModule, validates } from './wasm-module';
 
 export type WasmFileName = 'lowbit-plain.wasm' | 'lowbit-simd.wasm' | 'lowbit-relaxed.wasm';
@@ -35,9 +35,6 @@ function integerFunction(...bytes: number[]): Uint8Array {
     ...[7, 5, 1, 1, 0x66, 0, 0, 0x0a, code.length + 2, 1, code.length, ...code],
   );
 }
-
-/** What the relaxed dot product makes of codes of 8 bits (native/isa/wasmrelaxed/dot.h); only the first two are exact. */
-export type DotForm = 'signed' | 'unsigned' | 'saturating';
 
 /** The form of this machine, of which the host has the instruction. */
 export function dotForm(): DotForm {
