@@ -9,7 +9,7 @@
  */
 import { attr, dtypeAttr } from '../graph/attrs';
 import { GraphEditor, output } from '../graph/edit';
-import type { DType, Graph } from '../graph/ir';
+import type { DType, Graph, GraphNode, TensorRef } from '../graph/ir';
 import { ChangeLog, type Pass } from './pass';
 
 /** By op: the operands that are moved, and the type of number that the backend moves well. */
@@ -22,6 +22,10 @@ const MOVES: Readonly<Record<string, { operands: readonly number[]; dtype: 'floa
   StridedSlice: { operands: [0], dtype: 'float32' },
 };
 
+function castNode(name: string, ref: TensorRef, from: DType, to: DType): GraphNode {
+  return { name, op: 'Cast', inputs: [ref], attrs: { SrcT: attr.dtype(from), DstT: attr.dtype(to) } };
+}
+
 export const castBooleans: Pass = {
   name: 'cast-booleans',
   apply(graph: Graph) {
@@ -31,22 +35,15 @@ export const castBooleans: Pass = {
       const move = MOVES[node.op];
       if (!move || dtypeAttr(node, 'T') !== 'bool') continue;
       const { operands, dtype } = move;
-      const cast = (name: string, ref: (typeof node.inputs)[number], from: DType, to: DType) =>
-        editor.setNode({
-          name,
-          op: 'Cast',
-          inputs: [ref],
-          attrs: { SrcT: attr.dtype(from), DstT: attr.dtype(to) },
-        });
       const inputs = node.inputs.map((ref, i) => {
         if (!operands.includes(i)) return ref;
         const name = editor.freeName(`${node.name}/number_${i}`);
-        cast(name, ref, 'bool', dtype);
+        editor.setNode(castNode(name, ref, 'bool', dtype));
         return output(name);
       });
       const moved = editor.freeName(`${node.name}/numbers`);
       editor.setNode({ ...node, name: moved, inputs, attrs: { ...node.attrs, T: attr.dtype(dtype) } });
-      cast(node.name, output(moved), dtype, 'bool');
+      editor.setNode(castNode(node.name, output(moved), dtype, 'bool'));
       log.rewrote(node.name, `${node.op} of booleans on ${dtype}`);
     }
     return { graph: editor.finish(), changes: log.changes };
