@@ -1,5 +1,6 @@
 /** Gives as few layers as possible higher precision. */
 import { layersOf } from '../../../../passes/quantize/plan/layers';
+import type { Int8Decision } from '../../../stage-results';
 import { type Climb, MIN_GAIN, type Trial } from './climb';
 import {
   addedCosts,
@@ -84,16 +85,10 @@ async function leaveTables(climb: Climb): Promise<void> {
   if (trial.met || trial.excess >= best.excess + MIN_GAIN) climb.keep(trial);
 }
 
-/** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
-export async function refine(climb: Climb): Promise<void> {
-  await leaveTables(climb);
-  if (climb.best.met) return;
-  const { best, goal } = climb;
-  const from = await startOf(climb);
-  let base = from.decision;
-  const upgrades = await rankUpgrades(climb, from);
+/** Tries a model with some upgrades, each once. */
+function trialsOf(climb: Climb, base: Int8Decision) {
   const known = new Map<string, Trial>();
-  const trialOf = async (some: readonly Upgrade[]) => {
+  return async (some: readonly Upgrade[]): Promise<Trial> => {
     const added = after(some);
     const key = [...added].flat().join('\0');
     const trial =
@@ -101,16 +96,22 @@ export async function refine(climb: Climb): Promise<void> {
     known.set(key, trial);
     return trial;
   };
+}
+
+/** Gives layers of higher precision to the model until it reaches the target, or comes as near as it gets. */
+export async function refine(climb: Climb): Promise<void> {
+  await leaveTables(climb);
+  if (climb.best.met) return;
+  const { best, goal } = climb;
+  const from = await startOf(climb);
+  const upgrades = await rankUpgrades(climb, from);
+  let trialOf = trialsOf(climb, from.decision);
   let all = await trialOf(upgrades);
-  if (!all.met && base.plan.tables.size > 0) {
+  if (!all.met && from.decision.plan.tables.size > 0) {
     // Noise of tables that the layers' own noise hid.
-    const before = base;
-    base = withFloatTables(before);
-    known.clear();
-    const other = await trialOf(upgrades);
-    if (other.excess >= all.excess + MIN_GAIN) all = other;
-    else base = before;
-    known.clear();
+    const withoutTables = trialsOf(climb, withFloatTables(from.decision));
+    const other = await withoutTables(upgrades);
+    if (other.excess >= all.excess + MIN_GAIN) [trialOf, all] = [withoutTables, other];
   }
   const layers = after(upgrades).size;
   // Where the target is a must, something has to be left in INT8 only.
