@@ -4,6 +4,7 @@ import type { QuantizedGraph } from '../../../passes/quantize/quantize-graph';
 import { bitsOfLayer, bitsOfTable } from '../../layer-bits';
 import type { NodeRecord, NodeRecords, WeightRecord } from '../../report-types';
 import type { Int8Decision } from '../../stage-results';
+import { toTenths, toThousandths } from './rounded';
 
 type Decided = Pick<Int8Decision, 'model' | 'plan' | 'weights'>;
 
@@ -18,7 +19,7 @@ function weightRecords({ model, plan, weights }: Decided): Map<string, WeightRec
       name,
       {
         weights: layer?.matrix.format ?? 'int8',
-        bitsPerWeight: Math.round(1000 * bitsOfLayer(op, layer?.matrix)) / 1000,
+        bitsPerWeight: toThousandths(bitsOfLayer(op, layer?.matrix)),
         ...(layer && { group: layers.get(name)!.weights.group }),
         ...(rotation && { rotation }),
         ...(reason && { weightsReason: reason }),
@@ -27,8 +28,6 @@ function weightRecords({ model, plan, weights }: Decided): Map<string, WeightRec
   });
   return new Map(records);
 }
-
-const rounded = (decibels: number) => Math.round(decibels * 10) / 10;
 
 function tableRecords(
   { model, plan, weights }: Decided,
@@ -41,9 +40,9 @@ function tableRecords(
     return {
       name,
       op: node.op,
-      weightSignalToNoise: rounded(weightFidelity.get(name)!),
+      weightSignalToNoise: toTenths(weightFidelity.get(name)!),
       weights: matrix?.format ?? 'int8',
-      bitsPerWeight: Math.round(1000 * bitsOfTable(constant, matrix)) / 1000,
+      bitsPerWeight: toThousandths(bitsOfTable(constant, matrix)),
       ...(matrix && { group: matrix.group }),
       ...(reason && { weightsReason: reason }),
       ...(stored !== undefined && { storedBy: stored }),
@@ -67,7 +66,7 @@ export function nodeRecords(decided: Decided, lowered: QuantizedGraph): NodeReco
         name,
         op,
         ...(output !== undefined && output !== name && { output }),
-        ...(decibels !== undefined && { weightSignalToNoise: rounded(decibels) }),
+        ...(decibels !== undefined && { weightSignalToNoise: toTenths(decibels) }),
         ...weights.get(name),
         ...(rotatedResults.has(name) && { rotatedResult: rotatedResults.get(name) }),
         ...(plan.precisions.has(name) && { activationPrecision: plan.precisions.get(name) }),

@@ -11,6 +11,7 @@ import type { MacCounts, NodeRecord, NodeRecords } from '../../report-types';
 import { patternWarnings } from '../../settings';
 import type { ConvertedModel, WeightOnlyDecision, WeightOnlyModel } from '../../stage-results';
 import { withMetadata } from './metadata';
+import { toTenths, toThousandths } from './rounded';
 
 const SCHEME = 'weights only: activations float32; int8 weights per row, symmetric';
 
@@ -31,9 +32,9 @@ function recordsOf(
     return {
       name,
       op: opOf(name),
-      weightSignalToNoise: Math.round(weightFidelity.get(name)! * 10) / 10,
+      weightSignalToNoise: toTenths(weightFidelity.get(name)!),
       weights: encoded?.matrix.format ?? 'int8',
-      bitsPerWeight: Math.round(1000 * bitsOf(weighted, encoded)) / 1000,
+      bitsPerWeight: toThousandths(bitsOf(weighted, encoded)),
       ...(encoded && { group: configured.group }),
       ...(rotation && { rotation: 'computed' as const }),
       ...(reason && { weightsReason: reason }),
