@@ -1,7 +1,7 @@
 // Builds the native engine, build/lowbit.node, with the machine's C++ compiler and the Node-API headers from npm.
 //
 //   node scripts/build-native.js              fails where the build fails
-//   node scripts/build-native.js --optional   (npm's install script) leaves the reason in build/native-build-error.txt
+//   node scripts/build-native.js --optional   (npm run prepare) leaves the reason in build/native-build-error.txt
 //   node scripts/build-native.js --sanitize   build/lowbit-sanitize.node, with AddressSanitizer and UBSan
 //   node scripts/build-native.js --emulate    build/lowbit-emulated.node, for tests of AVX-512 and AVX-VNNI on any x86
 //                                             machine (needs SIMDe, Debian's libsimde-dev)

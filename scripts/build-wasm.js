@@ -17,6 +17,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { promisify } = require('node:util');
+const { describeSets, instructionSets, nativeDir, writeIfChanged } = require('./compile-native');
 const { findZig } = require('./zig');
 
 /** Of the memory that a module imports, as src/runtime/wasm-memory.ts has them too. */
@@ -25,7 +26,6 @@ const INITIAL_PAGES = 32;
 const MOST_PAGES = 65536;
 
 const root = path.resolve(__dirname, '..');
-const nativeDir = path.join(root, 'native');
 const objectRoot = path.join(root, 'build', 'wasm-objects');
 const moduleDir = path.join(nativeDir, 'web', 'modules');
 
@@ -105,12 +105,10 @@ const FILE_FLAGS = {
   'web/strings.cc': ['-fno-builtin'],
 };
 
-const setFlags = (set) =>
-  JSON.parse(fs.readFileSync(path.join(nativeDir, 'isa', set, 'build.json'), 'utf8')).flags;
-
 /** The sources of a module, with the flags each needs. */
 function listSources(name, lib, form) {
   const { sets } = MODULES[name];
+  const flagsOf = new Map(instructionSets('wasm32').map((set) => [set.name, set.flags]));
   const engine = fs
     .readdirSync(nativeDir, { recursive: true })
     .map((file) => file.split(path.sep).join('/'))
@@ -128,7 +126,7 @@ function listSources(name, lib, form) {
         '-std=c++17',
         // Kernels are where time goes; a page has to fetch the rest as well. Of the scalar set vectors leave little to do.
         set === undefined || (set === 'scalar' && sets.length > 1) ? '-Os' : '-O3',
-        ...(set === undefined ? [] : setFlags(set)),
+        ...(set === undefined ? [] : flagsOf.get(set)),
         ...(FILE_FLAGS[file] ?? []),
         ...(form && set === 'wasmrelaxed' ? [`-DLOWBIT_DOT_FORM=${FORMS[form]}`] : []),
       ],
@@ -181,12 +179,8 @@ const run = promisify(execFile);
 
 async function compile(zig, name, form) {
   const objectDir = path.join(objectRoot, name);
-  // The list that native/isa/registry.cc includes.
-  const list = MODULES[name].sets.map((set) => `LOWBIT_BUILT(${set}, false)\n`).join('');
-  fs.mkdirSync(objectDir, { recursive: true });
-  const listFile = path.join(objectDir, 'instruction-sets.inc');
-  if (!fs.existsSync(listFile) || fs.readFileSync(listFile, 'utf8') !== list)
-    fs.writeFileSync(listFile, list);
+  const sets = MODULES[name].sets.map((set) => ({ name: set }));
+  writeIfChanged(path.join(objectDir, 'instruction-sets.inc'), describeSets(sets));
   const objects = [];
   const stale = [];
   for (const source of listSources(name, zig.lib, form)) {

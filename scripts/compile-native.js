@@ -36,7 +36,7 @@ function instructionSets(arch) {
 }
 
 /** The list that the registry includes. */
-function describeSets(built, leftOut) {
+function describeSets(built, leftOut = []) {
   return [
     ...built.map(({ name, emulated = false }) => `LOWBIT_BUILT(${name}, ${emulated})\n`),
     ...leftOut.map(({ name, refused }) => `LOWBIT_LEFT_OUT("${name}", "${refused}")\n`),
@@ -118,4 +118,4 @@ async function compileNative({ compiler, flags, sets, leftOut = [], objectDir, i
   return objects;
 }
 
-module.exports = { compileNative, instructionSets, nativeDir };
+module.exports = { compileNative, describeSets, instructionSets, nativeDir, writeIfChanged };
