@@ -10,7 +10,7 @@ const path = require('node:path');
 const STEPS = {
   'dot-product-forms': { command: 'npm run test:wasm-forms' },
   'signed-dot-product': {
-    command: 'node scripts/fetch-node-arm64.js && npx jest test/kernels/signed-dot',
+    command: 'node scripts/platform-node.js linux-arm64 && npx jest test/kernels/signed-dot',
     // Emulated, with one case of each series, they take two minutes of a processor that does nothing else.
     env: { LOWBIT_TEST_CASES: '4' },
   },
