@@ -12,6 +12,7 @@ const path = require('node:path');
 const Table = require('cli-table3');
 const sharp = require('sharp');
 const { PLATFORMS } = require('../../scripts/platforms');
+const { convertByCommand } = require('../support/convert-by-command');
 const { tryLambda } = require('./lambda');
 const { LOCKING, tryLocks } = require('./locks');
 const { MANAGERS } = require('./managers');
@@ -85,18 +86,7 @@ function expectedScores(model) {
 /** @returns the folder of the converted model */
 function convert(input, name) {
   const output = path.join(temporary, name);
-  const args = [
-    'convert',
-    '--input',
-    input,
-    '--output',
-    output,
-    '--calibration',
-    'random',
-    '--recipe',
-    'fast',
-  ];
-  execFileSync(process.execPath, [path.join(root, 'dist/src/cli/main.js'), ...args], { stdio: 'ignore' });
+  convertByCommand(input, output, '--recipe', 'fast');
   return output;
 }
 

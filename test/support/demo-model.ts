@@ -1,11 +1,12 @@
 /** The demo's model, converted to INT8, and what it gives in Node.js. */
-import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
 import { fileSystem } from '../../src/index.node';
 import { temporaryFolder } from './tiny-model';
+
+const { convertByCommand } = require('./convert-by-command');
 
 const root = resolve(__dirname, '..', '..');
 
@@ -26,10 +27,7 @@ function picture(shape: readonly number[], phase: number): tf.Tensor {
 
 export async function convertDemo(): Promise<DemoModel> {
   const folder = join(temporaryFolder(), 'int8');
-  const main = join(root, 'dist', 'src', 'cli', 'main.js');
-  const input = join(root, 'examples', 'demo', 'model', 'model.json');
-  const convert = ['convert', '--input', input, '--output', folder, '--calibration', 'random'];
-  execFileSync(process.execPath, [main, ...convert], { stdio: 'ignore' });
+  convertByCommand(join(root, 'examples', 'demo', 'model', 'model.json'), folder);
   await tf.setBackend('cpu');
   const model = await loadGraphModel(fileSystem(join(folder, 'model.json')));
   const shape = model.inputs[0].shape!.map((dim) => Math.max(dim, 1));

@@ -1,8 +1,7 @@
 // @needs addon
 /** Real models give in browsers, on every module, what they give on the native engine, to the bit. */
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import * as tf from '@tensorflow/tfjs-core';
@@ -17,7 +16,7 @@ import { temporaryFolder } from '../support/tiny-model';
 
 const MODELS = ['mobilenet_v1_0.25_224', 'resnet20_cifar10', 'facemesh'];
 
-const MAIN = resolve(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
+const { convertByCommand } = require('../support/convert-by-command');
 
 /** In the page. */
 declare const app: {
@@ -79,18 +78,7 @@ describeWithShared('real models', () => {
     for (const name of MODELS) {
       const output = join(folder, name);
       const input = shared('models', name, 'model.json');
-      const convert = [
-        'convert',
-        '--input',
-        input,
-        '--output',
-        output,
-        '--calibration',
-        'random',
-        '--recipe',
-        'fast',
-      ];
-      execFileSync(process.execPath, [MAIN, ...convert], { stdio: 'ignore' });
+      convertByCommand(input, output, '--recipe', 'fast');
       expected.push(await hashInNode(join(output, 'model.json')));
     }
     server = await serveApp({ '/models/': folder });
