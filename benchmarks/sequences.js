@@ -3,12 +3,10 @@
  * how much of them is in INT8, how near they are to float TF.js on samples that neither the calibration nor the search saw,
  * their bytes, and their speed: `npm run bench:sequences -- lstm`.
  */
-const { execFile } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { promisify } = require('node:util');
-const Table = require('cli-table3');
 const { program } = require('commander');
+const { printTable, recipeOf, speedOf, tryModel } = require('./zoo/rows');
 
 const ROOT = path.join(__dirname, '..');
 
@@ -17,36 +15,28 @@ const TARGET = { percent: 95, decibels: 25 };
 
 const least = (outputs, of) => Math.min(...outputs.map((output) => Number(of(output)?.median ?? Infinity)));
 
-function cells({ name, error, recipe, layers, products, percent, outputs, ...row }) {
+function cells(row) {
+  const { name, error, recipe, products, percent, outputs, bytes, seconds, cpuSeconds } = row;
   if (error) return [name, `${error.code}: ${error.message.slice(0, 80)}`, ...Array(7).fill('')];
-  const { bytes, milliseconds, seconds, cpuSeconds, backend } = row;
   const [whole, varying] = [least(outputs, (o) => o.whole), least(outputs, (o) => o.varying)];
   const met = percent >= TARGET.percent && Math.min(whole, varying) >= TARGET.decibels;
-  const precisions = Object.entries(layers).flatMap(([precision, count]) =>
-    count > 0 ? [`${count} ${precision}`] : [],
-  );
   return [
     name,
     `${percent.toFixed(1)} % (${products.all - products.float} of ${products.all})`,
-    precisions.join(', ') || 'static',
+    recipeOf(row),
     whole.toFixed(1),
     varying.toFixed(1),
     `${(bytes.before / 1e6).toFixed(2)} -> ${(bytes.after / 1e6).toFixed(2)}`,
-    `${milliseconds.float.toFixed(2)} / ${milliseconds.lowbit.toFixed(2)} = ${(milliseconds.float / milliseconds.lowbit).toFixed(1)}x ${backend}`,
+    speedOf(row),
     `${seconds.toFixed(0)} (${cpuSeconds.toFixed(0)}), ${recipe.steps.length} steps`,
     met ? 'yes' : 'no',
   ];
 }
 
-async function rowOf(name, { folder, samples, options }) {
+function rowOf(name, { folder, samples, options }) {
   const at = (file) => path.join(folder, name, file);
   const files = { calibration: at('calibration.npz'), evaluation: at('evaluation.npz') };
-  const job = { name, input: at('model.json'), files, samples, tests: samples, options };
-  const child = path.join(__dirname, 'zoo', 'child.js');
-  const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(job)], {
-    maxBuffer: 1e9,
-  });
-  return JSON.parse(stdout.trim().split('\n').at(-1));
+  return tryModel({ name, input: at('model.json'), files, samples, tests: samples, options });
 }
 
 async function main(names, { folder, json, ...options }) {
@@ -74,10 +64,7 @@ async function main(names, { folder, json, ...options }) {
     's (CPU)',
     'met',
   ];
-  const table = new Table({ head, style: { head: [], border: [] } });
-  table.push(...rows.map(cells));
-  console.log(`npm run bench:sequences -- ${process.argv.slice(2).join(' ')}`);
-  console.log(table.toString());
+  printTable('bench:sequences', head, rows.map(cells));
 }
 
 program

@@ -2,33 +2,20 @@
  * Converts models of npm packages without any option but their data, and prints what recipe each got, how near it is to
  * float TF.js on samples that neither the calibration nor the search saw, and how fast: `npm run bench:zoo -- selfie meet`.
  */
-const { execFile } = require('node:child_process');
 const fs = require('node:fs');
-const path = require('node:path');
-const { promisify } = require('node:util');
-const Table = require('cli-table3');
 const { program } = require('commander');
 const { shared } = require('./real-models/samples');
 const { modelPath, PACKAGED } = require('./zoo/packages');
+const { printTable, recipeOf, speedOf, tryModel } = require('./zoo/rows');
 
 const MB = 1e6;
 
 const least = (outputs = [], of) => Math.min(...outputs.map((output) => Number(of(output) ?? Infinity)));
 const shown = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 
-function recipeOf({ layers, settings = [] }) {
-  const precisions = Object.entries(layers ?? {}).flatMap(([name, count]) =>
-    count > 0 ? [`${count} ${name}`] : [],
-  );
-  return [...settings, ...precisions].join(', ') || 'static';
-}
-
 function cells(row) {
-  const { name, error, bytes, milliseconds, outputs, recipe, seconds, cpuSeconds, backend, integerPercent } =
-    row;
-  const { task = '' } = row;
+  const { name, error, bytes, outputs, recipe, seconds, cpuSeconds, integerPercent, task = '' } = row;
   if (error) return [name, `${error.code}: ${error.message.slice(0, 80)}`, ...Array(10).fill('')];
-  const speed = milliseconds.float / milliseconds.lowbit;
   return [
     name,
     recipeOf(row),
@@ -39,7 +26,7 @@ function cells(row) {
     task,
     `${shown(integerPercent, 0)} %`,
     `${shown(bytes.before / MB, 2)} -> ${shown(bytes.after / MB, 2)}`,
-    `${shown(milliseconds.float, 2)} / ${shown(milliseconds.lowbit, 2)} = ${shown(speed)}x ${backend}`,
+    speedOf(row),
     `${shown(seconds, 0)} (${shown(cpuSeconds, 0)})`,
     recipe ? String(recipe.steps.length) : '',
   ];
@@ -52,12 +39,7 @@ async function main(names, { folder, samples, tests, json, steps, options, witho
   for (const name of names.length > 0 ? names : all) {
     const input = await modelPath(name, folder);
     if (!fs.existsSync(input)) continue;
-    const job = { name, input, samples, tests, options, withoutData };
-    const script = path.join(__dirname, 'zoo', 'child.js');
-    const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(job)], {
-      maxBuffer: 1e9,
-    });
-    const row = JSON.parse(stdout.trim().split('\n').at(-1));
+    const row = await tryModel({ name, input, samples, tests, options, withoutData });
     rows.push(row);
     console.error(cells(row).join(' | '));
     if (steps) {
@@ -82,10 +64,7 @@ async function main(names, { folder, samples, tests, json, steps, options, witho
     's (CPU)',
     'trials',
   ];
-  const table = new Table({ head, style: { head: [], border: [] } });
-  table.push(...rows.map(cells));
-  console.log(`npm run bench:zoo -- ${process.argv.slice(2).join(' ')}`);
-  console.log(table.toString());
+  printTable('bench:zoo', head, rows.map(cells));
 }
 
 program
